@@ -1,0 +1,16 @@
+# Two commands matter: `make demo` and `make test`. Both set up what they need.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+COLLECTION := collections/ansible_collections/mec/migration
+
+.PHONY: help venv
+help:  ## show this list
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+venv: $(VENV)/.ready  ## Python tools, in .venv
+$(VENV)/.ready: pyproject.toml
+	python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one error family of the edge-host code; only a module's ``main()`` turns it into ``fail_json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class MigrationError(Exception):
+    """Something that stops a migration.
+
+    ``message`` says what failed, on what, what was seen against what is needed, and what to do next.
+
+    :param phase: preflight, image, arm, pre-copy, handover, verify, commit, resolve or cleanup.
+    :param container_state: state of the container on the host that raises: running, frozen, created,
+        exited, absent or unknown.
+    :param log_tail: last lines of the log that explains the failure (CRIU's, runc's), already bounded.
+    :param rolled_back: whether the host was brought back to how it was before the failed action.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        phase: str = "preflight",
+        container_state: str = "unknown",
+        log_tail: str = "",
+        rolled_back: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.phase = phase
+        self.container_state = container_state
+        self.log_tail = log_tail
+        self.rolled_back = rolled_back
+
+    def result(self) -> dict[str, Any]:
+        """What ``fail_json`` gets besides ``msg``."""
+        return {
+            "phase": self.phase,
+            "container_state": self.container_state,
+            "log_tail": self.log_tail,
+            "rolled_back": self.rolled_back,
+        }
+
+
+class PreflightError(MigrationError):
+    """Refused before anything was touched."""
+
+
+class TransferError(MigrationError):
+    """The stream between the hosts broke, or what arrived is not what was sent."""
+
+
+class InDoubtError(MigrationError):
+    """No one can know on which host the service runs; it stays frozen until ``playbooks/resolve.yml`` ends it."""
