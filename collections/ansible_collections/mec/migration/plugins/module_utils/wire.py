@@ -1,0 +1,281 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stream between source and target: messages over one mutually authenticated TLS 1.3 connection.
+
+A message is a fixed prefix (two big-endian unsigned integers: header length in 4 bytes, body length
+in 8), a JSON header and a body. The header's ``kind`` says who handles it (``layers.have``,
+``memory.pages``); the body is opaque bytes, zstd-compressed where that was measured to pay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import ssl
+import struct
+import tempfile
+import time
+from typing import Any, Callable, NamedTuple, Union
+
+from . import zstd
+from .errors import MigrationError, TransferError
+
+PREFIX = struct.Struct("!IQ")
+MAX_HEADER_BYTES = 16 << 20
+MAX_BODY_BYTES = 256 << 20
+MIN_COMPRESS_BYTES = 512
+
+Body = Union[bytes, bytearray, memoryview]
+
+
+class Keys(NamedTuple):
+    """One side's credentials of one migration, all PEM text.
+
+    Each side trusts exactly one certificate: the other's, which is self-signed.
+    """
+
+    key: str
+    certificate: str
+    peer_certificate: str
+
+
+class Message(NamedTuple):
+    kind: str
+    fields: dict[str, Any]
+    body: bytes
+
+
+def tls_context(keys: Keys, *, server: bool, scratch_dir: str) -> ssl.SSLContext:
+    """A context that speaks TLS 1.3 only and knows one peer.
+
+    :param scratch_dir: directory on tmpfs; ``ssl`` reads keys from files only, so the key passes
+        through one there and is gone when this returns.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    # The certificate itself is pinned, which is stricter than any name in it.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=keys.peer_certificate)
+    with tempfile.NamedTemporaryFile("w", dir=scratch_dir, prefix="key-") as pem:
+        os.fchmod(pem.fileno(), 0o600)
+        pem.write(keys.key.strip() + "\n" + keys.certificate.strip() + "\n")
+        pem.flush()
+        context.load_cert_chain(pem.name)
+    return context
+
+
+class Compression:
+    """Decides per message whether zstd pays, from what it just saw.
+
+    Bodies that did not shrink make it look away for a while; how long doubles up to 64 messages, so
+    that incompressible memory costs almost nothing.
+    """
+
+    MIN_GAIN = 0.07
+
+    def __init__(self, library: zstd.Zstd | None) -> None:
+        self._zstd = library
+        self._skip = 0
+        self._backoff = 1
+
+    def encode(self, body: Body) -> bytes | None:
+        """The compressed body, or None where it should travel as it is."""
+        if self._zstd is None or len(body) < MIN_COMPRESS_BYTES:
+            return None
+        if self._skip:
+            self._skip -= 1
+            return None
+        packed = self._zstd.compress(bytes(body))
+        if len(packed) <= len(body) * (1 - self.MIN_GAIN):
+            self._backoff = 1
+            return packed
+        self._skip = self._backoff
+        self._backoff = min(64, self._backoff * 2)
+        return None
+
+    def decode(self, body: bytes, size_bytes: int) -> bytes:
+        if self._zstd is None:
+            raise TransferError(
+                "the peer sent a zstd body but this host has no libzstd.so.1; install libzstd"
+            )
+        if size_bytes > MAX_BODY_BYTES:
+            raise TransferError("a body of %d bytes is over the limit" % size_bytes)
+        try:
+            return self._zstd.decompress(body, size_bytes)
+        except ValueError as error:
+            raise TransferError(f"a message arrived damaged: {error}") from error
+
+
+class Channel:
+    """Messages over a connected socket (TLS in production). Not thread-safe.
+
+    ``sent_bytes`` and ``received_bytes`` count what crossed the wire, prefixes and headers included,
+    TLS records not.
+    """
+
+    def __init__(self, connection: socket.socket, *, compress: bool = True) -> None:
+        self._socket = connection
+        library = zstd.load()
+        # Until the peer has said that it can unpack zstd, nothing is packed.
+        self.can_unpack = library is not None
+        self.compress = False
+        self._may_compress = compress
+        self._compression = Compression(library)
+        self.sent_bytes = 0
+        self.received_bytes = 0
+
+    def allow_compression(self, peer_can_unpack: bool) -> None:
+        self.compress = self._may_compress and self.can_unpack and peer_can_unpack
+
+    def send(self, kind: str, body: Body = b"", **fields: Any) -> int:
+        """Send one message; returns the bytes that it took on the wire.
+
+        :raises TransferError: the connection is gone or stalled.
+        """
+        if self.compress:
+            packed = self._compression.encode(body)
+            if packed is not None:
+                fields["zstd"] = len(body)
+                body = packed
+        header = json.dumps(dict(fields, kind=kind), separators=(",", ":")).encode()
+        head = PREFIX.pack(len(header), len(body)) + header
+        try:
+            if len(body) <= 1 << 16:
+                self._socket.sendall(head + bytes(body))
+            else:
+                self._socket.sendall(head)
+                self._socket.sendall(body)
+        except (OSError, ssl.SSLError) as error:
+            raise TransferError(f"the connection broke while sending {kind}: {error}") from error
+        size = len(head) + len(body)
+        self.sent_bytes += size
+        return size
+
+    def receive(self) -> Message | None:
+        """The next message, or None when the peer closed the connection in good order.
+
+        :raises TransferError: the connection broke in the middle of a message, or what came is not one.
+        """
+        prefix = self._read(PREFIX.size, may_end=True)
+        if prefix is None:
+            return None
+        header_bytes, body_bytes = PREFIX.unpack(prefix)
+        if header_bytes > MAX_HEADER_BYTES or body_bytes > MAX_BODY_BYTES:
+            raise TransferError(
+                "a message announces %d + %d bytes, over the limit" % (header_bytes, body_bytes)
+            )
+        header = self._read(header_bytes)
+        body = self._read(body_bytes) if body_bytes else b""
+        assert header is not None
+        assert body is not None
+        try:
+            fields = json.loads(header)
+            kind = fields.pop("kind")
+        except (ValueError, KeyError, AttributeError) as error:
+            raise TransferError(f"a message without a readable header: {error}") from error
+        self.received_bytes += PREFIX.size + header_bytes + body_bytes
+        if "zstd" in fields:
+            body = self._compression.decode(bytes(body), int(fields.pop("zstd")))
+        return Message(kind, fields, bytes(body))
+
+    def request(self, kind: str, body: Body = b"", **fields: Any) -> Message:
+        """Send one message and wait for its answer.
+
+        :raises MigrationError: the peer answered with an error.
+        :raises TransferError: no answer came.
+        """
+        self.send(kind, body, **fields)
+        return self.answer(kind)
+
+    def answer(self, kind: str) -> Message:
+        """Wait for the answer to the *kind* that was sent last."""
+        message = self.receive()
+        if message is None:
+            raise TransferError(f"the peer closed the connection instead of answering {kind}")
+        if message.kind == "error":
+            raise MigrationError(
+                str(message.fields.get("message", "the peer failed")),
+                phase=str(message.fields.get("phase", "unknown")),
+                container_state=str(message.fields.get("container_state", "unknown")),
+                log_tail=str(message.fields.get("log_tail", "")),
+                rolled_back=bool(message.fields.get("rolled_back", False)),
+            )
+        return message
+
+    def set_timeout(self, timeout_s: float | None) -> None:
+        self._socket.settimeout(timeout_s)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def _read(self, size: int, *, may_end: bool = False) -> bytes | bytearray | None:
+        buffer = bytearray(size)
+        view = memoryview(buffer)
+        got = 0
+        try:
+            while got < size:
+                count = self._socket.recv_into(view[got:], min(size - got, 1 << 20))
+                if count == 0:
+                    if may_end and got == 0:
+                        return None
+                    raise TransferError("the connection was cut in the middle of a message")
+                got += count
+        except (OSError, ssl.SSLError) as error:
+            raise TransferError(f"the connection broke while receiving: {error}") from error
+        return buffer
+
+
+def connect(
+    address: str,
+    port: int,
+    keys: Keys,
+    *,
+    migration_id: str,
+    scratch_dir: str,
+    timeout_s: float = 10.0,
+    compress: bool = True,
+) -> Channel:
+    """Connect to the target's receiver and greet it.
+
+    :raises TransferError: no connection, the wrong certificate, or another migration's receiver.
+    """
+    context = tls_context(keys, server=False, scratch_dir=scratch_dir)
+    try:
+        raw = socket.create_connection((address, port), timeout=timeout_s)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = context.wrap_socket(raw)
+    except (OSError, ssl.SSLError) as error:
+        raise TransferError(
+            "no TLS connection to the receiver at %s port %d: %s. Is the receiver of migration %s "
+            "still running there, and may this host reach that port?"
+            % (address, port, error, migration_id)
+        ) from error
+    channel = Channel(connection, compress=compress)
+    hello = channel.request("hello", migration_id=migration_id, zstd_ok=channel.can_unpack)
+    channel.allow_compression(bool(hello.fields.get("zstd_ok")))
+    return channel
+
+
+class Throughput:
+    """Bytes over time, for progress lines and for the stop rule."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._start = clock()
+        self.sent_bytes = 0
+
+    def add(self, count: int) -> None:
+        self.sent_bytes += count
+
+    @property
+    def seconds(self) -> float:
+        return max(1e-6, self._clock() - self._start)
+
+    @property
+    def bytes_per_s(self) -> float:
+        return self.sent_bytes / self.seconds
