@@ -14,3 +14,11 @@ $(VENV)/.ready: pyproject.toml
 	python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
+
+# ARGS="-e testbed_name=dev -e testbed_suite=forky": see playbooks/roles/testbed.
+.PHONY: lab-up lab-down
+lab-up: venv  ## bring up the testbed of edge hosts
+	$(BIN)/ansible-playbook playbooks/testbed.yml $(ARGS)
+
+lab-down: venv  ## remove every trace of it
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_state=absent $(ARGS)

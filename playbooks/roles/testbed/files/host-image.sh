@@ -1,0 +1,47 @@
+#!/bin/sh
+# Builds the root file system of an edge host as a tar file.
+#   host-image.sh SUITE INIT EXTRA_PACKAGES OUTPUT
+# The mirror is the one that this machine's apt uses, else mmdebstrap's own.
+set -eu
+suite=$1 init=$2 extra=$3 output=$4
+
+mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+  awk '$1 == "Debian" && $2 !~ /security/ { print $2; exit }')
+packages=docker.io,docker-cli,runc,containerd,python3,python3-docker,python3-numpy
+packages=$packages,zstd,openssh-server,openssh-client,iproute2,iptables,rsync,procps
+packages=$packages,ca-certificates,curl${extra:+,$extra}
+
+# CRIU before 4.2 cannot dump a process that holds a TCP socket on Linux 6.16 and
+# later; Debian 13 has 4.1, so it comes from the next release and nothing else does.
+if [ "$suite" = trixie ]; then
+  set -- trixie forky
+  packages=$packages,criu/forky
+else
+  set -- "$suite"
+  packages=$packages,criu
+fi
+sources=""
+for release in "$@"; do
+  sources="$sources${mirror:+deb $mirror }$release${mirror:+ main}
+"
+done
+if [ -z "$mirror" ]; then
+  sources=""
+fi
+
+trap 'rm -f "$output.part"' EXIT
+# Past their date, the Release files of a frozen mirror are still signed.
+printf '%s' "$sources" | mmdebstrap --quiet --variant=apt --format=tar \
+  --aptopt='Acquire::Check-Valid-Until "false"' \
+  --aptopt='Acquire::Languages "none"' \
+  --aptopt='APT::Install-Recommends "false"' \
+  --aptopt="APT::Default-Release \"$suite\"" \
+  --dpkgopt=force-unsafe-io \
+  --dpkgopt='path-exclude=/usr/share/doc/*' \
+  --dpkgopt='path-exclude=/usr/share/man/*' \
+  --dpkgopt='path-exclude=/usr/share/locale/*' \
+  --include="$packages" \
+  --customize-hook="install -m 0755 '$init' \"\$1/usr/local/sbin/edge-host-init\"" \
+  --customize-hook='rm -f "$1"/etc/ssh/ssh_host_*' \
+  "$suite" "$output.part" ${sources:+-}
+mv "$output.part" "$output"
