@@ -252,8 +252,7 @@ def connect(
     except (OSError, ssl.SSLError) as error:
         raise TransferError(
             "no TLS connection to the receiver at %s port %d: %s. Is the receiver of migration %s "
-            "still running there, and may this host reach that port?"
-            % (address, port, error, migration_id)
+            "still running there, and may this host reach that port?" % (address, port, error, migration_id)
         ) from error
     channel = Channel(connection, compress=compress)
     hello = channel.request("hello", migration_id=migration_id, zstd_ok=channel.can_unpack)

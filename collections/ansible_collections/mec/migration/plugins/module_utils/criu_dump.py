@@ -1,0 +1,269 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CRIU over its RPC (``criu swrk``), started before the freeze so that only the dump itself is paid in it.
+
+runc drives CRIU the same way (``libcontainer/criu_linux.go``); the options that a container's dump
+needs are taken from runc's own state file, so that ``runc restore`` finds what it expects. What runc
+cannot ask for, and the reason to speak to CRIU directly: a lazy dump whose page server is a socket of
+ours. CRIU then writes everything but the contents of private anonymous memory, which have been sent.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from typing import Any, NamedTuple, Optional
+
+from .criu_images import decode_fields, encode_field, read_dump_stats
+from .errors import MigrationError
+
+# images/rpc.proto
+REQUEST_DUMP, REQUEST_FEATURE_CHECK = 1, 9
+CG_MODE_SOFT = 3
+NETWORK_LOCK_SKIP = 3
+CLONE_NEWNET = 0x40000000
+# criu/page-xfer.c: struct page_server_iov {u32 cmd; u32 pages; u64 address; u64 id}, command "close".
+PAGE_SERVER_CLOSE = (0x1023).to_bytes(4, "little") + bytes(28)
+
+GHOST_LIMIT_BYTES = 1 << 30
+LOG_TAIL_LINES = 12
+DUMP_LOG, RESTORE_LOG = "dump.log", "restore.log"
+
+
+class RuncState(NamedTuple):
+    """What runc knows of a running container."""
+
+    root: str
+    state_dir: str
+    pid: int
+    config: dict[str, Any]
+
+
+def runc_state(container_id: str) -> RuncState:
+    """runc's state of a Docker container, whatever runtime name Docker runs it under.
+
+    :raises MigrationError: the container is not running under runc.
+    """
+    found = glob.glob(f"/run/docker/runtime-*/moby/{container_id}/state.json") + glob.glob(
+        f"/var/run/docker/runtime-*/moby/{container_id}/state.json"
+    )
+    if not found:
+        raise MigrationError(
+            f"no runc state of container {container_id[:12]} below /run/docker/runtime-*/moby: it is not "
+            "running, or not under runc; only runc containers can be migrated"
+        )
+    with open(found[0], encoding="utf-8") as state_file:
+        state = json.load(state_file)
+    state_dir = os.path.dirname(found[0])
+    return RuncState(os.path.dirname(state_dir), state_dir, int(state["init_process_pid"]), state["config"])
+
+
+def external_mounts(state: RuncState) -> list[str]:
+    """Mount points that CRIU must not dump but reconnect: binds, cgroups, devices, masked paths.
+
+    The same list as runc makes (``addCriuDumpMount``, ``getCgroupMounts``, ``addMaskPaths``).
+    """
+    points = []
+    namespaces = {space["type"] for space in state.config.get("namespaces") or []}
+    unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    for mount in state.config.get("mounts") or []:
+        if mount.get("device") == "bind":
+            points.append(mount["destination"])
+        elif mount.get("device") == "cgroup" and not unified and "NEWCGROUP" not in namespaces:
+            for hierarchy in _cgroup_v1_mount_points():
+                points.append(os.path.join(mount["destination"], os.path.basename(hierarchy)))
+    points += [device["path"] for device in state.config.get("devices") or []]
+    return points
+
+
+def masked_files(state: RuncState) -> list[str]:
+    """Masked paths that are files in the container; they are bind mounts of /dev/null."""
+    masked = []
+    for path in state.config.get("mask_paths") or []:
+        seen = f"/proc/{state.pid}/root{path}"
+        if os.path.exists(seen) and not os.path.isdir(seen):
+            masked.append(path)
+    return masked
+
+
+def _cgroup_v1_mount_points() -> list[str]:
+    points = []
+    with open("/proc/self/mountinfo", encoding="utf-8") as lines:
+        for line in lines:
+            fields = line.split()
+            if fields[fields.index("-") + 1] == "cgroup":
+                points.append(fields[4])
+    return points
+
+
+def write_descriptors(pid: int, image_dir: str) -> None:
+    """``descriptors.json``: what standard input, output and error were; ``runc restore`` insists on it."""
+    names = []
+    for number in range(3):
+        try:
+            names.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+        except OSError:
+            names.append("/dev/null")
+    with open(os.path.join(image_dir, "descriptors.json"), "w", encoding="utf-8") as out:
+        json.dump(names, out)
+
+
+class Dump:
+    """One final dump of a frozen container: prepare before the freeze, :meth:`run` inside it.
+
+    After the dump the processes are where they were: alive, and frozen by the container's cgroup.
+
+    :param image_dir: an existing directory on tmpfs for the images.
+    :param work_dir: an existing directory for the log and CRIU's statistics.
+    """
+
+    def __init__(self, state: RuncState, freeze_cgroup: str, image_dir: str, work_dir: str) -> None:
+        self._work_dir = work_dir
+        write_descriptors(state.pid, image_dir)
+        criu = shutil.which("criu") or "/usr/sbin/criu"
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pages, their_pages = socket.socketpair()
+        # The page server ends at once: the contents are sent elsewhere, and the freezer holds the tasks.
+        pages.send(PAGE_SERVER_CLOSE)
+        self._pages = pages
+        config = os.path.join(work_dir, "criu.conf")
+        with open(config, "w", encoding="utf-8") as out:
+            out.write(f"ps-socket {their_pages.fileno()}\n")
+        # CRIU opens these through /proc/<our pid>/fd when the request comes.
+        image_fd = os.open(image_dir, os.O_RDONLY | os.O_DIRECTORY)
+        work_fd = os.open(work_dir, os.O_RDONLY | os.O_DIRECTORY)
+        self._directories = (image_fd, work_fd)
+        self._request = _dump_request(state, freeze_cgroup, image_fd, work_fd, config)
+        try:
+            self._process = subprocess.Popen(
+                [criu, "swrk", str(theirs.fileno())],
+                pass_fds=[theirs.fileno(), their_pages.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            raise MigrationError(f"cannot start {criu}: {error}; install criu 4.2 or later") from error
+        finally:
+            theirs.close()
+            their_pages.close()
+
+    def run(self, timeout_s: float = 60.0) -> dict[str, int]:
+        """Dump; returns CRIU's statistics.
+
+        :raises MigrationError: CRIU refused or failed; the processes are as they were.
+        """
+        start = time.monotonic()
+        self._socket.settimeout(timeout_s)
+        try:
+            self._socket.send(self._request)
+            answer = dict(decode_fields(self._socket.recv(1 << 16)))
+        except (OSError, ValueError) as error:
+            raise self._failure(f"CRIU gave no answer: {error}") from error
+        if not answer.get(2):
+            reason = answer.get(9, b"")
+            text = reason.decode(errors="replace") if isinstance(reason, bytes) else ""
+            raise self._failure(text or "CRIU failed")
+        stats = read_dump_stats(self._work_dir)
+        stats["dump_time_us"] = int((time.monotonic() - start) * 1e6)
+        return stats
+
+    def close(self) -> None:
+        """End the CRIU process. It holds no task any more once :meth:`run` has returned."""
+        self._socket.close()
+        self._pages.close()
+        for directory in self._directories:
+            os.close(directory)
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _failure(self, reason: str) -> MigrationError:
+        tail = log_tail(os.path.join(self._work_dir, DUMP_LOG))
+        return MigrationError(
+            f"the final dump failed: {reason}. {explain(tail)}", phase="handover", log_tail=tail
+        )
+
+
+def _dump_request(state: RuncState, freeze_cgroup: str, image_fd: int, work_fd: int, config: str) -> bytes:
+    """A ``criu_req`` of type DUMP; the numbers are those of ``criu_opts`` in images/rpc.proto."""
+    rootfs = state.config["rootfs"]
+    options: list[tuple[int, Any]] = [
+        (1, image_fd),
+        (2, state.pid),
+        (3, True),  # leave_running
+        (8, True),  # file_locks
+        (9, 4),  # log_level
+        (10, DUMP_LOG),
+        (13, rootfs),
+        (17, work_fd),
+        (18, True),  # link_remap
+        (34, CG_MODE_SOFT),
+        (35, GHOST_LIMIT_BYTES),
+        (38, CLONE_NEWNET),  # the target's Docker makes the network
+        (44, freeze_cgroup),
+        (48, True),  # lazy_pages
+        (50, True),  # orphan_pts_master
+        (51, config),
+        (52, True),  # tcp_close
+        (64, NETWORK_LOCK_SKIP),
+    ]
+    body = b"".join(encode_field(number, value) for number, value in options)
+    mounts = [(point, point) for point in external_mounts(state)]
+    mounts += [(path, "/dev/null") for path in masked_files(state)]
+    for key, value in mounts:
+        if key.startswith(rootfs + "/"):
+            key = value = key[len(rootfs) :]
+        body += encode_field(23, encode_field(1, key) + encode_field(2, value))
+    return encode_field(1, REQUEST_DUMP) + encode_field(2, body)
+
+
+def log_tail(path: str) -> str:
+    """The last lines of a CRIU log that say why it stopped: errors first, else simply the last ones."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as log:
+            lines = log.read().splitlines()
+    except OSError:
+        return ""
+    telling = [line for line in lines if "Error" in line] or lines
+    return "\n".join(telling[-LOG_TAIL_LINES:])
+
+
+# What CRIU's log says, and what to do about it.
+REMEDIES = (
+    (r"Can't get 1:16 opt", "this CRIU cannot dump TCP sockets on this kernel; install CRIU 4.2"),
+    (r"io_uring", "the service uses io_uring, which CRIU cannot dump; switch it off in the service"),
+    (r"has bad size|Can't open file .* on restore", "a file of the service differs on the target"),
+    (r"no dirty tracking|soft-dirty", "use the tracker `compare`"),
+    (r"ghost file .* too big", "the service holds a large deleted file open"),
+    (r"No space left on device", "give the images directory more room (a larger tmpfs)"),
+    (r"tty|pts", "containers started with `-t` cannot be moved"),
+)
+
+
+def explain(log: str) -> str:
+    """A sentence with the remedy for what *log* shows, or where to look."""
+    for pattern, remedy in REMEDIES:
+        if re.search(pattern, log):
+            return f"Remedy: {remedy}."
+    return "See log_tail for CRIU's own words."
+
+
+def version(criu: Optional[str] = None) -> tuple[int, ...]:
+    """The installed CRIU's version, e.g. (4, 2, 1); empty if there is none."""
+    path = criu or shutil.which("criu") or "/usr/sbin/criu"
+    try:
+        out = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=10)
+    except OSError:
+        return ()
+    found = re.search(r"Version:\s*(\d+(?:\.\d+)*)", out.stdout)
+    return tuple(int(part) for part in found.group(1).split(".")) if found else ()

@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The few CRIU image files that a migration reads or writes itself: page maps and statistics.
+
+Formats: CRIU's ``images/pagemap.proto`` and ``images/stats.proto``; framing and magic numbers as in
+``criu/include/magic.h`` (a file starts with the common magic and its own, then each protobuf message
+is preceded by its length in 4 bytes, little-endian).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple, Union
+
+from .errors import MigrationError
+from .page_ranges import RangeSet
+
+IMG_COMMON_MAGIC = 0x54564319
+IMG_SERVICE_MAGIC = 0x55105940
+PAGEMAP_MAGIC = 0x56084025
+STATS_MAGIC = 0x57093306
+
+PE_PARENT, PE_LAZY, PE_PRESENT = 1, 2, 4
+
+_MAGIC = struct.Struct("<II")
+_LENGTH = struct.Struct("<I")
+
+FieldValue = Union[int, bytes]
+
+
+class PagemapEntry(NamedTuple):
+    """*pages* pages from *address* on; *flags* says where their content is."""
+
+    address: int
+    pages: int
+    flags: int
+
+
+def varint(value: int) -> bytes:
+    """Protobuf's base-128 encoding of an unsigned integer."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def decode_fields(message: bytes) -> list[tuple[int, FieldValue]]:
+    """The (number, value) pairs of a protobuf message that has only integers and byte strings.
+
+    :raises ValueError: it is not one.
+    """
+    fields: list[tuple[int, FieldValue]] = []
+    at = 0
+
+    def integer() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+
+    try:
+        while at < len(message):
+            tag = integer()
+            if tag & 7 == 0:
+                fields.append((tag >> 3, integer()))
+            elif tag & 7 == 2:
+                size = integer()
+                if at + size > len(message):
+                    raise ValueError("a field reaches over the end of its message")
+                fields.append((tag >> 3, message[at : at + size]))
+                at += size
+            else:
+                raise ValueError(f"unexpected wire type {tag & 7}")
+    except IndexError:
+        raise ValueError("the message ends inside a field") from None
+    return fields
+
+
+def encode_field(number: int, value: Union[int, bool, str, bytes]) -> bytes:
+    """One protobuf field: integers and booleans as varint, text and bytes with their length."""
+    if isinstance(value, (bool, int)):
+        # Negative int32 values travel as 64-bit two's complement.
+        return varint(number << 3) + varint(int(value) & 0xFFFFFFFFFFFFFFFF)
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def read_messages(path: str, magic: int, first: int = IMG_COMMON_MAGIC) -> list[bytes]:
+    """The protobuf messages of a CRIU image file.
+
+    :raises MigrationError: it is not an image of that kind.
+    """
+    with open(path, "rb") as image:
+        data = image.read()
+    if len(data) < _MAGIC.size or _MAGIC.unpack_from(data) != (first, magic):
+        raise MigrationError(f"{path} is not the CRIU image that its name says", phase="handover")
+    messages = []
+    at = _MAGIC.size
+    while at < len(data):
+        (size,) = _LENGTH.unpack_from(data, at)
+        at += _LENGTH.size
+        if at + size > len(data):
+            raise MigrationError(f"{path} is cut short", phase="handover")
+        messages.append(data[at : at + size])
+        at += size
+    return messages
+
+
+def read_pagemap(path: str) -> tuple[int, list[PagemapEntry]]:
+    """The id of the pages file, and the entries, of a ``pagemap-*.img``.
+
+    :raises MigrationError: damaged, or of a newer format (compressed pages) that cannot be rewritten.
+    """
+    head, *rest = read_messages(path, PAGEMAP_MAGIC)
+    pages_id = int(dict(decode_fields(head))[1])
+    entries = []
+    for message in rest:
+        fields = dict(decode_fields(message))
+        unknown = set(fields) - {1, 2, 3, 4, 5}
+        if unknown:
+            raise MigrationError(
+                f"{path} has pagemap fields {sorted(unknown)} that this version does not know; "
+                "use a CRIU of the tested versions",
+                phase="handover",
+            )
+        flags = int(fields.get(4, PE_PARENT if fields.get(3) else PE_PRESENT))
+        entries.append(PagemapEntry(int(fields[1]), int(fields.get(5, fields[2])), flags))
+    return pages_id, entries
+
+
+def write_pagemap(path: str, pages_id: int, entries: Iterable[PagemapEntry]) -> None:
+    """Write a ``pagemap-*.img``; entries must be sorted by address and must not overlap."""
+    out = [_MAGIC.pack(IMG_COMMON_MAGIC, PAGEMAP_MAGIC)]
+    head = encode_field(1, pages_id)
+    out += (_LENGTH.pack(len(head)), head)
+    for address, pages, flags in entries:
+        # compat_nr_pages (2) is required by the format and zero beside nr_pages (5).
+        message = b"\x08" + varint(address) + b"\x10\x00\x20" + varint(flags) + b"\x28" + varint(pages)
+        out += (_LENGTH.pack(len(message)), message)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as image:
+        image.write(b"".join(out))
+
+
+def layered_entries(present: RangeSet, parent: RangeSet, page_bytes: int) -> list[PagemapEntry]:
+    """Entries for *present* pages of this directory and *parent* pages of the one below."""
+    entries = [PagemapEntry(start, (end - start) // page_bytes, PE_PRESENT) for start, end in present]
+    entries += [
+        PagemapEntry(start, (end - start) // page_bytes, PE_PARENT) for start, end in parent - present
+    ]
+    return sorted(entries)
+
+
+def read_dump_stats(work_dir: str) -> dict[str, int]:
+    """CRIU's own measurements of a dump (``stats-dump``), microseconds and pages; empty if missing."""
+    names = {
+        1: "freezing_time_us",
+        2: "frozen_time_us",
+        3: "memdump_time_us",
+        4: "memwrite_time_us",
+        5: "pages_scanned",
+        6: "pages_skipped_parent",
+        7: "pages_written",
+    }
+    return _read_stats(os.path.join(work_dir, "stats-dump"), 1, names)
+
+
+def read_restore_stats(work_dir: str) -> dict[str, int]:
+    """CRIU's own measurements of a restore (``stats-restore``); empty if missing."""
+    names = {
+        1: "pages_compared",
+        2: "pages_skipped_cow",
+        3: "forking_time_us",
+        4: "restore_time_us",
+        5: "pages_restored",
+    }
+    return _read_stats(os.path.join(work_dir, "stats-restore"), 2, names)
+
+
+def _read_stats(path: str, number: int, names: dict[int, str]) -> dict[str, int]:
+    try:
+        messages = read_messages(path, STATS_MAGIC, IMG_SERVICE_MAGIC)
+    except FileNotFoundError:
+        return {}
+    inner = dict(decode_fields(messages[0])).get(number, b"")
+    return {
+        names[field]: value
+        for field, value in decode_fields(bytes(inner) if isinstance(inner, bytes) else b"")
+        if field in names and isinstance(value, int)
+    }

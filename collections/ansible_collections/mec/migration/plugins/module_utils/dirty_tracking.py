@@ -1,0 +1,150 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Dirty-page tracking: which pages of a process may have changed since they were last sent.
+
+A tracker may name too many pages (contents are compared afterwards) but never too few.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+from .cgroup import Cgroup
+from .errors import MigrationError
+from .page_ranges import RangeSet
+from .process_memory import PAGE_BYTES, Pagemap, anonymous_ranges
+
+AUTO, COMPARE, SOFT_DIRTY = "auto", "compare", "soft-dirty"
+NAMES = (AUTO, COMPARE, SOFT_DIRTY)
+
+
+class Tracker(Protocol):
+    """What the rounds need of a tracker. All processes of a container are asked together."""
+
+    name: str
+
+    def candidates(self, pids: list[int], frozen: bool) -> tuple[dict[int, RangeSet], float]:
+        """Pages to look at, by process, and for how many ms the processes were frozen to find them.
+
+        :param frozen: the container is frozen already, and for good: the last round.
+        """
+
+
+class CompareTracker:
+    """Names every page that is there; whether it changed is left to the comparison. Any kernel."""
+
+    name = COMPARE
+
+    def candidates(self, pids: list[int], frozen: bool) -> tuple[dict[int, RangeSet], float]:
+        return {pid: _present(pid) for pid in pids}, 0.0
+
+
+class SoftDirtyTracker:
+    """The kernel's soft-dirty bits (Documentation/admin-guide/mm/soft-dirty.rst).
+
+    Reading the bits and clearing them are two steps, so the container is frozen for both, except in
+    the first round, which takes every page.
+    """
+
+    name = SOFT_DIRTY
+
+    def __init__(self, cgroup: Cgroup) -> None:
+        self._cgroup = cgroup
+        self._seen: dict[int, str] = {}
+
+    def candidates(self, pids: list[int], frozen: bool) -> tuple[dict[int, RangeSet], float]:
+        frozen_ms = 0.0 if frozen else self._cgroup.freeze()
+        start = _now_ms()
+        try:
+            found = {}
+            # A fork between listing and freezing would be missed.
+            for pid in self._cgroup.pids() if not frozen else pids:
+                born = start_time(pid)
+                if self._seen.get(pid) == born:
+                    with Pagemap(pid) as pagemap:
+                        found[pid] = pagemap.soft_dirty(anonymous_ranges(pid))
+                else:
+                    found[pid] = _present(pid)
+                    self._seen[pid] = born
+                if not frozen:
+                    with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as clear:
+                        clear.write("4")
+        finally:
+            if not frozen:
+                self._cgroup.thaw()
+                frozen_ms += _now_ms() - start
+        return found, frozen_ms
+
+
+def _now_ms() -> float:
+    import time  # noqa: PLC0415
+
+    return time.monotonic() * 1000
+
+
+def start_time(pid: int) -> str:
+    """When *pid* was started, in clock ticks since boot: tells a process from a later one of its number."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _present(pid: int) -> RangeSet:
+    try:
+        with Pagemap(pid) as pagemap:
+            return pagemap.present(anonymous_ranges(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return RangeSet()
+
+
+def soft_dirty_works() -> bool:
+    """Whether this kernel tracks soft-dirty pages, found out on a page of this process."""
+    import mmap  # noqa: PLC0415
+
+    try:
+        page = mmap.mmap(-1, PAGE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        page[0] = 1
+        import ctypes  # noqa: PLC0415
+
+        holder = ctypes.c_char.from_buffer(page)
+        address = ctypes.addressof(holder)
+
+        def dirty() -> bool:
+            with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+                entry = os.pread(pagemap.fileno(), 8, address // PAGE_BYTES * 8)
+            return bool(int.from_bytes(entry, "little") & 1 << 55)
+
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as clear:
+            clear.write("4")
+        clean = dirty()
+        page[0] = 2
+        written = dirty()
+        del holder
+        page.close()
+    except OSError:
+        return False
+    return written and not clean
+
+
+def choose(name: str, cgroup: Cgroup) -> tuple[Tracker, str]:
+    """The tracker to use for *name*, and a sentence that says why.
+
+    :raises MigrationError: *name* is not possible on this host.
+    """
+    if name == COMPARE:
+        return CompareTracker(), "asked for"
+    works = soft_dirty_works()
+    if name == SOFT_DIRTY:
+        if not works:
+            raise MigrationError(
+                "tracker `soft-dirty` was asked for, but this kernel does not track soft-dirty pages "
+                "(CONFIG_MEM_SOFT_DIRTY is off); use `auto` or `compare`"
+            )
+        return SoftDirtyTracker(cgroup), "asked for"
+    if works:
+        return SoftDirtyTracker(cgroup), "the kernel tracks soft-dirty pages"
+    return CompareTracker(), "the kernel does not track soft-dirty pages"

@@ -1,0 +1,306 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The source's side of a container's memory: rounds of changed pages, read while the service runs.
+
+A mirror of what the target holds is kept in one sparse file a process, indexed by virtual address, so
+that a page is sent only if its content really changed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import mmap
+import os
+import time
+from typing import Any, NamedTuple, Optional
+
+from .dirty_tracking import Tracker, start_time
+from .errors import MigrationError
+from .page_ranges import Range, RangeSet
+from .process_memory import PAGE_BYTES, Batch, Reader
+from .wire import Channel
+
+ADDRESS_SPACE_BYTES = 1 << 47
+WINDOW_BYTES = 64 << 20
+PROBE_BYTES = 64 << 10
+
+_libc = ctypes.CDLL(None)
+_memcmp = _libc.memcmp
+_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+_memcmp.restype = ctypes.c_int
+
+
+class RoundResult(NamedTuple):
+    """What one round did. ``sent_bytes`` is on the wire, ``changed_bytes`` before compression."""
+
+    number: int
+    pages_scanned: int
+    pages_changed: int
+    changed_bytes: int
+    sent_bytes: int
+    seconds: float
+    frozen_ms: float
+
+
+class Mirror:
+    """What the target holds of one process's memory, addressed as the process addresses it."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.ftruncate(self._fd, ADDRESS_SPACE_BYTES)
+        self._windows: dict[int, tuple[mmap.mmap, int]] = {}
+
+    def clear(self) -> None:
+        self._windows.clear()
+        os.ftruncate(self._fd, 0)
+        os.ftruncate(self._fd, ADDRESS_SPACE_BYTES)
+
+    def close(self) -> None:
+        self._windows.clear()
+        os.close(self._fd)
+
+    def locate(self, address: int) -> tuple[int, int]:
+        """Where the mirror of *address* lies in this process, and how many bytes lie there in one piece."""
+        index, offset = divmod(address, WINDOW_BYTES)
+        if index not in self._windows:
+            window = mmap.mmap(self._fd, WINDOW_BYTES, offset=index * WINDOW_BYTES)
+            self._windows[index] = window, ctypes.addressof(ctypes.c_char.from_buffer(window))
+        return self._windows[index][1] + offset, WINDOW_BYTES - offset
+
+    def update(self, start: int, end: int, data_address: int) -> tuple[list[Range], list[Range]]:
+        """Take over the content of [start, end) from *data_address*.
+
+        :returns: the ranges that differed, and those that were equal.
+        """
+        changed: list[Range] = []
+        equal: list[Range] = []
+        while start < end:
+            mirrored, room = self.locate(start)
+            stop = min(end, start + room)
+            self._update_piece(start, stop, mirrored, data_address, changed, equal)
+            data_address += stop - start
+            start = stop
+        return changed, equal
+
+    @staticmethod
+    def _update_piece(
+        start: int, end: int, mirrored: int, data: int, changed: list[Range], equal: list[Range]
+    ) -> None:
+        size = end - start
+        if _memcmp(mirrored, data, size) == 0:
+            equal.append(Range(start, end))
+            return
+        at = 0
+        while at < size:
+            probe = min(PROBE_BYTES, size - at)
+            if _memcmp(mirrored + at, data + at, probe) == 0:
+                _extend(equal, start + at, start + at + probe)
+            else:
+                for page in range(at, at + probe, PAGE_BYTES):
+                    same = _memcmp(mirrored + page, data + page, PAGE_BYTES) == 0
+                    _extend(equal if same else changed, start + page, start + page + PAGE_BYTES)
+                ctypes.memmove(mirrored + at, data + at, probe)
+            at += probe
+
+
+def _extend(ranges: list[Range], start: int, end: int) -> None:
+    """Append [start, end) to *ranges*, joining it to the last one if they touch."""
+    if ranges and ranges[-1].end == start:
+        ranges[-1] = Range(ranges[-1].start, end)
+    else:
+        ranges.append(Range(start, end))
+
+
+class _Process:
+    """What was sent of one process, known by its number inside the container."""
+
+    def __init__(self, mirror: Mirror, born: str, known: RangeSet) -> None:
+        self.mirror = mirror
+        self.born = born
+        self.known = known
+
+
+class MemorySource:
+    """Sends a container's private anonymous memory in rounds.
+
+    :param state_dir: directory on tmpfs, mode 0700: holds the mirrors and what is known between the
+        processes that run rounds (pre-copy, then hand-over).
+    """
+
+    STATE_FILE = "memory.json"
+
+    def __init__(self, state_dir: str, tracker: Tracker) -> None:
+        self._dir = state_dir
+        self._tracker = tracker
+        self._processes: dict[int, _Process] = {}
+        self.rounds = 0
+
+    def load(self) -> None:
+        """Go on where another process stopped.
+
+        :raises MigrationError: it stopped in the middle of a round.
+        """
+        try:
+            with open(self._state_path, encoding="utf-8") as state_file:
+                state = json.load(state_file)
+        except FileNotFoundError:
+            return
+        if state["in_round"]:
+            raise MigrationError(
+                f"an earlier pre-copy stopped in the middle of a round ({self._state_path}); clean up the "
+                "migration and start it again",
+                phase="pre-copy",
+                container_state="running",
+            )
+        self.rounds = int(state["rounds"])
+        for number, kept in state["processes"].items():
+            mirror = Mirror(self._mirror_path(int(number)))
+            self._processes[int(number)] = _Process(mirror, kept["born"], RangeSet(map(tuple, kept["known"])))
+
+    def known(self, process: int) -> RangeSet:
+        """The pages of *process* (its number in the container) that the target holds."""
+        return self._processes[process].known if process in self._processes else RangeSet()
+
+    def round(
+        self,
+        channel: Channel,
+        pids: dict[int, int],
+        *,
+        frozen: bool = False,
+        only: Optional[dict[int, RangeSet]] = None,
+    ) -> RoundResult:
+        """Send what changed since the last round; the target's acknowledgement is left to the caller.
+
+        :param pids: number on the host -> number in the container, of every process.
+        :param frozen: the container is frozen: what is read is final.
+        :param only: look at these pages (by number in the container) instead of the tracker's.
+        :raises TransferError: the connection broke.
+        """
+        start = time.monotonic()
+        before = channel.sent_bytes
+        self.rounds += 1
+        if not frozen:
+            self._save(in_round=True)
+        channel.send("memory.round", number=self.rounds)
+        frozen_ms = 0.0
+        if only is None:
+            by_pid, frozen_ms = self._tracker.candidates(list(pids), frozen)
+        else:
+            by_pid = {pid: only.get(number, RangeSet()) for pid, number in pids.items()}
+        scanned = changed = 0
+        for pid, pages in by_pid.items():
+            if pid in pids:
+                scanned += pages.size_bytes // PAGE_BYTES
+                changed += self._send_process(channel, pid, pids[pid], pages)
+        channel.send("memory.round_end", number=self.rounds)
+        return RoundResult(
+            number=self.rounds,
+            pages_scanned=scanned,
+            pages_changed=changed,
+            changed_bytes=changed * PAGE_BYTES,
+            sent_bytes=channel.sent_bytes - before,
+            seconds=time.monotonic() - start,
+            frozen_ms=frozen_ms,
+        )
+
+    def acknowledged(self) -> None:
+        """The target has confirmed the last round: what is on disk may be gone on from."""
+        self._save(in_round=False)
+
+    def _send_process(self, channel: Channel, pid: int, number: int, pages: RangeSet) -> int:
+        process = self._process(pid, number)
+        unknown = pages - process.known
+        sent_pages = 0
+        reader = Reader(pid)
+        for batch in reader.batches(pages):
+            runs, body = self._changed(process.mirror, batch, reader.address, unknown)
+            if runs:
+                channel.send("memory.pages", body, process=number, runs=runs)
+                sent_pages += len(body) // PAGE_BYTES
+                process.known = (
+                    process.known
+                    if not unknown
+                    else process.known | RangeSet((start, end) for start, end, _ in runs)
+                )
+        return sent_pages
+
+    @staticmethod
+    def _changed(
+        mirror: Mirror, batch: Batch, address: int, unknown: RangeSet
+    ) -> tuple[list[tuple[int, int, int]], bytes]:
+        """Runs (start, end, has data) to send for *batch*, and the data of those that have some."""
+        runs: list[tuple[int, int, int]] = []
+        pieces: list[memoryview] = []
+        offset = 0
+        for start, end in batch.ranges:
+            changed, equal = mirror.update(start, end, address + offset)
+            runs += [(first, last, 1) for first, last in changed]
+            if unknown and equal:
+                # The mirror starts as zeros: an equal page that the target lacks is a page of zeros.
+                runs += [(first, last, 0) for first, last in RangeSet(equal) & unknown]
+            for first, last in changed:
+                pieces.append(batch.data[offset + first - start : offset + last - start])
+            offset += end - start
+        runs.sort()
+        return runs, b"".join(pieces)
+
+    def _process(self, pid: int, number: int) -> _Process:
+        born = start_time(pid)
+        process = self._processes.get(number)
+        if process is None:
+            process = _Process(Mirror(self._mirror_path(number)), born, RangeSet())
+            process.mirror.clear()
+            self._processes[number] = process
+        elif process.born != born:
+            # Another process took over the number; nothing of the old one may be believed.
+            process.mirror.clear()
+            process.born, process.known = born, RangeSet()
+        return process
+
+    @property
+    def _state_path(self) -> str:
+        return os.path.join(self._dir, self.STATE_FILE)
+
+    def _mirror_path(self, number: int) -> str:
+        return os.path.join(self._dir, f"memory-{number}")
+
+    def _save(self, *, in_round: bool) -> None:
+        state: dict[str, Any] = {"in_round": in_round, "rounds": self.rounds, "processes": {}}
+        if not in_round:
+            for number, process in self._processes.items():
+                state["processes"][number] = {"born": process.born, "known": process.known.to_list()}
+        temporary = self._state_path + ".new"
+        with open(temporary, "w", encoding="utf-8") as out:
+            json.dump(state, out)
+        os.replace(temporary, self._state_path)
+
+
+def container_pids(pids: list[int]) -> dict[int, int]:
+    """Number on the host -> number inside the container (the innermost PID namespace)."""
+    numbers = {}
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+                for line in status:
+                    if line.startswith("NSpid:"):
+                        numbers[pid] = int(line.split()[-1])
+                        break
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return numbers
+
+
+def memory_bytes(pids: list[int]) -> int:
+    """Resident private anonymous memory of the processes, from /proc/PID/status."""
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+                for line in status:
+                    if line.startswith("RssAnon:"):
+                        total += int(line.split()[1]) * 1024
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return total

@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The target's side of a container's memory: each round becomes a CRIU image directory.
+
+A directory holds the pages of its round and names all others as held by its parent, the directory of
+the round before; the last one is the parent of CRIU's own final dump. Plain CRIU restores the chain.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from typing import BinaryIO
+
+from .criu_images import layered_entries, write_pagemap
+from .errors import TransferError
+from .page_ranges import Range, RangeSet
+from .process_memory import PAGE_BYTES
+from .wire import Channel, Message
+
+
+class _RoundFile:
+    """The pages of one process in one round, in order of address."""
+
+    def __init__(self, path: str) -> None:
+        self.file: BinaryIO = open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", 0)
+        self.present: list[Range] = []
+        self.size_bytes = 0
+
+
+class MemoryTarget:
+    """Receives rounds into ``<images_dir>/<number>``."""
+
+    def __init__(self, images_dir: str) -> None:
+        self._dir = images_dir
+        self._known: dict[int, RangeSet] = {}
+        self._round = 0
+        self._files: dict[int, _RoundFile] = {}
+        self.received_pages = 0
+
+    @property
+    def handlers(self) -> dict[str, Callable[[Message, Channel], None]]:
+        return {
+            "memory.round": self._begin,
+            "memory.pages": self._pages,
+            "memory.round_end": self._end,
+        }
+
+    @property
+    def last_round(self) -> int:
+        """Number of the last complete round, 0 if there was none."""
+        return self._round
+
+    def _begin(self, message: Message, channel: Channel) -> None:
+        number = int(message.fields["number"])
+        if number != self._round + 1:
+            raise TransferError(
+                f"round {number} was announced after round {self._round}; start the migration again",
+                phase="pre-copy",
+            )
+        self._files = {}
+        path = self._path(number)
+        shutil.rmtree(path, ignore_errors=True)
+        os.makedirs(path, mode=0o700)
+
+    def _pages(self, message: Message, channel: Channel) -> None:
+        process = int(message.fields["process"])
+        pages = self._files.get(process)
+        if pages is None:
+            name = f"pages-{process}.img"
+            pages = self._files[process] = _RoundFile(os.path.join(self._path(self._round + 1), name))
+        data = memoryview(message.body)
+        offset = 0
+        for start, end, has_data in message.fields["runs"]:
+            if (pages.present and start < pages.present[-1].end) or end <= start or start % PAGE_BYTES:
+                raise TransferError(f"pages of process {process} came out of order", phase="pre-copy")
+            size = end - start
+            if has_data:
+                if offset + size > len(data):
+                    raise TransferError(f"pages of process {process} are missing", phase="pre-copy")
+                pages.file.write(data[offset : offset + size])
+                offset += size
+            else:
+                # A hole: reads as zeros and takes no memory.
+                pages.file.seek(size, os.SEEK_CUR)
+            pages.size_bytes += size
+            pages.present.append(Range(start, end))
+            self.received_pages += size // PAGE_BYTES
+
+    def _end(self, message: Message, channel: Channel) -> None:
+        number = int(message.fields["number"])
+        path = self._path(number)
+        for process in sorted(set(self._known) | set(self._files)):
+            pages = self._files.get(process)
+            if pages is None:
+                pages = _RoundFile(os.path.join(path, f"pages-{process}.img"))
+            pages.file.truncate(pages.size_bytes)
+            pages.file.close()
+            present = RangeSet(pages.present)
+            known = self._known.get(process, RangeSet())
+            write_pagemap(
+                os.path.join(path, f"pagemap-{process}.img"),
+                process,
+                layered_entries(present, known, PAGE_BYTES),
+            )
+            self._known[process] = known | present
+        if number > 1:
+            os.symlink(f"../{number - 1}", os.path.join(path, "parent"))
+        self._files = {}
+        self._round = number
+        channel.send("ok", number=number)
+
+    def _path(self, number: int) -> str:
+        return os.path.join(self._dir, str(number))

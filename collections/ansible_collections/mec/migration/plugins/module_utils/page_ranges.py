@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sorted, disjoint ranges of page-aligned addresses: which pages exist, are known, were sent.
+
+All bounds are byte addresses, ends exclusive. Set operations are linear merges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+
+class Range(NamedTuple):
+    start: int
+    end: int
+
+
+class RangeSet:
+    """An immutable set of addresses, kept as sorted ranges that neither overlap nor touch."""
+
+    __slots__ = ("ranges",)
+
+    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        merged: list[Range] = []
+        for start, end in sorted(ranges):
+            if end <= start:
+                continue
+            if merged and start <= merged[-1].end:
+                if end > merged[-1].end:
+                    merged[-1] = Range(merged[-1].start, end)
+            else:
+                merged.append(Range(start, end))
+        self.ranges = merged
+
+    def __iter__(self) -> Iterator[Range]:
+        return iter(self.ranges)
+
+    def __bool__(self) -> bool:
+        return bool(self.ranges)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RangeSet) and self.ranges == other.ranges
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.ranges))
+
+    def __repr__(self) -> str:
+        return f"RangeSet({[(hex(start), hex(end)) for start, end in self.ranges]})"
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(end - start for start, end in self.ranges)
+
+    def __or__(self, other: RangeSet) -> RangeSet:
+        return RangeSet([*self.ranges, *other.ranges])
+
+    def __and__(self, other: RangeSet) -> RangeSet:
+        found: list[tuple[int, int]] = []
+        theirs = other.ranges
+        at = 0
+        for start, end in self.ranges:
+            while at < len(theirs) and theirs[at].end <= start:
+                at += 1
+            step = at
+            while step < len(theirs) and theirs[step].start < end:
+                found.append((max(start, theirs[step].start), min(end, theirs[step].end)))
+                step += 1
+        return RangeSet(found)
+
+    def __sub__(self, other: RangeSet) -> RangeSet:
+        left: list[tuple[int, int]] = []
+        theirs = other.ranges
+        at = 0
+        for start, end in self.ranges:
+            while at < len(theirs) and theirs[at].end <= start:
+                at += 1
+            cursor, step = start, at
+            while step < len(theirs) and theirs[step].start < end:
+                if theirs[step].start > cursor:
+                    left.append((cursor, theirs[step].start))
+                cursor = max(cursor, theirs[step].end)
+                step += 1
+            if cursor < end:
+                left.append((cursor, end))
+        return RangeSet(left)
+
+    def to_list(self) -> list[list[int]]:
+        """For JSON; :class:`RangeSet` takes it back."""
+        return [[start, end] for start, end in self.ranges]

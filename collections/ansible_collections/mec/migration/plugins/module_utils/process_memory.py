@@ -1,0 +1,262 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading the memory of another process while it runs: its mappings, its present pages, their content."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import struct
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from .page_ranges import Range, RangeSet
+
+PAGE_BYTES = mmap.PAGESIZE
+# One copy: large enough to keep the cost per system call small, small enough for the L2 cache.
+BATCH_BYTES = 1 << 20
+IOV_MAX = 1024
+
+# linux/fs.h, PAGEMAP_SCAN (kernel 6.7): _IOWR('f', 16, struct pm_scan_arg), twelve 64-bit words.
+PAGEMAP_SCAN = 0xC0606610
+SCAN_ARGUMENT = struct.Struct("=12Q")
+SCAN_REGION = struct.Struct("=3Q")
+PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PAGE_IS_PFNZERO, PAGE_IS_SOFT_DIRTY = (
+    1 << 3,
+    1 << 4,
+    1 << 5,
+    1 << 7,
+)
+SCAN_REGIONS = 4096
+# Documentation/admin-guide/mm/pagemap.rst
+PM_PRESENT, PM_SWAPPED, PM_FILE, PM_SOFT_DIRTY = 1 << 63, 1 << 62, 1 << 61, 1 << 55
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _IoVec(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+
+_readv = _libc.process_vm_readv
+_readv.argtypes = [
+    ctypes.c_int,
+    ctypes.POINTER(_IoVec),
+    ctypes.c_ulong,
+    ctypes.POINTER(_IoVec),
+    ctypes.c_ulong,
+    ctypes.c_ulong,
+]
+_readv.restype = ctypes.c_ssize_t
+
+
+class Area(NamedTuple):
+    """One line of /proc/PID/maps."""
+
+    start: int
+    end: int
+    permissions: str
+    inode: int
+    path: str
+
+    @property
+    def private_anonymous(self) -> bool:
+        """Memory whose pages CRIU can leave out of a lazy dump (``vma_entry_can_be_lazy``)."""
+        return (
+            self.permissions[3] == "p"
+            and self.inode == 0
+            and self.path not in ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]", "[uprobes]")
+            and not self.path.startswith("/")
+        )
+
+    @property
+    def shared_file(self) -> bool:
+        """A file that the process can change through memory, without touching its times."""
+        return self.permissions[1] == "w" and self.permissions[3] == "s" and self.path.startswith("/")
+
+
+def areas(pid: int) -> list[Area]:
+    """The mappings of *pid*; empty for a process that is gone."""
+    found = []
+    try:
+        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as lines:
+            for line in lines:
+                parts = line.rstrip("\n").split(None, 5)
+                start, _, end = parts[0].partition("-")
+                path = parts[5] if len(parts) > 5 else ""
+                found.append(Area(int(start, 16), int(end, 16), parts[1], int(parts[4]), path))
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return found
+
+
+def anonymous_ranges(pid: int) -> RangeSet:
+    return RangeSet((area.start, area.end) for area in areas(pid) if area.private_anonymous)
+
+
+class Pagemap:
+    """Which pages of a process are there, through /proc/PID/pagemap."""
+
+    def __init__(self, pid: int) -> None:
+        self._fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        self._scan = True
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def __enter__(self) -> Pagemap:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    def present(self, ranges: Iterable[Range]) -> RangeSet:
+        """Pages with content (in memory or in swap; not the shared zero page) within *ranges*."""
+        wanted = list(ranges)
+        if self._scan:
+            try:
+                return self._scanned(wanted, PAGE_IS_PRESENT | PAGE_IS_SWAPPED, 0)
+            except OSError as error:
+                if error.errno not in (errno.ENOTTY, errno.EINVAL):
+                    raise
+                self._scan = False
+        return self._read(wanted, PM_PRESENT | PM_SWAPPED)
+
+    def soft_dirty(self, ranges: Iterable[Range]) -> RangeSet:
+        """Pages within *ranges* that were written since ``clear_refs``."""
+        return self._read(list(ranges), PM_SOFT_DIRTY) & self.present(ranges)
+
+    def _scanned(self, ranges: list[Range], any_of: int, mask: int) -> RangeSet:
+        """PAGEMAP_SCAN: pages of one of the *any_of* categories and all of *mask*, zero page excluded."""
+        found: list[tuple[int, int]] = []
+        regions = ctypes.create_string_buffer(SCAN_REGION.size * SCAN_REGIONS)
+        for start, end in ranges:
+            at = start
+            while at < end:
+                argument = bytearray(
+                    SCAN_ARGUMENT.pack(
+                        SCAN_ARGUMENT.size,
+                        0,
+                        at,
+                        end,
+                        0,
+                        ctypes.addressof(regions),
+                        SCAN_REGIONS,
+                        0,
+                        PAGE_IS_PFNZERO,
+                        PAGE_IS_PFNZERO | mask,
+                        any_of,
+                        any_of,
+                    )
+                )
+                count = fcntl.ioctl(self._fd, PAGEMAP_SCAN, argument, True)
+                for index in range(count):
+                    first, last, _ = SCAN_REGION.unpack_from(regions, index * SCAN_REGION.size)
+                    found.append((first, last))
+                if count < SCAN_REGIONS:
+                    break
+                at = found[-1][1]
+        return RangeSet(found)
+
+    def _read(self, ranges: list[Range], any_of: int) -> RangeSet:
+        found: list[tuple[int, int]] = []
+        for start, end in ranges:
+            first = start // PAGE_BYTES
+            entries = array("Q")
+            entries.frombytes(os.pread(self._fd, (end // PAGE_BYTES - first) * 8, first * 8))
+            run = -1
+            for index, entry in enumerate(entries):
+                if entry & any_of and not entry & PM_FILE:
+                    if run < 0:
+                        run = index
+                elif run >= 0:
+                    found.append((start + run * PAGE_BYTES, start + index * PAGE_BYTES))
+                    run = -1
+            if run >= 0:
+                found.append((start + run * PAGE_BYTES, start + len(entries) * PAGE_BYTES))
+        return RangeSet(found)
+
+
+class Batch(NamedTuple):
+    """Pages that were read together: *ranges* in order, their content back to back in *data*."""
+
+    ranges: list[Range]
+    data: memoryview
+
+
+class Reader:
+    """Copies pages out of a process by ``process_vm_readv``, running or frozen alike."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._memory = mmap.mmap(-1, BATCH_BYTES)
+        self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        self._remote = (_IoVec * IOV_MAX)()
+
+    @property
+    def address(self) -> int:
+        """Where the data of the current batch lies in this process."""
+        return self._address
+
+    def batches(self, pages: RangeSet) -> Iterator[Batch]:
+        """The content of *pages*; each batch is valid until the next one is asked for.
+
+        Pages that are gone when their turn comes are left out; a process that ended yields nothing
+        more.
+        """
+        pending: list[Range] = []
+        size = 0
+        for start, end in pages:
+            at = start
+            while at < end:
+                stop = min(end, at + BATCH_BYTES - size)
+                pending.append(Range(at, stop))
+                size += stop - at
+                at = stop
+                if size == BATCH_BYTES or len(pending) == IOV_MAX:
+                    yield from self._read(pending)
+                    pending, size = [], 0
+        if pending:
+            yield from self._read(pending)
+
+    def _read(self, ranges: list[Range]) -> Iterator[Batch]:
+        while ranges:
+            size = 0
+            for index, (start, end) in enumerate(ranges):
+                self._remote[index].base = start
+                self._remote[index].length = end - start
+                size += end - start
+            local = _IoVec(self._address, size)
+            got = _readv(self._pid, ctypes.byref(local), 1, self._remote, len(ranges), 0)
+            if got < 0:
+                code = ctypes.get_errno()
+                if code == errno.ESRCH:
+                    return
+                if code not in (errno.EFAULT, errno.EIO):
+                    raise OSError(code, os.strerror(code), f"memory of process {self._pid}")
+                got = 0
+            done, rest = _split(ranges, got - got % PAGE_BYTES)
+            if done:
+                yield Batch(done, memoryview(self._memory)[: sum(e - s for s, e in done)])
+            # The first page that could not be read was unmapped in the meantime.
+            ranges = _split(rest, PAGE_BYTES)[1] if rest else []
+
+
+def _split(ranges: list[Range], size_bytes: int) -> tuple[list[Range], list[Range]]:
+    """*ranges* cut in two after *size_bytes*."""
+    head: list[Range] = []
+    for index, (start, end) in enumerate(ranges):
+        if size_bytes >= end - start:
+            head.append(Range(start, end))
+            size_bytes -= end - start
+        else:
+            tail = ranges[index + 1 :]
+            if size_bytes:
+                head.append(Range(start, start + size_bytes))
+            return head, [Range(start + size_bytes, end), *tail]
+    return head, []
