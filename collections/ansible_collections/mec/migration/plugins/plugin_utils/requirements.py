@@ -1,0 +1,32 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Guarded third-party imports, in one place: what is missing is named, with the fix."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from .errors import DecisionError
+
+
+def require_numpy() -> ModuleType:
+    """numpy, or a :class:`DecisionError` that says how to get it."""
+    try:
+        import numpy as np
+    except ImportError as error:
+        raise DecisionError(
+            "solving a policy needs numpy on the controller: python3 -m pip install 'numpy>=1.26'"
+        ) from error
+    return np
+
+
+def require_jsonschema() -> ModuleType:
+    """jsonschema, or a :class:`DecisionError` that says how to get it."""
+    try:
+        import jsonschema
+    except ImportError as error:
+        raise DecisionError(
+            "checking a policy needs jsonschema on the controller: python3 -m pip install 'jsonschema>=4.20'"
+        ) from error
+    return jsonschema
