@@ -19,7 +19,7 @@ import shutil
 import socket
 import subprocess
 import time
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from .criu_images import decode_fields, encode_field, read_dump_stats
 from .errors import MigrationError
@@ -258,7 +258,7 @@ def explain(log: str) -> str:
     return "See log_tail for CRIU's own words."
 
 
-def version(criu: Optional[str] = None) -> tuple[int, ...]:
+def version(criu: str | None = None) -> tuple[int, ...]:
     """The installed CRIU's version, e.g. (4, 2, 1); empty if there is none."""
     path = criu or shutil.which("criu") or "/usr/sbin/criu"
     try:

@@ -86,7 +86,7 @@ def decode_fields(message: bytes) -> list[tuple[int, FieldValue]]:
     return fields
 
 
-def encode_field(number: int, value: Union[int, bool, str, bytes]) -> bytes:
+def encode_field(number: int, value: int | bool | str | bytes) -> bytes:
     """One protobuf field: integers and booleans as varint, text and bytes with their length."""
     if isinstance(value, (bool, int)):
         # Negative int32 values travel as 64-bit two's complement.

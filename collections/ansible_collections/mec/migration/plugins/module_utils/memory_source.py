@@ -14,7 +14,7 @@ import json
 import mmap
 import os
 import time
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from .dirty_tracking import Tracker, start_time
 from .errors import MigrationError
@@ -169,7 +169,7 @@ class MemorySource:
         pids: dict[int, int],
         *,
         frozen: bool = False,
-        only: Optional[dict[int, RangeSet]] = None,
+        only: dict[int, RangeSet] | None = None,
     ) -> RoundResult:
         """Send what changed since the last round; the target's acknowledgement is left to the caller.
 

@@ -1,0 +1,217 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A container on the target that waits, started as far as Docker can, for the images of its memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from typing import Any
+
+from .cgroup import Cgroup
+from .criu_dump import RESTORE_LOG, explain, log_tail, runc_state
+from .criu_images import read_restore_stats
+from .errors import MigrationError
+
+ARMED_DIR = "/run/mec-migration/armed"
+RUNTIME_NAME = "mec"
+# The network comes from the target's Docker; connections to the old address cannot be kept.
+CRIU_CONFIG = "tcp-close\nlink-remap\nghost-limit 1073741824\n"
+
+
+class ArmedContainer:
+    """Creates the container, starts it into the armed runtime, restores it, or destroys it.
+
+    :param client: a ``docker.APIClient`` without a read time-out: ``start`` blocks until the restore.
+    :param work_dir: on tmpfs; CRIU's log and configuration.
+    """
+
+    def __init__(self, client: Any, spec: dict[str, Any], work_dir: str) -> None:
+        self._client = client
+        self._spec = spec
+        self._work_dir = work_dir
+        self._listener: socket.socket | None = None
+        self._stream: Any = None
+        self._start_error: str | None = None
+        self._started = threading.Event()
+        self.id = ""
+        self.rootfs = ""
+        self.mount_sources: dict[str, str] = {}
+
+    def create(self) -> None:
+        """``docker create`` with the source's configuration, under the armed runtime.
+
+        :raises MigrationError: Docker refused; nothing is left behind.
+        """
+        name = self._spec["name"]
+        body = dict(self._spec["create"])
+        body["HostConfig"] = dict(body["HostConfig"], Runtime=RUNTIME_NAME)
+        endpoints = dict(self._spec["networks"])
+        # Create takes one network; the others are connected afterwards.
+        first = next(iter(endpoints), None)
+        if first is not None:
+            body["NetworkingConfig"] = {"EndpointsConfig": {first: endpoints.pop(first)}}
+        try:
+            self.id = self._client.create_container_from_config(body, name)["Id"]
+            for network, settings in endpoints.items():
+                self._client.connect_container_to_network(self.id, network, **_connect_arguments(settings))
+            # Asked now: once it is being started, Docker does not answer questions about it.
+            mounts = self._client.inspect_container(self.id)["Mounts"]
+            self.mount_sources = {mount["Destination"]: mount["Source"] for mount in mounts}
+        except Exception as error:
+            self._remove()
+            raise MigrationError(
+                f"Docker did not create container {name} on the target: {_docker_message(error)}",
+                phase="arm",
+                container_state="absent",
+                rolled_back=True,
+            ) from error
+
+    def start(self, timeout_s: float = 60.0) -> None:
+        """``docker start``, until the armed runtime waits.
+
+        :raises MigrationError: Docker or the runtime refused; the container is removed again.
+        """
+        os.makedirs(ARMED_DIR, mode=0o700, exist_ok=True)
+        path = os.path.join(ARMED_DIR, self.id)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(path)
+        os.chmod(path, 0o600)
+        self._listener.listen(1)
+        self._listener.settimeout(0.05)
+        threading.Thread(target=self._docker_start, daemon=True).start()
+        end = time.monotonic() + timeout_s
+        while self._stream is None:
+            try:
+                connection, _ = self._listener.accept()
+                self._stream = connection.makefile("rw", encoding="utf-8")
+            except (TimeoutError, socket.timeout):
+                if self._started.is_set() or time.monotonic() > end:
+                    reason = self._start_error or "the armed runtime did not report in time"
+                    self.destroy(reason)
+                    raise MigrationError(
+                        f"container {self._spec['name']} could not be armed on the target: {reason}",
+                        phase="arm",
+                        container_state="absent",
+                        rolled_back=True,
+                    ) from None
+        with open(os.path.join(self._read_event()["bundle"], "config.json"), encoding="utf-8") as config_file:
+            self.rootfs = json.load(config_file)["root"]["path"]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether Docker's start is still waiting for the images."""
+        return self._stream is not None and not self._started.is_set()
+
+    @property
+    def start_error(self) -> str:
+        return self._start_error or ""
+
+    def restore(self, images_dir: str) -> dict[str, Any]:
+        """Bring the processes back; returns ``restore_ms`` and CRIU's own figures.
+
+        :raises MigrationError: the restore failed. Nothing runs; the container is destroyed.
+        """
+        config = os.path.join(self._work_dir, "criu-restore.conf")
+        with open(config, "w", encoding="utf-8") as out:
+            out.write(CRIU_CONFIG)
+        order = {"command": "restore", "images": images_dir, "work": self._work_dir, "criu_config": config}
+        try:
+            self._stream.write(json.dumps(order) + "\n")
+            self._stream.flush()
+            event = self._read_event()
+        except (OSError, ValueError) as error:
+            event = {"code": -1, "error": str(error)}
+        if event.get("code") != 0:
+            tail = log_tail(os.path.join(self._work_dir, RESTORE_LOG))
+            self.destroy("restore failed")
+            raise MigrationError(
+                f"CRIU could not restore container {self._spec['name']} on the target (runc restore: "
+                f"{event.get('code')}). {explain(tail)}",
+                phase="handover",
+                container_state="absent",
+                log_tail=tail,
+                rolled_back=True,
+            )
+        figures = {key: value for key, value in event.items() if key.endswith("_ms")}
+        for key, value in read_restore_stats(self._work_dir).items():
+            if key.endswith("_us"):
+                figures["criu_" + key[:-3] + "_ms"] = value / 1000
+        return figures
+
+    def wait_started(self, timeout_s: float = 30.0) -> None:
+        """Wait until Docker, too, regards the container as started.
+
+        :raises MigrationError: it does not. The processes may run all the same.
+        """
+        if not self._started.wait(timeout_s) or self._start_error:
+            raise MigrationError(
+                f"Docker did not take over the restored container {self._spec['name']}: "
+                f"{self._start_error or 'no answer to docker start'}",
+                phase="verify",
+            )
+        self._disarm()
+
+    def destroy(self, reason: str) -> None:
+        """Make sure that no copy runs here, and leave nothing.
+
+        :raises MigrationError: processes of the container are still alive.
+        """
+        if self._stream is not None and not self._started.is_set():
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write(json.dumps({"command": "abort", "reason": reason}) + "\n")
+                self._stream.flush()
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.close()
+        self._started.wait(20)
+        self._disarm()
+        self._remove()
+        with contextlib.suppress(MigrationError):
+            Cgroup(runc_state(self.id).pid).kill()
+
+    def _docker_start(self) -> None:
+        try:
+            self._client.start(self.id)
+        except Exception as error:
+            self._start_error = _docker_message(error)
+        finally:
+            self._started.set()
+
+    def _read_event(self) -> dict[str, Any]:
+        line = self._stream.readline()
+        if not line:
+            raise ValueError("the armed runtime ended")
+        event: dict[str, Any] = json.loads(line)
+        return event
+
+    def _disarm(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(ARMED_DIR, self.id))
+
+    def _remove(self) -> None:
+        if self.id:
+            with contextlib.suppress(Exception):
+                self._client.remove_container(self.id, force=True)
+
+
+def _connect_arguments(settings: dict[str, Any]) -> dict[str, Any]:
+    ipam = settings.get("IPAMConfig") or {}
+    return {
+        "aliases": settings.get("Aliases"),
+        "links": settings.get("Links"),
+        "driver_opt": settings.get("DriverOpts"),
+        "ipv4_address": ipam.get("IPv4Address"),
+        "ipv6_address": ipam.get("IPv6Address"),
+    }
+
+
+def _docker_message(error: Exception) -> str:
+    """Docker's own words without the wrapping of the SDK."""
+    return str(getattr(error, "explanation", None) or error)

@@ -1,0 +1,350 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hand-over, on the source: freeze, final dump, send, wait for the target's word.
+
+Who may run: until the end-of-images mark is on its way, any failure thaws the source at once, because
+the target cannot have started. After it the source thaws only on proof that the target has no copy.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from .cgroup import Cgroup
+from .criu_dump import Dump
+from .criu_images import PE_LAZY, PE_PARENT, read_pagemap, write_pagemap
+from .errors import InDoubtError, MigrationError
+from .file_sync import FileSync
+from .journal import Journal
+from .memory_source import MemorySource
+from .page_ranges import RangeSet
+from .precopy import shared_files
+from .process_memory import PAGE_BYTES
+from .service import Service
+from .wire import Channel
+
+MAX_IMAGES_BODY_BYTES = 64 << 20
+
+
+class Outcome(NamedTuple):
+    """What the frozen window was made of. All ``_ms`` on the source's clock, except ``target``'s."""
+
+    frozen_ms: float
+    frozen_bytes: int
+    freeze_ms: float
+    memory_ms: float
+    files_ms: float
+    dump_ms: float
+    images_ms: float
+    restore_wait_ms: float
+    pages_changed: int
+    target: dict[str, Any]
+
+
+class Guard:
+    """A child that thaws the container if this process dies before the end-of-images mark.
+
+    It is forked before the freeze and waits for our end on a pipe.
+    """
+
+    def __init__(self, cgroup: Cgroup, roll_back: Callable[[], None]) -> None:
+        reader, self._writer = os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            code = 0
+            try:
+                os.close(self._writer)
+                os.setsid()
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                if not os.read(reader, 1):
+                    cgroup.thaw()
+                    roll_back()
+            except BaseException:  # the child must never return into the module
+                code = 1
+            finally:
+                os._exit(code)
+        os.close(reader)
+
+    def release(self) -> None:
+        """From here on the container is not thawed by the child."""
+        if self._writer >= 0:
+            os.write(self._writer, b"r")
+            os.close(self._writer)
+            self._writer = -1
+            os.waitpid(self._child, 0)
+
+
+class HandOver:
+    """One hand-over. ``prepare`` before the freeze, ``run`` from freeze to the target's answer.
+
+    :param reconnect: gives a new channel to the same receiver, to ask what became of the images.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        channel: Channel,
+        memory: MemorySource,
+        files: FileSync,
+        state_dir: str,
+        journal: Journal,
+        reconnect: Callable[[], Channel],
+        answer_timeout_s: float,
+    ) -> None:
+        self._service = service
+        self._channel = channel
+        self._memory = memory
+        self._files = files
+        self._dir = state_dir
+        self._journal = journal
+        self._reconnect = reconnect
+        self._answer_timeout_s = answer_timeout_s
+        self._dump: Dump | None = None
+
+    def prepare(self) -> None:
+        """All that can be paid before the freeze.
+
+        :raises MigrationError: the target no longer waits; nothing was touched.
+        """
+        self._channel.request("handover.prepare")
+        for name in ("images", "work"):
+            path = os.path.join(self._dir, name)
+            shutil.rmtree(path, ignore_errors=True)
+            os.makedirs(path, mode=0o700)
+        self._dump = Dump(self._service.runc, self._service.cgroup.path, self._images, self._work)
+        self._journal.write(
+            "frozen",
+            service=self._service.name,
+            container_id=self._service.id,
+            restart_policy=self._service.restart_policy,
+        )
+        self._set_restart_policy({"Name": "no", "MaximumRetryCount": 0})
+
+    def run(self) -> Outcome:
+        """Freeze, dump, send, wait.
+
+        :raises MigrationError: it failed and the service runs on here (``rolled_back``).
+        :raises InDoubtError: no one can tell whether the target runs it; it stays frozen here.
+        """
+        guard = Guard(self._service.cgroup, self._undo_restart_policy)
+        try:
+            outcome = self._frozen_window(guard)
+            # From here on only the target runs; what is frozen here is ended by the commit.
+            self._journal.write("images_sent", target="running")
+            return outcome
+        except InDoubtError:
+            self._show_frozen()
+            raise
+        except MigrationError as error:
+            self._roll_back()
+            raise type(error)(
+                f"{error.message} The service was thawed and runs on this host.",
+                phase="handover",
+                container_state="running",
+                log_tail=error.log_tail,
+                rolled_back=True,
+            ) from error
+        except BaseException:
+            self._roll_back()
+            raise
+        finally:
+            guard.release()
+            if self._dump is not None:
+                self._dump.close()
+
+    def _frozen_window(self, guard: Guard) -> Outcome:
+        assert self._dump is not None
+        before_bytes = self._channel.sent_bytes
+        compare = shared_files(self._service)
+        start = time.monotonic()
+        freeze_ms = self._service.cgroup.freeze()
+        dumped = _InThread(self._dump.run)
+        memory_start = time.monotonic()
+        pids = self._service.processes()
+        memory = self._memory.round(self._channel, pids, frozen=True)
+        files_start = time.monotonic()
+        # Answers come in order: the round's first, then the files'.
+        self._channel.answer("memory.round_end")
+        self._files.round(self._channel, always_compare=compare)
+        files_end = time.monotonic()
+        dump = dumped.result()
+        dump_end = time.monotonic()
+        self._complete_pagemaps(pids)
+        self._send_images()
+        images_end = time.monotonic()
+        target = self._end_of_images(guard)
+        end = time.monotonic()
+        return Outcome(
+            frozen_ms=(end - start) * 1000,
+            frozen_bytes=self._channel.sent_bytes - before_bytes,
+            freeze_ms=freeze_ms,
+            memory_ms=(files_start - memory_start) * 1000,
+            files_ms=(files_end - files_start) * 1000,
+            dump_ms=dump["dump_time_us"] / 1000,
+            images_ms=(images_end - dump_end) * 1000,
+            restore_wait_ms=(end - images_end) * 1000,
+            pages_changed=memory.pages_changed,
+            target=target,
+        )
+
+    def _complete_pagemaps(self, pids: dict[int, int]) -> None:
+        """Turn the pages that CRIU left out into references to the parent, where the target has them."""
+        missing: dict[int, RangeSet] = {}
+        rewritten = []
+        for number in pids.values():
+            path = os.path.join(self._images, f"pagemap-{number}.img")
+            if not os.path.exists(path):
+                continue
+            pages_id, entries = read_pagemap(path)
+            lazy = RangeSet(
+                (entry.address, entry.address + entry.pages * PAGE_BYTES)
+                for entry in entries
+                if entry.flags & PE_LAZY
+            )
+            absent = lazy - self._memory.known(number)
+            if absent:
+                missing[number] = absent
+            rewritten.append(
+                (
+                    path,
+                    pages_id,
+                    [
+                        entry._replace(flags=PE_PARENT) if entry.flags & PE_LAZY else entry
+                        for entry in entries
+                    ],
+                )
+            )
+        if missing:
+            # Pages that CRIU counts and our scan did not; read them now, they are frozen.
+            self._memory.round(self._channel, pids, frozen=True, only=missing)
+            self._channel.answer("memory.round_end")
+            for number, absent in missing.items():
+                if absent - self._memory.known(number):
+                    raise MigrationError(
+                        f"pages {absent - self._memory.known(number)} of process {number} could not be read",
+                        phase="handover",
+                    )
+        for path, pages_id, entries in rewritten:
+            write_pagemap(path, pages_id, entries)
+
+    def _send_images(self) -> None:
+        files: list[tuple[str, int]] = []
+        body = bytearray()
+        for name in sorted(os.listdir(self._images)):
+            with open(os.path.join(self._images, name), "rb") as image:
+                while True:
+                    piece = image.read(MAX_IMAGES_BODY_BYTES - len(body))
+                    if not piece and files and files[-1][0] == name:
+                        break
+                    files.append((name, len(piece)))
+                    body += piece
+                    if len(body) >= MAX_IMAGES_BODY_BYTES:
+                        self._channel.send("handover.images", bytes(body), files=files)
+                        files, body = [], bytearray()
+                    elif not piece:
+                        break
+        self._channel.send("handover.images", bytes(body), files=files)
+
+    def _end_of_images(self, guard: Guard) -> dict[str, Any]:
+        """Send the mark and wait for the target's word; see the module's docstring for who may run."""
+        guard.release()
+        try:
+            self._channel.set_timeout(self._answer_timeout_s)
+            return self._channel.request("handover.end", rounds=self._memory.rounds).fields
+        except MigrationError as answer:
+            if answer.rolled_back:
+                raise
+            return self._ask_again(answer)
+
+    def _ask_again(self, lost: MigrationError) -> dict[str, Any]:
+        """The answer is lost: ask the receiver anew what became of the images.
+
+        :raises MigrationError: proof that the target has no copy.
+        :raises InDoubtError: no proof to be had.
+        """
+        end = time.monotonic() + self._answer_timeout_s
+        while time.monotonic() < end:
+            try:
+                channel = self._reconnect()
+                try:
+                    status = channel.request("handover.status").fields
+                    if status["state"] == "armed":
+                        # The mark never arrived, and after this it has no effect.
+                        status = channel.request("handover.abort", reason=lost.message).fields
+                finally:
+                    channel.close()
+            except MigrationError:
+                time.sleep(0.2)
+                continue
+            if status["state"] in ("running", "committed"):
+                return dict(status["figures"])
+            if status["state"] == "destroyed":
+                raise MigrationError(
+                    f"The target has destroyed its copy: {status['reason'] or lost.message}.",
+                    phase="handover",
+                    container_state="absent",
+                )
+            time.sleep(0.1)
+        raise InDoubtError(
+            f"the connection broke after the end-of-images mark ({lost.message}) and the target does not "
+            f"answer, so no one can know whether {self._service.name} runs there. It stays frozen here. "
+            "Run playbooks/resolve.yml when both hosts can be reached: it asks both and ends it",
+            phase="handover",
+            container_state="frozen",
+        )
+
+    def _roll_back(self) -> None:
+        self._service.cgroup.thaw()
+        self._undo_restart_policy()
+        self._journal.write("rolled_back")
+
+    def _undo_restart_policy(self) -> None:
+        self._set_restart_policy(self._service.restart_policy)
+
+    def _set_restart_policy(self, policy: dict[str, Any]) -> None:
+        if self._service.restart_policy.get("Name") not in ("", "no", None):
+            self._service.client.update_container(self._service.id, restart_policy=policy)
+
+    def _show_frozen(self) -> None:
+        """Let ``docker ps`` show the state that the freezer holds."""
+        try:
+            self._service.client.pause(self._service.id)
+        except Exception:  # only for display: frozen it is all the same
+            self._journal.write("frozen", shown=False)
+
+    @property
+    def _images(self) -> str:
+        return os.path.join(self._dir, "images")
+
+    @property
+    def _work(self) -> str:
+        return os.path.join(self._dir, "work")
+
+
+class _InThread:
+    """Runs a function beside the caller; its exception comes out of :meth:`result`."""
+
+    def __init__(self, function: Callable[[], dict[str, int]]) -> None:
+        self._value: dict[str, int] = {}
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
+        self._thread.start()
+
+    def _run(self, function: Callable[[], dict[str, int]]) -> None:
+        try:
+            self._value = function()
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> dict[str, int]:
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._value

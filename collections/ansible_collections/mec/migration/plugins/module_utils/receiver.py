@@ -1,0 +1,397 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The target's process of one migration: takes what the source sends, restores it, says so.
+
+It is a fork of the module that started it, so nothing has to be installed for it. It ends by itself:
+when the migration is finished or aborted, or when no one has spoken to it for too long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from .armed_container import ArmedContainer
+from .errors import MigrationError, TransferError
+from .file_apply import FileReceiver
+from .image_transfer import LayerReceiver
+from .journal import TARGET, Journal
+from .memory_target import MemoryTarget
+from .service import ROOTFS_TREE
+from .wire import Channel, Keys, Message, tls_context
+
+RUN_DIR = "/run/mec-migration"
+CONTROL = "control.sock"
+FINAL = "final"
+
+
+class Settings(NamedTuple):
+    """Of one receiver. ``port`` 0 takes a free one; ``images_dir`` lies on tmpfs."""
+
+    migration_id: str
+    service: str
+    address: str
+    port: int
+    keys: Keys
+    images_dir: str
+    idle_timeout_s: float
+
+
+def migration_dir(migration_id: str) -> str:
+    return os.path.join(RUN_DIR, migration_id)
+
+
+class Receiver:
+    """One migration on the target. ``listen`` first, then ``serve`` in the process that stays."""
+
+    def __init__(self, settings: Settings, client: Any) -> None:
+        self._settings = settings
+        self._client = client
+        self._dir = migration_dir(settings.migration_id)
+        os.makedirs(RUN_DIR, mode=0o700, exist_ok=True)
+        for path in (self._dir, settings.images_dir):
+            os.makedirs(path, mode=0o700, exist_ok=True)
+        self._journal = Journal(settings.migration_id, TARGET)
+        self._memory = MemoryTarget(settings.images_dir)
+        self._container: ArmedContainer | None = None
+        self._files: FileReceiver | None = None
+        self._layers = LayerReceiver(client, os.path.join(self._dir, "layers"))
+        self._lock = threading.Lock()
+        self._last_word = time.monotonic()
+        self._busy = 0
+        self._stop = threading.Event()
+        self._spec: dict[str, Any] = {}
+        self._restored: dict[str, Any] = {}
+        self._error: MigrationError | None = None
+
+    def listen(self) -> int:
+        """Open the port and the control socket; returns the port.
+
+        :raises MigrationError: the address or port cannot be had.
+        """
+        settings = self._settings
+        self._context = tls_context(settings.keys, server=True, scratch_dir=self._dir)
+        try:
+            self._listener = socket.create_server((settings.address, settings.port), backlog=4)
+        except OSError as error:
+            raise MigrationError(
+                f"cannot listen on {settings.address or 'any address'} port {settings.port}: {error}; "
+                "choose another migration_port",
+                phase="arm",
+            ) from error
+        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        path = os.path.join(self._dir, CONTROL)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        self._control.bind(path)
+        os.chmod(path, 0o600)
+        self._control.listen(4)
+        self._journal.write("listening", service=settings.service, images_dir=settings.images_dir)
+        return int(self._listener.getsockname()[1])
+
+    def serve(self) -> None:
+        """Run until the migration is over on this side."""
+        for listener, answer in ((self._listener, self._serve_source), (self._control, self._serve_control)):
+            threading.Thread(target=self._accept, args=(listener, answer), daemon=True).start()
+        while not self._stop.wait(0.2):
+            idle_s = time.monotonic() - self._last_word
+            if self._busy == 0 and idle_s > self._settings.idle_timeout_s:
+                if self._restored:
+                    # The service runs; the journal says so to whoever asks.
+                    break
+                with self._lock:
+                    self._abort(f"nobody spoke to the receiver for {idle_s:.0f} s")
+        self._listener.close()
+        self._control.close()
+        shutil.rmtree(self._dir, ignore_errors=True)
+        shutil.rmtree(self._settings.images_dir, ignore_errors=True)
+
+    def _accept(self, listener: socket.socket, answer: Callable[[socket.socket], None]) -> None:
+        while not self._stop.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection, answer), daemon=True).start()
+
+    def _answer(self, connection: socket.socket, answer: Callable[[socket.socket], None]) -> None:
+        self._busy += 1
+        try:
+            answer(connection)
+        except (OSError, MigrationError):
+            # The peer went away or was not the one expected; whoever waits for it learns by itself.
+            pass
+        finally:
+            self._busy -= 1
+            self._last_word = time.monotonic()
+            connection.close()
+
+    # -- the source's connection --------------------------------------------------------------------
+
+    def _serve_source(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.settimeout(self._settings.idle_timeout_s)
+        try:
+            secured = self._context.wrap_socket(connection, server_side=True)
+        except (OSError, ssl.SSLError) as error:
+            raise TransferError(f"TLS handshake refused: {error}") from error
+        channel = Channel(secured)
+        handlers = self._handlers()
+        try:
+            while True:
+                message = channel.receive()
+                if message is None:
+                    return
+                self._dispatch(message, channel, handlers)
+        finally:
+            channel.close()
+
+    def _dispatch(
+        self, message: Message, channel: Channel, handlers: dict[str, Callable[[Message, Channel], None]]
+    ) -> None:
+        handler = handlers.get(message.kind)
+        if handler is None and message.kind.startswith("files.") and self._files is not None:
+            handler = self._files.handlers.get(message.kind)
+        try:
+            if handler is None:
+                raise TransferError(f"the receiver knows no message {message.kind}; same version on both?")
+            with self._lock:
+                handler(message, channel)
+        except TransferError:
+            raise
+        except MigrationError as error:
+            channel.send("error", message=error.message, **error.result())
+        except Exception as error:
+            text = f"{message.kind} failed on the target: {type(error).__name__}: {error}"
+            if isinstance(error, OSError) and error.errno == 28:
+                text += ". Free space there, or give mec_migration_images_dir a larger tmpfs"
+            channel.send("error", message=text, phase="transfer", container_state="created")
+
+    def _handlers(self) -> dict[str, Callable[[Message, Channel], None]]:
+        return {
+            "hello": self._hello,
+            "handover.prepare": self._prepare,
+            "handover.images": self._images,
+            "handover.end": self._end_of_images,
+            "handover.status": self._status_message,
+            "handover.abort": self._abort_message,
+            **self._memory.handlers,
+            **self._layers.handlers,
+        }
+
+    def _hello(self, message: Message, channel: Channel) -> None:
+        if message.fields.get("migration_id") != self._settings.migration_id:
+            raise MigrationError(f"this is the receiver of migration {self._settings.migration_id}")
+        channel.send("ok", zstd_ok=channel.can_unpack)
+        channel.allow_compression(bool(message.fields.get("zstd_ok")))
+
+    def _prepare(self, message: Message, channel: Channel) -> None:
+        """Before the freeze: is everything still waiting?"""
+        container = self._armed()
+        if not container.waiting:
+            raise MigrationError(
+                f"container {self._spec['name']} no longer waits on the target: "
+                f"{container.start_error or 'docker start has returned'}",
+                phase="handover",
+                container_state="created",
+            )
+        shutil.rmtree(self._final_dir, ignore_errors=True)
+        os.makedirs(self._final_dir, mode=0o700)
+        channel.send("ok", rounds=self._memory.last_round)
+
+    def _images(self, message: Message, channel: Channel) -> None:
+        """CRIU's own images of the final dump, as (name, size) pairs and their contents in one body."""
+        offset = 0
+        for name, size in message.fields["files"]:
+            if os.path.basename(name) != name or name.startswith("."):
+                raise TransferError(f"bad image name {name!r}")
+            path = os.path.join(self._final_dir, name)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as out:
+                out.write(message.body[offset : offset + size])
+            offset += size
+
+    def _end_of_images(self, message: Message, channel: Channel) -> None:
+        """The end-of-images mark: from here on the service may run here."""
+        container = self._armed()
+        if int(message.fields["rounds"]) != self._memory.last_round:
+            raise MigrationError(
+                f"the source sent {message.fields['rounds']} rounds, {self._memory.last_round} are complete",
+                phase="handover",
+                container_state="created",
+                rolled_back=True,
+            )
+        if self._memory.last_round:
+            os.symlink(f"../{self._memory.last_round}", os.path.join(self._final_dir, "parent"))
+        self._journal.write("restoring")
+        try:
+            figures = container.restore(self._final_dir)
+        except MigrationError as error:
+            self._error = error
+            self._journal.write("destroyed", reason=error.message)
+            raise
+        self._restored = figures
+        # The source's word comes first: it is what ends the frozen window.
+        channel.send("running", **figures)
+        self._journal.write("running")
+
+    def _status_message(self, message: Message, channel: Channel) -> None:
+        channel.send("ok", **self._status())
+
+    def _abort_message(self, message: Message, channel: Channel) -> None:
+        if self._restored:
+            raise MigrationError(
+                f"{self._settings.service} runs on the target already", container_state="running"
+            )
+        self._abort(str(message.fields.get("reason", "the source gave up")))
+        channel.send("ok", **self._status())
+
+    # -- the control socket -------------------------------------------------------------------------
+
+    def _serve_control(self, connection: socket.socket) -> None:
+        with connection.makefile("rw", encoding="utf-8") as stream:
+            request = json.loads(stream.readline())
+            operations = {
+                "arm": self._arm,
+                "status": lambda request: self._status(),
+                "verify": self._verify,
+                "finish": self._finish,
+                "abort": self._control_abort,
+            }
+            try:
+                answer = operations[request["operation"]](request)
+            except MigrationError as error:
+                answer = dict(error.result(), error=error.message)
+            except Exception as error:
+                answer = {"error": f"{type(error).__name__}: {error}", "phase": "arm"}
+            stream.write(json.dumps(answer) + "\n")
+
+    def _arm(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            self._spec = request["spec"]
+            work = os.path.join(self._dir, "restore")
+            os.makedirs(work, mode=0o700, exist_ok=True)
+            container = ArmedContainer(self._client, self._spec, work)
+            container.create()
+            self._journal.write("armed", container_id=container.id, name=self._spec["name"])
+            container.start()
+            self._container = container
+            roots = {ROOTFS_TREE: container.rootfs}
+            for destination in request["mounts"]:
+                roots[destination] = container.mount_sources[destination]
+            self._files = FileReceiver(roots)
+            return {"container_id": container.id, "rootfs": container.rootfs}
+
+    def _status(self) -> dict[str, Any]:
+        state = self._journal.state
+        return {
+            "state": state,
+            "reason": self._error.message if self._error else "",
+            "waiting": self._container is not None and self._container.waiting,
+            "rounds": self._memory.last_round,
+            "figures": self._restored,
+        }
+
+    def _verify(self, request: dict[str, Any]) -> dict[str, Any]:
+        container = self._armed()
+        if not self._restored:
+            raise MigrationError(
+                f"{self._settings.service} has not been restored here (state: {self._journal.state})",
+                phase="verify",
+            )
+        container.wait_started()
+        return dict(self._status(), container_id=container.id)
+
+    def _finish(self, request: dict[str, Any]) -> dict[str, Any]:
+        answer = self._verify(request)
+        self._client.update_container(answer["container_id"], restart_policy=self._spec["restart_policy"])
+        self._journal.write("committed")
+        self._stop.set()
+        return dict(answer, state="committed")
+
+    def _control_abort(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self._restored:
+            raise MigrationError(
+                f"{self._settings.service} runs here already; it is not destroyed",
+                container_state="running",
+            )
+        with self._lock:
+            self._abort(request.get("reason", "aborted"))
+        return self._status()
+
+    # -- both ---------------------------------------------------------------------------------------
+
+    @property
+    def _final_dir(self) -> str:
+        return os.path.join(self._settings.images_dir, FINAL)
+
+    def _armed(self) -> ArmedContainer:
+        if self._container is None:
+            raise MigrationError("no container is armed on the target", phase="handover")
+        return self._container
+
+    def _abort(self, reason: str) -> None:
+        if self._container is not None:
+            self._container.destroy(reason)
+        self._journal.write("destroyed", reason=reason)
+        self._stop.set()
+
+
+def control(migration_id: str, operation: str, timeout_s: float = 120.0, **fields: Any) -> dict[str, Any]:
+    """Ask the receiver of a migration on this host.
+
+    :raises MigrationError: it refused, or is not there.
+    """
+    path = os.path.join(migration_dir(migration_id), CONTROL)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout_s)
+        try:
+            connection.connect(path)
+            with connection.makefile("rw", encoding="utf-8") as stream:
+                stream.write(json.dumps(dict(fields, operation=operation)) + "\n")
+                stream.flush()
+                line = stream.readline()
+        except OSError as error:
+            raise MigrationError(
+                f"the receiver of migration {migration_id} does not answer on {path}: {error}", phase="arm"
+            ) from error
+    if not line:
+        raise MigrationError(f"the receiver of migration {migration_id} ended", phase="arm")
+    answer: dict[str, Any] = json.loads(line)
+    if "error" in answer:
+        raise MigrationError(
+            answer["error"],
+            phase=answer.get("phase", "arm"),
+            container_state=answer.get("container_state", "unknown"),
+            log_tail=answer.get("log_tail", ""),
+            rolled_back=bool(answer.get("rolled_back")),
+        )
+    return answer
+
+
+def detach(receiver: Receiver) -> None:
+    """Go on as a process of its own: the caller returns, the fork serves."""
+    if os.fork():
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    code = 1
+    try:
+        receiver.serve()
+        code = 0
+    finally:
+        os._exit(code)
