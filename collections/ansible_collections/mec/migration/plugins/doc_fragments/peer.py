@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the options by which a module on the source finds the target's receiver."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  migration_id:
+    description:
+      - Name of the migration, the same in every task of it.
+      - Letters, digits, dash, underscore and dot.
+    type: str
+    required: true
+  peer:
+    description: The receiver on the target, as M(mec.migration.migration_receiver) reports it.
+    type: dict
+    required: true
+    suboptions:
+      address:
+        description: Address of the target that this host can reach.
+        type: str
+        required: true
+      port:
+        description: Port of the receiver.
+        type: int
+        required: true
+      key:
+        description: This side's private key (PEM), made for this one migration.
+        type: str
+        required: true
+      certificate:
+        description: This side's certificate (PEM).
+        type: str
+        required: true
+      peer_certificate:
+        description: The one certificate (PEM) that the receiver must show.
+        type: str
+        required: true
+  compress:
+    description: Compress with zstd where it is seen to pay. Needs libzstd on both hosts, else it is left out.
+    type: bool
+    default: true
+  progress_file:
+    description:
+      - File on the host to which a JSON line is appended for each round.
+      - Set by the action plugin, which shows the lines while the module runs.
+    type: path
+"""

@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules share: the peer's options, the Docker client, progress lines, error to result."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .errors import MigrationError, PreflightError
+from .wire import Channel, Keys, connect
+
+try:
+    import docker
+
+    HAS_DOCKER = True
+except ImportError:
+    HAS_DOCKER = False
+
+RUN_DIR = "/run/mec-migration"
+
+KEY_ARGUMENTS: dict[str, Any] = {
+    "key": {"type": "str", "required": True, "no_log": True},
+    "certificate": {"type": "str", "required": True},
+    "peer_certificate": {"type": "str", "required": True},
+}
+
+PEER_ARGUMENTS: dict[str, Any] = {
+    "migration_id": {"type": "str", "required": True},
+    "peer": {
+        "type": "dict",
+        "required": True,
+        "options": {
+            "address": {"type": "str", "required": True},
+            "port": {"type": "int", "required": True},
+            **KEY_ARGUMENTS,
+        },
+    },
+    "compress": {"type": "bool", "default": True},
+    "progress_file": {"type": "path"},
+}
+
+
+def check_migration_id(migration_id: str) -> str:
+    """*migration_id*, which becomes part of paths.
+
+    :raises PreflightError: it cannot.
+    """
+    if not migration_id or not all(char.isalnum() or char in "-_." for char in migration_id):
+        raise PreflightError(
+            f"migration_id {migration_id!r} may hold letters, digits, dash, underscore and dot only"
+        )
+    if migration_id.startswith("."):
+        raise PreflightError(f"migration_id {migration_id!r} may not start with a dot")
+    return migration_id
+
+
+def state_dir(migration_id: str) -> str:
+    """The source's directory of one migration, on tmpfs, mode 0700; made if need be."""
+    path = os.path.join(RUN_DIR, check_migration_id(migration_id))
+    os.makedirs(RUN_DIR, mode=0o700, exist_ok=True)
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    return path
+
+
+def connect_peer(params: dict[str, Any]) -> Channel:
+    """A channel to the receiver that the module's options name.
+
+    :raises TransferError: it cannot be reached.
+    """
+    peer = params["peer"]
+    return connect(
+        peer["address"],
+        peer["port"],
+        Keys(peer["key"], peer["certificate"], peer["peer_certificate"]),
+        migration_id=params["migration_id"],
+        scratch_dir=state_dir(params["migration_id"]),
+        compress=params["compress"],
+    )
+
+
+def docker_client(timeout_s: float | None = 60.0) -> Any:
+    """A low-level client of this host's Docker daemon.
+
+    :param timeout_s: for each answer; None waits for ever, which ``docker start`` into an armed
+        runtime needs.
+    :raises PreflightError: no Docker SDK, or no daemon.
+    """
+    if not HAS_DOCKER:
+        raise PreflightError(
+            "the Docker SDK for Python is missing on this host; install python3-docker, or run the role "
+            "mec.migration.edge_host"
+        )
+    try:
+        client = docker.APIClient(version="auto", timeout=timeout_s)
+        client.ping()
+    except Exception as error:
+        raise PreflightError(f"the Docker daemon of this host does not answer: {error}") from error
+    return client
+
+
+class Progress:
+    """Appends a JSON line for each thing worth telling to a file that the action plugin follows."""
+
+    def __init__(self, path: str | None) -> None:
+        self._file = None
+        if path:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            self._file = open(  # noqa: SIM115
+                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8"
+            )
+
+    def __call__(self, **line: Any) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps(dict(line, time=time.time())) + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        """Tell the follower that the module is at its end."""
+        if self._file is not None:
+            self(end=True)
+            self._file.close()
+
+
+def run_module(module: Any, run: Callable[[Any, Progress], dict[str, Any]]) -> None:
+    """Run a module's logic and turn the error family into ``fail_json``; ends the process."""
+    progress = Progress(module.params.get("progress_file"))
+    try:
+        result = run(module, progress)
+    except MigrationError as error:
+        progress.close()
+        module.fail_json(msg=error.message, **error.result())
+    progress.close()
+    module.exit_json(**result)
