@@ -115,9 +115,7 @@ def sector(angle: NDArray[np.float64], directions: int) -> NDArray[np.int64]:
     return np.floor(angle / width + 0.5).astype(np.int64) % directions
 
 
-def project(
-    degrees: NDArray[np.float64], origin: tuple[float, float]
-) -> NDArray[np.float64]:
+def project(degrees: NDArray[np.float64], origin: tuple[float, float]) -> NDArray[np.float64]:
     """Equirectangular projection of (N, 2) latitude, longitude in degrees to (N, 2) x, y in metres.
 
     Good to 0.1 % over a metropolitan area, which is what one map covers.
@@ -148,9 +146,7 @@ def hexagon_grid(
                 place = (place[0] + turn[0], place[1] + turn[1])
     at = {place: index for index, place in enumerate(axial)}
     neighbours = [[at.get((q + dq, r + dr), NO_CELL) for dq, dr in axial_steps] for q, r in axial]
-    xy = [
-        (q * steps[0][0] + r * steps[1][0], q * steps[0][1] + r * steps[1][1]) for q, r in axial
-    ]
+    xy = [(q * steps[0][0] + r * steps[1][0], q * steps[0][1] + r * steps[1][1]) for q, r in axial]
     return CellMap(
         "hexagon",
         tuple(str(i) for i in range(len(axial))),
@@ -215,9 +211,7 @@ def graph_map(
         nearest = reach.argmin(axis=1)
         found = np.isfinite(reach[np.arange(count), nearest])
         neighbours[found, direction] = nearest[found]
-    return CellMap(
-        "cells", tuple(str(i) for i in ids), xy_m, neighbours, cell_size_m, origin
-    )
+    return CellMap("cells", tuple(str(i) for i in ids), xy_m, neighbours, cell_size_m, origin)
 
 
 def rings_between(

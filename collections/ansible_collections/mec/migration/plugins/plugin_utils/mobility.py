@@ -145,7 +145,9 @@ def random_walk(
     stay = 1 - move_probability + (step * blocked).sum(axis=1)
     step[blocked] = 0.0
     moving = space.index(
-        np.where(blocked, 0, target), np.broadcast_to(np.arange(directions), target.shape), np.array(0)
+        np.where(blocked, 0, target),
+        np.broadcast_to(np.arange(directions), target.shape),
+        np.array(0),
     )
     moving[blocked] = 0
     return Mobility(
@@ -155,9 +157,7 @@ def random_walk(
     )
 
 
-def encode_path(
-    cells: CellMap, space: StateSpace, path: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def encode_path(cells: CellMap, space: StateSpace, path: NDArray[np.int64]) -> NDArray[np.int64]:
     """State index (T,) of each slot of a path (T,) of cells, one entry a slot, with no gap in it."""
     moved = np.flatnonzero(np.r_[False, path[1:] != path[:-1]])
     slot = np.arange(len(path))
@@ -207,9 +207,11 @@ def learned(
     place_of_move = place[pair_of_move[len(cells) :]]
 
     def frequencies(group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
-        return np.bincount(group * width + place_of_move, minlength=groups * width).reshape(
-            groups, width
-        ).astype(float)
+        return (
+            np.bincount(group * width + place_of_move, minlength=groups * width)
+            .reshape(groups, width)
+            .astype(float)
+        )
 
     prior = np.zeros((len(cells), width))
     prior[every, place[np.flatnonzero(source == target)]] = 1e-3
@@ -240,9 +242,7 @@ def _back_off(
     return (counts + smoothing * coarser) / total
 
 
-def _successors(
-    cells: CellMap, space: StateSpace, support: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _successors(cells: CellMap, space: StateSpace, support: NDArray[np.int64]) -> NDArray[np.int64]:
     """State (S, K) that each state goes to when its user goes to the cell in ``support`` (N, K)."""
     state = np.arange(len(space))
     cell = space.cell(state)

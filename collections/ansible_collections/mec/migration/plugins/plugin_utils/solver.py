@@ -130,19 +130,11 @@ def solve(
         previous_span = high - low
         # Starting from the middle of the bound removes the slow constant part of the error.
         value = improved + tail * 0.5 * (low + high)
-        moved = np.nonzero(action != np.arange(action.shape[1]))
-        paid = problem.migration_cost[moved[1], action[moved]]
-        for _ in range(between):
-            continuation = _continuation(problem, value, expected)
-            target = continuation[moved[0], action[moved]] + paid
-            change = continuation - value
-            continuation[moved] = target
-            change[moved] = target - value[moved]
-            value[...] = continuation
-            sweeps += 1
-            # Evaluating to far below the error of the policy itself is lost work.
-            if float(change.max()) - float(change.min()) < 0.05 * (1 - gamma) * error_bound:
-                break
+        if between:
+            follow = FixedPolicy(problem, action)
+            for _ in range(between):
+                follow(_continuation(problem, value, expected), value)
+            sweeps += between
     shift = tail * 0.5 * (low + high)
     return Solution(
         value=improved + shift,
@@ -204,23 +196,38 @@ class Improvement:
         value = continuation.copy()
         action = np.tile(np.arange(hosts, dtype=np.int32), (states, 1))
         best = continuation.argmin(axis=1)
+        everyone = np.arange(hosts)
         for state in range(states):
             row = continuation[state]
             nearest = best[state]
             above = row - row[nearest]
-            movers = np.flatnonzero(above > self.cheapest - self.slack)
-            if movers.size == 0:
+            if not (above > self.cheapest - self.slack).any():
                 continue
             targets = np.flatnonzero(above <= self.gain[nearest] + self.slack)
             if targets.size == 0:
                 targets = best[state : state + 1]
-            cost = self.into[targets[:, None], movers] + row[targets, None]
+            cost = self.into[targets]
+            cost += row[targets, None]
             choice = cost.argmin(axis=0)
-            moved = cost[choice, np.arange(movers.size)]
-            better = moved < row[movers]
-            value[state, movers[better]] = moved[better]
-            action[state, movers[better]] = targets[choice[better]]
+            moved = cost[choice, everyone]
+            better = moved < row
+            np.copyto(value[state], moved, where=better)
+            np.copyto(action[state], targets[choice], where=better, casting="same_kind")
         return value, action
+
+
+class FixedPolicy:
+    """One sweep under a fixed policy ``action`` (S, H): V(s, h) = c_m(h, a) + W(s, a) with a = action(s, h)."""
+
+    def __init__(self, problem: Problem, action: NDArray[np.int32]) -> None:
+        states, hosts = action.shape
+        self.place = (np.arange(states)[:, None] * hosts + action).ravel()
+        self.paid = problem.migration_cost[np.arange(hosts), action]
+
+    def __call__(self, continuation: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+        """Write V (S, H) for ``continuation`` W (S, H) to ``out``."""
+        np.take(continuation.ravel(), self.place, out=out.reshape(-1), mode="clip")
+        out += self.paid
 
 
 def evaluate(
@@ -229,15 +236,15 @@ def evaluate(
     """Value (S, H) of a stationary policy, by sweeps with MacQueen's bound; at most ``error_bound`` wrong."""
     gamma = problem.discount
     tail = gamma / (1 - gamma)
-    paid = np.take_along_axis(problem.migration_cost, action.T, axis=1).T
+    follow = FixedPolicy(problem, action)
     value = np.zeros_like(problem.transmission_cost)
+    updated = np.empty_like(value)
     expected = np.empty_like(value)
     for _ in range(MAX_SWEEPS):
-        continuation = _continuation(problem, value, expected)
-        updated = paid + np.take_along_axis(continuation, action, axis=1)
+        follow(_continuation(problem, value, expected), updated)
         change = updated - value
         low, high = float(change.min()), float(change.max())
         if 0.5 * tail * (high - low) + rounding_error(problem, updated) <= error_bound:
             return updated + 0.5 * tail * (low + high)
-        value = updated
+        value, updated = updated, value
     raise ModelError(f"the value of a policy did not settle to {error_bound!r}")
