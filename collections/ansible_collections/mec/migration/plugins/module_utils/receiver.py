@@ -31,11 +31,11 @@ from .wire import Channel, Keys, Message, tls_context
 
 RUN_DIR = "/run/mec-migration"
 CONTROL = "control.sock"
-FINAL = "final"
+IMAGES, FINAL = "images", "final"
 
 
 class Settings(NamedTuple):
-    """Of one receiver. ``port`` 0 takes a free one; ``images_dir`` lies on tmpfs."""
+    """Of one receiver. ``port`` 0 takes a free one; ``images_dir`` lies on tmpfs and is shared by all."""
 
     migration_id: str
     service: str
@@ -57,11 +57,12 @@ class Receiver:
         self._settings = settings
         self._client = client
         self._dir = migration_dir(settings.migration_id)
+        self._images_dir = os.path.join(settings.images_dir, settings.migration_id, IMAGES)
         os.makedirs(RUN_DIR, mode=0o700, exist_ok=True)
-        for path in (self._dir, settings.images_dir):
+        for path in (self._dir, self._images_dir):
             os.makedirs(path, mode=0o700, exist_ok=True)
         self._journal = Journal(settings.migration_id, TARGET)
-        self._memory = MemoryTarget(settings.images_dir)
+        self._memory = MemoryTarget(self._images_dir)
         self._container: ArmedContainer | None = None
         self._files: FileReceiver | None = None
         self._layers = LayerReceiver(client, os.path.join(self._dir, "layers"))
@@ -95,7 +96,7 @@ class Receiver:
         self._control.bind(path)
         os.chmod(path, 0o600)
         self._control.listen(4)
-        self._journal.write("listening", service=settings.service, images_dir=settings.images_dir)
+        self._journal.write("listening", service=settings.service, images_dir=self._images_dir)
         return int(self._listener.getsockname()[1])
 
     def serve(self) -> None:
@@ -113,7 +114,7 @@ class Receiver:
         self._listener.close()
         self._control.close()
         shutil.rmtree(self._dir, ignore_errors=True)
-        shutil.rmtree(self._settings.images_dir, ignore_errors=True)
+        shutil.rmtree(os.path.dirname(self._images_dir), ignore_errors=True)
 
     def _accept(self, listener: socket.socket, answer: Callable[[socket.socket], None]) -> None:
         while not self._stop.is_set():
@@ -282,7 +283,12 @@ class Receiver:
             os.makedirs(work, mode=0o700, exist_ok=True)
             container = ArmedContainer(self._client, self._spec, work)
             container.create()
-            self._journal.write("armed", container_id=container.id, name=self._spec["name"])
+            self._journal.write(
+                "armed",
+                container_id=container.id,
+                name=self._spec["name"],
+                restart_policy=self._spec["restart_policy"],
+            )
             container.start()
             self._container = container
             roots = {ROOTFS_TREE: container.rootfs}
@@ -295,6 +301,7 @@ class Receiver:
         state = self._journal.state
         return {
             "state": state,
+            "port": int(self._listener.getsockname()[1]),
             "reason": self._error.message if self._error else "",
             "waiting": self._container is not None and self._container.waiting,
             "rounds": self._memory.last_round,
@@ -332,7 +339,7 @@ class Receiver:
 
     @property
     def _final_dir(self) -> str:
-        return os.path.join(self._settings.images_dir, FINAL)
+        return os.path.join(self._images_dir, FINAL)
 
     def _armed(self) -> ArmedContainer:
         if self._container is None:

@@ -1,0 +1,114 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: container_spec_info
+short_description: What makes up a running container
+version_added: 0.1.0
+author: The mec.migration engineers (@mec-migration)
+description:
+  - Reads a running container, so that M(mec.migration.criu_restore) can create the same one on another host.
+  - Refuses running containers that a checkpoint cannot carry over, with the reason and the remedy.
+  - A container that is not there, or does not run, is no error; see RV(state).
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change and changes nothing.
+  diff_mode:
+    support: none
+    description: Shows what changes when run with C(--diff).
+  idempotent:
+    support: full
+    description: A second run with the same arguments changes nothing.
+options:
+  container:
+    description: Name of the container.
+    type: str
+    required: true
+  move_binds:
+    description: Destinations of bind mounts whose content moves, too.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: What is it
+  mec.migration.container_spec_info:
+    container: redis
+  register: service
+"""
+
+RETURN = r"""
+state:
+  description: V(running), V(frozen), V(absent), or Docker's word for it.
+  type: str
+  returned: success
+container_id:
+  description: Docker's id of it, empty if it is absent.
+  type: str
+  returned: success
+spec:
+  description: Name, image, configuration, networks, mounts and restart policy.
+  type: dict
+  returned: when it runs
+mounts:
+  description: Destinations of the mounts whose content moves.
+  type: list
+  elements: str
+  returned: when it runs
+memory_bytes:
+  description: Private anonymous memory that is resident.
+  type: int
+  returned: when it runs
+processes:
+  description: How many processes run in it.
+  type: int
+  returned: when it runs
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mec.migration.plugins.module_utils.endings import RUNNING, container_state
+from ansible_collections.mec.migration.plugins.module_utils.module_base import (
+    Progress,
+    docker_client,
+    run_module,
+)
+from ansible_collections.mec.migration.plugins.module_utils.service import Service
+
+
+def run(module: Any, progress: Progress) -> dict[str, Any]:
+    client = docker_client()
+    state, inspected = container_state(client, module.params["container"])
+    found = {"changed": False, "state": state, "container_id": str(inspected.get("Id", ""))}
+    if state != RUNNING:
+        return found
+    service = Service(client, module.params["container"], module.params["move_binds"])
+    return {
+        **found,
+        "spec": service.spec,
+        "mounts": [mount["destination"] for mount in service.moved_mounts()],
+        "memory_bytes": service.memory_bytes,
+        "processes": len(service.processes()),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "container": {"type": "str", "required": True},
+            "move_binds": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: criu_predump
+short_description: Copy a running container's memory and files to the target in rounds
+version_added: 0.1.0
+author: The mec.migration engineers (@mec-migration)
+description:
+  - Sends what changed since the round before, while the service runs, until the stop rule holds.
+  - Memory is read from outside without a freeze. The target keeps each round as a CRIU image directory
+    whose parent is the round before.
+  - Runs on the source. The target must be armed, see M(mec.migration.criu_restore).
+extends_documentation_fragment:
+  - mec.migration.peer
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change and changes nothing.
+  diff_mode:
+    support: none
+    description: Shows what changes when run with C(--diff).
+  idempotent:
+    support: none
+    description: A second run with the same arguments changes nothing.
+options:
+  container:
+    description: Name of the container.
+    type: str
+    required: true
+  move_binds:
+    description: Destinations of bind mounts whose content moves, too.
+    type: list
+    elements: str
+    default: []
+  tracker:
+    description:
+      - How changed pages are found. V(soft-dirty) asks the kernel, V(compare) compares every page with
+        what the target has. Both send only pages whose content differs.
+    type: str
+    choices: [auto, compare, soft-dirty]
+    default: auto
+  downtime_ms:
+    description: Stop when what is left passes through the link in this time.
+    type: float
+    default: 100
+  max_rounds:
+    description: Stop after so many rounds whatever is left.
+    type: int
+    default: 10
+  min_gain:
+    description: Stop when a round leaves more than this share of what the one before left.
+    type: float
+    default: 0.9
+"""
+
+EXAMPLES = r"""
+- name: Copy while it runs
+  mec.migration.criu_predump:
+    migration_id: redis-42
+    container: redis
+    peer:
+      address: 10.77.0.12
+      port: "{{ receiver.port }}"
+      key: "{{ migration_keys.source.key }}"
+      certificate: "{{ migration_keys.source.certificate }}"
+      peer_certificate: "{{ migration_keys.target.certificate }}"
+    downtime_ms: 50
+"""
+
+RETURN = r"""
+tracker:
+  description: The tracker that was used.
+  type: str
+  returned: success
+tracker_reason:
+  description: Why it was chosen.
+  type: str
+  returned: success
+stop_reason:
+  description: Why no further round was made.
+  type: str
+  returned: success
+rounds:
+  description:
+    - One entry a round with C(number), C(pages_scanned), C(pages_changed), C(changed_bytes),
+      C(sent_bytes), C(compression), C(seconds), C(frozen_ms), C(files_changed), C(files_sent_bytes),
+      C(residual_bytes) and C(dirty_pages_per_s).
+  type: list
+  elements: dict
+  returned: success
+memory_bytes:
+  description: Private anonymous memory that is resident.
+  type: int
+  returned: success
+bandwidth_bytes_per_s:
+  description: What the link gave.
+  type: float
+  returned: success
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mec.migration.plugins.module_utils import dirty_tracking
+from ansible_collections.mec.migration.plugins.module_utils.file_sync import FileSync
+from ansible_collections.mec.migration.plugins.module_utils.memory_source import MemorySource
+from ansible_collections.mec.migration.plugins.module_utils.module_base import (
+    PEER_ARGUMENTS,
+    Progress,
+    connect_peer,
+    docker_client,
+    run_module,
+    state_dir,
+)
+from ansible_collections.mec.migration.plugins.module_utils.precopy import (
+    PreCopy,
+    StopRule,
+    as_fields,
+    files_state,
+)
+from ansible_collections.mec.migration.plugins.module_utils.service import Service
+
+
+def run(module: Any, progress: Progress) -> dict[str, Any]:
+    params = module.params
+    service = Service(docker_client(), params["container"], params["move_binds"])
+    tracker, why = dirty_tracking.choose(params["tracker"], service.cgroup)
+    result = {
+        "changed": True,
+        "tracker": tracker.name,
+        "tracker_reason": why,
+        "memory_bytes": service.memory_bytes,
+    }
+    if module.check_mode:
+        return dict(result, stop_reason="check mode", rounds=[], bandwidth_bytes_per_s=0.0)
+    directory = state_dir(params["migration_id"])
+    channel = connect_peer(params)
+    memory = MemorySource(directory, tracker)
+    memory.load()
+    files = FileSync.load(files_state(directory), service.trees())
+    files.prepare(channel)
+    copy = PreCopy(service, channel, memory, files, progress)
+    stop_reason = copy.run(StopRule(params["downtime_ms"], params["max_rounds"], params["min_gain"]))
+    files.save(files_state(directory))
+    channel.close()
+    return dict(
+        result,
+        stop_reason=stop_reason,
+        rounds=as_fields(copy.rounds),
+        bandwidth_bytes_per_s=copy.bytes_per_s,
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **PEER_ARGUMENTS,
+            "container": {"type": "str", "required": True},
+            "move_binds": {"type": "list", "elements": "str", "default": []},
+            "tracker": {"type": "str", "choices": list(dirty_tracking.NAMES), "default": "auto"},
+            "downtime_ms": {"type": "float", "default": 100},
+            "max_rounds": {"type": "int", "default": 10},
+            "min_gain": {"type": "float", "default": 0.9},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: criu_restore
+short_description: Arm, take over or drop a container on the target of a migration
+version_added: 0.1.0
+author: The mec.migration engineers (@mec-migration)
+description:
+  - With O(state=armed) the container is created with the source's configuration and started as far as
+    Docker can without its memory, so that none of that has to be paid while the service is frozen.
+    The restore itself is triggered by M(mec.migration.criu_handover) on the source.
+  - With O(state=restored) it checks that the service really runs here, gives it its restart policy and
+    wipes the memory images.
+  - With O(state=absent) it makes sure that no copy of the service is here. It never ends one that runs.
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change and changes nothing.
+  diff_mode:
+    support: none
+    description: Shows what changes when run with C(--diff).
+  idempotent:
+    support: full
+    description: A second run with the same arguments changes nothing.
+options:
+  migration_id:
+    description: Name of the migration; its receiver must run on this host with O(state=armed).
+    type: str
+    required: true
+  state:
+    description: What shall be on this host.
+    type: str
+    choices: [armed, restored, absent]
+    required: true
+  spec:
+    description: The container, from M(mec.migration.container_spec_info). Needed with O(state=armed).
+    type: dict
+  mounts:
+    description: Destinations of the mounts whose content will come.
+    type: list
+    elements: str
+    default: []
+  health_timeout_s:
+    description: How long the container's own health check may take to be content.
+    type: float
+    default: 30
+seealso:
+  - module: mec.migration.migration_receiver
+  - module: mec.migration.criu_handover
+"""
+
+EXAMPLES = r"""
+- name: Have everything waiting before the service is frozen
+  mec.migration.criu_restore:
+    migration_id: redis-42
+    state: armed
+    spec: "{{ service.spec }}"
+    mounts: "{{ service.mounts }}"
+
+- name: Does it run here
+  mec.migration.criu_restore:
+    migration_id: redis-42
+    state: restored
+"""
+
+RETURN = r"""
+container_id:
+  description: Docker's id of the container on this host.
+  type: str
+  returned: O(state=armed) or O(state=restored)
+health:
+  description: What was seen of the service.
+  type: str
+  returned: O(state=restored)
+reason:
+  description: Why something was, or would be, changed; empty if nothing was.
+  type: str
+  returned: always
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mec.migration.plugins.module_utils.endings import (
+    clean_target,
+    finish_target,
+    wait_healthy,
+)
+from ansible_collections.mec.migration.plugins.module_utils.journal import TARGET, Journal
+from ansible_collections.mec.migration.plugins.module_utils.module_base import (
+    Progress,
+    check_migration_id,
+    docker_client,
+    run_module,
+)
+from ansible_collections.mec.migration.plugins.module_utils.receiver import control
+
+
+def run(module: Any, progress: Progress) -> dict[str, Any]:
+    params = module.params
+    migration_id = check_migration_id(params["migration_id"])
+    journal = Journal(migration_id, TARGET)
+    container_id = str(journal.entry.get("container_id") or "")
+    if params["state"] == "armed":
+        if journal.state == "armed":
+            return {"changed": False, "reason": "", "container_id": container_id}
+        if not module.check_mode:
+            armed = control(migration_id, "arm", spec=params["spec"], mounts=params["mounts"])
+            container_id = armed["container_id"]
+        return {"changed": True, "reason": "nothing waits for the images yet", "container_id": container_id}
+    client = docker_client()
+    if params["state"] == "absent":
+        reason = clean_target(client, migration_id, module.check_mode)
+        return {"changed": bool(reason), "reason": reason}
+    health = ""
+    if journal.state in ("running", "restoring"):
+        health = wait_healthy(client, container_id, params["health_timeout_s"])
+    policy = (params["spec"] or {}).get("restart_policy") or {}
+    reason = finish_target(client, migration_id, policy, module.check_mode)
+    return {"changed": bool(reason), "reason": reason, "container_id": container_id, "health": health}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "migration_id": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["armed", "restored", "absent"], "required": True},
+            "spec": {"type": "dict"},
+            "mounts": {"type": "list", "elements": "str", "default": []},
+            "health_timeout_s": {"type": "float", "default": 30},
+        },
+        required_if=[("state", "armed", ("spec",))],
+        supports_check_mode=True,
+    )
+    run_module(module, run)
+
+
+if __name__ == "__main__":
+    main()

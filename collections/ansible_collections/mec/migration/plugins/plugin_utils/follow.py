@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Showing what a long module does while it does it.
+
+The module runs as an async job and appends JSON lines to a file on the host; this side follows the file
+and prints. Core Ansible has nothing for that.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+display = Display()
+
+PROGRESS_DIR = "/run/mec-migration/progress"
+POLL_S = 0.3
+# A module that is silent for so long is asked for: it may have died without a last line.
+SILENCE_S = 15.0
+
+
+class FollowedAction(ActionBase):
+    """Base of action plugins whose module takes ``progress_file``. Subclasses give the words."""
+
+    module_name = ""
+    time_limit_s = 24 * 3600
+
+    def describe(self, line: dict[str, Any]) -> str:
+        """One line for the user from one progress line of the module; empty for none."""
+        raise NotImplementedError
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        if self._task.check_mode or self._task.async_val:
+            result.update(self._execute_module(self.module_name, arguments, task_vars=task_vars))
+            return result
+        path = f"{PROGRESS_DIR}/{uuid.uuid4().hex}.jsonl"
+        arguments["progress_file"] = path
+        self._task.async_val = self.time_limit_s
+        try:
+            job = self._execute_module(self.module_name, arguments, task_vars=task_vars, wrap_async=True)
+        finally:
+            # Else the executor would poll the job once more.
+            self._task.async_val = 0
+        if job.get("failed") or "ansible_job_id" not in job:
+            result.update(job)
+            return result
+        result.update(self._follow(path, str(job["ansible_job_id"]), task_vars))
+        self._low_level_execute_command(self._join("rm", "-f", path), sudoable=True)
+        return result
+
+    def _follow(self, path: str, job: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        offset, heard = 0, time.monotonic()
+        while True:
+            command = self._join("tail", "-c", f"+{offset + 1}", path)
+            text = self._low_level_execute_command(command, sudoable=True)["stdout"]
+            complete = text[: text.rfind("\n") + 1]
+            offset += len(complete.encode())
+            ended = False
+            for line in complete.splitlines():
+                ended = self._show(line) or ended
+                heard = time.monotonic()
+            if ended or time.monotonic() - heard > SILENCE_S:
+                status = self._status(job, task_vars)
+                if status.get("finished"):
+                    return status
+                if not ended:
+                    heard = time.monotonic()
+            time.sleep(POLL_S)
+
+    def _show(self, text: str) -> bool:
+        """Print a progress line; returns whether it says that the module is at its end."""
+        try:
+            line = json.loads(text)
+        except ValueError:
+            return False
+        if not isinstance(line, dict):
+            return False
+        words = self.describe(line)
+        if words:
+            display.display(f"    {words}")
+        return bool(line.get("end"))
+
+    def _status(self, job: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        status = self._execute_module(
+            "ansible.legacy.async_status", {"jid": job, "mode": "status"}, task_vars=task_vars
+        )
+        if status.get("finished"):
+            self._execute_module(
+                "ansible.legacy.async_status", {"jid": job, "mode": "cleanup"}, task_vars=task_vars
+            )
+            for key in ("ansible_job_id", "started", "finished", "results_file"):
+                if key != "finished":
+                    status.pop(key, None)
+        return status
+
+    def _join(self, *words: str) -> str:
+        return str(self._connection._shell.join(words))
+
+
+def megabytes(count: float) -> str:
+    """*count* bytes for a human being."""
+    return f"{count / 1e6:.1f} MB"
