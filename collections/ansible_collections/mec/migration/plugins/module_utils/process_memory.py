@@ -115,6 +115,11 @@ class Pagemap:
     def __exit__(self, *unused: object) -> None:
         self.close()
 
+    @property
+    def scan_works(self) -> bool:
+        """Whether this kernel has PAGEMAP_SCAN; known once :meth:`present` was asked for some range."""
+        return self._scan
+
     def present(self, ranges: Iterable[Range]) -> RangeSet:
         """Pages with content (in memory or in swap; not the shared zero page) within *ranges*."""
         wanted = list(ranges)

@@ -1,0 +1,101 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Listening sockets of a network namespace, from /proc/net, and the processes that hold them."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+# include/net/tcp_states.h; an unconnected UDP socket is in state "close".
+_LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
+
+
+class Listener(NamedTuple):
+    """A socket that takes what comes from the network."""
+
+    protocol: str
+    address: str
+    port: int
+    inode: int
+
+
+def listeners(pid: int | str = "self") -> list[Listener]:
+    """The listening sockets in the network namespace of *pid*."""
+    found = []
+    for name, state in _LISTENING.items():
+        try:
+            with open(f"/proc/{pid}/net/{name}", encoding="ascii") as table:
+                lines = table.readlines()[1:]
+        except OSError:
+            # No IPv6 on this host, or the process is gone.
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == state:
+                address, _, port = fields[1].partition(":")
+                found.append(Listener(name[:3], _address(address), int(port, 16), int(fields[9])))
+    return sorted(set(found))
+
+
+def _address(text: str) -> str:
+    """/proc/net/tcp writes addresses as 32-bit words in the processor's byte order."""
+    words = [bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8)]
+    return str(ipaddress.ip_address(b"".join(words)))
+
+
+def holders(inodes: Iterable[int]) -> dict[int, int]:
+    """Inode of a socket -> a process that has it open."""
+    wanted = {f"socket:[{inode}]": inode for inode in inodes}
+    found: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            for inode in open_sockets(int(name), wanted):
+                found.setdefault(inode, int(name))
+    return found
+
+
+def open_sockets(pid: int, wanted: dict[str, int] | None = None) -> list[int]:
+    """Inodes of the sockets that *pid* has open."""
+    found = []
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                link = os.readlink(entry.path)
+                if wanted is not None:
+                    if link in wanted:
+                        found.append(wanted[link])
+                elif link.startswith("socket:["):
+                    found.append(int(link[8:-1]))
+    return found
+
+
+def command(pid: int) -> str:
+    """The short name of a process, empty if it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
+            return comm.read().strip()
+    except OSError:
+        return ""
+
+
+def addresses() -> list[str]:
+    """The addresses of this host, loopback included."""
+    found = set()
+    with contextlib.suppress(OSError):
+        last = ""
+        with open("/proc/net/fib_trie", encoding="ascii") as trie:
+            for line in trie:
+                words = line.split()
+                if words[0] == "|--":
+                    last = words[1]
+                elif words[:3] == ["/32", "host", "LOCAL"]:
+                    found.add(last)
+    with contextlib.suppress(OSError), open("/proc/net/if_inet6", encoding="ascii") as table:
+        for line in table:
+            found.add(str(ipaddress.ip_address(bytes.fromhex(line.split()[0]))))
+    return sorted(found)
