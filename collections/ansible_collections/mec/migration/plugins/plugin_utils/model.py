@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import costs
 from .cells import CellMap, hexagon_grid, rings_between, square_grid
 from .errors import DecisionError, PolicyError
+from .hosts import Host
 from .mobility import Mobility, StateSpace, learned, random_walk
 from .policy import Policy
 from .requirements import require_numpy
@@ -23,20 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 else:
     np = require_numpy()
-
-
-@dataclass(frozen=True)
-class Host:
-    """An edge host: in a cell of the map, or at a position in degrees."""
-
-    name: str
-    cell: str | None = None
-    latitude: float | None = None
-    longitude: float | None = None
-
-    def place(self) -> list[Any]:
-        """What identifies the host to the solver, as plain values for hashing."""
-        return [self.name, self.cell, self.latitude, self.longitude]
 
 
 def build_map(policy: Policy) -> CellMap:

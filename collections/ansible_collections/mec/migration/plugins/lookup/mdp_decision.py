@@ -1,0 +1,300 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: mdp_decision
+author: The mec.migration engineers (@mec-migration)
+version_added: 0.1.0
+short_description: Whether, when and where to migrate a service, by a Markov decision process
+description:
+  - Answers for one service whose user moves about whether it should stay on its edge host or move,
+    to which host, what each host is expected to cost, and why.
+  - The state is the user's cell, the last direction of movement and the host of the service; the action is a host.
+    A move costs once, a host far from its user costs in every slot of time; the answer weighs the two over
+    all that may still come, by the Bellman equation.
+  - What a move and a slot cost, how users move and which strategy decides stand in a I(policy), a YAML file.
+    The file C(docs/decision.md) of this collection explains its keys.
+  - The first decision with a policy and a set of hosts solves the policy (milliseconds to seconds) and stores it in
+    O(cache_dir). Every later one reads two rows of that file, in any process, in well under five milliseconds.
+  - The lookup changes nothing on any host. Decide once, keep the answer with
+    P(ansible.builtin.set_fact#module), then act on it, because a lookup runs again wherever it is named.
+options:
+  _terms:
+    description:
+      - Name of the service, only used in the answer.
+      - Or a dictionary for a service that has its own place, with the key V(name) and any of V(user_cell),
+        V(user_position), V(heading), V(dwell_slots) and V(current_host), which win over the options.
+        Give a list of these to C(query) to decide for many services at once.
+    required: true
+  policy:
+    description:
+      - Name of the policy, looked for as C(<name>.yml) in these places, in this order. First, the directories in
+        O(policy_path). Second, C(policies) beside the playbook. Third, C(policies) in the directory above
+        the playbook. Fourth, the policies that come with the collection, where V(default) is one.
+      - A value that has a C(/) or ends in C(.yml) or C(.yaml) is the path of a file, counted from the directory of
+        the playbook.
+    type: str
+    default: default
+  policy_path:
+    description: Directories to look for policies in before all others, or a policy file itself.
+    type: list
+    elements: path
+    default: []
+    ini:
+      - section: mec_migration
+        key: policy_path
+    env:
+      - name: MEC_MIGRATION_POLICY_PATH
+    vars:
+      - name: mec_policy_path
+  data_dir:
+    description:
+      - Where the relative names of data files in the policy (cell table, trace) count from.
+      - The directory of the policy file if this is not set.
+    type: path
+    vars:
+      - name: mec_data_dir
+  user_cell:
+    description:
+      - The cell the user is in, as the policy's map names it.
+      - One of O(user_cell) and O(user_position) is needed. O(user_cell) wins.
+    type: raw
+  user_position:
+    description: Where the user is. The map must have an origin or a cell table.
+    type: dict
+    suboptions:
+      latitude:
+        description: Degrees, north is positive.
+        type: float
+        required: true
+      longitude:
+        description: Degrees, east is positive.
+        type: float
+        required: true
+  heading:
+    description:
+      - Direction of the last movement in degrees, clockwise from north.
+      - Leave it out for a user who has not moved yet.
+    type: float
+  dwell_slots:
+    description: How many slots the user has been in the cell. Matters only where the policy has C(dwell_levels).
+    type: int
+    default: 0
+  current_host:
+    description: Inventory name of the host that the service runs on now.
+    type: str
+  candidates:
+    description:
+      - Inventory names of the hosts that the service may move to. The current host always belongs to them.
+      - The variables C(mec_cell), or C(mec_latitude) and C(mec_longitude), of each say where it is.
+        C(mec_capacity) says how many services it may hold. Without C(mec_capacity) there is no limit.
+    type: list
+    elements: str
+    required: true
+  services:
+    description:
+      - How many services each host holds now, by inventory name. A host that holds C(mec_capacity) services or more
+        is no target. Hosts that are left out hold none.
+    type: dict
+    default: {}
+  measured_costs:
+    description:
+      - What a move costs for each pair of hosts, as C({source host, {target host, cost}}). Takes the place of the table
+        in the policy, for policies whose migration cost is of the family V(measured).
+      - Giving it for a policy of another family is an error.
+    type: dict
+    vars:
+      - name: mec_measured_costs
+  active_users:
+    description: Users in the system now, for costs of the family V(load_dependent).
+    type: float
+    default: 0
+  cache_dir:
+    description:
+      - Directory of solved policies. It is made with mode 0700. It may be deleted at any time.
+      - Files in it that are damaged, were solved from other inputs or belong to another user are not used.
+    type: path
+    default: ~/.cache/mec-migration
+    ini:
+      - section: mec_migration
+        key: cache_dir
+    env:
+      - name: MEC_MIGRATION_CACHE_DIR
+    vars:
+      - name: mec_cache_dir
+requirements:
+  - numpy >= 1.26 on the controller, to solve a policy
+  - jsonschema >= 4.20 on the controller, to check one
+notes:
+  - Runs on the controller, with Python 3.11 or later.
+  - A full host stays out of this decision only. The expected costs still count on all hosts being free later.
+seealso:
+  - plugin: mec.migration.rescore
+    plugin_type: filter
+  - module: mec.migration.decision_evaluation
+"""
+
+EXAMPLES = r"""
+# inventory.yml, what the lookup reads of each edge host:
+#   edge:
+#     hosts:
+#       edge-a: {mec_cell: 0, mec_capacity: 20}
+#       edge-b: {mec_latitude: 37.7793, mec_longitude: -122.4193}
+
+- name: Decide for one service, whose user is in cell 12 and moves east
+  ansible.builtin.set_fact:
+    decision: >-
+      {{ lookup('mec.migration.mdp_decision', 'redis-42', user_cell=12, heading=90,
+                current_host='edge-a', candidates=groups['edge']) }}
+
+- name: Say why
+  ansible.builtin.debug:
+    msg: "{{ decision.reason }}"
+
+- name: Act on it
+  ansible.builtin.include_role:
+    name: mec.migration.migrate
+  when: decision.migrate
+
+- name: Decide by a user's position, with a policy of one's own and full hosts left out
+  ansible.builtin.debug:
+    msg: >-
+      {{ lookup('mec.migration.mdp_decision', 'redis-42', policy='taxi',
+                user_position={'latitude': 37.78, 'longitude': -122.42},
+                current_host='edge-a', candidates=groups['edge'], services={'edge-b': 20}) }}
+
+- name: Decide for many services in one go
+  ansible.builtin.set_fact:
+    decisions: >-
+      {{ query('mec.migration.mdp_decision',
+               {'name': 'redis-1', 'user_cell': 3, 'current_host': 'edge-a'},
+               {'name': 'redis-2', 'user_cell': 9, 'current_host': 'edge-b', 'heading': 180},
+               candidates=groups['edge']) }}
+"""
+
+RETURN = r"""
+_raw:
+  description: One dictionary a service, in the order of the terms.
+  type: list
+  elements: dict
+  contains:
+    service:
+      description: Name of the service.
+      type: str
+    current_host:
+      description: Host that the service runs on now.
+      type: str
+    migrate:
+      description: Whether to move.
+      type: bool
+    target:
+      description: Host to be on, the current one where RV(_raw.migrate) is false.
+      type: str
+    current_cost:
+      description: Expected cost, from now on and discounted, of staying in this slot. Cost units of the policy.
+      type: float
+    expected_costs:
+      description: The same for each candidate, the move included. By inventory name.
+      type: dict
+    migration_costs:
+      description: What the move to each candidate costs, part of RV(_raw.expected_costs).
+      type: dict
+    advantage:
+      description: What RV(_raw.target) saves over staying. Cost units, 0 for a stay.
+      type: float
+    reason:
+      description: The decision in a sentence.
+      type: str
+      sample: >-
+        mdp_direction: moving to edge-b is expected to cost 7.774, 1.488 of it for the move; staying on edge-a is
+        expected to cost 7.890
+    user_cell:
+      description: Cell that the user was taken to be in.
+      type: str
+    full_hosts:
+      description: Candidates that were left out because they hold as many services as they may.
+      type: list
+      elements: str
+    strategy:
+      description: Strategy of the policy that decided.
+      type: str
+    policy_hash:
+      description: SHA-256 of all that the solved policy was computed from. The name of its file in the cache.
+      type: str
+    error_bound:
+      description:
+        - Proven bound, in cost units. Each expected cost is at most this far from its true value, and a strategy
+          V(mdp_exact) or V(mdp_direction) loses at most this against the optimum.
+      type: float
+"""
+
+from pathlib import Path
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+from ..plugin_utils.decision import Setting, decide
+from ..plugin_utils.errors import DecisionError
+from ..plugin_utils.policy import find_policy, read_policy
+from ..plugin_utils.request import hosts_for, measured_costs_for, plain, services_of, user_of
+
+USER_KEYS = ("user_cell", "user_position", "heading", "dwell_slots")
+
+
+class LookupModule(LookupBase):
+    """Decides for each term; everything else is in plugin_utils."""
+
+    def run(self, terms, variables=None, **kwargs):
+        """One decision a term."""
+        self.set_options(var_options=variables, direct=kwargs)
+        try:
+            return self.decide_all(terms, variables or {})
+        except DecisionError as error:
+            raise AnsibleLookupError(f"mec.migration.mdp_decision: {error}") from error
+
+    def decide_all(self, terms, variables):
+        """The decisions for ``terms``; raises :class:`DecisionError`."""
+        options = plain(self.get_options())
+        playbook = Path(plain(variables.get("playbook_dir")) or ".")
+        places = [*options["policy_path"], playbook / "policies", playbook.parent / "policies"]
+        policy = read_policy(
+            find_policy(options["policy"], places, playbook), options["data_dir"]
+        )
+        shared = {key: options[key] for key in (*USER_KEYS, "current_host")}
+        requests = []
+        for term in terms:
+            own = plain(term) if isinstance(term, dict) else {"name": str(term)}
+            unknown = sorted(set(own) - {"name", *shared})
+            if unknown or "name" not in own:
+                raise DecisionError(
+                    f"term {own!r}: {'unknown key ' + unknown[0] if unknown else 'no key name'}; "
+                    f"allowed: name, {', '.join(shared)}"
+                )
+            requests.append({**shared, **own})
+        hosts = hosts_for(
+            options["candidates"],
+            [request["current_host"] for request in requests],
+            variables.get("hostvars", {}),
+        )
+        setting = Setting(
+            policy,
+            hosts,
+            services_of(options["services"], hosts),
+            measured_costs_for(policy, options["measured_costs"]),
+            options["active_users"],
+            options["cache_dir"],
+        )
+        solved = setting.solved() if requests else None
+        return [
+            decide(
+                setting,
+                str(request["name"]),
+                request["current_host"],
+                user_of({key: request[key] for key in USER_KEYS}),
+                solved,
+            )
+            for request in requests
+        ]
