@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from .costs import ConstantPlusExponential
 from .distance_chain import distance_chain
+from .errors import DecisionError
 from .mobility import Mobility
 from .requirements import require_numpy
 from .solver import Problem, solve
@@ -83,16 +84,19 @@ def never(world: World) -> NDArray[np.int32]:
 
 
 def always(world: World) -> NDArray[np.int32]:
-    """Follow the user: to the host nearest in a straight line, in every slot."""
-    hosts = world.rings.shape[1]
-    return world.by_state(np.tile(world.nearest_host[:, None], (1, hosts)))
+    """Follow the user in every slot, to the host nearest to the user's cell (Wang et al., Section VI)."""
+    return nearest(world)
 
 
 def nearest(world: World) -> NDArray[np.int32]:
-    """To the host that is fewest rings away; stay where the current one is as near."""
-    hosts = np.arange(world.rings.shape[1])
-    as_near = world.rings <= world.rings.min(axis=1, keepdims=True)
-    return world.by_state(np.where(as_near, hosts[None], world.nearest_host[:, None]))
+    """The host nearest in a straight line.
+
+    The same as :func:`always` while the user's own host is never full and hosts stand where cells are: two names of
+    the literature for one rule. Staying while the current host is as many rings away is no part of it, that is
+    :func:`hysteresis` with a margin of 0.
+    """
+    hosts = world.rings.shape[1]
+    return world.by_state(np.tile(world.nearest_host[:, None], (1, hosts)))
 
 
 def myopic(world: World) -> NDArray[np.int32]:
@@ -129,9 +133,6 @@ def mdp_distance(world: World) -> NDArray[np.int32]:
     r is a sixth of the probability to leave a cell, averaged over cells; farther than N rings counts as N.
     """
     if world.migration_family is None or world.transmission_family is None:
-        # The chain knows distance alone; costs that do not depend on it have no such policy.
-        from .errors import DecisionError
-
         raise DecisionError(
             "strategy mdp_distance needs costs that depend on distance alone; with measured costs use mdp_exact or "
             "mdp_direction"

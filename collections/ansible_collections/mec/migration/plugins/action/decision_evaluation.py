@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs an evaluation of strategies on the controller; its documentation is in the module of this name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ..plugin_utils.errors import DecisionError
+from ..plugin_utils.policy import check, find_policy, read_policy
+from ..plugin_utils.request import plain
+
+ARGUMENTS = {
+    "kind": {"choices": ["trace", "random_walk", "figure_6"], "default": "random_walk"},
+    "policy": {"default": "default"},
+    "policy_path": {"type": "list", "elements": "path", "default": []},
+    "data_dir": {"type": "path"},
+    "trace": {"type": "path"},
+    "output_dir": {"type": "path", "required": True},
+    "hosts": {"type": "int"},
+    "capacity": {"type": "int"},
+    "strategies": {"type": "list", "elements": "str", "default": []},
+    "users": {"type": "int", "default": 200},
+    "slots": {"type": "int", "default": 300},
+    "runs": {"type": "int", "default": 50},
+    "seed": {"type": "int", "default": 1},
+}
+
+
+class ActionModule(ActionBase):
+    """Evaluates in this process, no connection is made."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        """Write the report and return what it says."""
+        result = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        arguments = plain(arguments)
+        if self._task.check_mode:
+            return {**result, "changed": False, "skipped": True}
+        try:
+            return {**result, "changed": True, **self.evaluate(arguments, task_vars or {})}
+        except DecisionError as error:
+            raise AnsibleActionFail(f"mec.migration.decision_evaluation: {error}") from error
+
+    def evaluate(self, arguments, task_vars):
+        """The files, settings and rows; raises :class:`DecisionError`."""
+        # Only what evaluates needs numpy; a controller without it gets an error that says so.
+        from ..plugin_utils import evaluation, report  # noqa: PLC0415
+        from ..plugin_utils.figure_6 import figure_6  # noqa: PLC0415
+
+        if arguments["kind"] == "figure_6":
+            points = figure_6(arguments["runs"], arguments["seed"])
+            settings = {"kind": "figure_6", "runs": arguments["runs"], "seed": arguments["seed"]}
+            files = report.write_figure_6(arguments["output_dir"], points)
+            return {"files": files, "settings": settings, "strategies": points}
+        playbook = Path(plain(task_vars.get("playbook_dir")) or ".")
+        places = [*arguments["policy_path"], playbook / "policies", playbook.parent / "policies"]
+        path = find_policy(arguments["policy"], places, playbook)
+        policy = check(read_policy(path, arguments["data_dir"]))
+        shared = {
+            "hosts": arguments["hosts"],
+            "capacity": arguments["capacity"],
+            "seed": arguments["seed"],
+            "strategies": arguments["strategies"] or tuple(evaluation.STRATEGIES),
+        }
+        if arguments["kind"] == "trace":
+            trace = arguments["trace"] or policy.get("mobility", "trace", None)
+            if not trace:
+                raise DecisionError(f"kind is trace, but neither trace is given nor is one in {path}")
+            done = evaluation.evaluate_trace(policy, policy.data_file(trace), **shared)
+        else:
+            walk = {"users": arguments["users"], "slots": arguments["slots"]}
+            done = evaluation.evaluate_walk(policy, **walk, **shared)
+        title = f"Strategies under policy {Path(path).stem}, {done.settings['kind']}"
+        files = report.write_report(arguments["output_dir"], title, done.settings, done.rows)
+        return {"files": files, "settings": done.settings, "strategies": done.rows}

@@ -1,0 +1,108 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: decision_evaluation
+author: The mec.migration engineers (@mec-migration)
+version_added: 0.1.0
+short_description: Compare migration strategies in a simulated world
+description:
+  - Runs the strategies of a policy over recorded or random movement, all in the same world, and writes
+    C(evaluation.json), C(evaluation.csv) and one self-contained C(evaluation.html).
+  - Runs on the controller as an action plugin. It touches no host.
+options:
+  kind:
+    description:
+      - V(trace) uses O(trace). Every second user is for learning and tuning, the others for the figures.
+      - V(random_walk) lets users walk as the policy says.
+      - V(figure_6) reproduces Fig. 6 of Wang et al. (IEEE/ACM ToN 27(3), 2019) and needs no policy. It writes
+        C(figure_6.json), C(figure_6.csv) and C(figure_6.html).
+    type: str
+    choices: [trace, random_walk, figure_6]
+    default: random_walk
+  policy:
+    description: Name or path of the policy, as for P(mec.migration.mdp_decision#lookup).
+    type: str
+    default: default
+  policy_path:
+    description: Directories to look for policies in before all others.
+    type: list
+    elements: path
+    default: []
+  data_dir:
+    description: Where the relative names of data files in the policy, and O(trace), count from.
+    type: path
+  trace:
+    description: The trace file. The one of the policy if it is not set. Needed for O(kind=trace).
+    type: path
+  output_dir:
+    description: Where to write. It is made if it is not there.
+    type: path
+    required: true
+  hosts:
+    description: How many hosts to spread evenly over the cells. One in each cell if it is not set.
+    type: int
+  capacity:
+    description: Services that each host may hold. No limit if it is not set.
+    type: int
+  strategies:
+    description: Strategies to compare, all if it is empty. The baselines and the offline optimum are always there.
+    type: list
+    elements: str
+    default: []
+  users:
+    description: Random users, for O(kind=random_walk).
+    type: int
+    default: 200
+  slots:
+    description: Slots that each random user walks, for O(kind=random_walk).
+    type: int
+    default: 300
+  runs:
+    description: Random step probabilities a point, for O(kind=figure_6).
+    type: int
+    default: 50
+  seed:
+    description: Seed of all random numbers.
+    type: int
+    default: 1
+notes:
+  - Reports changed whenever it wrote, which is always but in check mode.
+seealso:
+  - plugin: mec.migration.mdp_decision
+    plugin_type: lookup
+"""
+
+EXAMPLES = r"""
+- name: Compare the strategies on recorded movement, with 100 hosts
+  mec.migration.decision_evaluation:
+    kind: trace
+    policy: taxi
+    data_dir: /srv/traces/sf-cabs
+    hosts: 100
+    output_dir: reports/taxi
+
+- name: Compare them on random walks
+  mec.migration.decision_evaluation:
+    output_dir: reports/walk
+"""
+
+RETURN = r"""
+files:
+  description: Paths of the files that were written, by kind.
+  returned: success
+  type: dict
+settings:
+  description: What was evaluated.
+  returned: success
+  type: dict
+strategies:
+  description: One row a strategy, as in the CSV file. For V(figure_6) one row a point.
+  returned: success
+  type: list
+  elements: dict
+"""
