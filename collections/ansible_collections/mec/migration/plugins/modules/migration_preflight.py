@@ -1,0 +1,202 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_preflight
+short_description: Refuse a migration that cannot work, before anything is touched
+version_added: 0.1.0
+author: The mec.migration engineers (@mec-migration)
+description:
+  - Runs on the host that the container is on, and judges it against both hosts.
+  - Where something stands against the migration it fails and names every problem at once, each with what
+    was seen, what is needed and what to do.
+  - Else it returns what to expect.
+extends_documentation_fragment:
+  - mec.migration.attributes
+  - mec.migration.attributes.info_module
+options:
+  container:
+    description: Name of the container.
+    type: str
+    required: true
+  target_facts:
+    description:
+      - What M(mec.migration.edge_host_info) says of the host that it is to move to.
+      - Without it only the container and its own host are judged.
+    type: dict
+  move_binds:
+    description: Destinations of bind mounts whose content moves, too.
+    type: list
+    elements: str
+    default: []
+  images_dir:
+    description: Directory on tmpfs for the mirror of the memory, and for O(canary).
+    type: path
+    default: /run/mec-migration
+  ignore:
+    description:
+      - Problems that do not count.
+      - Use V(processor) where the service uses none of the features that the target's processor lacks,
+        V(kernel) to try a target whose kernel is a major version behind, V(devices) for a service that
+        has none of its devices open, and V(memory) where swap can take what is not in use.
+    type: list
+    elements: str
+    choices: [processor, kernel, devices, memory]
+    default: []
+  canary:
+    description:
+      - Let CRIU dump a process that is started and ended for this, the way it will dump the service.
+      - Takes some 20 milliseconds and never touches the service.
+    type: bool
+    default: true
+  tracker:
+    description: How changed pages are to be found.
+    type: str
+    choices: [auto, compare, soft-dirty]
+    default: auto
+  bandwidth_mbit:
+    description: Bandwidth between the hosts, for the estimate in RV(plan.first_round_s).
+    type: float
+    default: 1000
+  downtime_ms:
+    description:
+      - What the last pages may take while the service is frozen, for the estimate in RV(plan.downtime_ms).
+    type: float
+    default: 100
+seealso:
+  - module: mec.migration.edge_host_info
+"""
+
+EXAMPLES = r"""
+- name: What the target can do
+  mec.migration.edge_host_info:
+  delegate_to: edge-b
+  register: target
+
+- name: Refuse what cannot work
+  mec.migration.migration_preflight:
+    container: redis
+    target_facts: "{{ target.edge_host }}"
+  register: preflight
+
+- name: Take a target with an older processor for a service that does not mind
+  mec.migration.migration_preflight:
+    container: redis
+    target_facts: "{{ target.edge_host }}"
+    ignore: [processor]
+"""
+
+RETURN = r"""
+plan:
+  description: What to expect.
+  type: dict
+  returned: success
+  contains:
+    memory_bytes:
+      description: Private anonymous memory that is resident.
+      type: int
+    image_id:
+      description: The container's image.
+      type: str
+    image_bytes:
+      description: Its size, unpacked.
+      type: int
+    layers:
+      description: How many layers it has.
+      type: int
+    moved_mounts:
+      description: Destinations of the mounts whose content moves.
+      type: list
+      elements: str
+    bind_sources:
+      description:
+        - Sources of the bind mounts that do not move. The target must have them; whether it has is known
+          if they were named in C(paths) of M(mec.migration.edge_host_info).
+      type: list
+      elements: str
+    tracker:
+      description: The tracker of dirty pages that will be used.
+      type: dict
+      contains:
+        name:
+          description: V(compare) or V(soft-dirty).
+          type: str
+        why:
+          description: A sentence.
+          type: str
+    first_round_s:
+      description: Seconds that the memory takes over the link once, if it does not compress.
+      type: float
+    downtime_ms:
+      description: Milliseconds for which clients will see nothing.
+      type: int
+    canary_ms:
+      description: Milliseconds that O(canary) took.
+      type: float
+problems:
+  description: Everything that stands against the migration, a sentence or two each.
+  type: list
+  elements: str
+  returned: failure
+  sample:
+    - container redis publishes tcp port 6379, which is taken on edge-b by redis-server (process 812).
+      Stop that, or publish another port
+phase:
+  description: Always V(preflight).
+  type: str
+  returned: failure
+container_state:
+  description: State of the container on this host.
+  type: str
+  returned: failure
+log_tail:
+  description: What CRIU logged, if O(canary) failed.
+  type: str
+  returned: failure
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mec.migration.plugins.module_utils.dirty_tracking import AUTO, NAMES
+from ansible_collections.mec.migration.plugins.module_utils.host_facts import IMAGES_DIR
+from ansible_collections.mec.migration.plugins.module_utils.module_base import (
+    Progress,
+    docker_client,
+    run_module,
+)
+from ansible_collections.mec.migration.plugins.module_utils.preflight import IGNORABLE
+from ansible_collections.mec.migration.plugins.module_utils.preflight_source import Preflight
+
+
+def run(module: Any, progress: Progress) -> dict[str, Any]:
+    result = Preflight(docker_client(), module.params["target_facts"], module.params).run()
+    for warning in result.pop("warnings"):
+        module.warn(warning)
+    return dict(result, changed=False)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "container": {"type": "str", "required": True},
+            "target_facts": {"type": "dict"},
+            "move_binds": {"type": "list", "elements": "str", "default": []},
+            "images_dir": {"type": "path", "default": IMAGES_DIR},
+            "ignore": {"type": "list", "elements": "str", "choices": list(IGNORABLE), "default": []},
+            "canary": {"type": "bool", "default": True},
+            "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
+            "bandwidth_mbit": {"type": "float", "default": 1000},
+            "downtime_ms": {"type": "float", "default": 100},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, run)
+
+
+if __name__ == "__main__":
+    main()
