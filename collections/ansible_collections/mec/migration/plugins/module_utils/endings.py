@@ -160,6 +160,29 @@ def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
     return reason
 
 
+def clean_stale(client: Any, service: str, check_mode: bool) -> str:
+    """Put away what earlier, interrupted migrations of *service* to this host have left.
+
+    :returns: the reason for a change, empty if there was none.
+    :raises MigrationError: one is in progress, or has been handed over and not ended.
+    """
+    reasons = []
+    for entry in entries(service=service):
+        if entry["side"] != TARGET:
+            continue
+        migration_id = entry["migration_id"]
+        status: dict[str, Any] = {}
+        with contextlib.suppress(MigrationError):
+            status = control(migration_id, "status", timeout_s=10)
+        if status.get("in_use"):
+            raise MigrationError(
+                f"migration {migration_id} of {service} to this host is in progress; wait for its end, or stop "
+                "whoever runs it and try again after half a minute"
+            )
+        reasons.append(clean_target(client, migration_id, check_mode) or f"journal of {migration_id}")
+    return "; ".join(reasons)
+
+
 def finish_target(client: Any, migration_id: str, restart_policy: dict[str, Any], check_mode: bool) -> str:
     """Give the restored container its restart policy and wipe the images, receiver or not.
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from .armed_container import ArmedContainer
 from .errors import MigrationError, TransferError
 from .file_apply import FileReceiver
-from .image_transfer import LayerReceiver
+from .image_sync import LayerReceiver
 from .journal import TARGET, Journal
 from .memory_target import MemoryTarget
 from .service import ROOTFS_TREE
@@ -32,6 +32,8 @@ from .wire import Channel, Keys, Message, tls_context
 RUN_DIR = "/run/mec-migration"
 CONTROL = "control.sock"
 IMAGES, FINAL = "images", "final"
+# Between two tasks of a play nobody speaks to the receiver for a moment.
+IN_USE_S = 15.0
 
 
 class Settings(NamedTuple):
@@ -133,7 +135,8 @@ class Receiver:
             pass
         finally:
             self._busy -= 1
-            self._last_word = time.monotonic()
+            if answer == self._serve_source:
+                self._last_word = time.monotonic()
             connection.close()
 
     # -- the source's connection --------------------------------------------------------------------
@@ -277,6 +280,7 @@ class Receiver:
             stream.write(json.dumps(answer) + "\n")
 
     def _arm(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._last_word = time.monotonic()
         with self._lock:
             self._spec = request["spec"]
             work = os.path.join(self._dir, "restore")
@@ -303,6 +307,7 @@ class Receiver:
             "state": state,
             "port": int(self._listener.getsockname()[1]),
             "reason": self._error.message if self._error else "",
+            "in_use": self._busy > 1 or time.monotonic() - self._last_word < IN_USE_S,
             "waiting": self._container is not None and self._container.waiting,
             "rounds": self._memory.last_round,
             "figures": self._restored,

@@ -29,9 +29,15 @@ attributes:
     description: A second run with the same arguments changes nothing.
 options:
   migration_id:
-    description: Name of the migration; its receiver must run on this host with O(state=armed).
+    description:
+      - Name of the migration; its receiver must run on this host with O(state=armed).
+      - With O(state=absent) O(service) can be given instead.
     type: str
-    required: true
+  service:
+    description:
+      - With O(state=absent), put away what any interrupted migration of this container to this host has left.
+      - Fails if one is in progress.
+    type: str
   state:
     description: What shall be on this host.
     type: str
@@ -87,6 +93,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mec.migration.plugins.module_utils.endings import (
+    clean_stale,
     clean_target,
     finish_target,
     wait_healthy,
@@ -103,6 +110,9 @@ from ansible_collections.mec.migration.plugins.module_utils.receiver import cont
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
     params = module.params
+    if params["service"] and params["state"] == "absent":
+        reason = clean_stale(docker_client(), params["service"], module.check_mode)
+        return {"changed": bool(reason), "reason": reason}
     migration_id = check_migration_id(params["migration_id"])
     journal = Journal(migration_id, TARGET)
     container_id = str(journal.entry.get("container_id") or "")
@@ -128,13 +138,15 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "migration_id": {"type": "str", "required": True},
+            "migration_id": {"type": "str"},
+            "service": {"type": "str"},
             "state": {"type": "str", "choices": ["armed", "restored", "absent"], "required": True},
             "spec": {"type": "dict"},
             "mounts": {"type": "list", "elements": "str", "default": []},
             "health_timeout_s": {"type": "float", "default": 30},
         },
-        required_if=[("state", "armed", ("spec",))],
+        required_if=[("state", "armed", ("spec", "migration_id")), ("state", "restored", ("migration_id",))],
+        required_one_of=[("migration_id", "service")],
         supports_check_mode=True,
     )
     run_module(module, run)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Showing what a long module does while it does it.
 
-The module runs as an async job and appends JSON lines to a file on the host; this side follows the file
-and prints. Core Ansible has nothing for that.
+The module runs as an async job and appends JSON lines to a file on the host; this side follows the
+file and prints. Core Ansible has nothing for that.
 """
 
 from __future__ import annotations
@@ -57,19 +57,20 @@ class FollowedAction(ActionBase):
         return result
 
     def _follow(self, path: str, job: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        offset, heard = 0, time.monotonic()
+        shown, heard = 0, time.monotonic()
         while True:
-            command = self._join("tail", "-c", f"+{offset + 1}", path)
+            # By lines, not bytes: a pseudo-terminal in between changes line ends.
+            command = self._join("tail", "-n", f"+{shown + 1}", path)
             text = self._low_level_execute_command(command, sudoable=True)["stdout"]
-            complete = text[: text.rfind("\n") + 1]
-            offset += len(complete.encode())
+            complete = text[: text.rfind("\n") + 1].splitlines()
+            shown += len(complete)
             ended = False
-            for line in complete.splitlines():
+            for line in complete:
                 ended = self._show(line) or ended
                 heard = time.monotonic()
             if ended or time.monotonic() - heard > SILENCE_S:
                 status = self._status(job, task_vars)
-                if status.get("finished"):
+                if status.pop("finished", False):
                     return status
                 if not ended:
                     heard = time.monotonic()
@@ -89,17 +90,17 @@ class FollowedAction(ActionBase):
         return bool(line.get("end"))
 
     def _status(self, job: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        status = self._execute_module(
-            "ansible.legacy.async_status", {"jid": job, "mode": "status"}, task_vars=task_vars
-        )
+        status = self._async_status(job, "status", task_vars)
         if status.get("finished"):
-            self._execute_module(
-                "ansible.legacy.async_status", {"jid": job, "mode": "cleanup"}, task_vars=task_vars
-            )
-            for key in ("ansible_job_id", "started", "finished", "results_file"):
-                if key != "finished":
-                    status.pop(key, None)
+            self._async_status(job, "cleanup", task_vars)
+            for key in ("ansible_job_id", "started", "results_file"):
+                status.pop(key, None)
         return status
+
+    def _async_status(self, job: str, mode: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        directory = self.get_shell_option("async_dir", default="~/.ansible_async")
+        arguments = {"jid": job, "mode": mode, "_async_dir": directory}
+        return dict(self._execute_module("ansible.legacy.async_status", arguments, task_vars=task_vars))
 
     def _join(self, *words: str) -> str:
         return str(self._connection._shell.join(words))
