@@ -4,11 +4,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The factored solver beside quantecon, mdpsolver and pymdptoolbox, on one instance, to one proven error.
 
-Each solver runs in a process of its own, with one thread, under the same limits of memory and time. Set-up (building
-what the solver takes as input from the same map and costs) counts. What does not count: interpreter start, imports,
+Each solver runs in a process of its own, with one thread, under the same limits of memory and
+time. Set-up (building
+what the solver takes as input from the same map and costs) counts. What does not count:
+interpreter start, imports,
 and compiling numba code, which a run on seven cells does beforehand.
 
-Instance: hexagon grid, every cell with a host, random walk with move probability 0.6, costs of Wang et al. with x = 1.
+Instance: hexagon grid, every cell with a host, random walk with move probability 0.6, costs of
+Wang et al. with x = 1.
 Stop: the greedy policy loses at most ``--error-bound`` against the optimum. All four have this stopping rule
 (gamma / (1 - gamma) * span of the last change, or a stricter one in mdpsolver).
 
@@ -160,7 +163,8 @@ def run_pymdptoolbox(problem: Any, error_bound: float) -> tuple[Any, dict[str, A
     ready = time.perf_counter()
     model.run()
     done = time.perf_counter()
-    # pymdptoolbox returns T V without the shift to the middle of the bound; the policy is what its rule proves.
+    # pymdptoolbox returns T V without the shift to the middle of the bound; the policy is what its
+    # rule proves.
     from ansible_collections.mec.migration.plugins.plugin_utils import solver
 
     policy = np.array(model.policy, dtype=np.int32).reshape(users, hosts)

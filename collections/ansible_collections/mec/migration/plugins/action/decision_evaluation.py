@@ -73,7 +73,9 @@ class ActionModule(ActionBase):
         if arguments["kind"] == "trace":
             trace = arguments["trace"] or policy.get("mobility", "trace", None)
             if not trace:
-                raise DecisionError(f"kind is trace, but neither trace is given nor is one in {path}")
+                raise DecisionError(
+                    f"kind is trace, but neither trace is given nor is one in {path}"
+                )
             done = evaluation.evaluate_trace(policy, policy.data_file(trace), **shared)
         else:
             walk = {"users": arguments["users"], "slots": arguments["slots"]}

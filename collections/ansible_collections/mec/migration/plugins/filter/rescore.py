@@ -10,7 +10,8 @@ author: The mec.migration engineers (@mec-migration)
 version_added: 0.1.0
 short_description: Re-score migration decisions with overrides
 description:
-  - Takes a decision of P(mec.migration.mdp_decision#lookup), or a list of them, and answers what it would be with
+  - Takes a decision of P(mec.migration.mdp_decision#lookup), or a list of them, and answers what
+    it would be with
     hosts excluded or with other costs. Solves nothing and reads nothing.
   - The overrides count for this slot. What is expected after it stays as the policy has it.
 positional: _input

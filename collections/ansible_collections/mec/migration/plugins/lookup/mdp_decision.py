@@ -12,13 +12,16 @@ short_description: Whether, when and where to migrate a service, by a Markov dec
 description:
   - Answers for one service whose user moves about whether it should stay on its edge host or move,
     to which host, what each host is expected to cost, and why.
-  - The state is the user's cell, the last direction of movement and the host of the service; the action is a host.
+  - The state is the user's cell, the last direction of movement and the host of the service; the
+    action is a host.
     A move costs once, a host far from its user costs in every slot of time; the answer weighs the two over
     all that may still come, by the Bellman equation.
   - What a move and a slot cost, how users move and which strategy decides stand in a I(policy), a YAML file.
     The file C(docs/decision.md) of this collection explains its keys.
-  - The first decision with a policy and a set of hosts solves the policy (milliseconds to seconds) and stores it in
-    O(cache_dir). Every later one reads two rows of that file, in any process, in well under five milliseconds.
+  - The first decision with a policy and a set of hosts solves the policy (milliseconds to seconds)
+    and stores it in
+    O(cache_dir). Every later one reads two rows of that file, in any process, in well under five
+    milliseconds.
   - The lookup changes nothing on any host. Decide once, keep the answer with
     P(ansible.builtin.set_fact#module), then act on it, because a lookup runs again wherever it is named.
 options:
@@ -31,10 +34,12 @@ options:
     required: true
   policy:
     description:
-      - Name of the policy, looked for as C(<name>.yml) in these places, in this order. First, the directories in
+      - Name of the policy, looked for as C(<name>.yml) in these places, in this order. First, the
+        directories in
         O(policy_path). Second, C(policies) beside the playbook. Third, C(policies) in the directory above
         the playbook. Fourth, the policies that come with the collection, where V(default) is one.
-      - A value that has a C(/) or ends in C(.yml) or C(.yaml) is the path of a file, counted from the directory of
+      - A value that has a C(/) or ends in C(.yml) or C(.yaml) is the path of a file, counted from
+        the directory of
         the playbook.
     type: str
     default: default
@@ -80,7 +85,8 @@ options:
       - Leave it out for a user who has not moved yet.
     type: float
   dwell_slots:
-    description: How many slots the user has been in the cell. Matters only where the policy has C(dwell_levels).
+    description: How many slots the user has been in the cell. Matters only where the policy has
+      C(dwell_levels).
     type: int
     default: 0
   current_host:
@@ -96,13 +102,15 @@ options:
     required: true
   services:
     description:
-      - How many services each host holds now, by inventory name. A host that holds C(mec_capacity) services or more
+      - How many services each host holds now, by inventory name. A host that holds C(mec_capacity)
+        services or more
         is no target. Hosts that are left out hold none.
     type: dict
     default: {}
   measured_costs:
     description:
-      - What a move costs for each pair of hosts, as C({source host, {target host, cost}}). Takes the place of the table
+      - What a move costs for each pair of hosts, as C({source host, {target host, cost}}). Takes
+        the place of the table
         in the policy, for policies whose migration cost is of the family V(measured).
       - Giving it for a policy of another family is an error.
     type: dict
@@ -194,7 +202,8 @@ _raw:
       description: Host to be on, the current one where RV(_raw.migrate) is false.
       type: str
     current_cost:
-      description: Expected cost, from now on and discounted, of staying in this slot. Cost units of the policy.
+      description: Expected cost, from now on and discounted, of staying in this slot. Cost units
+        of the policy.
       type: float
     expected_costs:
       description: The same for each candidate, the move included. By inventory name.
@@ -209,7 +218,8 @@ _raw:
       description: The decision in a sentence.
       type: str
       sample: >-
-        mdp_direction: moving to edge-b is expected to cost 7.774, 1.488 of it for the move; staying on edge-a is
+        mdp_direction: moving to edge-b is expected to cost 7.774, 1.488 of it for the move;
+        staying on edge-a is
         expected to cost 7.890
     user_cell:
       description: Cell that the user was taken to be in.
@@ -226,7 +236,8 @@ _raw:
       type: str
     error_bound:
       description:
-        - Proven bound, in cost units. Each expected cost is at most this far from its true value, and a strategy
+        - Proven bound, in cost units. Each expected cost is at most this far from its true value,
+          and a strategy
           V(mdp_exact) or V(mdp_direction) loses at most this against the optimum.
       type: float
 """
@@ -260,9 +271,7 @@ class LookupModule(LookupBase):
         options = plain(self.get_options())
         playbook = Path(plain(variables.get("playbook_dir")) or ".")
         places = [*options["policy_path"], playbook / "policies", playbook.parent / "policies"]
-        policy = read_policy(
-            find_policy(options["policy"], places, playbook), options["data_dir"]
-        )
+        policy = read_policy(find_policy(options["policy"], places, playbook), options["data_dir"])
         shared = {key: options[key] for key in (*USER_KEYS, "current_host")}
         requests = []
         for term in terms:

@@ -50,7 +50,8 @@ options:
     description: Services that each host may hold. No limit if it is not set.
     type: int
   strategies:
-    description: Strategies to compare, all if it is empty. The baselines and the offline optimum are always there.
+    description: Strategies to compare, all if it is empty. The baselines and the offline optimum
+      are always there.
     type: list
     elements: str
     default: []

@@ -30,9 +30,10 @@ NO_CELL = -1
 class CellMap:
     """The cells a user can be in.
 
-    ``ids``: N names, as strings. ``xy_m``: (N, 2) centres in metres, x east and y north of ``origin``.
-    ``neighbours``: (N, D) index of the neighbour in each of D directions, ``NO_CELL`` where there is none.
-    ``origin``: latitude and longitude in degrees of xy (0, 0), or None where the map is not on the earth.
+    ``ids``: N names, as strings. ``xy_m``: (N, 2) centres in metres, x east and y north of
+    ``origin``. ``neighbours``: (N, D) index of the neighbour in each of D directions, ``NO_CELL``
+    where there is none. ``origin``: latitude and longitude in degrees of xy (0, 0), or None where
+    the map is not on the earth.
     """
 
     kind: str
@@ -66,7 +67,8 @@ class CellMap:
         """Position (2,) in metres of a point in degrees."""
         if self.origin is None:
             raise ModelError(
-                "the map has no origin in latitude and longitude, so a position in degrees means nothing on it; "
+                "the map has no origin in latitude and longitude, so a position in degrees means "
+                "nothing on it; "
                 "give user_cell and mec_cell, or map.origin in the policy"
             )
         return project(np.array([[latitude, longitude]], dtype=float), self.origin)[0]
@@ -130,7 +132,8 @@ def project(degrees: NDArray[np.float64], origin: tuple[float, float]) -> NDArra
 def hexagon_grid(
     rings: int, cell_size_m: float = 1.0, origin: tuple[float, float] | None = None
 ) -> CellMap:
-    """A hexagon of 1 + 3 N (N + 1) cells around cell "0", numbered ring by ring from the east corner.
+    """A hexagon of 1 + 3 N (N + 1) cells around cell "0", numbered ring by ring from the east
+    corner.
 
     :param rings: N of Wang et al. (ToN 2019, Section V), the rings around the centre.
     """
@@ -190,9 +193,9 @@ def graph_map(
 ) -> CellMap:
     """Cells anywhere, with latitude and longitude in degrees (N, 2).
 
-    Two cells are neighbours where they are no farther apart than ``neighbour_radius_m`` (default: twice the
-    largest distance to a nearest cell) and each is the other's nearest within one of six sectors; so the
-    random walk has at most six ways out, as on the hexagon grid.
+    Two cells are neighbours where they are no farther apart than ``neighbour_radius_m`` (default:
+    twice the largest distance to a nearest cell) and each is the other's nearest within one of six
+    sectors; so the random walk has at most six ways out, as on the hexagon grid.
     """
     degrees = np.asarray(degrees, dtype=float)
     origin = (float(degrees[:, 0].mean()), float(degrees[:, 1].mean()))
@@ -219,7 +222,8 @@ def rings_between(
 ) -> NDArray[np.float64]:
     """Distance in rings, (S, T), between points (S, 2) and (T, 2) in metres.
 
-    ceil(Euclidean / cell size), the distance of Wang et al. (their published code); not hexagon hops.
+    ceil(Euclidean / cell size), the distance of Wang et al. (their published code); not hexagon
+    hops.
     """
     delta = source_m[:, None] - target_m[None]
     cells = np.hypot(delta[..., 0], delta[..., 1]) / cell_size_m

@@ -23,8 +23,8 @@ else:
 class ConstantPlusExponential:
     """c(x) = constant + proportional * base**x for x > 0, and 0 at x = 0.
 
-    Wang et al., ToN 2019, Section IV: beta_c, beta_l, mu for migration and delta_c, delta_l, theta for
-    transmission. x is a distance in rings; the cost has no unit of its own.
+    Wang et al., ToN 2019, Section IV: beta_c, beta_l, mu for migration and delta_c, delta_l, theta
+    for transmission. x is a distance in rings; the cost has no unit of its own.
     """
 
     constant: float
@@ -83,7 +83,8 @@ def measured_migration(
     """Cost (H, H) of moving from row host to column host, from a table per pair.
 
     :param table: ``{source: {target: cost}}``; pairs of hosts not in ``hosts`` are passed over.
-    :param fallback: (H, H) costs for pairs that were never measured, or None where every pair must be there.
+    :param fallback: (H, H) costs for pairs that were never measured, or None where every pair must
+        be there.
     """
     count = len(hosts)
     cost = np.full((count, count), np.nan) if fallback is None else fallback.copy()
@@ -96,7 +97,8 @@ def measured_migration(
     if np.isnan(cost).any():
         row, column = np.argwhere(np.isnan(cost))[0]
         raise DecisionError(
-            f"migration cost from {hosts[row]} to {hosts[column]} was never measured (or is NaN) and the policy "
+            f"migration cost from {hosts[row]} to {hosts[column]} was never measured (or is NaN) "
+            f"and the policy "
             "has no costs.migration.fallback for such pairs"
         )
     return check_costs(cost, "migration")

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One decision: from a policy, hosts and a user to a dictionary of native types.
 
-A warm decision reads two rows of a file and imports neither numpy nor jsonschema; only solving does.
+A warm decision reads two rows of a file and imports neither numpy nor jsonschema; only solving
+does.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ EVALUATION_ERROR = 1e-6
 
 @dataclass(frozen=True)
 class User:
-    """Where a service's user is: a cell, or latitude and longitude in degrees; and what is known of the movement.
+    """Where a service's user is: a cell, or latitude and longitude in degrees; and what is known of
+    the movement.
 
     ``heading_degrees``: clockwise from north. ``dwell_slots``: slots already spent in the cell.
     """
@@ -46,10 +48,12 @@ class User:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is the same for all services of one play: policy, hosts and what the solved policy depends on.
+    """What is the same for all services of one play: policy, hosts and what the solved policy
+    depends on.
 
-    ``services``: services each host holds now, for capacities; the service itself counts where it is.
-    ``measured_costs``: ``{source: {target: cost}}``. ``active_users``: for the load-dependent cost family.
+    ``services``: services each host holds now, for capacities; the service itself counts where it
+    is. ``measured_costs``: ``{source: {target: cost}}``. ``active_users``: for the load-dependent
+    cost family.
     """
 
     policy: Policy
@@ -129,14 +133,25 @@ def decide(
             solved.path.unlink(missing_ok=True)
             solved = None
             continue
-        return _decision(setting, service, here, solved, row, migration_costs, cell)
-    raise DecisionError(f"cache directory {setting.cache_directory}: what is written breaks as it is read")
+        return _decision(
+            setting,
+            service,
+            here,
+            solved=solved,
+            row=row,
+            migration_costs=migration_costs,
+            cell=cell,
+        )
+    raise DecisionError(
+        f"cache directory {setting.cache_directory}: what is written breaks as it is read"
+    )
 
 
 def _decision(
     setting: Setting,
     service: str,
     here: int,
+    *,
     solved: SolvedPolicy,
     row: StateRow,
     migration_costs: Sequence[float],
@@ -169,7 +184,15 @@ def _decision(
         "expected_costs": dict(zip(names, expected, strict=True)),
         "migration_costs": dict(zip(names, migration_costs, strict=True)),
         "advantage": advantage,
-        "reason": _reason(names, here, wanted, target, expected, migration_costs, solved.header),
+        "reason": _reason(
+            names,
+            here,
+            wanted,
+            target,
+            expected=expected,
+            migration_costs=migration_costs,
+            header=solved.header,
+        ),
         "user_cell": cell,
         "full_hosts": [names[place] for place in full],
         "strategy": solved.header["strategy"],
@@ -183,11 +206,14 @@ def _reason(
     here: int,
     wanted: int,
     target: int,
+    *,
     expected: Sequence[float],
     migration_costs: Sequence[float],
     header: Mapping[str, Any],
 ) -> str:
-    blocked = f"; {names[wanted]} would be better and is full" if wanted not in (here, target) else ""
+    blocked = (
+        f"; {names[wanted]} would be better and is full" if wanted not in (here, target) else ""
+    )
     stay = f"staying on {names[here]} is expected to cost {expected[here]:.3f}"
     if target != here:
         paid = migration_costs[target]
@@ -206,7 +232,9 @@ def _reason(
 
 
 def state_of(header: Mapping[str, Any], user: User) -> tuple[int, str]:
-    """(user state, cell name) of a user under a solved policy; a user off the map is a :class:`DecisionError`."""
+    """(user state, cell name) of a user under a solved policy; a user off the map is a
+    :class:`DecisionError`.
+    """
     cells = header["cells"]
     if user.cell is not None:
         try:
@@ -218,7 +246,9 @@ def state_of(header: Mapping[str, Any], user: User) -> tuple[int, str]:
     elif user.latitude is not None and user.longitude is not None:
         cell = _nearest_cell(header, user.latitude, user.longitude)
     else:
-        raise DecisionError("where is the user? give user_cell, or user_position with latitude and longitude")
+        raise DecisionError(
+            "where is the user? give user_cell, or user_position with latitude and longitude"
+        )
     directions, levels = header["directions"], header["dwell_levels"]
     direction = directions - 1
     if user.heading_degrees is not None and directions > 1:

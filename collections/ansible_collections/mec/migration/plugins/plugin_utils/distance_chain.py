@@ -3,14 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The reduced distance chain of Wang et al. and the offset model that it stands for (their Fig. 6).
 
-In the offset model the state is the user's cell seen from the service; an action is the offset after the move. It needs
-a map without edges and a cost that depends on distance alone. The distance chain keeps only the ring, N + 1 states.
+In the offset model the state is the user's cell seen from the service; an action is the offset
+after the move. It needs a map without edges and a cost that depends on distance alone. The distance
+chain keeps only the ring, N + 1 states.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .cells import CellMap, hexagon_grid, rings_between
 from .costs import ConstantPlusExponential
@@ -31,8 +32,9 @@ MAX_POLICY_ITERATIONS = 1_000
 class DistanceChain:
     """The one-dimensional model: state x = 0 .. N rings between user and service.
 
-    ``transition`` (N + 1, N + 1) of the user's movement; ``migration_cost`` and ``transmission_cost`` (N + 1,) by ring.
-    Action a <= x: be at distance a in this slot. At x = N a move inwards is forced, as in the paper.
+    ``transition`` (N + 1, N + 1) of the user's movement; ``migration_cost`` and
+    ``transmission_cost`` (N + 1,) by ring. Action a <= x: be at distance a in this slot. At x = N a
+    move inwards is forced, as in the paper.
     """
 
     transition: NDArray[np.float64]
@@ -41,15 +43,17 @@ class DistanceChain:
     discount: float
 
     def solve(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """(value, action), (N + 1,) each, by policy iteration with exact evaluation; O(N^2) an improvement."""
+        """(value, action), (N + 1,) each, by policy iteration with exact evaluation; O(N^2) an
+        improvement.
+        """
         rings = np.arange(len(self.transition))
         moved = rings[:, None] - rings[None]
         cost = np.where(moved >= 0, self.migration_cost[np.abs(moved)], np.inf)
         cost += self.transmission_cost[None]
         cost[-1, -1] = np.inf
-        action = np.zeros(len(rings), dtype=np.int64)
+        action: NDArray[np.int64] = np.zeros(len(rings), dtype=np.int64)
         for _ in range(MAX_POLICY_ITERATIONS):
-            value = np.linalg.solve(
+            value: NDArray[Any] = np.linalg.solve(
                 np.eye(len(rings)) - self.discount * self.transition[action], cost[rings, action]
             )
             score = cost + self.discount * (self.transition @ value)[None]
@@ -70,7 +74,8 @@ def distance_chain(
     transmission: ConstantPlusExponential,
     discount: float,
 ) -> DistanceChain:
-    """The chain with p0 = 6 r, p = 2.5 r, q = 1.5 r and r at its end (Wang et al., ToN 2019, Section V-A).
+    """The chain with p0 = 6 r, p = 2.5 r, q = 1.5 r and r at its end (Wang et al., ToN 2019,
+    Section V-A).
 
     :param step_probability: r, of a step to one given neighbour, 0 <= r <= 1/6.
     """
@@ -91,9 +96,11 @@ def distance_chain(
 def chain_error_bound(
     step_probability: float, migration: ConstantPlusExponential, discount: float, rings: int
 ) -> float:
-    """What the chain's policy loses at most against the exact optimum of the offset model, cost units.
+    """What the chain's policy loses at most against the exact optimum of the offset model, cost
+    units.
 
-    gamma * r * k / (1 - gamma) with k = max_x [c_m(x + 2) - c_m(x)] (Wang et al., ToN 2019, Section V, error bound).
+    gamma * r * k / (1 - gamma) with k = max_x [c_m(x + 2) - c_m(x)] (Wang et al., ToN 2019, Section
+    V, error bound).
     """
     distance = np.arange(rings + 3, dtype=float)
     cost = migration(distance)
@@ -102,7 +109,9 @@ def chain_error_bound(
 
 
 class OffsetModel:
-    """The exact two-dimensional model that the chain approximates: M = 1 + 3 N (N + 1) offsets on a hexagon grid."""
+    """The exact two-dimensional model that the chain approximates: M = 1 + 3 N (N + 1) offsets on a
+    hexagon grid.
+    """
 
     def __init__(
         self,
@@ -126,7 +135,9 @@ class OffsetModel:
         """Exact value (M,) of a policy: ``action`` (M,) is the offset after the move."""
         offsets = np.arange(len(self.grid))
         cost = self.migration_cost[offsets, action] + self.transmission_cost[action]
-        return np.linalg.solve(np.eye(len(offsets)) - self.discount * self.transition[action], cost)
+        matrix = np.eye(len(offsets)) - self.discount * self.transition[action]
+        value: NDArray[Any] = np.linalg.solve(matrix, cost)
+        return value
 
     def optimum(self) -> NDArray[np.int64]:
         """The optimal action (M,), by policy iteration; offsets on ring N must move inside it."""

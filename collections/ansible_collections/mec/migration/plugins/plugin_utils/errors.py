@@ -16,7 +16,8 @@ class PolicyError(DecisionError):
     """A policy file is wrong.
 
     :param file: path of the file.
-    :param key: path of the key inside it, ``mobility.move_probability`` or ``$`` for the whole file.
+    :param key: path of the key inside it, ``mobility.move_probability`` or ``$`` for the whole
+        file.
     :param found: what stands there.
     :param allowed: what may stand there.
     """

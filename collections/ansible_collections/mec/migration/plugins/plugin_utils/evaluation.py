@@ -44,9 +44,11 @@ class Evaluated:
 
 
 def spread_hosts(cells: CellMap, count: int | None) -> list[Host]:
-    """``count`` hosts spread evenly over the cells in the order of the table; None: one in each cell.
+    """``count`` hosts spread evenly over the cells in the order of the table; None: one in each
+    cell.
 
-    The placement of the published code of Wang et al.: cell round(i * N / count) for i = 1 .. count.
+    The placement of the published code of Wang et al.: cell round(i * N / count) for i = 1 ..
+    count.
     """
     total = len(cells)
     if count is None:
@@ -67,17 +69,31 @@ def evaluate_trace(
     capacity: int | None = None,
     seed: int = 1,
 ) -> Evaluated:
-    """Strategies on a trace; every second user is for learning and tuning, the others for the figures.
+    """Strategies on a trace; every second user is for learning and tuning, the others for the
+    figures.
 
-    :param policy: a checked policy; its mobility is learned from the first half where it is of kind ``learned``.
+    :param policy: a checked policy; its mobility is learned from the first half where it is of kind
+        ``learned``.
     """
     cells = build_map(policy)
     trace = read_trace(trace_file, cells)
     if trace.shape[1] < 4:
-        raise DecisionError(f"{trace_file}: {trace.shape[1]} users; at least 4 are needed for two halves")
+        raise DecisionError(
+            f"{trace_file}: {trace.shape[1]} users; at least 4 are needed for two halves"
+        )
     train = sessions_of(trace, range(0, trace.shape[1], 2))
     test = sessions_of(trace, range(1, trace.shape[1], 2))
-    return _evaluate(policy, cells, train, test, hosts, strategies, capacity, seed, "trace")
+    return _evaluate(
+        policy,
+        cells,
+        train,
+        test,
+        hosts=hosts,
+        strategies=strategies,
+        capacity=capacity,
+        seed=seed,
+        kind="trace",
+    )
 
 
 def evaluate_walk(
@@ -96,7 +112,17 @@ def evaluate_walk(
     rng = np.random.default_rng(seed)
     train = walk(mobility, users, slots, rng)
     test = walk(mobility, users, slots, rng)
-    return _evaluate(policy, cells, train, test, hosts, strategies, capacity, seed, "random_walk")
+    return _evaluate(
+        policy,
+        cells,
+        train,
+        test,
+        hosts=hosts,
+        strategies=strategies,
+        capacity=capacity,
+        seed=seed,
+        kind="random_walk",
+    )
 
 
 def _evaluate(
@@ -104,6 +130,7 @@ def _evaluate(
     cells: CellMap,
     train: Sequence[Session],
     test: Sequence[Session],
+    *,
     hosts: int | None,
     strategies: Sequence[str],
     capacity: int | None,

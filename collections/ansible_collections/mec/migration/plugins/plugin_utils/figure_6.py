@@ -1,7 +1,9 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fig. 6 of Wang et al. (ToN 2019): cost and computing time of the distance chain against the exact optimum."""
+"""Fig. 6 of Wang et al. (ToN 2019): cost and computing time of the distance chain against the exact
+optimum.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ POLICIES = ("mdp_distance", "mdp_exact", "never", "always", "myopic")
 
 
 def point(discount: float, x: float, runs: int, seed: int = 1) -> dict[str, Any]:
-    """One point of the figure: the mean over ``runs`` values of r, drawn from U(0, 1/6), and over all offsets.
+    """One point of the figure: the mean over ``runs`` values of r, drawn from U(0, 1/6), and over
+    all offsets.
 
     ``standard_error``: of that mean, by policy, from the spread between runs.
     """

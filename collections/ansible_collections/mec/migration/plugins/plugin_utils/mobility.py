@@ -24,7 +24,8 @@ PROBABILITY_SLACK = 1e-9
 
 @dataclass(frozen=True)
 class StateSpace:
-    """User states: a cell, the last direction of movement and how long the user has been in the cell.
+    """User states: a cell, the last direction of movement and how long the user has been in the
+    cell.
 
     ``directions`` is D + 1 with direction memory (the last one is "none yet") and 1 without it.
     ``dwell_levels`` L counts slots spent in the cell, 0 .. L - 1, the last level meaning "or more".
@@ -61,8 +62,8 @@ class StateSpace:
 class Mobility:
     """A Markov chain over the S states of ``space``.
 
-    ``next_state`` (S, K): up to K states that may follow; ``probability`` (S, K): with what probability.
-    Unused places have probability 0 and any valid state.
+    ``next_state`` (S, K): up to K states that may follow; ``probability`` (S, K): with what
+    probability. Unused places have probability 0 and any valid state.
     """
 
     space: StateSpace
@@ -80,7 +81,8 @@ class Mobility:
         if off.max() > PROBABILITY_SLACK:
             row = int(off.argmax())
             raise ModelError(
-                f"transition probabilities of state {row} sum to {float(self.probability[row].sum())!r}, not to 1"
+                f"transition probabilities of state {row} sum to "
+                f"{float(self.probability[row].sum())!r}, not to 1"
             )
 
     def expectation(
@@ -113,11 +115,13 @@ def random_walk(
 ) -> Mobility:
     """The two-dimensional random walk with drift and direction memory.
 
-    A user stays with 1 - m; else goes in direction d' with m * (kappa * [d' = d] + (1 - kappa) * w[d']), w being
-    1 / D or ``drift``. A step off the map is no step. kappa = 0 with m = 6 r is the walk of Wang et al. (ToN 2019,
-    Section V); m, kappa: ``move_probability``, ``persistence``. Drift: Wang et al. (MILCOM 2014).
+    A user stays with 1 - m; else goes in direction d' with m * (kappa * [d' = d] + (1 - kappa) *
+    w[d']), w being 1 / D or ``drift``. A step off the map is no step. kappa = 0 with m = 6 r is the
+    walk of Wang et al. (ToN 2019, Section V); m, kappa: ``move_probability``, ``persistence``.
+    Drift: Wang et al. (MILCOM 2014).
 
-    :param drift: D weights, at least 0 and summing to 1, of the directions (counter-clockwise from east).
+    :param drift: D weights, at least 0 and summing to 1, of the directions (counter-clockwise from
+        east).
     """
     directions = cells.directions
     weights = np.full(directions, 1.0 / directions) if drift is None else np.array(drift, float)
@@ -183,9 +187,10 @@ def learned(
 ) -> Mobility:
     """Transition frequencies of recorded paths, each (T,) cell indices slot by slot.
 
-    The frequencies of a state are mixed with those of the coarser one, as ``smoothing`` observations of it:
-    (cell, direction, dwell) with (cell, dwell) with (cell); Witten-Bell-like back-off with a fixed weight, so
-    rarely seen states fall back on what is known of the cell. A cell that was never left keeps its user.
+    The frequencies of a state are mixed with those of the coarser one, as ``smoothing``
+    observations of it: (cell, direction, dwell) with (cell, dwell) with (cell); Witten-Bell-like
+    back-off with a fixed weight, so rarely seen states fall back on what is known of the cell. A
+    cell that was never left keeps its user.
     """
     space = StateSpace(len(cells), cells.directions + 1 if direction_memory else 1, dwell_levels)
     moves = [_transitions(cells, space, path) for path in paths if len(path) > 1]

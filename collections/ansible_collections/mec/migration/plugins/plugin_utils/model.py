@@ -43,7 +43,8 @@ def build_mobility(
 ) -> tuple[Mobility, Mobility]:
     """(with direction, by cell only) of a checked policy.
 
-    :param sessions: learn from these in place of the policy's trace (the training half of an evaluation).
+    :param sessions: learn from these in place of the policy's trace (the training half of an
+        evaluation).
     """
     section = policy.document["mobility"]
     if section["kind"] == "random_walk":
@@ -117,7 +118,8 @@ def host_positions(cells: CellMap, hosts: Sequence[Host]) -> NDArray[np.float64]
             xy_m[row] = cells.project(host.latitude, host.longitude)
         else:
             raise DecisionError(
-                f"host {host.name} has no place: set mec_cell, or mec_latitude and mec_longitude, in the inventory"
+                f"host {host.name} has no place: set mec_cell, or mec_latitude and mec_longitude, "
+                f"in the inventory"
             )
     return xy_m
 

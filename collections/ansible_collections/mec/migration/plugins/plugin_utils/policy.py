@@ -52,8 +52,9 @@ class Policy:
 def find_policy(name: str, directories: Sequence[str | Path], base: str | Path = ".") -> str:
     """Path of the policy ``name``.
 
-    A name with a ``/`` or that ends in ``.yml`` or ``.yaml`` is a path, counted from ``base``. Any other is looked for
-    as ``<name>.yml``, then ``<name>.yaml``, in ``directories`` in order, then among the collection's own policies.
+    A name with a ``/`` or that ends in ``.yml`` or ``.yaml`` is a path, counted from ``base``. Any
+    other is looked for as ``<name>.yml``, then ``<name>.yaml``, in ``directories`` in order, then
+    among the collection's own policies.
     """
     if "/" in name or name.endswith(SUFFIXES):
         path = Path(base, os.path.expanduser(name))
@@ -84,7 +85,8 @@ def _policies_in(place: Path) -> list[Path]:
 def read_policy(path: str | Path, data_directory: str | Path | None = None) -> Policy:
     """Read a policy without checking it against the schema.
 
-    :param data_directory: where its relative data files count from; the directory of the file if None.
+    :param data_directory: where its relative data files count from; the directory of the file if
+        None.
     """
     try:
         with open(path, "rb") as stream:

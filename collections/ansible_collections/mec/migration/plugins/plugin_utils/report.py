@@ -20,9 +20,12 @@ WIDTH, ROW, LEFT, RIGHT = 860, 24, 150, 120
 MIGRATION_COLOUR, TRANSMISSION_COLOUR = "#c8553d", "#3d7ea6"
 LINE_COLOURS = ("#1b1b1b", "#3d7ea6", "#4f9d69", "#c8553d", "#8a5fb0")
 STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1b1b1b}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:right}
-td:first-child,th:first-child{text-align:left}svg{max-width:100%;height:auto}svg text{font:12px system-ui,sans-serif}
+body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#222}
+table{border-collapse:collapse;margin:1rem 0}
+td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:right}
+td:first-child,th:first-child{text-align:left}
+svg{max-width:100%;height:auto}
+svg text{font:12px system-ui,sans-serif}
 """
 COLUMNS = (
     ("strategy", "strategy", "{}"),
@@ -136,13 +139,11 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     head = "".join(f"<th>{label}</th>" for _, label, _ in COLUMNS)
     lines = []
     for row in rows:
-        cells = [
-            "" if row[key] is None else form.format(row[key]) for key, _, form in COLUMNS
-        ]
+        cells = ["" if row[key] is None else form.format(row[key]) for key, _, form in COLUMNS]
         lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
     return (
-        f"<table><tr>{head}</tr>{''.join(lines)}</table><p>Gap closed: 0 % is the best of never, always, nearest and "
-        "myopic, 100 % the offline optimum, which knows the future. Intervals: bootstrap over users.</p>"
+        f"<table><tr>{head}</tr>{''.join(lines)}</table><p>Gap closed: 0 % is the best of never, "
+        "nearest and myopic, 100 % the offline optimum, which knows the future. Intervals: bootstrap over users.</p>"
     )
 
 
@@ -157,11 +158,13 @@ def _cost_bars(rows: Sequence[Mapping[str, Any]]) -> str:
         low, high = LEFT + row["cost_low"] * scale, LEFT + row["cost_high"] * scale
         middle = y + 8
         parts.append(
-            f'<text x="{LEFT - 8}" y="{y + 12}" text-anchor="end">{html.escape(row["strategy"])}</text>'
+            f'<text x="{LEFT - 8}" y="{y + 12}" text-anchor="end">'
+            f"{html.escape(row['strategy'])}</text>"
             f'<rect x="{LEFT}" y="{y}" width="{first:.1f}" height="16" fill="{MIGRATION_COLOUR}"/>'
             f'<rect x="{LEFT + first:.1f}" y="{y}" width="{total - first:.1f}" height="16" '
             f'fill="{TRANSMISSION_COLOUR}"/>'
-            f'<path d="M{low:.1f} {middle}H{high:.1f}M{low:.1f} {y + 4}v8M{high:.1f} {y + 4}v8" stroke="#000"/>'
+            f'<path d="M{low:.1f} {middle}H{high:.1f}M{low:.1f} {y + 4}v8M{high:.1f} {y + 4}v8" '
+            'stroke="#000"/>'
             f'<text x="{high + 6:.1f}" y="{y + 12}">{row["cost"]:.4f}</text>'
         )
     legend = (
@@ -216,10 +219,11 @@ def _lines(
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         if errors is not None:
             for value_x, value_y, error in zip(x, line, errors[name], strict=True):
-                (px, y_low), (_, y_high) = at(value_x, value_y - error), at(value_x, value_y + error)
-                parts.append(
-                    f'<path d="M{px:.1f} {y_low:.1f}V{y_high:.1f}" stroke="{colour}"/>'
+                (px, y_low), (_, y_high) = (
+                    at(value_x, value_y - error),
+                    at(value_x, value_y + error),
                 )
+                parts.append(f'<path d="M{px:.1f} {y_low:.1f}V{y_high:.1f}" stroke="{colour}"/>')
         y = top + 10 + place * 18
         parts.append(
             f'<path d="M{WIDTH - 170} {y}h20" stroke="{colour}" stroke-width="2"/>'

@@ -1,7 +1,9 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what a play passes to what a decision needs: plain types, checked, with errors that name the option."""
+"""From what a play passes to what a decision needs: plain types, checked, with errors that name the
+option.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,15 @@ from .policy import Policy
 
 def plain(value: Any) -> Any:
     """``value`` without the string tags and lazy containers that templating wraps around values."""
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, str):
-        return str.__str__(value) if type(value) is str else "".join(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value)
     if isinstance(value, Mapping):
         return {plain(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(inner) for inner in value]
-    return value
+    # bool is an int, so it comes first; joining makes a plain str of a tagged one.
+    for kind in (bool, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return "".join(value) if isinstance(value, str) else value
 
 
 def hosts_for(
@@ -54,7 +52,9 @@ def services_of(services: Mapping[str, Any], hosts: Sequence[Host]) -> dict[str,
     for name, value in services.items():
         held = number(value, f"services of {name}")
         if held < 0 or held != int(held):
-            raise DecisionError(f"services of {name} is {value!r}; allowed: a whole number, at least 0")
+            raise DecisionError(
+                f"services of {name} is {value!r}; allowed: a whole number, at least 0"
+            )
         if name in known:
             counted[str(name)] = int(held)
     return counted
@@ -71,17 +71,22 @@ def measured_costs_for(
     family = migration.get("family") if isinstance(migration, dict) else None
     if family != "measured":
         raise DecisionError(
-            f"measured_costs is given, but costs.migration.family in {policy.path} is {family!r}; allowed: measured"
+            f"measured_costs is given, but costs.migration.family in {policy.path} is {family!r}; "
+            f"allowed: measured"
         )
     checked: dict[str, dict[str, float]] = {}
     for source, row in table.items():
         if not isinstance(row, Mapping):
-            raise DecisionError(f"measured_costs.{source} is {row!r}; allowed: {{target host: cost}}")
+            raise DecisionError(
+                f"measured_costs.{source} is {row!r}; allowed: {{target host: cost}}"
+            )
         checked[str(source)] = {}
         for target, value in row.items():
             cost = number(value, f"measured_costs.{source}.{target}")
             if cost < 0:
-                raise DecisionError(f"measured_costs.{source}.{target} is {cost}; allowed: at least 0")
+                raise DecisionError(
+                    f"measured_costs.{source}.{target} is {cost}; allowed: at least 0"
+                )
             checked[str(source)][str(target)] = cost
     return checked
 
@@ -103,7 +108,9 @@ def user_of(request: Mapping[str, Any]) -> User:
     if position is None:
         return User(**common)
     if not isinstance(position, Mapping) or set(position) != {"latitude", "longitude"}:
-        raise DecisionError(f"user_position is {position!r}; allowed: latitude and longitude in degrees")
+        raise DecisionError(
+            f"user_position is {position!r}; allowed: latitude and longitude in degrees"
+        )
     return User(
         latitude=degrees(position["latitude"], "user_position.latitude", 90),
         longitude=degrees(position["longitude"], "user_position.longitude", 180),

@@ -13,7 +13,7 @@ from .errors import DecisionError
 def require_numpy() -> ModuleType:
     """numpy, or a :class:`DecisionError` that says how to get it."""
     try:
-        import numpy as np
+        import numpy as np  # noqa: PLC0415
     except ImportError as error:
         raise DecisionError(
             "solving a policy needs numpy on the controller: python3 -m pip install 'numpy>=1.26'"
@@ -24,7 +24,7 @@ def require_numpy() -> ModuleType:
 def require_jsonschema() -> ModuleType:
     """jsonschema, or a :class:`DecisionError` that says how to get it."""
     try:
-        import jsonschema
+        import jsonschema  # noqa: PLC0415
     except ImportError as error:
         raise DecisionError(
             "checking a policy needs jsonschema on the controller: python3 -m pip install 'jsonschema>=4.20'"

@@ -22,7 +22,8 @@ def rescore(
     extra_costs: Mapping[str, float] | None = None,
     minimum_advantage: float = 0.0,
 ) -> dict[str, Any]:
-    """A new decision from ``decision`` and overrides; what comes after this slot is taken as it was.
+    """A new decision from ``decision`` and overrides; what comes after this slot is taken as it
+    was.
 
     :param exclude: hosts that are no target.
     :param migration_costs: cost of the move to a host, in place of the one in the decision.
@@ -44,7 +45,9 @@ def rescore(
             if what == "extra_costs":
                 expected[name] += cost
             elif name == here:
-                raise DecisionError(f"migration_costs: {name!r} is the current host; staying is free")
+                raise DecisionError(
+                    f"migration_costs: {name!r} is the current host; staying is free"
+                )
             else:
                 expected[name] += cost - moves[name]
                 moves[name] = cost
@@ -53,7 +56,9 @@ def rescore(
         raise DecisionError(
             f"exclude: {unknown[0]!r} is no host of the decision; allowed: {', '.join(expected)}"
         )
-    barred = {str(name) for name in exclude} | {str(name) for name in decision.get("full_hosts", ())}
+    barred = {str(name) for name in exclude} | {
+        str(name) for name in decision.get("full_hosts", ())
+    }
     room = [name for name in expected if name == here or name not in barred]
     target = min(room, key=lambda name: (expected[name], name != here))
     least = max(0.0, number(minimum_advantage, "minimum_advantage"))
@@ -69,5 +74,6 @@ def rescore(
         "expected_costs": expected,
         "migration_costs": moves,
         "advantage": advantage,
-        "reason": f"re-scored: {action} is expected to cost {expected[target]:.3f}, staying {expected[here]:.3f}",
+        "reason": f"re-scored: {action} is expected to cost {expected[target]:.3f}, staying "
+        "{expected[here]:.3f}",
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .cells import CellMap
 from .errors import DecisionError
@@ -26,7 +26,9 @@ else:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What each user (U,) cost over all its sessions, in cost units; ``slots`` and ``migrations`` are counts."""
+    """What each user (U,) cost over all its sessions, in cost units; ``slots`` and ``migrations``
+    are counts.
+    """
 
     migration: NDArray[np.float64]
     transmission: NDArray[np.float64]
@@ -46,7 +48,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Sessions packed slot by slot: ``cell`` and ``state`` (slots, sessions), -1 where a session is not on."""
+    """Sessions packed slot by slot: ``cell`` and ``state`` (slots, sessions), -1 where a session is
+    not on.
+    """
 
     cell: NDArray[np.int64]
     state: NDArray[np.int64]
@@ -79,11 +83,12 @@ def simulate(
 ) -> Outcome:
     """Run an action table (S, H) over a schedule.
 
-    A session starts on the host nearest to its user, free of charge (as in Wang et al.), and ends with the user. Each
-    slot: the user is seen, the service moves or not and pays c_m, the slot pays c_t from the new host.
+    A session starts on the host nearest to its user, free of charge (as in Wang et al.), and ends
+    with the user. Each slot: the user is seen, the service moves or not and pays c_m, the slot pays
+    c_t from the new host.
 
-    :param capacity: (H,) services that a host can hold; a move to a full host does not happen, a session that starts
-        there starts on the nearest host with room.
+    :param capacity: (H,) services that a host can hold; a move to a full host does not happen, a
+        session that starts there starts on the nearest host with room.
     """
     count = len(plan.starts)
     host = np.full(count, -1, dtype=np.int64)
@@ -101,7 +106,7 @@ def simulate(
         fresh = active[plan.starts[active] == slot]
         placed = by_distance[plan.cell[slot, fresh], 0]
         if capacity is not None:
-            for index, session in enumerate(fresh):
+            for index, session in enumerate(fresh.tolist()):
                 order = by_distance[plan.cell[slot, session]]
                 room = order[occupied[order] < capacity[order]]
                 if room.size == 0:
@@ -113,7 +118,7 @@ def simulate(
         source = host[settled]
         target = action[plan.state[slot, settled], source].astype(np.int64)
         if capacity is not None:
-            for index in np.flatnonzero(target != source):
+            for index in np.flatnonzero(target != source).tolist():
                 if occupied[target[index]] >= capacity[target[index]]:
                     target[index] = source[index]
                 else:
@@ -127,10 +132,11 @@ def simulate(
 
 
 def offline_optimum(world: World, plan: Schedule) -> Outcome:
-    """The least that any strategy can cost on this schedule: dynamic programming with the future known.
+    """The least that any strategy can cost on this schedule: dynamic programming with the future
+    known.
 
-    Backwards over all sessions at once: V_t(h) = min_a [c_m(h, a) + c_t(u_t, a) + V_{t+1}(a)]. It knows no capacity,
-    so it is a lower bound with capacities too.
+    Backwards over all sessions at once: V_t(h) = min_a [c_m(h, a) + c_t(u_t, a) + V_{t+1}(a)]. It
+    knows no capacity, so it is a lower bound with capacities too.
     """
     slots, count = plan.cell.shape
     hosts = world.rings.shape[1]
@@ -165,7 +171,9 @@ def offline_optimum(world: World, plan: Schedule) -> Outcome:
 
 
 def walk(mobility: Mobility, users: int, slots: int, rng: np.random.Generator) -> list[Session]:
-    """Sessions of ``users`` random users of ``slots`` slots each, starting anywhere, with no direction yet."""
+    """Sessions of ``users`` random users of ``slots`` slots each, starting anywhere, with no
+    direction yet.
+    """
     space = mobility.space
     start = rng.integers(space.cells, size=users)
     state = space.index(start, np.full(users, space.no_direction), np.zeros(users, dtype=np.int64))
@@ -185,8 +193,8 @@ def _by_user(
     cost_transmission: NDArray[np.float64],
     migrations: NDArray[np.int64],
 ) -> Outcome:
-    def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(plan.user, weights=values, minlength=plan.users)
+    def summed(values: NDArray[Any]) -> NDArray[np.float64]:
+        return np.bincount(plan.user, weights=values, minlength=plan.users).astype(np.float64)
 
     return Outcome(
         summed(cost_migration),

@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Solved policies on disk: one file each, named by the hash of what it was solved from.
 
-Layout, little endian: magic; length of the header (uint32); header (JSON); SHA-256 of the header; one row a user state
-(continuation, H float64; action, H int32; digest); one row a host (migration cost, H float64; digest). A digest of a
-row also covers the key and the place of the row, so a warm lookup verifies what it reads by reading two rows. What is
-damaged, of another key, another format or another owner is not an answer: it is solved again. Nothing is unpickled.
+Layout, little endian: magic; length of the header (uint32); header (JSON); SHA-256 of the header;
+one row a user state (continuation, H float64; action, H int32; digest); one row a host (migration
+cost, H float64; digest). A digest of a row also covers the key and the place of the row, so a warm
+lookup verifies what it reads by reading two rows. What is damaged, of another key, another format
+or another owner is not an answer: it is solved again. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -142,7 +143,8 @@ def load_or_solve(
 ) -> SolvedPolicy:
     """The solved policy of ``key``; where there is none, ``write`` solves it into a new file.
 
-    Among many forks that miss at once one solves and the others wait for it. The file appears whole, by a rename.
+    Among many forks that miss at once one solves and the others wait for it. The file appears
+    whole, by a rename.
     """
     with contextlib.suppress(NotCached):
         return load(directory, key)
@@ -206,7 +208,8 @@ def write_policy(
     """Write a solved policy.
 
     :param header: must hold ``key``, ``hosts`` (names) and ``states`` (how many).
-    :param continuation: per state, H float64; ``action``: per state, H int32; ``migration_cost``: per host, H float64.
+    :param continuation: per state, H float64; ``action``: per state, H int32; ``migration_cost``:
+        per host, H float64.
     """
     content = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     stream.write(MAGIC + struct.pack("<I", len(content)) + content)

@@ -32,7 +32,8 @@ def solve_strategy(
 ) -> tuple[StateSpace, NDArray[np.float64], NDArray[np.int32], float]:
     """(state space, continuation (S, H), action (S, H), error bound in cost units) of a strategy.
 
-    The continuation is what using a host in this slot costs from now on if the strategy is followed.
+    The continuation is what using a host in this slot costs from now on if the strategy is
+    followed.
     """
     if strategy in GREEDY:
         mobility = world.mobility if strategy == "mdp_direction" else world.mobility_cell

@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The factored solver: the next host IS the action, so the transition tensor never has to exist.
 
-State (s, h): s a user state (cell, direction, dwell), h the host of the service. Action a: a host. With
-W(s, a) = c_t(s, a) + gamma * E[V(s', a) | s] the Bellman equation is V(s, h) = min_a [c_m(h, a) + W(s, a)].
-Memory is O(states * hosts), against O(states^2 * hosts^2) non-zeros at worst of the unfactored form.
+State (s, h): s a user state (cell, direction, dwell), h the host of the service. Action a: a host.
+With W(s, a) = c_t(s, a) + gamma * E[V(s', a) | s] the Bellman equation is V(s, h) = min_a [c_m(h,
+a) + W(s, a)]. Memory is O(states * hosts), against O(states^2 * hosts^2) non-zeros at worst of the
+unfactored form.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ MAX_SWEEPS = 100_000
 class Problem:
     """One service, its user and H hosts.
 
-    ``migration_cost`` (H, H), row = current host; ``transmission_cost`` (S, H) of one slot, S user states;
-    ``discount`` gamma per slot, 0 <= gamma < 1.
+    ``migration_cost`` (H, H), row = current host; ``transmission_cost`` (S, H) of one slot, S user
+    states; ``discount`` gamma per slot, 0 <= gamma < 1.
     """
 
     migration_cost: NDArray[np.float64]
@@ -63,8 +64,8 @@ class Problem:
 class Solution:
     """A solved policy.
 
-    ``value`` (S, H): V; ``continuation`` (S, H): W, what using host a costs from now on; ``action`` (S, H): host.
-    ``value_error_bound``: proven bound of abs(V - V*) in every state, cost units.
+    ``value`` (S, H): V; ``continuation`` (S, H): W, what using host a costs from now on; ``action``
+    (S, H): host. ``value_error_bound``: proven bound of abs(V - V*) in every state, cost units.
     ``policy_error_bound``: proven bound of V^action - V* in every state, cost units.
     """
 
@@ -85,15 +86,16 @@ def solve(
     method: str = "modified_policy_iteration",
     evaluation_sweeps: int = 20,
 ) -> Solution:
-    """Solve to a policy that loses at most ``error_bound`` (cost units) against the optimum, in every state.
+    """Solve to a policy that loses at most ``error_bound`` (cost units) against the optimum, in
+    every state.
 
-    The stopping rule is MacQueen's bound (1966; Puterman 2005, Theorem 6.6.3 and Section 6.6.3): with
-    d = T V - V, T V + gamma / (1 - gamma) * [min d, max d] holds both V* and the value of the greedy policy. So the
-    policy loses at most gamma / (1 - gamma) * (max d - min d), and the value, put in the middle, is at most half of
-    that wrong. What rounding can add is part of the bound.
+    The stopping rule is MacQueen's bound (1966; Puterman 2005, Theorem 6.6.3 and Section 6.6.3):
+    with d = T V - V, T V + gamma / (1 - gamma) * [min d, max d] holds both V* and the value of the
+    greedy policy. So the policy loses at most gamma / (1 - gamma) * (max d - min d), and the value,
+    put in the middle, is at most half of that wrong. What rounding can add is part of the bound.
 
-    :param method: modified policy iteration does ``evaluation_sweeps`` sweeps under a fixed policy between two
-        improvements (Puterman 2005, Section 6.5); value iteration does none.
+    :param method: modified policy iteration does ``evaluation_sweeps`` sweeps under a fixed policy
+        between two improvements (Puterman 2005, Section 6.5); value iteration does none.
     """
     if method not in METHODS:
         raise ModelError(f"method is {method!r}; allowed: {', '.join(METHODS)}")
@@ -161,8 +163,9 @@ def _continuation(
 def rounding_error(problem: Problem, value: NDArray[np.float64]) -> float:
     """What rounding in one sweep can add to the error of a value, cost units.
 
-    A sum of K products and two additions err by at most (K + 4) units of rounding of the largest term; the error of
-    one sweep adds up to 1 / (1 - gamma) of it, twice as both T V and the difference carry it.
+    A sum of K products and two additions err by at most (K + 4) units of rounding of the largest
+    term; the error of one sweep adds up to 1 / (1 - gamma) of it, twice as both T V and the
+    difference carry it.
     """
     terms = problem.mobility.next_state.shape[1] + 4
     largest = float(np.abs(value).max()) + float(problem.migration_cost.max())
@@ -172,9 +175,10 @@ def rounding_error(problem: Problem, value: NDArray[np.float64]) -> float:
 class Improvement:
     """min_a [c_m(h, a) + W(s, a)] for all s and h, without trying every host for every host.
 
-    With b = argmin_a W(s, a), a host a != h beats b as a target of h only if
-    W(s, a) - W(s, b) < max_h [c_m(h, b) - min_{a != h} c_m(h, a)] = gain(b): all other hosts are dropped as targets.
-    And h itself moves at all only if W(s, h) - W(s, b) > min_{a != h} c_m(h, a). Both hold for any costs.
+    With b = argmin_a W(s, a), a host a != h beats b as a target of h only if W(s, a) - W(s, b) <
+    max_h [c_m(h, b) - min_{a != h} c_m(h, a)] = gain(b): all other hosts are dropped as targets.
+    And h itself moves at all only if W(s, h) - W(s, b) > min_{a != h} c_m(h, a). Both hold for any
+    costs.
     """
 
     def __init__(self, migration_cost: NDArray[np.float64]) -> None:
@@ -217,7 +221,9 @@ class Improvement:
 
 
 class FixedPolicy:
-    """One sweep under a fixed policy ``action`` (S, H): V(s, h) = c_m(h, a) + W(s, a) with a = action(s, h)."""
+    """One sweep under a fixed policy ``action`` (S, H): V(s, h) = c_m(h, a) + W(s, a) with a =
+    action(s, h).
+    """
 
     def __init__(self, problem: Problem, action: NDArray[np.int32]) -> None:
         states, hosts = action.shape

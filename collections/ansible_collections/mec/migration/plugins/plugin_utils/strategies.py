@@ -3,15 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """When and where to migrate: the strategies, all behind one small interface.
 
-A strategy is a function from a :class:`World` to an action table (S, H): the host to use for user state s and current
-host h. Only the offline optimum is none (it sees the future); it lives in the simulation.
+A strategy is a function from a :class:`World` to an action table (S, H): the host to use for user
+state s and current host h. Only the offline optimum is none (it sees the future); it lives in the
+simulation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .costs import ConstantPlusExponential
 from .distance_chain import distance_chain
@@ -43,9 +44,10 @@ class Weights:
 class World:
     """What a strategy may know.
 
-    ``rings`` (N, H) and ``distance_m`` (N, H) from cell to host; ``migration_cost`` (H, H), ``transmission_cost``
-    (N, H) of a slot, both already weighted. ``mobility`` knows direction, ``mobility_cell`` only the cell.
-    ``migration_family``, ``transmission_family``: by ring, for the distance chain, or None where costs are measured.
+    ``rings`` (N, H) and ``distance_m`` (N, H) from cell to host; ``migration_cost`` (H, H),
+    ``transmission_cost`` (N, H) of a slot, both already weighted. ``mobility`` knows direction,
+    ``mobility_cell`` only the cell. ``migration_family``, ``transmission_family``: by ring, for the
+    distance chain, or None where costs are measured.
     """
 
     rings: NDArray[np.float64]
@@ -71,7 +73,7 @@ class World:
         cell = mobility.space.cell(np.arange(len(mobility.space)))
         return Problem(self.migration_cost, self.transmission_cost[cell], mobility, self.discount)
 
-    def by_state(self, by_cell: NDArray[np.int64]) -> NDArray[np.int32]:
+    def by_state(self, by_cell: NDArray[Any]) -> NDArray[np.int32]:
         """Action table (S, H) of ``mobility``'s states from one by cell (N, H)."""
         space = self.mobility.space
         return by_cell[space.cell(np.arange(len(space)))].astype(np.int32)
@@ -91,9 +93,9 @@ def always(world: World) -> NDArray[np.int32]:
 def nearest(world: World) -> NDArray[np.int32]:
     """The host nearest in a straight line.
 
-    The same as :func:`always` while the user's own host is never full and hosts stand where cells are: two names of
-    the literature for one rule. Staying while the current host is as many rings away is no part of it, that is
-    :func:`hysteresis` with a margin of 0.
+    The same as :func:`always` while the user's own host is never full and hosts stand where cells
+    are: two names of the literature for one rule. Staying while the current host is as many rings
+    away is no part of it, that is :func:`hysteresis` with a margin of 0.
     """
     hosts = world.rings.shape[1]
     return world.by_state(np.tile(world.nearest_host[:, None], (1, hosts)))
@@ -116,8 +118,9 @@ def hysteresis(world: World) -> NDArray[np.int32]:
 def one_step_benefit(world: World) -> NDArray[np.int32]:
     """The host of largest B(a), staying (B = 0) on a tie.
 
-    B(a) = w_t [c_t(u, h) - c_t(u, a)] - w_m c_m(h, a) + w_d gamma E[c_t(u', h) - c_t(u', a) | u, d]: direction of
-    movement, migration cost and transmission cost after Electronics 11(24):4070 (2022), one slot ahead.
+    B(a) = w_t [c_t(u, h) - c_t(u, a)] - w_m c_m(h, a) + w_d gamma E[c_t(u', h) - c_t(u', a) | u,
+    d]: direction of movement, migration cost and transmission cost after Electronics 11(24):4070
+    (2022), one slot ahead.
     """
     problem = world.problem(world.mobility)
     ahead = world.weights.direction * world.discount
@@ -128,13 +131,16 @@ def one_step_benefit(world: World) -> NDArray[np.int32]:
 
 
 def mdp_distance(world: World) -> NDArray[np.int32]:
-    """The distance chain's long-term value in place of V (Wang et al., ToN 2019, Sections V and VI).
+    """The distance chain's long-term value in place of V (Wang et al., ToN 2019, Sections V and
+    VI).
 
-    r is a sixth of the probability to leave a cell, averaged over cells; farther than N rings counts as N.
+    r is a sixth of the probability to leave a cell, averaged over cells; farther than N rings
+    counts as N.
     """
     if world.migration_family is None or world.transmission_family is None:
         raise DecisionError(
-            "strategy mdp_distance needs costs that depend on distance alone; with measured costs use mdp_exact or "
+            "strategy mdp_distance needs costs that depend on distance alone; with measured costs "
+            "use mdp_exact or "
             "mdp_direction"
         )
     mobility = world.mobility_cell

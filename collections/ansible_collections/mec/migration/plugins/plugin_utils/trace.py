@@ -53,8 +53,9 @@ def read_cells(
 def read_trace(path: str | Path, cells: CellMap) -> NDArray[np.int64]:
     """Cell index (slots, users) of every user, ``OFF_DUTY`` where there is none.
 
-    Either a ``.npz`` file with one array ``cell`` (slots, users) of 1-based places in the cell table, 0 = off duty;
-    or a CSV file with the columns ``slot``, ``user`` and ``cell`` (or ``lat``, ``lon``, taken to the nearest cell).
+    Either a ``.npz`` file with one array ``cell`` (slots, users) of 1-based places in the cell
+    table, 0 = off duty; or a CSV file with the columns ``slot``, ``user`` and ``cell`` (or ``lat``,
+    ``lon``, taken to the nearest cell).
     """
     if str(path).endswith(".npz"):
         return _read_npz(path, cells)
@@ -96,9 +97,8 @@ def _rows(path: str | Path, needed: tuple[str, ...]) -> Iterable[tuple[int, dict
             reader = csv.DictReader(stream)
             missing = [name for name in needed if name not in (reader.fieldnames or [])]
             if missing:
-                raise TraceError(
-                    f"{path}: column {missing[0]!r} is missing; found: {', '.join(reader.fieldnames or ['nothing'])}"
-                )
+                found = ", ".join(reader.fieldnames or ["nothing"])
+                raise TraceError(f"{path}: column {missing[0]!r} is missing; found: {found}")
             for row in reader:
                 yield reader.line_num, row
     except (OSError, UnicodeDecodeError) as error:
@@ -130,7 +130,8 @@ def _place(path: str | Path, line: int, row: dict[str, str], cells: CellMap) -> 
     index, distance_m = cells.nearest(cells.project(latitude, longitude))
     if distance_m > cells.reach_m():
         raise TraceError(
-            f"{path}: line {line}: ({latitude}, {longitude}) is {distance_m:.0f} m from the nearest cell, off the map"
+            f"{path}: line {line}: ({latitude}, {longitude}) is {distance_m:.0f} m from the nearest "
+            f"cell, off the map"
         )
     return index
 
@@ -148,6 +149,7 @@ def _read_npz(path: str | Path, cells: CellMap) -> NDArray[np.int64]:
     trace = trace.astype(np.int64) - 1
     if trace.min() < OFF_DUTY or trace.max() >= len(cells):
         raise TraceError(
-            f"{path}: cells {int(trace.min()) + 1} to {int(trace.max()) + 1}; the cell table has 1 to {len(cells)}"
+            f"{path}: cells {int(trace.min()) + 1} to {int(trace.max()) + 1}; the cell table has 1 "
+            f"to {len(cells)}"
         )
     return trace
