@@ -225,6 +225,11 @@ def rings_between(
     ceil(Euclidean / cell size), the distance of Wang et al. (their published code); not hexagon
     hops.
     """
-    delta = source_m[:, None] - target_m[None]
-    cells = np.hypot(delta[..., 0], delta[..., 1]) / cell_size_m
-    return np.ceil(cells - RING_SLACK) + 0.0
+    # In place: on the largest maps this array is a gibibyte, and each temporary another one.
+    rings = np.subtract.outer(source_m[:, 0], target_m[:, 0])
+    np.hypot(rings, np.subtract.outer(source_m[:, 1], target_m[:, 1]), out=rings)
+    rings /= cell_size_m
+    rings -= RING_SLACK
+    np.ceil(rings, out=rings)
+    rings += 0.0
+    return rings

@@ -11,6 +11,7 @@ chain keeps only the ring, N + 1 states.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .cells import CellMap, hexagon_grid, rings_between
@@ -108,6 +109,13 @@ def chain_error_bound(
     return discount * step_probability * largest / (1 - discount)
 
 
+@lru_cache(maxsize=4)
+def _plane(rings: int) -> tuple[CellMap, NDArray[np.float64]]:
+    """The grid of offsets and the rings (M, M) between them; the same for every r."""
+    grid = hexagon_grid(rings)
+    return grid, rings_between(grid.xy_m, grid.xy_m, 1.0)
+
+
 class OffsetModel:
     """The exact two-dimensional model that the chain approximates: M = 1 + 3 N (N + 1) offsets on a
     hexagon grid.
@@ -123,9 +131,8 @@ class OffsetModel:
     ) -> None:
         self.rings = rings
         self.discount = discount
-        self.grid: CellMap = hexagon_grid(rings)
+        self.grid, self.distance = _plane(rings)
         self.ring = np.repeat(np.arange(rings + 1), [1, *(6 * n for n in range(1, rings + 1))])
-        self.distance = rings_between(self.grid.xy_m, self.grid.xy_m, 1.0)
         self.transition = random_walk(self.grid, 6 * step_probability).dense()
         self.migration_cost = migration(self.distance)
         self.transmission_cost = transmission(self.distance[0])
