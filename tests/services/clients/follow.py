@@ -9,6 +9,7 @@ was not acknowledged is sent again there.
 
 from __future__ import annotations
 
+import os
 import argparse
 import json
 import selectors
@@ -354,7 +355,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     result.add_argument("endpoints", nargs="+", type=parse_endpoint, metavar="HOST:PORT")
     result.add_argument("--seconds", type=float, help="run this long (default: until SIGTERM)")
     result.add_argument("--summary", type=Path, help="write the JSON summary here, else to stdout")
-    result.add_argument("--ready", type=Path, help="create this file after the first checked write")
+    result.add_argument("--ready", type=Path, help="write our process id here after the first checked write")
     result.add_argument("--period-ms", type=float, default=2.0, help="between two writes")
     result.add_argument("--probe-ms", type=float, default=5.0, help="between two probes")
     result.add_argument("--silence-ms", type=float, default=20.0, help="until probing begins")
@@ -401,7 +402,7 @@ def run(
             client.step()
             account.acknowledged += 1
             if account.acknowledged == 1 and options.ready:
-                options.ready.touch()
+                options.ready.write_text(f"{os.getpid()}\n")
             now = time.monotonic()
             due = max(due + period, now)
             time.sleep(due - now)

@@ -15,7 +15,7 @@ from .cgroup import Cgroup
 from .errors import MigrationError
 from .journal import SOURCE, TARGET, Journal, entries
 from .module_base import RUN_DIR
-from .receiver import control
+from .receiver import control, detach_process
 
 RUNNING, FROZEN, ABSENT = "running", "frozen", "absent"
 
@@ -28,7 +28,14 @@ def container_state(client: Any, container: str) -> tuple[str, dict[str, Any]]:
     if not container:
         return ABSENT, {}
     try:
-        inspected: dict[str, Any] = client.inspect_container(container)
+        # The list comes first: Docker does not answer `inspect` while a start waits in the armed runtime.
+        listed = client.containers(all=True)
+        found = [one for one in listed if container in (one["Id"], *(n.lstrip("/") for n in one["Names"]))]
+        if not found:
+            return ABSENT, {}
+        if found[0]["State"] == "created":
+            return "created", {}
+        inspected: dict[str, Any] = client.inspect_container(found[0]["Id"])
     except Exception as error:
         if getattr(getattr(error, "response", None), "status_code", None) == 404:
             return ABSENT, {}
@@ -113,8 +120,11 @@ def roll_back_source(client: Any, migration_id: str, container: str, check_mode:
     journal = Journal(migration_id, SOURCE)
     container_id = str(journal.entry.get("container_id") or container)
     state, inspected = container_state(client, container_id)
-    if state != FROZEN or check_mode:
-        return f"the source's container is {state}" if state == FROZEN else ""
+    if state != FROZEN:
+        _forget_source(migration_id, journal, check_mode)
+        return ""
+    if check_mode:
+        return f"the source's container is {state}"
     if inspected["State"].get("Paused"):
         client.unpause(container_id)
     else:
@@ -158,6 +168,27 @@ def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
         _wipe(migration_id, journal)
         journal.remove()
     return reason
+
+
+def begin_source(service: str, migration_id: str, idle_timeout_s: float) -> None:
+    """Note that a migration of *service* begins here, and wipe what an interrupted one has left.
+
+    The copy of the service's memory that pre-copy keeps is wiped after *idle_timeout_s* if no hand-over
+    comes: a controller that died does not leave it behind.
+    """
+    for entry in entries(service=service):
+        if entry["side"] == SOURCE and entry["migration_id"] != migration_id:
+            _forget_source(entry["migration_id"], Journal(entry["migration_id"], SOURCE), check_mode=False)
+    journal = Journal(migration_id, SOURCE)
+    journal.write("prepared", service=service)
+    if os.fork() == 0:
+        try:
+            detach_process()
+            time.sleep(idle_timeout_s)
+            if Journal(migration_id, SOURCE).state == "prepared":
+                _forget_source(migration_id, journal, check_mode=False)
+        finally:
+            os._exit(0)
 
 
 def clean_stale(client: Any, service: str, check_mode: bool) -> str:

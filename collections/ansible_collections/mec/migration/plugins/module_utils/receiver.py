@@ -394,6 +394,17 @@ def detach(receiver: Receiver) -> None:
     """Go on as a process of its own: the caller returns, the fork serves."""
     if os.fork():
         return
+    code = 1
+    try:
+        detach_process()
+        receiver.serve()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def detach_process() -> None:
+    """Make this fork a daemon: no terminal, no files of its parent's that someone waits for."""
     os.setsid()
     if os.fork():
         os._exit(0)
@@ -401,9 +412,3 @@ def detach(receiver: Receiver) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(null, number)
-    code = 1
-    try:
-        receiver.serve()
-        code = 0
-    finally:
-        os._exit(code)

@@ -56,6 +56,10 @@ options:
     description: Stop when a round leaves more than this share of what the one before left.
     type: float
     default: 0.9
+  idle_timeout_s:
+    description: What is kept of the memory on this host is wiped if no hand-over has come after so long.
+    type: float
+    default: 300
 """
 
 EXAMPLES = r"""
@@ -107,6 +111,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mec.migration.plugins.module_utils import dirty_tracking
+from ansible_collections.mec.migration.plugins.module_utils.endings import begin_source
 from ansible_collections.mec.migration.plugins.module_utils.file_sync import FileSync
 from ansible_collections.mec.migration.plugins.module_utils.memory_source import MemorySource
 from ansible_collections.mec.migration.plugins.module_utils.module_base import (
@@ -139,6 +144,7 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     if module.check_mode:
         return dict(result, stop_reason="check mode", rounds=[], bandwidth_bytes_per_s=0.0)
     directory = state_dir(params["migration_id"])
+    begin_source(service.name, params["migration_id"], params["idle_timeout_s"])
     channel = connect_peer(params)
     memory = MemorySource(directory, tracker)
     memory.load()
@@ -166,6 +172,7 @@ def main() -> None:
             "downtime_ms": {"type": "float", "default": 100},
             "max_rounds": {"type": "int", "default": 10},
             "min_gain": {"type": "float", "default": 0.9},
+            "idle_timeout_s": {"type": "float", "default": 300},
         },
         supports_check_mode=True,
     )
