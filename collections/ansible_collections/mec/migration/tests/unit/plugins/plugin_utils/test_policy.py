@@ -1,0 +1,141 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Policies: where they are looked for, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from ansible_collections.mec.migration.plugins.plugin_utils.errors import (
+    DecisionError,
+    PolicyError,
+)
+from ansible_collections.mec.migration.plugins.plugin_utils.policy import (
+    DEFAULT_DIRECTORY,
+    check,
+    find_policy,
+    read_policy,
+    schema,
+)
+from ansible_collections.mec.migration.plugins.plugin_utils.strategies import STRATEGIES
+
+REPOSITORY = Path(__file__).resolve().parents[8]
+DEFAULT = yaml.safe_load((DEFAULT_DIRECTORY / "default.yml").read_text())
+SHIPPED = sorted([*DEFAULT_DIRECTORY.glob("*.yml"), *(REPOSITORY / "policies").glob("*.yml")])
+
+
+def write(directory, document, name="site.yml"):
+    path = directory / name
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
+    return path
+
+
+def changed(key, value):
+    document = copy.deepcopy(DEFAULT)
+    *sections, last = key.split(".")
+    inner = document
+    for section in sections:
+        inner = inner[section]
+    if value is None:
+        del inner[last]
+    else:
+        inner[last] = value
+    return document
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_policy_that_ships_is_valid(path):
+    assert check(read_policy(path)).document["version"] == 1
+
+
+def test_the_schema_is_a_schema_and_knows_every_strategy():
+    jsonschema.Draft202012Validator.check_schema(schema())
+    assert schema()["properties"]["strategy"]["enum"] == list(STRATEGIES)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "where", "found", "allowed"),
+    [
+        ("discount", 1.0, "discount", "1.0", "less than 1"),
+        ("discount", float("nan"), "discount", "nan", "a finite number"),
+        ("discount", "high", "discount", "high", "number"),
+        ("colour", "red", "colour", "an unknown key", "description, discount"),
+        ("map.colour", "red", "map.colour", "an unknown key", "cell_size_m, kind, origin, rings"),
+        ("map.kind", "globe", "map.kind", "globe", "one of hexagon, square, cells"),
+        ("map.rings", None, "map.rings", "no such key", "required"),
+        ("mobility.move_probability", -0.1, "mobility.move_probability", "-0.1", "at least 0"),
+        ("mobility.move_probability", 1.1, "mobility.move_probability", "1.1", "at most 1"),
+        ("mobility.drift", [0.5, 0.5, 0.5, 0, 0, 0], "mobility.drift", "sum to 1.5", "a sum of 1"),
+        (
+            "mobility",
+            {"kind": "transitions", "rows": {"0": {"0": 0.5, "1": 0.4}}},
+            "mobility.rows.0",
+            "sum to 0.9",
+            "a sum of 1",
+        ),
+        (
+            "mobility",
+            {"kind": "transitions", "rows": {"0": {"0": 1.5, "1": -0.5}}},
+            "mobility.rows.0.0",
+            "1.5",
+            "at most 1",
+        ),
+        ("costs.migration.family", "free", "costs.migration.family", "free", "one of constant_plus"),
+        ("costs.migration.beta_l", float("inf"), "costs.migration.beta_l", "inf", "finite"),
+        ("costs.migration.beta_l", -9, "costs.migration", "at distance 1", "at least 0"),
+        ("version", 2, "version", "2", "1"),
+    ],
+)
+def test_an_error_names_file_key_found_and_allowed(tmp_path, key, value, where, found, allowed):
+    path = write(tmp_path, changed(key, value))
+    with pytest.raises(PolicyError) as caught:
+        check(read_policy(path))
+    message = str(caught.value)
+    assert str(path) in message
+    assert f"key {where}:" in message
+    assert found in message.split("found", 1)[1].split("; allowed:")[0]
+    assert allowed in message.split("; allowed:")[1]
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [", "", "\x00"])
+def test_what_is_no_mapping_is_refused(tmp_path, content):
+    with pytest.raises(PolicyError, match=r"key \$: .*allowed: a YAML mapping"):
+        read_policy(write(tmp_path, content))
+
+
+def test_python_objects_in_yaml_are_not_made(tmp_path):
+    bait = tmp_path / "made"
+    path = write(tmp_path, f"a: !!python/object/apply:pathlib.Path.touch [{bait}]\n")
+    with pytest.raises(PolicyError):
+        read_policy(path)
+    assert not bait.exists()
+
+
+def test_the_first_directory_wins_and_the_collection_comes_last(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.mkdir()
+    second.mkdir()
+    write(second, DEFAULT, "default.yml")
+    assert find_policy("default", [first, second]) == str(second / "default.yml")
+    write(first, DEFAULT, "default.yaml")
+    assert find_policy("default", [first, second]) == str(first / "default.yaml")
+    assert find_policy("default", []) == str(DEFAULT_DIRECTORY / "default.yml")
+
+
+def test_a_path_counts_from_the_base(tmp_path):
+    path = write(tmp_path, DEFAULT)
+    assert find_policy("./site.yml", [], tmp_path) == str(path)
+    assert find_policy("site.yml", [], tmp_path) == str(path)
+    with pytest.raises(DecisionError, match="does not exist"):
+        find_policy("site.yml", [tmp_path], tmp_path / "elsewhere")
+
+
+def test_a_name_that_is_nowhere_lists_places_and_names(tmp_path):
+    write(tmp_path, DEFAULT, "rush_hour.yml")
+    with pytest.raises(DecisionError, match=r"'rush'; looked in .*found there: default, rush_hour"):
+        find_policy("rush", [tmp_path])
