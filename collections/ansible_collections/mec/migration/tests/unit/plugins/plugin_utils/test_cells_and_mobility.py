@@ -172,7 +172,7 @@ def test_learned_frequencies_come_back_from_a_walk():
     rng = np.random.default_rng(3)
     dense = truth.dense()
     path = [0]
-    for _ in range(60_000):
+    for _turn in range(60_000):
         path.append(int(rng.choice(7, p=dense[path[-1]])))
     found = learned(grid, [np.array(path)], direction_memory=False, smoothing=1e-6)
     visits = np.bincount(path, minlength=7)

@@ -274,7 +274,7 @@ def _fork(directory, queue):
 def test_many_forks_at_once_solve_once_and_agree(tmp_path):
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    forks = [context.Process(target=_fork, args=(tmp_path, queue)) for _ in range(8)]
+    forks = [context.Process(target=_fork, args=(tmp_path, queue)) for _turn in range(8)]
     for fork in forks:
         fork.start()
     answers = [queue.get(timeout=60) for _ in forks]
@@ -300,7 +300,7 @@ decide(world, "s", "a", User(cell="41"))
 print(json.dumps([time.perf_counter() - start, sorted({{"numpy", "jsonschema"}} & set(sys.modules))]))
 """
     runs = []
-    for _ in range(5):
+    for _turn in range(5):
         done = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=True
         )

@@ -40,7 +40,7 @@ def problems(draw, max_states=6, max_hosts=5):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     states, hosts = draw(st.integers(1, max_states)), draw(st.integers(1, max_hosts))
     width = draw(st.integers(1, states))
-    following = np.array([rng.permutation(states)[:width] for _ in range(states)])
+    following = np.array([rng.permutation(states)[:width] for _turn in range(states)])
     probability = rng.dirichlet(np.full(width, 0.7), size=states)
     steps = draw(st.sampled_from([0, 2, 8]))
     migration = rng.random((hosts, hosts)) * draw(st.sampled_from([0.1, 1.0, 20.0]))
@@ -113,7 +113,7 @@ def test_the_bound_is_never_violated(problem, error_bound, method, evaluation_sw
 def test_no_policy_beats_the_optimum(problem):
     best = brute_force(problem, solve(problem, 1e-6).action)
     rng = np.random.default_rng(1)
-    for _ in range(5):
+    for _turn in range(5):
         action = rng.integers(best.shape[1], size=best.shape).astype(np.int32)
         assert (brute_force(problem, action) >= best - 1e-6).all()
 
