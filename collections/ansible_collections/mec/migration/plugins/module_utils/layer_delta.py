@@ -21,7 +21,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .errors import TransferError
+from .errors import MigrationError, TransferError
 from .layer_store import LayerFiles, StoredLayer, TarFile, tar_parts
 
 DIGEST_BYTES = 16
@@ -319,12 +319,12 @@ class Assembly:
     def feed(self, data: bytes) -> None:
         """Bytes from the source.
 
-        :raises TransferError: more than was asked for.
+        :raises MigrationError: more than was asked for.
         """
         view = memoryview(data)
         while view:
             if not self._missing:
-                raise TransferError("a layer is longer than it was said to be", phase="image")
+                raise MigrationError("a layer is longer than it was said to be", phase="image")
             part = view[: self._missing]
             self.write(part)
             self._missing -= len(part)
