@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -37,10 +38,10 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Write the report and return what it says."""
         result = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        _result, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
         arguments = plain(arguments)
         if self._task.check_mode:
             return {**result, "changed": False, "skipped": True}
@@ -49,7 +50,7 @@ class ActionModule(ActionBase):
         except DecisionError as error:
             raise AnsibleActionFail(f"mec.migration.decision_evaluation: {error}") from error
 
-    def evaluate(self, arguments, task_vars):
+    def evaluate(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """The files, settings and rows; raises :class:`DecisionError`."""
         # Only what evaluates needs numpy; a controller without it gets an error that says so.
         from ..plugin_utils import evaluation, report  # noqa: PLC0415
@@ -73,9 +74,7 @@ class ActionModule(ActionBase):
         if arguments["kind"] == "trace":
             trace = arguments["trace"] or policy.get("mobility", "trace", None)
             if not trace:
-                raise DecisionError(
-                    f"kind is trace, but neither trace is given nor is one in {path}"
-                )
+                raise DecisionError(f"kind is trace, but neither trace is given nor is one in {path}")
             done = evaluation.evaluate_trace(policy, policy.data_file(trace), **shared)
         else:
             walk = {"users": arguments["users"], "slots": arguments["slots"]}

@@ -58,6 +58,9 @@ _value:
   type: raw
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from ansible.errors import AnsibleFilterError
 
 from ..plugin_utils.errors import DecisionError
@@ -65,7 +68,7 @@ from ..plugin_utils.request import plain
 from ..plugin_utils.rescoring import rescore
 
 
-def rescore_all(decisions, **overrides):
+def rescore_all(decisions: Any, **overrides: Any) -> Any:
     """Re-score one decision or each of a list."""
     try:
         if isinstance(decisions, (list, tuple)):
@@ -78,6 +81,6 @@ def rescore_all(decisions, **overrides):
 class FilterModule:
     """The filters of this file."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """Name to function."""
         return {"rescore": rescore_all}

@@ -243,6 +243,7 @@ _raw:
 """
 
 from pathlib import Path
+from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
@@ -258,7 +259,9 @@ USER_KEYS = ("user_cell", "user_position", "heading", "dwell_slots")
 class LookupModule(LookupBase):
     """Decides for each term; everything else is in plugin_utils."""
 
-    def run(self, terms, variables=None, **kwargs):
+    def run(
+        self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any
+    ) -> list[dict[str, Any]]:
         """One decision a term."""
         self.set_options(var_options=variables, direct=kwargs)
         try:
@@ -266,7 +269,7 @@ class LookupModule(LookupBase):
         except DecisionError as error:
             raise AnsibleLookupError(f"mec.migration.mdp_decision: {error}") from error
 
-    def decide_all(self, terms, variables):
+    def decide_all(self, terms: list[Any], variables: dict[str, Any]) -> list[dict[str, Any]]:
         """The decisions for ``terms``; raises :class:`DecisionError`."""
         options = plain(self.get_options())
         playbook = Path(plain(variables.get("playbook_dir")) or ".")

@@ -59,7 +59,7 @@ class Cgroup:
     def pids(self) -> list[int]:
         """Every process in the container, those of nested cgroups included, in order of start."""
         found: list[int] = []
-        for path, _, _ in os.walk(self._dir):
+        for path, _dirs, _files in os.walk(self._dir):
             try:
                 found += [int(line) for line in _read(os.path.join(path, "cgroup.procs")).split()]
             except FileNotFoundError:

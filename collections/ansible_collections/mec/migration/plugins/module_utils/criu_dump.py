@@ -168,9 +168,7 @@ class Dump:
         except (OSError, ValueError) as error:
             raise self._failure(f"CRIU gave no answer: {error}") from error
         if not answer.get(2):
-            reason = answer.get(9, b"")
-            text = reason.decode(errors="replace") if isinstance(reason, bytes) else ""
-            raise self._failure(text or "CRIU failed")
+            raise self._failure("CRIU refused")
         stats = read_dump_stats(self._work_dir)
         stats["dump_time_us"] = int((time.monotonic() - start) * 1e6)
         return stats
@@ -189,8 +187,9 @@ class Dump:
 
     def _failure(self, reason: str) -> MigrationError:
         tail = log_tail(os.path.join(self._work_dir, DUMP_LOG))
+        first = tail.splitlines()[0] if tail else "no log"
         return MigrationError(
-            f"the final dump failed: {reason}. {explain(tail)}", phase="handover", log_tail=tail
+            f"the final dump failed: {reason} ({first}). {explain(tail)}", phase="handover", log_tail=tail
         )
 
 
@@ -211,6 +210,7 @@ def _dump_request(state: RuncState, freeze_cgroup: str, image_fd: int, work_fd: 
         (35, GHOST_LIMIT_BYTES),
         (38, CLONE_NEWNET),  # the target's Docker makes the network
         (44, freeze_cgroup),
+        (46, True),  # tcp_skip_in_flight: half-open connections are opened anew by their clients
         (48, True),  # lazy_pages
         (50, True),  # orphan_pts_master
         (51, config),
@@ -220,10 +220,9 @@ def _dump_request(state: RuncState, freeze_cgroup: str, image_fd: int, work_fd: 
     body = b"".join(encode_field(number, value) for number, value in options)
     mounts = [(point, point) for point in external_mounts(state)]
     mounts += [(path, "/dev/null") for path in masked_files(state)]
-    for key, value in mounts:
-        if key.startswith(rootfs + "/"):
-            key = value = key[len(rootfs) :]
-        body += encode_field(23, encode_field(1, key) + encode_field(2, value))
+    for point, source in mounts:
+        inside = point[len(rootfs) :] if point.startswith(rootfs + "/") else ""
+        body += encode_field(23, encode_field(1, inside or point) + encode_field(2, inside or source))
     return encode_field(1, REQUEST_DUMP) + encode_field(2, body)
 
 
@@ -234,10 +233,12 @@ def log_tail(path: str) -> str:
             lines = log.read().splitlines()
     except OSError:
         return ""
-    telling = [line for line in lines if "Error" in line] or lines
+    telling = [line for line in lines if "Error" in line and not re.search(HARMLESS, line)] or lines
     return "\n".join(telling[-LOG_TAIL_LINES:])
 
 
+# Said where CAP_SYS_RESOURCE is missing; CRIU goes on.
+HARMLESS = r"Can't setup RLIMIT_NOFILE"
 # What CRIU's log says, and what to do about it.
 REMEDIES = (
     (r"Can't get 1:16 opt", "this CRIU cannot dump TCP sockets on this kernel; install CRIU 4.2"),

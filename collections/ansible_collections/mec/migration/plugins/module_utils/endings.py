@@ -25,11 +25,9 @@ def container_state(client: Any, container: str) -> tuple[str, dict[str, Any]]:
 
     Frozen is what the freezer says: a container can be frozen without Docker knowing.
     """
-    if not container:
-        return ABSENT, {}
     try:
         # The list comes first: Docker does not answer `inspect` while a start waits in the armed runtime.
-        listed = client.containers(all=True)
+        listed = client.containers(all=True) if container else []
         found = [one for one in listed if container in (one["Id"], *(n.lstrip("/") for n in one["Names"]))]
         if not found:
             return ABSENT, {}
@@ -152,7 +150,7 @@ def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
         if not check_mode:
             control(migration_id, "abort", reason="the migration was given up")
     # A container that is being started answers questions only afterwards, so the receiver goes first.
-    state, _ = container_state(client, container_id)
+    state, _facts = container_state(client, container_id)
     if state in (RUNNING, FROZEN) and not (alive and check_mode):
         raise MigrationError(
             f"container {journal.entry.get('name')} of migration {migration_id} is {state} on the target; "
@@ -207,8 +205,8 @@ def clean_stale(client: Any, service: str, check_mode: bool) -> str:
             status = control(migration_id, "status", timeout_s=10)
         if status.get("in_use"):
             raise MigrationError(
-                f"migration {migration_id} of {service} to this host is in progress; wait for its end, or stop "
-                "whoever runs it and try again after half a minute"
+                f"migration {migration_id} of {service} to this host is in progress; wait for its end, or "
+                "stop whoever runs it and try again after half a minute"
             )
         reasons.append(clean_target(client, migration_id, check_mode) or f"journal of {migration_id}")
     return "; ".join(reasons)

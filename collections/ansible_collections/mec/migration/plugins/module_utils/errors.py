@@ -55,4 +55,4 @@ class TransferError(MigrationError):
 
 
 class InDoubtError(MigrationError):
-    """No one can know on which host the service runs; it stays frozen until ``playbooks/resolve.yml`` ends it."""
+    """No one can know which host runs the service; it stays frozen until ``playbooks/resolve.yml`` is run."""

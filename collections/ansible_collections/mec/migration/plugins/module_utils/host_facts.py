@@ -66,7 +66,7 @@ def cpu_facts() -> dict[str, Any]:
     fields: dict[str, str] = {}
     with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
         for line in lines:
-            name, _, value = line.partition(":")
+            name, _sep, value = line.partition(":")
             fields.setdefault(name.strip(), value.strip())
     return {
         "vendor": fields.get("vendor_id") or fields.get("CPU implementer", ""),
@@ -80,7 +80,7 @@ def memory_facts() -> dict[str, Any]:
     sizes: dict[str, int] = {}
     with open("/proc/meminfo", encoding="ascii") as lines:
         for line in lines:
-            name, _, value = line.partition(":")
+            name, _sep, value = line.partition(":")
             sizes[name] = int(value.split()[0]) * 1024
     mode = re.search(r"\[(\w+)\]", _read("/sys/kernel/mm/transparent_hugepage/enabled"))
     return {

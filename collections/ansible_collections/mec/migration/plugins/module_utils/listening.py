@@ -37,7 +37,7 @@ def listeners(pid: int | str = "self") -> list[Listener]:
         for line in lines:
             fields = line.split()
             if fields[3] == state:
-                address, _, port = fields[1].partition(":")
+                address, _sep, port = fields[1].partition(":")
                 found.append(Listener(name[:3], _address(address), int(port, 16), int(fields[9])))
     return sorted(set(found))
 

@@ -222,7 +222,7 @@ class MemorySource:
                 process.known = (
                     process.known
                     if not unknown
-                    else process.known | RangeSet((start, end) for start, end, _ in runs)
+                    else process.known | RangeSet((start, end) for start, end, _kind in runs)
                 )
         return sent_pages
 

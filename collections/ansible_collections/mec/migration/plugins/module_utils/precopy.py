@@ -68,7 +68,7 @@ class PreCopy:
     def run(self, rule: StopRule) -> str:
         """Rounds until *rule* holds; returns why it stopped, as a sentence."""
         previous_left = None
-        for _ in range(rule.max_rounds):
+        for _turn in range(rule.max_rounds):
             done = self.round()
             left = done.residual_bytes
             fits = self._bytes_per_s * rule.downtime_ms / 1000

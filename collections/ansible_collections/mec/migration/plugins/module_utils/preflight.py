@@ -378,7 +378,7 @@ def published(spec: dict[str, Any]) -> list[Port]:
     found = []
     for key, bindings in (spec["create"]["HostConfig"].get("PortBindings") or {}).items():
         for binding in bindings or []:
-            first, _, last = str(binding.get("HostPort") or "").partition("-")
+            first, _sep, last = str(binding.get("HostPort") or "").partition("-")
             if first.isdigit() and not last:
                 found.append(Port(key.partition("/")[2] or "tcp", binding.get("HostIp") or "", int(first)))
     return sorted(found)

@@ -87,7 +87,7 @@ def areas(pid: int) -> list[Area]:
         with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as lines:
             for line in lines:
                 parts = line.rstrip("\n").split(None, 5)
-                start, _, end = parts[0].partition("-")
+                start, _sep, end = parts[0].partition("-")
                 path = parts[5] if len(parts) > 5 else ""
                 found.append(Area(int(start, 16), int(end, 16), parts[1], int(parts[4]), path))
     except (FileNotFoundError, ProcessLookupError):
@@ -161,7 +161,7 @@ class Pagemap:
                 )
                 count = fcntl.ioctl(self._fd, PAGEMAP_SCAN, argument, True)
                 for index in range(count):
-                    first, last, _ = SCAN_REGION.unpack_from(regions, index * SCAN_REGION.size)
+                    first, last, _categories = SCAN_REGION.unpack_from(regions, index * SCAN_REGION.size)
                     found.append((first, last))
                 if count < SCAN_REGIONS:
                     break

@@ -61,7 +61,7 @@ class Root:
 
     def parent(self, path: str) -> tuple[int, str]:
         """Descriptor of the directory that holds *path*, and the last component of *path*."""
-        directory, _, name = path.rpartition("/")
+        directory, _sep, name = path.rpartition("/")
         return self.directory(directory), _checked(name)
 
     def proc_path(self, path: str) -> str:

@@ -103,7 +103,7 @@ class Compression:
                 "the peer sent a zstd body but this host has no libzstd.so.1; install libzstd"
             )
         if size_bytes > MAX_BODY_BYTES:
-            raise TransferError("a body of %d bytes is over the limit" % size_bytes)
+            raise TransferError(f"a body of {size_bytes} bytes is over the limit")
         try:
             return self._zstd.decompress(body, size_bytes)
         except ValueError as error:
@@ -165,13 +165,11 @@ class Channel:
             return None
         header_bytes, body_bytes = PREFIX.unpack(prefix)
         if header_bytes > MAX_HEADER_BYTES or body_bytes > MAX_BODY_BYTES:
-            raise TransferError(
-                "a message announces %d + %d bytes, over the limit" % (header_bytes, body_bytes)
-            )
+            raise TransferError(f"a message announces {header_bytes} + {body_bytes} bytes, over the limit")
         header = self._read(header_bytes)
         body = self._read(body_bytes) if body_bytes else b""
-        assert header is not None
-        assert body is not None
+        if header is None or body is None:
+            raise TransferError("the connection was cut in the middle of a message")
         try:
             fields = json.loads(header)
             kind = fields.pop("kind")
@@ -251,8 +249,8 @@ def connect(
         connection = context.wrap_socket(raw)
     except (OSError, ssl.SSLError) as error:
         raise TransferError(
-            "no TLS connection to the receiver at %s port %d: %s. Is the receiver of migration %s "
-            "still running there, and may this host reach that port?" % (address, port, error, migration_id)
+            f"no TLS connection to the receiver at {address} port {port}: {error}. Is the receiver of "
+            f"migration {migration_id} still running there, and may this host reach that port?"
         ) from error
     channel = Channel(connection, compress=compress)
     hello = channel.request("hello", migration_id=migration_id, zstd_ok=channel.can_unpack)

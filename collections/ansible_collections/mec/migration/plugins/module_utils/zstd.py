@@ -36,7 +36,7 @@ class Zstd:
         out = ctypes.create_string_buffer(bound)
         written = self._compress(out, bound, data, len(data), level)
         if self._is_error(written):
-            raise ValueError("zstd could not compress %d bytes" % len(data))
+            raise ValueError(f"zstd could not compress {len(data)} bytes")
         return ctypes.string_at(out, written)
 
     def decompress(self, frame: bytes, size_bytes: int) -> bytes:
@@ -47,7 +47,7 @@ class Zstd:
         out = ctypes.create_string_buffer(max(1, size_bytes))
         written = self._decompress(out, size_bytes, frame, len(frame))
         if self._is_error(written) or written != size_bytes:
-            raise ValueError("zstd frame does not decompress to %d bytes" % size_bytes)
+            raise ValueError(f"zstd frame does not decompress to {size_bytes} bytes")
         return ctypes.string_at(out, size_bytes)
 
 

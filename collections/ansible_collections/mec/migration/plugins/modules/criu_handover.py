@@ -144,7 +144,7 @@ from ansible_collections.mec.migration.plugins.module_utils.service import Servi
 
 def hand_over(params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     service = Service(docker_client(), params["container"], params["move_binds"])
-    tracker, _ = dirty_tracking.choose(params["tracker"], service.cgroup)
+    tracker, _why = dirty_tracking.choose(params["tracker"], service.cgroup)
     directory = state_dir(params["migration_id"])
     channel = connect_peer(params)
     memory = MemorySource(directory, tracker)

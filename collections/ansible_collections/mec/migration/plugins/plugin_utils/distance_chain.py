@@ -53,7 +53,7 @@ class DistanceChain:
         cost += self.transmission_cost[None]
         cost[-1, -1] = np.inf
         action: NDArray[np.int64] = np.zeros(len(rings), dtype=np.int64)
-        for _ in range(MAX_POLICY_ITERATIONS):
+        for _turn in range(MAX_POLICY_ITERATIONS):
             value: NDArray[Any] = np.linalg.solve(
                 np.eye(len(rings)) - self.discount * self.transition[action], cost[rings, action]
             )
@@ -153,7 +153,7 @@ class OffsetModel:
         edge = self.ring == self.rings
         cost[np.ix_(edge, edge)] = np.inf
         action = np.zeros(len(offsets), dtype=np.int64)
-        for _ in range(MAX_POLICY_ITERATIONS):
+        for _turn in range(MAX_POLICY_ITERATIONS):
             score = cost + self.discount * (self.transition @ self.value(action))[None]
             improved = score.argmin(axis=1)
             kept = score[offsets, action] <= score[offsets, improved] + 1e-12
@@ -165,7 +165,7 @@ class OffsetModel:
 
     def chain_action(self) -> NDArray[np.int64]:
         """The chain's policy on the offsets: the nearest offset on the ring that the chain says."""
-        _, by_ring = self.chain.solve()
+        _value, by_ring = self.chain.solve()
         action = np.arange(len(self.grid))
         for offset in range(len(self.grid)):
             target = by_ring[self.ring[offset]]

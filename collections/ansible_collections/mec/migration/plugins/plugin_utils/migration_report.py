@@ -67,8 +67,8 @@ def lines(report: dict[str, Any]) -> list[str]:
         sent = f", {_mb(phase['bytes'])}" if phase["bytes"] else ""
         told.append(f"  {phase['phase']:<10} {phase['seconds']:6.2f} s{sent}")
     told.append(
-        f"memory {_mb(report['memory_bytes'])} in {len(report['rounds'])} rounds, tracker {report['tracker']} "
-        f"({report['tracker_reason']}); stopped because {report['stop_reason']}"
+        f"memory {_mb(report['memory_bytes'])} in {len(report['rounds'])} rounds, tracker "
+        f"{report['tracker']} ({report['tracker_reason']}); stopped because {report['stop_reason']}"
     )
     told.append(
         f"frozen {report['frozen_ms']:.0f} ms, {_mb(report['frozen_bytes'])} inside: pages and files "

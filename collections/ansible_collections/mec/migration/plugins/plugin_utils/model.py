@@ -96,8 +96,8 @@ def transitions(policy: Policy, cells: CellMap) -> Mobility:
     next_state = np.zeros((len(cells), width), dtype=np.int64)
     probability = np.zeros((len(cells), width))
     for cell, row in enumerate(rows):
-        next_state[cell, : len(row)] = [target for target, _ in row]
-        probability[cell, : len(row)] = [weight for _, weight in row]
+        next_state[cell, : len(row)] = [target for target, _weight in row]
+        probability[cell, : len(row)] = [weight for _target, weight in row]
     return Mobility(StateSpace(len(cells)), next_state, probability)
 
 
@@ -185,9 +185,7 @@ def build_world(
     )
 
 
-def _family(
-    section: Mapping[str, Any], prefix: str, active_users: float
-) -> costs.ConstantPlusExponential:
+def _family(section: Mapping[str, Any], prefix: str, active_users: float) -> costs.ConstantPlusExponential:
     base = "mu" if prefix == "beta" else "theta"
     if section["family"] == "constant_plus_exponential":
         return costs.ConstantPlusExponential(
@@ -200,6 +198,4 @@ def _family(
 
 
 def _scaled(family: costs.ConstantPlusExponential, weight: float) -> costs.ConstantPlusExponential:
-    return costs.ConstantPlusExponential(
-        weight * family.constant, weight * family.proportional, family.base
-    )
+    return costs.ConstantPlusExponential(weight * family.constant, weight * family.proportional, family.base)

@@ -136,10 +136,10 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = "".join(f"<th>{label}</th>" for _, label, _ in COLUMNS)
+    head = "".join(f"<th>{label}</th>" for _key, label, _form in COLUMNS)
     lines = []
     for row in rows:
-        cells = ["" if row[key] is None else form.format(row[key]) for key, _, form in COLUMNS]
+        cells = ["" if row[key] is None else form.format(row[key]) for key, _label, form in COLUMNS]
         lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
     return (
         f"<table><tr>{head}</tr>{''.join(lines)}</table>"
@@ -220,7 +220,7 @@ def _lines(
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         if errors is not None:
             for value_x, value_y, error in zip(x, line, errors[name], strict=True):
-                (px, y_low), (_, y_high) = (
+                (px, y_low), (_px, y_high) = (
                     at(value_x, value_y - error),
                     at(value_x, value_y + error),
                 )

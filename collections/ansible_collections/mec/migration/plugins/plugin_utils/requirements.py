@@ -6,18 +6,32 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 from .errors import DecisionError
 
 
+class _Missing(ModuleType):
+    """Stands in for a module, so that whoever imports it can be imported, documented and checked."""
+
+    def __init__(self, name: str, remedy: str) -> None:
+        super().__init__(name)
+        self._remedy = remedy
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        raise DecisionError(self._remedy)
+
+
 def require_numpy() -> ModuleType:
-    """numpy, or a :class:`DecisionError` that says how to get it."""
+    """numpy, or what raises a :class:`DecisionError` with the way to get it as soon as it is used."""
     try:
         import numpy as np  # noqa: PLC0415
-    except ImportError as error:
-        raise DecisionError(
-            "solving a policy needs numpy on the controller: python3 -m pip install 'numpy>=1.26'"
-        ) from error
+    except ImportError:
+        return _Missing(
+            "numpy", "solving a policy needs numpy on the controller: python3 -m pip install 'numpy>=1.26'"
+        )
     return np
 
 

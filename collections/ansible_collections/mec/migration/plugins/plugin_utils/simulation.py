@@ -70,7 +70,7 @@ def schedule(cells: CellMap, mobility: Mobility, sessions: Sequence[Session]) ->
         part = slice(session.start, session.start + len(session.cells))
         cell[part, column] = session.cells
         state[part, column] = encode_path(cells, mobility.space, session.cells)
-    _, user = np.unique([session.user for session in sessions], return_inverse=True)
+    _users, user = np.unique([session.user for session in sessions], return_inverse=True)
     starts = np.array([session.start for session in sessions])
     return Schedule(cell, state, starts, user, int(user.max()) + 1)
 

@@ -11,6 +11,7 @@ unfactored form.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -99,7 +100,7 @@ def solve(
     """
     if method not in METHODS:
         raise ModelError(f"method is {method!r}; allowed: {', '.join(METHODS)}")
-    if not error_bound > 0:
+    if math.isnan(error_bound) or error_bound <= 0:
         raise ModelError(f"error_bound is {error_bound!r}; allowed: more than 0")
     start = time.perf_counter()
     gamma = problem.discount
@@ -132,7 +133,7 @@ def solve(
         value = improved + tail * 0.5 * (low + high)
         if between:
             follow = FixedPolicy(problem, action)
-            for _ in range(between):
+            for _turn in range(between):
                 follow(_continuation(problem, value, expected), value)
             sweeps += between
     shift = tail * 0.5 * (low + high)
@@ -190,9 +191,7 @@ class Improvement:
         # Equal costs must not be lost to rounding in the test itself.
         self.slack = 1e-9 * (1 + float(migration_cost.max()))
 
-    def __call__(
-        self, continuation: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    def __call__(self, continuation: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         """(value, action), both (S, H), of the greedy policy; a tie is a stay."""
         states, hosts = continuation.shape
         value = continuation.copy()
@@ -234,9 +233,7 @@ class FixedPolicy:
         out += self.paid
 
 
-def evaluate(
-    problem: Problem, action: NDArray[np.int32], error_bound: float = 1e-9
-) -> NDArray[np.float64]:
+def evaluate(problem: Problem, action: NDArray[np.int32], error_bound: float = 1e-9) -> NDArray[np.float64]:
     """Value (S, H) of a stationary policy, by sweeps with MacQueen's bound; at most ``error_bound`` wrong."""
     gamma = problem.discount
     tail = gamma / (1 - gamma)
@@ -244,7 +241,7 @@ def evaluate(
     value = np.zeros_like(problem.transmission_cost)
     updated = np.empty_like(value)
     expected = np.empty_like(value)
-    for _ in range(MAX_EVALUATION_SWEEPS):
+    for _turn in range(MAX_EVALUATION_SWEEPS):
         follow(_continuation(problem, value, expected), updated)
         change = updated - value
         low, high = float(change.min()), float(change.max())

@@ -124,9 +124,7 @@ def one_step_benefit(world: World) -> NDArray[np.int32]:
     """
     problem = world.problem(world.mobility)
     ahead = world.weights.direction * world.discount
-    score = problem.transmission_cost + ahead * world.mobility.expectation(
-        problem.transmission_cost
-    )
+    score = problem.transmission_cost + ahead * world.mobility.expectation(problem.transmission_cost)
     return _cheapest(world.migration_cost, score).astype(np.int32)
 
 
@@ -150,7 +148,7 @@ def mdp_distance(world: World) -> NDArray[np.int32]:
     chain = distance_chain(
         CHAIN_RINGS, step, world.migration_family, world.transmission_family, world.discount
     )
-    value, _ = chain.solve()
+    value, _policy = chain.solve()
     ring = np.minimum(world.rings, CHAIN_RINGS).astype(np.int64)
     score = world.transmission_cost + world.discount * (chain.transition @ value)[ring]
     return world.by_state(_cheapest(world.migration_cost, score))

@@ -54,7 +54,8 @@ def test_a_decision_is_native_consistent_and_can_be_written_as_json(tmp_path):
     assert {type(value) for value in found["expected_costs"].values()} == {float}
     assert type(found["migrate"]) is bool
     best = min(found["expected_costs"], key=found["expected_costs"].__getitem__)
-    assert found["migrate"] and found["target"] == best == "b"
+    assert found["migrate"]
+    assert found["target"] == best == "b"
     assert found["current_cost"] == found["expected_costs"]["a"]
     assert found["advantage"] == found["current_cost"] - found["expected_costs"]["b"]
     assert 0 < found["error_bound"] <= 1e-3
@@ -301,9 +302,7 @@ print(json.dumps([time.perf_counter() - start, sorted({{"numpy", "jsonschema"}} 
 """
     runs = []
     for _turn in range(5):
-        done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         taken, imported = json.loads(done.stdout)
         assert imported == []
         runs.append(taken)
