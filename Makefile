@@ -22,3 +22,16 @@ lab-up: venv  ## bring up the testbed of edge hosts
 
 lab-down: venv  ## remove every trace of it
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_state=absent $(ARGS)
+
+.PHONY: lint sanity units
+lint: venv  ## ruff, mypy, ansible-lint (production, nothing skipped)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(COLLECTION) tests
+	$(BIN)/ansible-lint --offline --profile production
+
+sanity: venv  ## ansible-test sanity on the collection
+	$(BIN)/python tests/quality/run_ansible_test.py sanity $(ARGS)
+
+units: venv  ## unit tests of the collection
+	PYTHONPATH=collections $(BIN)/pytest --quiet $(COLLECTION)/tests/unit $(ARGS)
