@@ -150,7 +150,10 @@ def test_two_tasks_share_one_solved_policy(site):
         (f"user_cell=400, {HOSTS})", "user_cell is '400'; the map has 91 cells, 0 to 90"),
         (f"{HOSTS})", "where is the user?"),
         ("user_cell=1, candidates=['edge-z'])", "host 'edge-z' is not in the inventory"),
-        ("user_cell=1, candidates=['edge-nowhere'])", "host edge-nowhere has no place: set mec_cell"),
+        (
+            "user_cell=1, candidates=['edge-nowhere'])",
+            "host edge-nowhere has no place: set mec_cell",
+        ),
         ("user_cell=1, candidates=['edge-odd'])", "host edge-odd: mec_capacity is 'some'"),
         ("user_cell=1, candidates=[])", "candidates is empty"),
         (f"user_cell=1, policy='nothing', {HOSTS})", "no policy is named 'nothing'"),
