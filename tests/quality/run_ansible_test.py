@@ -84,14 +84,14 @@ def prepare() -> None:
 
 
 def search_path() -> str:
-    """PATH with this Python first, and pyenv's interpreters instead of its shims.
+    """PATH with this Python first, and of pyenv only the oldest Python that edge hosts may have.
 
-    A shim is there for every version and fails for those that are not switched on.
+    Its shims are there for every version and fail for those that are not switched on.
     """
     path = [str(Path(sys.executable).parent)]
     for directory in os.environ["PATH"].split(os.pathsep):
         if directory.endswith("/.pyenv/shims"):
-            path += sorted(map(str, Path(directory).parent.glob("versions/3*/bin")))
+            path += sorted(map(str, Path(directory).parent.glob("versions/3.9*/bin")))
         else:
             path.append(directory)
     return os.pathsep.join(path)

@@ -9,9 +9,9 @@ was not acknowledged is sent again there.
 
 from __future__ import annotations
 
-import os
 import argparse
 import json
+import os
 import selectors
 import signal
 import socket

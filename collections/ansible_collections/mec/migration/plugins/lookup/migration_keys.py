@@ -37,9 +37,15 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    HAS_CRYPTOGRAPHY = True
+except ImportError:
+    HAS_CRYPTOGRAPHY = False
 
 VALID = datetime.timedelta(days=1)
 # Edge hosts' clocks may be behind.
@@ -87,6 +93,8 @@ def key_pair(name: str) -> tuple[str, str]:
 class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
         self.set_options(var_options=variables, direct=kwargs)
+        if not HAS_CRYPTOGRAPHY:
+            raise AnsibleLookupError("migration_keys needs the Python package cryptography on the controller")
         if len(terms) != 1:
             raise AnsibleLookupError("migration_keys takes one term, the name of the migration")
         source_key, source_certificate = key_pair(f"{terms[0]}-source")

@@ -37,8 +37,9 @@ from peers import Peer
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: owners, devices, xattrs")
 
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
-ACL = bytes.fromhex("02000000" "01000600ffffffff" "0200040001000000" "04000400ffffffff"
-                    "10000400ffffffff" "20000000ffffffff")  # fmt: skip
+ACL = bytes.fromhex(
+    "02000000 01000600ffffffff 0200040001000000 04000400ffffffff 10000400ffffffff 20000000ffffffff"
+)
 
 
 class Pair:

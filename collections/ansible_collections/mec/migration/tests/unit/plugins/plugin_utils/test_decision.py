@@ -33,11 +33,11 @@ DEFAULT = DEFAULT_DIRECTORY / "default.yml"
 HOSTS = [Host("a", "0"), Host("b", "40"), Host("c", "60"), Host("d", "75")]
 
 
-def setting(directory, hosts=HOSTS, document=None, **options):
+def setting(directory, hosts=None, document=None, **options):
     policy = read_policy(DEFAULT)
     if document is not None:
         policy = Policy("site.yml", document, ".")
-    return Setting(policy, hosts, cache_directory=str(directory), **options)
+    return Setting(policy, hosts or HOSTS, cache_directory=str(directory), **options)
 
 
 def default_with(**sections):
@@ -52,7 +52,7 @@ def test_a_decision_is_native_consistent_and_can_be_written_as_json(tmp_path):
     found = decide(setting(tmp_path), "redis-42", "a", User(cell="41", heading_degrees=90.0))
     assert json.loads(json.dumps(found)) == found
     assert {type(value) for value in found["expected_costs"].values()} == {float}
-    assert type(found["migrate"]) is bool
+    assert isinstance(found["migrate"], bool)
     best = min(found["expected_costs"], key=found["expected_costs"].__getitem__)
     assert found["migrate"]
     assert found["target"] == best == "b"
@@ -221,7 +221,7 @@ def test_a_flipped_bit_in_a_row_is_noticed_even_by_a_process_that_had_the_file_o
     world = setting(tmp_path)
     before = decide(world, "s", "a", User(cell="0"))
     solved = solved_policy.load(tmp_path, world.key())
-    state, _ = decision.state_of(solved.header, User(cell="0"))
+    state, _host = decision.state_of(solved.header, User(cell="0"))
     place = solved._hosts_at if where == "host row" else solved._rows_at + state * solved._state_bytes
     status = os.stat(solved.path)
     with open(solved.path, "r+b") as stream:
@@ -278,7 +278,7 @@ def test_many_forks_at_once_solve_once_and_agree(tmp_path):
     forks = [context.Process(target=_fork, args=(tmp_path, queue)) for _turn in range(8)]
     for fork in forks:
         fork.start()
-    answers = [queue.get(timeout=60) for _ in forks]
+    answers = [queue.get(timeout=60) for _fork in forks]
     for fork in forks:
         fork.join()
     assert all(answer == answers[0] for answer in answers)

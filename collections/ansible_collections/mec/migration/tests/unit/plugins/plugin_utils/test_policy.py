@@ -98,7 +98,7 @@ def test_an_error_names_file_key_found_and_allowed(tmp_path, key, value, where, 
     message = str(caught.value)
     assert str(path) in message
     assert f"key {where}:" in message
-    assert found in message.split("found", 1)[1].split("; allowed:")[0]
+    assert found in message.split("found", 1)[1].split("; allowed:", maxsplit=1)[0]
     assert allowed in message.split("; allowed:")[1]
 
 
