@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Write the report and return what it says."""
         result = super().run(tmp, task_vars)
         _result, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
@@ -52,6 +55,9 @@ class ActionModule(ActionBase):
 
     def evaluate(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """The files, settings and rows; raises :class:`DecisionError`."""
+        # Small matrices: more threads of BLAS than one slow them down, most of all on a busy machine.
+        # Set in this worker only, before numpy is loaded.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Only what evaluates needs numpy; a controller without it gets an error that says so.
         from ..plugin_utils import evaluation, report  # noqa: PLC0415
         from ..plugin_utils.figure_6 import figure_6  # noqa: PLC0415
@@ -74,7 +80,9 @@ class ActionModule(ActionBase):
         if arguments["kind"] == "trace":
             trace = arguments["trace"] or policy.get("mobility", "trace", None)
             if not trace:
-                raise DecisionError(f"kind is trace, but neither trace is given nor is one in {path}")
+                raise DecisionError(
+                    f"kind is trace, but neither trace is given nor is one in {path}"
+                )
             done = evaluation.evaluate_trace(policy, policy.data_file(trace), **shared)
         else:
             walk = {"users": arguments["users"], "slots": arguments["slots"]}

@@ -185,7 +185,9 @@ def build_world(
     )
 
 
-def _family(section: Mapping[str, Any], prefix: str, active_users: float) -> costs.ConstantPlusExponential:
+def _family(
+    section: Mapping[str, Any], prefix: str, active_users: float
+) -> costs.ConstantPlusExponential:
     base = "mu" if prefix == "beta" else "theta"
     if section["family"] == "constant_plus_exponential":
         return costs.ConstantPlusExponential(
@@ -198,4 +200,6 @@ def _family(section: Mapping[str, Any], prefix: str, active_users: float) -> cos
 
 
 def _scaled(family: costs.ConstantPlusExponential, weight: float) -> costs.ConstantPlusExponential:
-    return costs.ConstantPlusExponential(weight * family.constant, weight * family.proportional, family.base)
+    return costs.ConstantPlusExponential(
+        weight * family.constant, weight * family.proportional, family.base
+    )

@@ -30,7 +30,8 @@ def require_numpy() -> ModuleType:
         import numpy as np  # noqa: PLC0415
     except ImportError:
         return _Missing(
-            "numpy", "solving a policy needs numpy on the controller: python3 -m pip install 'numpy>=1.26'"
+            "numpy",
+            "solving a policy needs numpy on the controller: python3 -m pip install 'numpy>=1.26'",
         )
     return np
 

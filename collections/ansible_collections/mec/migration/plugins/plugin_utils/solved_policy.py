@@ -138,7 +138,9 @@ def load(directory: str | Path, key: str) -> SolvedPolicy:
     return _opened[path]
 
 
-def load_or_solve(directory: str | Path, key: str, write: Callable[[BinaryIO], None]) -> SolvedPolicy:
+def load_or_solve(
+    directory: str | Path, key: str, write: Callable[[BinaryIO], None]
+) -> SolvedPolicy:
     """The solved policy of ``key``; where there is none, ``write`` solves it into a new file.
 
     Among many forks that miss at once one solves and the others wait for it. The file appears
@@ -164,7 +166,9 @@ def load_or_solve(directory: str | Path, key: str, write: Callable[[BinaryIO], N
         try:
             return load(place, key)
         except NotCached as error:
-            raise DecisionError(f"the solved policy that was just written cannot be read: {error}") from error
+            raise DecisionError(
+                f"the solved policy that was just written cannot be read: {error}"
+            ) from error
 
 
 def prepare(directory: str | Path) -> Path:

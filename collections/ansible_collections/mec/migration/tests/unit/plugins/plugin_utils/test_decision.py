@@ -125,7 +125,10 @@ def test_measured_costs_replace_the_table_and_fall_back(tmp_path):
 def test_positions_in_degrees(tmp_path):
     document = default_with()
     document["map"] = {**document["map"], "origin": {"latitude": 37.77, "longitude": -122.42}}
-    hosts = [Host("a", latitude=37.77, longitude=-122.42), Host("b", latitude=37.785, longitude=-122.42)]
+    hosts = [
+        Host("a", latitude=37.77, longitude=-122.42),
+        Host("b", latitude=37.785, longitude=-122.42),
+    ]
     world = setting(tmp_path, hosts, document)
     found = decide(world, "s", "a", User(latitude=37.77, longitude=-122.42))
     assert found["user_cell"] == "0"
@@ -217,12 +220,16 @@ def test_a_damaged_file_is_solved_again(tmp_path, damage):
 
 
 @pytest.mark.parametrize("where", ["state row", "host row"])
-def test_a_flipped_bit_in_a_row_is_noticed_even_by_a_process_that_had_the_file_open(tmp_path, where):
+def test_a_flipped_bit_in_a_row_is_noticed_even_by_a_process_that_had_the_file_open(
+    tmp_path, where
+):
     world = setting(tmp_path)
     before = decide(world, "s", "a", User(cell="0"))
     solved = solved_policy.load(tmp_path, world.key())
     state, _host = decision.state_of(solved.header, User(cell="0"))
-    place = solved._hosts_at if where == "host row" else solved._rows_at + state * solved._state_bytes
+    place = (
+        solved._hosts_at if where == "host row" else solved._rows_at + state * solved._state_bytes
+    )
     status = os.stat(solved.path)
     with open(solved.path, "r+b") as stream:
         stream.seek(place + 3)
@@ -302,7 +309,9 @@ print(json.dumps([time.perf_counter() - start, sorted({{"numpy", "jsonschema"}} 
 """
     runs = []
     for _turn in range(5):
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        )
         taken, imported = json.loads(done.stdout)
         assert imported == []
         runs.append(taken)
@@ -323,4 +332,9 @@ def test_yaml_with_a_nan_is_an_error_that_names_the_key(tmp_path):
     path = tmp_path / "nan.yml"
     path.write_text(yaml.safe_dump(default_with(discount=float("nan"))))
     with pytest.raises(DecisionError, match="key discount: found nan"):
-        decide(Setting(read_policy(path), HOSTS, cache_directory=str(tmp_path)), "s", "a", User(cell="1"))
+        decide(
+            Setting(read_policy(path), HOSTS, cache_directory=str(tmp_path)),
+            "s",
+            "a",
+            User(cell="1"),
+        )

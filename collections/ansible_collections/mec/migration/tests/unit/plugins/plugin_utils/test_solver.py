@@ -49,7 +49,9 @@ def problems(draw, max_states=6, max_hosts=5):
         migration, transmission = np.round(migration * steps), np.round(transmission * steps)
     np.fill_diagonal(migration, 0)
     discount = draw(st.sampled_from([0.0, 0.3, 0.9, 0.97]))
-    return Problem(migration, transmission, Mobility(StateSpace(states), following, probability), discount)
+    return Problem(
+        migration, transmission, Mobility(StateSpace(states), following, probability), discount
+    )
 
 
 def unfactored(problem):
@@ -151,7 +153,9 @@ def test_both_methods_agree_on_the_grid(discount):
         random_walk(grid, 0.6),
         discount,
     )
-    one, other = (solve(problem, 1e-4, method) for method in ("value_iteration", "modified_policy_iteration"))
+    one, other = (
+        solve(problem, 1e-4, method) for method in ("value_iteration", "modified_policy_iteration")
+    )
     assert np.abs(one.value - other.value).max() <= one.value_error_bound + other.value_error_bound
     assert other.improvements < one.improvements / 2
 
@@ -199,7 +203,10 @@ def test_a_bound_below_rounding_is_refused_not_looped_on():
     grid = hexagon_grid(1)
     distance = rings_between(grid.xy_m, grid.xy_m, 1.0)
     problem = Problem(
-        migration_family(1.0)(distance), transmission_family()(distance), random_walk(grid, 0.6), 0.99
+        migration_family(1.0)(distance),
+        transmission_family()(distance),
+        random_walk(grid, 0.6),
+        0.99,
     )
     with pytest.raises(ModelError, match="out of reach of double precision"):
         solve(problem, 1e-15)
