@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Callable
 
@@ -38,6 +39,7 @@ from .wire import Channel, Message
 DATA_BYTES = 1 << 20
 MIN_OFFER_BYTES = 256 << 10
 """Below this a layer goes over whole: asking what can be reused would take as long."""
+PROGRESS_S = 2.0
 SKELETON = "skeleton"
 DIFF_ID = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -63,7 +65,8 @@ def sync_image(
     :param name: a reference, which is the one that arrives; or an id, with which all its
         references do.
     :param reuse: whether to look into the target's layers for files of a missing one.
-    :param progress: gets ``{"diff_id", "sent_bytes", "layer_bytes", "layers_left"}`` as it goes.
+    :param progress: gets ``{"diff_id", "sent_bytes", "bytes_per_s", "layers", "layers_left"}`` first
+        of all, every PROGRESS_S or so, and after each layer.
     :returns: ``changed``, ``reason``, ``image_info``, ``layers_missing``, ``layers_present`` (diff
         ids), ``layer_bytes`` (of missing layers; their files' bytes in check mode, else of their
         tars), ``sent_bytes``, ``reused_bytes``.
@@ -88,6 +91,8 @@ def sync_image(
     if reason:
         _check_space(have, difference["missing_bytes"])
         if not check_mode:
+            # A host without layers has nothing to reuse.
+            reuse = reuse and bool(have["diff_ids"])
             transfer.run(missing, absent_chain_ids=have["absent_chain_ids"], reuse=reuse)
     return {
         "changed": bool(reason),
@@ -133,7 +138,9 @@ class _Transfer:
         self._store = store
         self._image = image
         self._progress = progress
-        self._layers_left = 0
+        self._layers = self._layers_left = 0
+        self._sent_before = channel.sent_bytes
+        self._started = self._reported = time.monotonic()
         self.layer_bytes = 0
         self.reused_bytes = 0
 
@@ -152,12 +159,15 @@ class _Transfer:
                 if diff_id not in missing and not self._rebuilt(diff_id):
                     missing[diff_id] = layer["chain_id"]
         wanted = [diff_id for diff_id in wanted if diff_id in missing]
-        self._layers_left = len(wanted)
+        self._layers = self._layers_left = len(wanted)
+        self._report("")
         unread = []
         for diff_id in wanted:
             if not self._send_layer(diff_id, missing[diff_id], reuse=reuse):
                 unread.append(diff_id)
-            self._layers_left -= 1
+            else:
+                self._layers_left -= 1
+                self._report(diff_id)
         if unread:
             self._send_saved(unread)
         self._channel.request(
@@ -240,15 +250,23 @@ class _Transfer:
 
     def _send_part(self, diff_id: str, data: bytearray) -> None:
         self._channel.send("layers.data", data)
-        if self._progress is not None:
-            self._progress(
-                {
-                    "diff_id": diff_id,
-                    "sent_bytes": self._channel.sent_bytes,
-                    "layer_bytes": self.layer_bytes,
-                    "layers_left": self._layers_left,
-                }
-            )
+        if time.monotonic() - self._reported > PROGRESS_S:
+            self._report(diff_id)
+
+    def _report(self, diff_id: str) -> None:
+        self._reported = time.monotonic()
+        if self._progress is None:
+            return
+        sent_bytes = self._channel.sent_bytes - self._sent_before
+        self._progress(
+            {
+                "diff_id": diff_id,
+                "sent_bytes": sent_bytes,
+                "bytes_per_s": sent_bytes / max(1e-3, self._reported - self._started),
+                "layers": self._layers,
+                "layers_left": self._layers_left,
+            }
+        )
 
     def _send_saved(self, diff_ids: list[str]) -> None:
         """Send layers out of ``docker save``."""
@@ -268,6 +286,8 @@ class _Transfer:
                 if not self._send_whole(diff_id, size_bytes, content):
                     raise TransferError(f"layer {diff_id} did not arrive as it was sent", phase="image")
                 self.layer_bytes += size_bytes
+                self._layers_left -= 1
+                self._report(diff_id)
 
 
 def _contents(directory: str, pieces: Iterable[tuple[str, int, int]]) -> Iterator[bytes]:

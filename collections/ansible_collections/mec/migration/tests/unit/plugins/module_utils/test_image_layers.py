@@ -110,7 +110,8 @@ def test_only_the_missing_layer_travels(hosts, reuse):
     assert result["layer_bytes"] == len(APP)
     assert len(APP) * 0.95 < result["sent_bytes"] < len(APP) * 1.02
     assert hosts.target.references == {"app:1": image_id, "base:1": hosts.target.references["base:1"]}
-    assert lines[-1]["layers_left"] == 1
+    assert [line["layers_left"] for line in lines] == [1, 0]
+    assert lines[1]["sent_bytes"] > len(APP) * 0.95
     assert not hosts.staging.exists()
     assert "1 of" not in shown_difference(result)["after"]
 

@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.mec.migration.plugins.plugin_utils.follow import FollowedAction, megabytes
+
+
+class ActionModule(FollowedAction):
+    """A line every other second while layers travel."""
+
+    module_name = "mec.migration.image_layer_sync"
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        if self._task.check_mode or self._task.async_val:
+            return super().run(tmp, task_vars)
+        # To ask first is cheaper than to start and follow a job that finds nothing to do.
+        self._task.check_mode = True
+        try:
+            asked = self._execute_module(self.module_name, dict(self._task.args), task_vars=task_vars)
+        finally:
+            self._task.check_mode = False
+        if asked.get("failed") or not asked.get("changed"):
+            return dict(asked)
+        return super().run(tmp, task_vars)
+
+    def describe(self, line: dict[str, Any]) -> str:
+        if "layers_left" not in line:
+            return ""
+        if not line["diff_id"]:
+            return f"image: {line['layers']} layers are missing on the target"
+        return (
+            f"image: {megabytes(line['sent_bytes'])} sent ({megabytes(line['bytes_per_s'])}/s), "
+            f"{line['layers_left']} of {line['layers']} missing layers left"
+        )
