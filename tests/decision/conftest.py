@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-MISSING = "tests on recorded movement were deselected: give --trace-dir=<directory with cells.csv and trace.npz>"
+MISSING = (
+    "tests on recorded movement were deselected: "
+    "give --trace-dir=<directory with cells.csv and trace.npz>"
+)
 _deselected = 0
 
 
