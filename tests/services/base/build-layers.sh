@@ -52,4 +52,5 @@ mmdebstrap --quiet --variant=essential --format=null \
   --customize-hook="$work/hook \"\$1\" '$work'" \
   "$suite" - ${mirror:+"deb $mirror $suite main"}
 mkdir -p "$output"
-mv "$work/base.tar" "$work/python.tar" "$work/redis.tar" "$output"
+mv "$work/python.tar" "$work/redis.tar" "$output"
+mv "$work/base.tar" "$output" # the last one: where it is, the others are

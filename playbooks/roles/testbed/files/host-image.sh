@@ -13,25 +13,17 @@ packages=$packages,ca-certificates,curl${extra:+,$extra}
 
 # CRIU before 4.2 cannot dump a process that holds a TCP socket on Linux 6.16 and
 # later; Debian 13 has 4.1, so it comes from the next release and nothing else does.
+add_next=
+criu=criu
 if [ "$suite" = trixie ]; then
-  set -- trixie forky
-  packages=$packages,criu/forky
-else
-  set -- "$suite"
-  packages=$packages,criu
-fi
-sources=""
-for release in "$@"; do
-  sources="$sources${mirror:+deb $mirror }$release${mirror:+ main}
-"
-done
-if [ -z "$mirror" ]; then
-  sources=""
+  add_next='s/^(deb .*) trixie (.*)/&\n\1 forky \2/'
+  criu=criu/forky
 fi
 
-trap 'rm -f "$output.part"' EXIT
+part=$output.$$.part
+trap 'rm -f "$part"' EXIT
 # Past their date, the Release files of a frozen mirror are still signed.
-printf '%s' "$sources" | mmdebstrap --quiet --variant=apt --format=tar \
+mmdebstrap --quiet --variant=apt --format=tar \
   --aptopt='Acquire::Check-Valid-Until "false"' \
   --aptopt='Acquire::Languages "none"' \
   --aptopt='APT::Install-Recommends "false"' \
@@ -40,8 +32,9 @@ printf '%s' "$sources" | mmdebstrap --quiet --variant=apt --format=tar \
   --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/man/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' \
-  --include="$packages" \
+  --setup-hook="sed -E -i '$add_next' \"\$1/etc/apt/sources.list\"" \
+  --include="$packages,$criu" \
   --customize-hook="install -m 0755 '$init' \"\$1/usr/local/sbin/edge-host-init\"" \
-  --customize-hook='rm -f "$1"/etc/ssh/ssh_host_*' \
-  "$suite" "$output.part" ${sources:+-}
-mv "$output.part" "$output"
+  --customize-hook='rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/apt/apt.conf.d/99mmdebstrap' \
+  "$suite" "$part" ${mirror:+"deb $mirror $suite main"}
+mv "$part" "$output"
