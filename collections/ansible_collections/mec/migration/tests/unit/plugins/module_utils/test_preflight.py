@@ -1,0 +1,318 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every reason not to migrate, from real facts and real `docker inspect` answers, changed one at a time."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils import preflight
+from ansible_collections.mec.migration.plugins.module_utils.container_spec import specification
+from ansible_collections.mec.migration.plugins.module_utils.errors import PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.preflight import Container, Port, Refused
+
+FIXTURES = Path(__file__).parent / "fixtures"
+FACTS = json.loads((FIXTURES / "edge_host.json").read_text())
+MIB = 1 << 20
+
+
+def host(name, **changes):
+    """Real facts under another name; ``docker__error="..."`` changes ``docker.error``."""
+    facts = copy.deepcopy(FACTS)
+    facts["hostname"] = name
+    facts["docker"]["id"] = name
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        at = facts
+        for parent in parents:
+            at = at[parent]
+        at[last] = value
+    return facts
+
+
+def container(kind, memory_bytes=256 * MIB, moved=None, listening=(), **config):
+    inspected = json.loads((FIXTURES / f"inspect/{kind}.json").read_text())
+    inspected["HostConfig"].update(config)
+    spec = specification(inspected)
+    volumes = tuple(mount["destination"] for mount in spec["mounts"] if mount["type"] == "volume")
+    return Container(inspected, spec, memory_bytes, volumes if moved is None else moved, listening)
+
+
+def found(source, target, what, ignore=()):
+    return preflight.problems(source, target, what, ignore)
+
+
+def only(problems):
+    assert len(problems) == 1, problems
+    return problems[0]
+
+
+def test_nothing_stands_against_a_plain_service_between_two_equal_hosts():
+    source, target, redis = host("west"), host("east"), container("redis")
+    assert found(source, target, redis) == []
+    assert found(source, None, redis) == []
+    assert preflight.warnings(source, target, redis) == []
+
+
+SOURCE_OR_TARGET = {
+    "no CRIU": ({"criu__version": "", "criu__path": ""}, ["CRIU is not installed", "4.2", "role"]),
+    "CRIU does not run": ({"criu__version": ""}, ["/usr/sbin/criu does not run"]),
+    "old CRIU": ({"criu__version": "4.1.1"}, ["4.1.1", "4.2 or later"]),
+    "no runc": ({"docker__runc_version": ""}, ["runc is not installed"]),
+    "no SDK": ({"docker_sdk": False}, ["Docker SDK", "python3-docker"]),
+    "storage driver": ({"docker__storage_driver": "vfs"}, ["vfs", "overlay2"]),
+    "containerd store": ({"docker__containerd_image_store": True}, ["containerd", "containerd-snapshotter"]),
+    "rootless": ({"docker__security_options": ["name=rootless"]}, ["without root"]),
+    "images on disk": (
+        {"space__images_dir__in_memory": False, "space__images_dir__file_system": "ext4"},
+        ["ext4", "tmpfs"],
+    ),
+    "no space": ({"space__images_dir__free_bytes": 100 * MIB}, ["105 MB free", "268 MB of memory", "tmpfs"]),
+    "no memory": ({"memory__available_bytes": 100 * MIB}, ["105 MB of memory left", "ignore: [memory]"]),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), SOURCE_OR_TARGET.values(), ids=SOURCE_OR_TARGET.keys())
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_what_either_host_lacks(side, changes, words):
+    good, bad = host("good"), host("bad", **changes)
+    pair = (bad, good) if side == "source" else (good, bad)
+    text = only(found(*pair, container("redis")))
+    assert "bad" in text
+    for word in words:
+        assert word in text
+
+
+def test_a_silent_docker_on_the_target_is_one_problem_not_ten():
+    error = "[Errno 2] No such file or directory"
+    silent = host("east", docker__error=error, docker__runtimes={}, docker__networks=[])
+    silent["armed_runtime"]["registered"] = False
+    text = only(found(host("west"), silent, container("net", PortBindings={})))
+    assert error in text
+
+
+TARGET = {
+    "armed runtime": ({"armed_runtime__registered": False}, ["does not know the runtime `mec`", "role"]),
+    "incomplete runtime": (
+        {"armed_runtime__missing": ["/usr/local/lib/mec-migration/armed_runtime.py"]},
+        ["armed_runtime.py missing"],
+    ),
+    "kernel too old": ({"kernel": "4.15.0-generic"}, ["4.15.0-generic", "4.18"]),
+    "cgroup version": ({"cgroup__version": 2}, ["version 1", "version 2", "checkpoint"]),
+    "cgroup hierarchies": ({"cgroup__hierarchies": ["freezer"]}, ["cpuset", "Mount them"]),
+    "log driver": ({"docker__log_drivers": ["journald"]}, ["json-file"]),
+    "port taken": (
+        {"ports": [{"protocol": "tcp", "address": "::", "port": 6379, "held_by": "nginx (process 7)"}]},
+        ["tcp port 6379", "nginx (process 7)", "Stop that"],
+    ),
+    "name taken": (
+        {"docker__containers": [{"name": "pre-redis", "id": "f" * 64, "state": "exited", "published": []}]},
+        ["container pre-redis already", "exited", "playbooks/resolve.yml"],
+    ),
+    "foreign volume": (
+        {"docker__volumes": [{"name": "VOLUME", "driver": "nfs"}]},
+        ["driver nfs", "Remove or rename"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), TARGET.values(), ids=TARGET.keys())
+def test_what_the_target_lacks(changes, words):
+    redis = container("redis")
+    text = json.dumps(changes).replace("VOLUME", redis.spec["mounts"][0]["name"])
+    problems = found(host("west"), host("east", **json.loads(text)), redis)
+    assert "east" in problems[0]
+    for word in words:
+        assert word in problems[0]
+
+
+def test_another_architecture_is_told_once():
+    arm = host("east", architecture="aarch64", cpu__features=["fp", "asimd"])
+    assert "aarch64" in only(found(host("west"), arm, container("redis")))
+
+
+def test_a_lesser_processor_is_refused_with_what_it_lacks_and_can_be_overridden():
+    features = [name for name in FACTS["cpu"]["features"] if not name.startswith("avx512")]
+    lesser = host("east", cpu__features=features)
+    text = only(found(host("west"), lesser, container("redis")))
+    assert "avx512_bf16" in text
+    assert "more" in text
+    assert "ignore: [processor]" in text
+    assert found(host("west"), lesser, container("redis"), ["processor"]) == []
+    # The other way round all is well.
+    assert found(lesser, host("west"), container("redis")) == []
+
+
+def test_features_that_only_the_kernel_uses_do_not_count():
+    without = [
+        name for name in FACTS["cpu"]["features"] if name not in ("smep", "smap", "x2apic", "hypervisor")
+    ]
+    assert found(host("west"), host("east", cpu__features=without), container("redis")) == []
+
+
+def test_on_arm_every_feature_counts():
+    west = host("west", architecture="aarch64", cpu__features=["asimd", "sve"])
+    east = host("east", architecture="aarch64", cpu__features=["asimd"])
+    assert "sve" in only(found(west, east, container("redis")))
+
+
+def test_a_kernel_a_major_version_behind_can_be_tried():
+    older = host("east", kernel="5.15.0-91-generic")
+    assert "ignore: [kernel]" in only(found(host("west"), older, container("redis")))
+    assert found(host("west"), older, container("redis"), ["kernel"]) == []
+
+
+def test_an_old_criu_will_do_on_a_source_with_an_old_kernel_but_not_on_a_target():
+    old = host("old", kernel="6.1.0-18-amd64", criu__version="3.19")
+    assert found(old, host("new"), container("redis")) == []
+    assert "4.2" in only(found(host("new", kernel="6.1.0"), old, container("redis")))
+
+
+MOVABLE = {
+    "bind": ["`-t`", "Start it without"],
+    "cfg": ["shares a namespace", "container:"],
+    "ipc": ["--ipc host"],
+    "anon": ["paused"],
+    "exited": ["exited, not running"],
+}
+
+
+@pytest.mark.parametrize(("kind", "words"), MOVABLE.items())
+def test_containers_that_cannot_move(kind, words):
+    for target in (None, host("east")):
+        problems = found(host("west"), target, container(kind))
+        for word in words:
+            assert word in problems[0]
+
+
+def test_all_problems_come_together():
+    bad = host("east", criu__version="", docker__storage_driver="vfs", cgroup__version=2)
+    problems = found(host("west"), bad, container("bind"))
+    assert len(problems) == 5
+    refused = Refused("container x from west to east", problems, container_state="running")
+    assert refused.message.startswith("5 problems stand against migrating container x from west to east:\n- ")
+    assert refused.result()["problems"] == problems
+    assert refused.result()["phase"] == "preflight"
+
+
+def test_devices_are_named_and_can_be_ignored():
+    gpu = container("redis", DeviceRequests=[{"Driver": "", "Count": -1, "Capabilities": [["gpu"]]}])
+    assert "gpu" in only(found(host("west"), host("east"), gpu))
+    assert found(host("west"), None, gpu, ["devices"]) == []
+
+
+def test_a_user_defined_network_must_be_there():
+    net = container("net", PortBindings={})
+    assert "docker network create pre-net" in only(found(host("west"), host("east"), net))
+    networks = [*FACTS["docker"]["networks"], {"name": "pre-net", "driver": "bridge"}]
+    assert found(host("west"), host("east", docker__networks=networks), net) == []
+
+
+def test_an_address_to_publish_on_must_be_the_targets():
+    problems = found(host("west"), host("east"), container("net"))
+    assert any("10.77.0.13, which east does not have" in problem for problem in problems)
+
+
+PORTS = [
+    ("tcp", "0.0.0.0", 80, "tcp", "127.0.0.1", 80, True),
+    ("tcp", "", 80, "tcp", "::", 80, True),
+    ("tcp", "127.0.0.1", 80, "tcp", "127.0.0.1", 80, True),
+    ("tcp", "127.0.0.1", 80, "tcp", "10.77.0.12", 80, False),
+    ("tcp", "0.0.0.0", 80, "udp", "0.0.0.0", 80, False),
+    ("tcp", "0.0.0.0", 80, "tcp", "0.0.0.0", 81, False),
+]
+
+
+@pytest.mark.parametrize("case", PORTS)
+def test_ports_exclude_each_other_by_protocol_number_and_address(case):
+    protocol, address, port, other_protocol, other_address, other_port, clash = case
+    taken = [{"protocol": other_protocol, "address": other_address, "port": other_port, "held_by": ""}]
+    on_host = container("host", listening=(Port(protocol, address, port),))
+    problems = found(host("west"), host("east", ports=taken), on_host)
+    assert bool(problems) is clash
+    if clash:
+        assert "host's network" in only(problems)
+
+
+def test_published_ports_leave_out_what_docker_chooses():
+    assert preflight.published(container("redis").spec) == [Port("tcp", "", 6379)]
+    assert preflight.published(container("anon").spec) == []
+    assert preflight.published(container("host").spec) == []
+    warned = preflight.warnings(host("west"), host("east"), container("anon"))
+    assert any("6379/tcp is chosen by Docker" in text for text in warned)
+
+
+def test_bind_mounts_that_stay_must_be_on_the_target():
+    mount = container("mount", moved=("/vol",), Binds=[])
+    network = [*FACTS["docker"]["networks"], {"name": "pre-sub", "driver": "bridge"}]
+    unchecked = host("east", docker__networks=network)
+    assert found(host("west"), unchecked, mount) == []
+    assert any("not checked" in text for text in preflight.warnings(host("west"), unchecked, mount))
+    absent = host("east", docker__networks=network, paths={"/etc/hosts": "absent"})
+    assert "move_binds: [/mnt/hosts]" in only(found(host("west"), absent, mount))
+    there = host("east", docker__networks=network, paths={"/etc/hosts": "file"})
+    assert found(host("west"), there, mount) == []
+
+
+def test_a_volume_of_a_driver_needs_the_driver_there():
+    volume = container("redis")
+    volume.spec["mounts"][0]["driver"] = "rexray"
+    assert "volume driver rexray" in only(found(host("west"), host("east"), volume))
+
+
+def test_a_volume_that_is_there_is_a_warning():
+    redis = container("redis")
+    name = redis.spec["mounts"][0]["name"]
+    there = host("east", docker__volumes=[{"name": name, "driver": "local"}])
+    assert found(host("west"), there, redis) == []
+    assert any("its content is replaced" in text for text in preflight.warnings(host("west"), there, redis))
+
+
+def test_a_security_profile_needs_its_module_on_the_target():
+    redis = container("redis")
+    redis.inspected["AppArmorProfile"] = "docker-default"
+    assert "AppArmor profile docker-default" in only(found(host("west"), host("east"), redis))
+    has = host("east", docker__security_options=["name=apparmor", "name=seccomp"])
+    assert found(host("west"), has, redis) == []
+    redis.inspected["AppArmorProfile"] = "unconfined"
+    assert found(host("west"), host("east"), redis) == []
+
+
+def test_a_host_is_not_its_own_target():
+    west = host("west")
+    assert "same Docker daemon" in only(found(west, copy.deepcopy(west), container("redis")))
+
+
+def test_space_grows_with_memory():
+    assert preflight.space_needed(0) == 64 * MIB
+    room = preflight.space_needed(256 * MIB)
+    assert found(host("west"), host("east", space__images_dir__free_bytes=room), container("redis")) == []
+    less = host("east", space__images_dir__free_bytes=room - 1)
+    assert "470 MB are needed" in only(found(host("west"), less, container("redis")))
+
+
+def test_trackers():
+    plain = host("west")
+    assert preflight.tracker_plan(plain, "auto")["name"] == "compare"
+    assert preflight.tracker_plan(plain, "compare") == {"name": "compare", "why": "asked for"}
+    with pytest.raises(PreflightError, match="CONFIG_MEM_SOFT_DIRTY"):
+        preflight.tracker_plan(plain, "soft-dirty")
+    soft = host("west", trackers__available=["compare", "soft-dirty"], trackers__auto="soft-dirty")
+    assert preflight.tracker_plan(soft, "auto")["name"] == "soft-dirty"
+    soft["memory"]["transparent_hugepages"] = "always"
+    assert any("2 MB" in text for text in preflight.warnings(soft, None, container("redis")))
+
+
+def test_an_estimate():
+    assert preflight.estimate(250_000_000, 1000, 100) == {"first_round_s": 2.0, "downtime_ms": 650}
+
+
+@pytest.mark.parametrize(
+    ("text", "version"), [("6.18.44-cloud", (6, 18, 44)), ("4.2", (4, 2)), ("", ()), ("v1", ())]
+)
+def test_versions(text, version):
+    assert preflight.version_of(text) == version
