@@ -17,6 +17,7 @@ from typing import NamedTuple, Union
 
 from .errors import MigrationError
 from .page_ranges import RangeSet
+from .process_memory import PAGE_BYTES
 
 IMG_COMMON_MAGIC = 0x54564319
 IMG_SERVICE_MAGIC = 0x55105940
@@ -107,12 +108,13 @@ def read_messages(path: str, magic: int, first: int = IMG_COMMON_MAGIC) -> list[
     messages = []
     at = _MAGIC.size
     while at < len(data):
-        (size,) = _LENGTH.unpack_from(data, at)
-        at += _LENGTH.size
-        if at + size > len(data):
+        start = at + _LENGTH.size
+        at = start + int.from_bytes(data[at:start], "little")
+        if at > len(data):
             raise MigrationError(f"{path} is cut short", phase="handover")
-        messages.append(data[at : at + size])
-        at += size
+        messages.append(data[start:at])
+    if not messages:
+        raise MigrationError(f"{path} is empty", phase="handover")
     return messages
 
 
@@ -122,9 +124,15 @@ def read_pagemap(path: str) -> tuple[int, list[PagemapEntry]]:
     :raises MigrationError: damaged, or of a newer format (compressed pages) that cannot be rewritten.
     """
     head, *rest = read_messages(path, PAGEMAP_MAGIC)
-    pages_id = int(dict(decode_fields(head))[1])
+    try:
+        return int(dict(decode_fields(head))[1]), _pagemap_entries(path, rest)
+    except (KeyError, ValueError) as error:
+        raise MigrationError(f"{path} is damaged: {error}", phase="handover") from error
+
+
+def _pagemap_entries(path: str, messages: list[bytes]) -> list[PagemapEntry]:
     entries = []
-    for message in rest:
+    for message in messages:
         fields = dict(decode_fields(message))
         unknown = set(fields) - {1, 2, 3, 4, 5}
         if unknown:
@@ -135,7 +143,7 @@ def read_pagemap(path: str) -> tuple[int, list[PagemapEntry]]:
             )
         flags = int(fields.get(4, PE_PARENT if fields.get(3) else PE_PRESENT))
         entries.append(PagemapEntry(int(fields[1]), int(fields.get(5, fields[2])), flags))
-    return pages_id, entries
+    return entries
 
 
 def write_pagemap(path: str, pages_id: int, entries: Iterable[PagemapEntry]) -> None:
@@ -158,6 +166,25 @@ def layered_entries(present: RangeSet, parent: RangeSet, page_bytes: int) -> lis
         PagemapEntry(start, (end - start) // page_bytes, PE_PARENT) for start, end in parent - present
     ]
     return sorted(entries)
+
+
+def left_out(path: str) -> RangeSet:
+    """Addresses of the pages whose content a lazy dump left out of a ``pagemap-*.img``."""
+    return RangeSet(
+        (entry.address, entry.address + entry.pages * PAGE_BYTES)
+        for entry in read_pagemap(path)[1]
+        if entry.flags & PE_LAZY
+    )
+
+
+def refer_to_parent(path: str) -> None:
+    """Rewrite a lazy dump's ``pagemap-*.img`` so that plain CRIU takes those pages from the parent."""
+    pages_id, entries = read_pagemap(path)
+    write_pagemap(
+        path,
+        pages_id,
+        [entry._replace(flags=PE_PARENT) if entry.flags & PE_LAZY else entry for entry in entries],
+    )
 
 
 def read_dump_stats(work_dir: str) -> dict[str, int]:
