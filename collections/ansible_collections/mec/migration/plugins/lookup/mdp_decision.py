@@ -218,9 +218,8 @@ _raw:
       description: The decision in a sentence.
       type: str
       sample: >-
-        mdp_direction: moving to edge-b is expected to cost 7.774, 1.488 of it for the move;
-        staying on edge-a is
-        expected to cost 7.890
+        mdp_direction: moving to edge-b is expected to cost 7.784, 1.590 of it for the move;
+        staying on edge-a is expected to cost 8.074
     user_cell:
       description: Cell that the user was taken to be in.
       type: str
