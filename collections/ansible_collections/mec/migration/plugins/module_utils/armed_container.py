@@ -34,7 +34,7 @@ class ArmedContainer:
     def __init__(self, client: Any, spec: dict[str, Any], work_dir: str) -> None:
         self._client = client
         self._spec = spec
-        self._work_dir = work_dir
+        self.work_dir = work_dir
         self._listener: socket.socket | None = None
         self._stream: Any = None
         self._start_error: str | None = None
@@ -88,7 +88,7 @@ class ArmedContainer:
         end = time.monotonic() + timeout_s
         while self._stream is None:
             try:
-                connection, _ = self._listener.accept()
+                connection, _peer = self._listener.accept()
                 self._stream = connection.makefile("rw", encoding="utf-8")
             except (TimeoutError, socket.timeout):
                 if self._started.is_set() or time.monotonic() > end:
@@ -109,18 +109,30 @@ class ArmedContainer:
         return self._stream is not None and not self._started.is_set()
 
     @property
+    def runs(self) -> bool:
+        """Whether Docker sees it running."""
+        return bool(self._client.containers(filters={"id": self.id}))
+
+    @property
     def start_error(self) -> str:
         return self._start_error or ""
 
-    def restore(self, images_dir: str) -> dict[str, Any]:
+    def restore(self, images_dir: str, lazy: bool) -> dict[str, Any]:
         """Bring the processes back; returns ``restore_ms`` and CRIU's own figures.
 
+        :param lazy: somebody serves ``lazy-pages.socket`` in the work directory.
         :raises MigrationError: the restore failed. Nothing runs; the container is destroyed.
         """
-        config = os.path.join(self._work_dir, "criu-restore.conf")
+        config = os.path.join(self.work_dir, "criu-restore.conf")
         with open(config, "w", encoding="utf-8") as out:
             out.write(CRIU_CONFIG)
-        order = {"command": "restore", "images": images_dir, "work": self._work_dir, "criu_config": config}
+        order: dict[str, Any] = {
+            "command": "restore",
+            "images": images_dir,
+            "work": self.work_dir,
+            "criu_config": config,
+        }
+        order["lazy"] = lazy
         try:
             self._stream.write(json.dumps(order) + "\n")
             self._stream.flush()
@@ -128,7 +140,7 @@ class ArmedContainer:
         except (OSError, ValueError) as error:
             event = {"code": -1, "error": str(error)}
         if event.get("code") != 0:
-            tail = log_tail(os.path.join(self._work_dir, RESTORE_LOG))
+            tail = log_tail(os.path.join(self.work_dir, RESTORE_LOG))
             self.destroy("restore failed")
             raise MigrationError(
                 f"CRIU could not restore container {self._spec['name']} on the target (runc restore: "
@@ -139,7 +151,7 @@ class ArmedContainer:
                 rolled_back=True,
             )
         figures = {key: value for key, value in event.items() if key.endswith("_ms")}
-        for key, value in read_restore_stats(self._work_dir).items():
+        for key, value in read_restore_stats(self.work_dir).items():
             if key.endswith("_us"):
                 figures["criu_" + key[:-3] + "_ms"] = value / 1000
         return figures
@@ -171,6 +183,10 @@ class ArmedContainer:
         self._started.wait(20)
         self._disarm()
         self._remove()
+        self.kill()
+
+    def kill(self) -> None:
+        """End every process of the container, if there are any."""
         with contextlib.suppress(MigrationError):
             Cgroup(runc_state(self.id).pid).kill()
 

@@ -19,14 +19,13 @@ from typing import Any, NamedTuple
 
 from .cgroup import Cgroup
 from .criu_dump import Dump
-from .criu_images import PE_LAZY, PE_PARENT, read_pagemap, write_pagemap
+from .criu_images import left_out
 from .errors import InDoubtError, MigrationError
 from .file_sync import FileSync
 from .journal import Journal
 from .memory_source import MemorySource
 from .page_ranges import RangeSet
 from .precopy import shared_files
-from .process_memory import PAGE_BYTES
 from .service import Service
 from .wire import Channel
 
@@ -160,7 +159,8 @@ class HandOver:
                 self._dump.close()
 
     def _frozen_window(self, guard: Guard) -> Outcome:
-        assert self._dump is not None
+        if self._dump is None:
+            raise MigrationError("run() before prepare()", phase="handover")
         before_bytes = self._channel.sent_bytes
         compare = shared_files(self._service)
         start = time.monotonic()
@@ -176,7 +176,7 @@ class HandOver:
         files_end = time.monotonic()
         dump = dumped.result()
         dump_end = time.monotonic()
-        self._complete_pagemaps(pids)
+        self._send_missing(pids)
         self._send_images()
         images_end = time.monotonic()
         target = self._end_of_images(guard)
@@ -194,35 +194,17 @@ class HandOver:
             target=target,
         )
 
-    def _complete_pagemaps(self, pids: dict[int, int]) -> None:
-        """Turn the pages that CRIU left out into references to the parent, where the target has them."""
+    def _send_missing(self, pids: dict[int, int]) -> None:
+        """Send what CRIU left out and no round has sent: pages that it counts and our scan did not."""
         missing: dict[int, RangeSet] = {}
-        rewritten = []
         for number in pids.values():
             path = os.path.join(self._images, f"pagemap-{number}.img")
             if not os.path.exists(path):
                 continue
-            pages_id, entries = read_pagemap(path)
-            lazy = RangeSet(
-                (entry.address, entry.address + entry.pages * PAGE_BYTES)
-                for entry in entries
-                if entry.flags & PE_LAZY
-            )
-            absent = lazy - self._memory.known(number)
+            absent = left_out(path) - self._memory.known(number)
             if absent:
                 missing[number] = absent
-            rewritten.append(
-                (
-                    path,
-                    pages_id,
-                    [
-                        entry._replace(flags=PE_PARENT) if entry.flags & PE_LAZY else entry
-                        for entry in entries
-                    ],
-                )
-            )
         if missing:
-            # Pages that CRIU counts and our scan did not; read them now, they are frozen.
             self._memory.round(self._channel, pids, frozen=True, only=missing)
             self._channel.answer("memory.round_end")
             for number, absent in missing.items():
@@ -231,8 +213,6 @@ class HandOver:
                         f"pages {absent - self._memory.known(number)} of process {number} could not be read",
                         phase="handover",
                     )
-        for path, pages_id, entries in rewritten:
-            write_pagemap(path, pages_id, entries)
 
     def _send_images(self) -> None:
         files: list[tuple[str, int]] = []

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from .criu_images import layered_entries, write_pagemap
 from .errors import TransferError
+from .lazy_restore import Extent, Mapped
 from .page_ranges import Range, RangeSet
 from .process_memory import PAGE_BYTES
 from .wire import Channel, Message
@@ -25,7 +26,9 @@ class _RoundFile:
     """The pages of one process in one round, in order of address."""
 
     def __init__(self, path: str) -> None:
-        self.file: BinaryIO = open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", 0)
+        self.path = path
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self.file: BinaryIO = open(descriptor, "wb", 0)  # noqa: SIM115
         self.present: list[Range] = []
         self.size_bytes = 0
 
@@ -38,6 +41,7 @@ class MemoryTarget:
         self._known: dict[int, RangeSet] = {}
         self._round = 0
         self._files: dict[int, _RoundFile] = {}
+        self._held: list[dict[int, tuple[RangeSet, Mapped]]] = []
         self.received_pages = 0
 
     @property
@@ -92,6 +96,7 @@ class MemoryTarget:
     def _end(self, message: Message, channel: Channel) -> None:
         number = int(message.fields["number"])
         path = self._path(number)
+        held: dict[int, tuple[RangeSet, Mapped]] = {}
         for process in sorted(set(self._known) | set(self._files)):
             pages = self._files.get(process)
             if pages is None:
@@ -106,11 +111,38 @@ class MemoryTarget:
                 layered_entries(present, known, PAGE_BYTES),
             )
             self._known[process] = known | present
+            if present:
+                held[process] = (present, Mapped(pages.path))
+        self._held.append(held)
         if number > 1:
             os.symlink(f"../{number - 1}", os.path.join(path, "parent"))
         self._files = {}
         self._round = number
         channel.send("ok", number=number)
+
+    def extents(self, process: int, wanted: RangeSet) -> list[Extent]:
+        """Where the newest content of *wanted* lies in this process's memory.
+
+        :raises TransferError: some of it never came.
+        """
+        found: list[Extent] = []
+        for held in reversed(self._held):
+            if process not in held:
+                continue
+            present, mapped = held[process]
+            taken = wanted & present
+            wanted = wanted - taken
+            # The file holds the ranges of `present` back to back.
+            offset, at = 0, 0
+            for start, end in taken:
+                while present.ranges[at].end <= start:
+                    offset += present.ranges[at].end - present.ranges[at].start
+                    at += 1
+                source = mapped.address + offset + start - present.ranges[at].start
+                found.append(Extent(start, end, source))
+        if wanted:
+            raise TransferError(f"pages of process {process} never came: {wanted}", phase="handover")
+        return found
 
     def _path(self, number: int) -> str:
         return os.path.join(self._dir, str(number))

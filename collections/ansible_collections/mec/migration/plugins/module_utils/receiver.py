@@ -21,10 +21,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .armed_container import ArmedContainer
+from .criu_images import left_out, refer_to_parent
 from .errors import MigrationError, TransferError
 from .file_apply import FileReceiver
 from .image_sync import LayerReceiver
 from .journal import TARGET, Journal
+from .lazy_restore import Extent, Guard, LazyPages, userfaultfd_works
 from .memory_target import MemoryTarget
 from .service import ROOTFS_TREE
 from .wire import Channel, Keys, Message, tls_context
@@ -46,6 +48,7 @@ class Settings(NamedTuple):
     keys: Keys
     images_dir: str
     idle_timeout_s: float
+    lazy_restore: bool
 
 
 def migration_dir(migration_id: str) -> str:
@@ -71,7 +74,9 @@ class Receiver:
         self._lock = threading.Lock()
         self._last_word = time.monotonic()
         self._busy = 0
+        self._count_lock = threading.Lock()
         self._stop = threading.Event()
+        self._lazy: LazyPages | None = None
         self._spec: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
         self._error: MigrationError | None = None
@@ -113,6 +118,10 @@ class Receiver:
                     break
                 with self._lock:
                     self._abort(f"nobody spoke to the receiver for {idle_s:.0f} s")
+        # Whoever asked for the end still waits for an answer.
+        answered_by = time.monotonic() + 5
+        while self._busy and time.monotonic() < answered_by:
+            time.sleep(0.01)
         self._listener.close()
         self._control.close()
         shutil.rmtree(self._dir, ignore_errors=True)
@@ -121,20 +130,22 @@ class Receiver:
     def _accept(self, listener: socket.socket, answer: Callable[[socket.socket], None]) -> None:
         while not self._stop.is_set():
             try:
-                connection, _ = listener.accept()
+                connection, _peer = listener.accept()
             except OSError:
                 return
             threading.Thread(target=self._answer, args=(connection, answer), daemon=True).start()
 
     def _answer(self, connection: socket.socket, answer: Callable[[socket.socket], None]) -> None:
-        self._busy += 1
+        with self._count_lock:
+            self._busy += 1
         try:
             answer(connection)
         except (OSError, MigrationError):
             # The peer went away or was not the one expected; whoever waits for it learns by itself.
             pass
         finally:
-            self._busy -= 1
+            with self._count_lock:
+                self._busy -= 1
             if answer == self._serve_source:
                 self._last_word = time.monotonic()
             connection.close()
@@ -211,7 +222,9 @@ class Receiver:
             )
         shutil.rmtree(self._final_dir, ignore_errors=True)
         os.makedirs(self._final_dir, mode=0o700)
-        channel.send("ok", rounds=self._memory.last_round)
+        if self._settings.lazy_restore and self._lazy is None and userfaultfd_works():
+            self._lazy = LazyPages(container.work_dir, self._extents, Guard(container.kill))
+        channel.send("ok", rounds=self._memory.last_round, lazy=self._lazy is not None)
 
     def _images(self, message: Message, channel: Channel) -> None:
         """CRIU's own images of the final dump, as (name, size) pairs and their contents in one body."""
@@ -234,11 +247,11 @@ class Receiver:
                 container_state="created",
                 rolled_back=True,
             )
-        if self._memory.last_round:
-            os.symlink(f"../{self._memory.last_round}", os.path.join(self._final_dir, "parent"))
+        if self._lazy is None:
+            self._chain_final()
         self._journal.write("restoring")
         try:
-            figures = container.restore(self._final_dir)
+            figures = container.restore(self._final_dir, lazy=self._lazy is not None)
         except MigrationError as error:
             self._error = error
             self._journal.write("destroyed", reason=error.message)
@@ -247,6 +260,18 @@ class Receiver:
         # The source's word comes first: it is what ends the frozen window.
         channel.send("running", **figures)
         self._journal.write("running")
+
+    def _chain_final(self) -> None:
+        """Without a lazy restore: CRIU reads what it left out from the rounds' directories."""
+        if self._memory.last_round:
+            os.symlink(f"../{self._memory.last_round}", os.path.join(self._final_dir, "parent"))
+        for name in os.listdir(self._final_dir):
+            if name.startswith("pagemap-") and not name.startswith("pagemap-shmem"):
+                refer_to_parent(os.path.join(self._final_dir, name))
+
+    def _extents(self, process: int) -> list[Extent]:
+        wanted = left_out(os.path.join(self._final_dir, f"pagemap-{process}.img"))
+        return self._memory.extents(process, wanted)
 
     def _status_message(self, message: Message, channel: Channel) -> None:
         channel.send("ok", **self._status())
@@ -320,8 +345,23 @@ class Receiver:
                 f"{self._settings.service} has not been restored here (state: {self._journal.state})",
                 phase="verify",
             )
+        if self._lazy is not None:
+            self._wait_filled(self._lazy)
         container.wait_started()
         return dict(self._status(), container_id=container.id)
+
+    def _wait_filled(self, lazy: LazyPages) -> None:
+        try:
+            lazy.wait(timeout_s=110)
+        except OSError as error:
+            raise MigrationError(
+                f"{error}. The copy on the target was ended, because its memory is not complete. The "
+                "source is still frozen: playbooks/resolve.yml thaws it",
+                phase="verify",
+                container_state="exited",
+            ) from error
+        self._restored["fill_ms"] = lazy.fill_ms
+        self._restored["filled_bytes"] = lazy.filled_bytes
 
     def _finish(self, request: dict[str, Any]) -> dict[str, Any]:
         answer = self._verify(request)
@@ -331,7 +371,7 @@ class Receiver:
         return dict(answer, state="committed")
 
     def _control_abort(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self._restored:
+        if self._restored and self._armed().runs:
             raise MigrationError(
                 f"{self._settings.service} runs here already; it is not destroyed",
                 container_state="running",
@@ -352,6 +392,8 @@ class Receiver:
         return self._container
 
     def _abort(self, reason: str) -> None:
+        if self._lazy is not None:
+            self._lazy.close()
         if self._container is not None:
             self._container.destroy(reason)
         self._journal.write("destroyed", reason=reason)

@@ -65,6 +65,14 @@ options:
     description: End after so many seconds in which nobody spoke to it.
     type: float
     default: 300
+  lazy_restore:
+    description:
+      - Let the service run on while its memory is still being filled from the local images, so that the
+        downtime does not grow with the memory. Needs userfaultfd, else it is left out.
+      - The source stays frozen until all memory is in place. If this process dies before that, the copy on the
+        target is ended and the source can be thawed.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -137,6 +145,7 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
             Keys(params["key"], params["certificate"], params["peer_certificate"]),
             params["images_dir"],
             params["idle_timeout_s"],
+            params["lazy_restore"],
         )
         # No time-out: `docker start` into the armed runtime answers only after the restore.
         receiver = Receiver(settings, docker_client(timeout_s=None))
@@ -158,6 +167,7 @@ def main() -> None:
             "peer_certificate": {"type": "str"},
             "images_dir": {"type": "path", "default": "/run/mec-migration"},
             "idle_timeout_s": {"type": "float", "default": 300},
+            "lazy_restore": {"type": "bool", "default": True},
         },
         required_if=[("state", "present", ("service", "key", "certificate", "peer_certificate"))],
         supports_check_mode=True,

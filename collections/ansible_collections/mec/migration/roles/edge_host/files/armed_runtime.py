@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -90,6 +89,8 @@ def create(options: list[str], values: dict[str, str], container_id: str) -> int
         use_criu_config(bundle, order["criu_config"])
         argv = ["runc", *options, "restore", "--detach", "--empty-ns", "network"]
         argv += ["--image-path", order["images"], "--work-path", order["work"]]
+        if order.get("lazy"):
+            argv += ["--lazy-pages"]
         argv += ["--bundle", bundle, "--pid-file", values["--pid-file"], container_id]
         start = time.monotonic()
         code = subprocess.run(argv, check=False).returncode
@@ -110,7 +111,7 @@ def main() -> int:
     if command == "start":
         # Restored processes run already.
         return 0
-    os.execvp("runc", ["runc", *sys.argv[1:]])
+    os.execvp("runc", ["runc", *sys.argv[1:]])  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -1,0 +1,390 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lazy restore: the service runs on while its memory is still being filled from the local images.
+
+CRIU restores everything but private anonymous memory, registers that with userfaultfd and hands the
+descriptors to whoever listens on ``lazy-pages.socket`` (``criu/uffd.c``). We do, and fill pages in large
+pieces from what pre-copy has brought, those first that a process touches. Restore time does not grow
+with memory then.
+
+A page that nobody fills would read as zeros once our descriptors are closed, so a second process holds
+them, too: should we die before the end, it ends the service instead of letting it run on wrong memory.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .process_memory import PAGE_BYTES
+
+SOCKET_NAME = "lazy-pages.socket"
+RESTORE_FINISHED = 0x52535446
+FILL_BYTES = 512 << 10
+MAP_POPULATE = 0x8000
+FAULT_BYTES = 64 << 10
+
+# linux/userfaultfd.h
+UFFDIO_COPY = 0xC028AA03
+UFFDIO_ZEROPAGE = 0xC020AA04
+UFFDIO_UNREGISTER = 0x8010AA01
+EVENT_PAGEFAULT, EVENT_FORK, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP = 0x12, 0x13, 0x14, 0x15, 0x16
+_COPY = struct.Struct("=QQQQq")
+_ZERO = struct.Struct("=QQQq")
+_RANGE = struct.Struct("=QQ")
+_MESSAGE = struct.Struct("=B7xQQQ")
+
+
+class Extent(NamedTuple):
+    """[start, end) of a process, whose content lies at *source* in this process's memory."""
+
+    start: int
+    end: int
+    source: int
+
+
+class Mapped:
+    """A pages file in this process's memory, every page of it, so that copying out takes no faults."""
+
+    def __init__(self, path: str) -> None:
+        size = os.path.getsize(path)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._map = mmap.mmap(fd, size, mmap.MAP_SHARED | MAP_POPULATE) if size else None
+        finally:
+            os.close(fd)
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map)) if self._map else 0
+
+
+class Space:
+    """What is still to be filled of one process (one userfaultfd)."""
+
+    def __init__(self, descriptor: int, extents: list[Extent]) -> None:
+        self.descriptor = descriptor
+        # Reversed: the background fill takes from the end of the list, which costs nothing.
+        self._left = sorted(extents, reverse=True)
+        self._again: set[int] = set()
+        self.gone = False
+
+    @property
+    def done(self) -> bool:
+        return self.gone or not (self._left or self._again)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a fault could not be served yet; see :meth:`retry`."""
+        return bool(self._again)
+
+    def retry(self) -> None:
+        """Serve the faults again that came while the address space was changing."""
+        again, self._again = self._again, set()
+        for address in again:
+            self.fault(address)
+
+    def fork(self, descriptor: int) -> Space:
+        return Space(descriptor, list(self._left))
+
+    def fill_next(self) -> int:
+        """Fill the next piece; returns its bytes."""
+        if self.gone or not self._left:
+            return 0
+        extent = self._left.pop()
+        size = min(FILL_BYTES, extent.end - extent.start)
+        if extent.start + size < extent.end:
+            self._left.append(Extent(extent.start + size, extent.end, extent.source + size))
+        self._copy(extent.start, extent.source, size)
+        return size
+
+    def fault(self, address: int) -> None:
+        """Fill the page at *address*, and some after it."""
+        address -= address % PAGE_BYTES
+        found = self.drop(address, address + FAULT_BYTES)
+        complete = [self._copy(start, source, end - start) for start, end, source in found]
+        if found and found[0].start <= address:
+            if not complete[0]:
+                self._again.add(address)
+            return
+        # Memory that the service never touched before: zeros. If it is there already, the call says so.
+        request = bytearray(_ZERO.pack(address, PAGE_BYTES, 0, 0))
+        if self._call(UFFDIO_ZEROPAGE, request) == errno.EAGAIN:
+            self._again.add(address)
+
+    def drop(self, start: int, end: int) -> list[Extent]:
+        """Take [start, end) out of what is left to fill; returns those parts in order of address."""
+        kept: list[Extent] = []
+        dropped: list[Extent] = []
+        left = self._left
+        # The list is descending: cut out the slice that can overlap.
+        low = len(left) - bisect_right([extent.start for extent in reversed(left)], end)
+        index = low
+        while index < len(left) and left[index].end > start:
+            extent = left[index]
+            index += 1
+            first, last = max(extent.start, start), min(extent.end, end)
+            if first >= last:
+                kept.append(extent)
+                continue
+            dropped.append(Extent(first, last, extent.source + first - extent.start))
+            if last < extent.end:
+                kept.append(Extent(last, extent.end, extent.source + last - extent.start))
+            if extent.start < first:
+                kept.append(Extent(extent.start, first, extent.source))
+        left[low:index] = sorted(kept, reverse=True)
+        return sorted(dropped)
+
+    def remap(self, old: int, new: int, size: int) -> None:
+        moved = [
+            Extent(start + new - old, end + new - old, source)
+            for start, end, source in self.drop(old, old + size)
+        ]
+        self._left = sorted(self._left + moved, reverse=True)
+
+    def unregister(self, start: int, end: int) -> None:
+        self._call(UFFDIO_UNREGISTER, bytearray(_RANGE.pack(start, end - start)))
+
+    def _copy(self, address: int, source: int, size: int) -> bool:
+        """Whether all of it is in place; if not, the rest is back among what is left."""
+        while size > 0 and not self.gone:
+            request = bytearray(_COPY.pack(address, source, size, 0, 0))
+            code = self._call(UFFDIO_COPY, request)
+            copied: int = _COPY.unpack(request)[4]
+            if code == 0:
+                return True
+            if copied > 0:
+                done = copied
+            elif code == errno.EAGAIN:
+                # The address space is changing; the event that says how is waiting to be read.
+                self._left = sorted([*self._left, Extent(address, address + size, source)], reverse=True)
+                return False
+            else:
+                # EEXIST: filled already. ENOENT: unmapped.
+                done = PAGE_BYTES
+            address, source, size = address + done, source + done, size - done
+        return True
+
+    def _call(self, request: int, argument: bytearray) -> int:
+        try:
+            fcntl.ioctl(self.descriptor, request, argument, True)
+        except OSError as error:
+            if error.errno in (errno.ESRCH, errno.ENOSPC):
+                self.gone = True
+                return 0
+            if error.errno in (errno.EAGAIN, errno.EEXIST, errno.ENOENT, errno.ENOMEM, errno.EINVAL):
+                return int(error.errno)
+            raise
+        return 0
+
+
+class LazyPages:
+    """Serves the faults of a restored container until all its memory is in place.
+
+    :param work_dir: CRIU's work directory of the restore; the socket lies there.
+    :param extents: gives what is to be filled of a process, by its number in the container.
+    """
+
+    def __init__(self, work_dir: str, extents: Callable[[int], list[Extent]], guard: Guard) -> None:
+        self._extents = extents
+        self._guard = guard
+        path = os.path.join(work_dir, SOCKET_NAME)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(path)
+        self._listener.listen(1)
+        self._poll = select.epoll()
+        self._spaces: dict[int, Space] = {}
+        self._restored = False
+        self._given_up = False
+        self._error: BaseException | None = None
+        self.finished = threading.Event()
+        self.filled_bytes = 0
+        self.fill_ms = 0.0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Give up before the restore has begun."""
+        self._given_up = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until all memory is in place.
+
+        :raises TimeoutError: it is not.
+        :raises OSError: filling failed; the guard ends the service.
+        """
+        if not self.finished.wait(timeout_s):
+            raise TimeoutError(f"memory is not filled after {timeout_s:g} s")
+        if self._error is not None:
+            raise OSError(f"filling the memory failed: {self._error}")
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+            self._guard.release()
+        except BaseException as error:
+            self._error = error
+            if not self._given_up:
+                self._guard.fire()
+        finally:
+            for space in self._spaces.values():
+                os.close(space.descriptor)
+            self.finished.set()
+
+    def _serve(self) -> None:
+        connection, _peer = self._listener.accept()
+        self._listener.close()
+        self._poll.register(connection.fileno(), select.EPOLLIN)
+        start = 0.0
+        while not self._restored or not all(space.done for space in self._spaces.values()):
+            for descriptor, _ in self._poll.poll(self._patience_s()):
+                if descriptor == connection.fileno():
+                    self._hear(connection)
+                    start = time.monotonic()
+                else:
+                    self._event(self._spaces[descriptor])
+            for space in list(self._spaces.values()):
+                if space.waits:
+                    space.retry()
+            if self._restored:
+                for space in list(self._spaces.values()):
+                    if not space.done:
+                        self.filled_bytes += space.fill_next()
+                        break
+        self.fill_ms = (time.monotonic() - start) * 1000
+        connection.close()
+
+    def _patience_s(self) -> float | None:
+        if self._restored:
+            return 0
+        return 0.001 if any(space.waits for space in self._spaces.values()) else None
+
+    def _hear(self, connection: socket.socket) -> None:
+        """A task with its descriptor, a zombie without one, or the end of the restore."""
+        word = connection.recv(4, socket.MSG_WAITALL)
+        if len(word) < 4:
+            if not self._restored:
+                raise ConnectionError("the restore ended before its end")
+            self._poll.unregister(connection.fileno())
+            return
+        number = int.from_bytes(word, "little", signed=True)
+        if number == RESTORE_FINISHED:
+            self._restored = True
+        elif number > 0:
+            _, ancillary, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(4))
+            descriptors = array.array("i")
+            descriptors.frombytes(ancillary[0][2][:4])
+            self._add(Space(descriptors[0], self._extents(number)))
+
+    def _add(self, space: Space) -> None:
+        self._guard.hold(space.descriptor)
+        self._spaces[space.descriptor] = space
+        self._poll.register(space.descriptor, select.EPOLLIN)
+
+    def _event(self, space: Space) -> None:
+        try:
+            message = os.read(space.descriptor, _MESSAGE.size)
+        except BlockingIOError:
+            return
+        except OSError:
+            space.gone = True
+            message = b""
+        if len(message) < _MESSAGE.size:
+            self._poll.unregister(space.descriptor)
+            space.gone = True
+            return
+        event, first, second, third = _MESSAGE.unpack(message)
+        if event == EVENT_PAGEFAULT:
+            space.fault(second)
+        elif event == EVENT_FORK:
+            self._add(space.fork(first & 0xFFFFFFFF))
+        elif event == EVENT_REMAP:
+            space.remap(first, second, third)
+        elif event in (EVENT_REMOVE, EVENT_UNMAP):
+            space.drop(first, second)
+            if event == EVENT_REMOVE:
+                space.unregister(first, second)
+
+
+class Guard:
+    """A child that holds the descriptors beside us and ends the service if we die with work left.
+
+    :param kill: ends every process of the restored container.
+    """
+
+    def __init__(self, kill: Callable[[], None]) -> None:
+        self._ours, theirs = socket.socketpair()
+        self._child = os.fork()
+        if self._child == 0:
+            code = 0
+            try:
+                self._ours.close()
+                os.setsid()
+                self._watch(theirs, kill)
+            except BaseException:  # the child must never return into its parent's code
+                code = 1
+            finally:
+                os._exit(code)
+        theirs.close()
+
+    @staticmethod
+    def _watch(connection: socket.socket, kill: Callable[[], None]) -> None:
+        while True:
+            word, ancillary, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(4))
+            if word == b"h":
+                # Never closed before the end: a closed descriptor turns missing pages into zeros.
+                if not ancillary:
+                    kill()
+                    return
+            elif word == b"r":
+                return
+            else:
+                kill()
+                return
+
+    def hold(self, descriptor: int) -> None:
+        rights = array.array("i", [descriptor])
+        self._ours.sendmsg([b"h"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+
+    def release(self) -> None:
+        """All is in place."""
+        self._end(b"r")
+
+    def fire(self) -> None:
+        """End the service."""
+        self._end(b"k")
+
+    def _end(self, word: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._ours.send(word)
+        self._ours.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._child, 0)
+
+
+def userfaultfd_works() -> bool:
+    """Whether this kernel offers userfaultfd to us."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = {"x86_64": 323, "aarch64": 282}.get(os.uname().machine)
+    if number is None:
+        return False
+    descriptor = libc.syscall(number, os.O_CLOEXEC | os.O_NONBLOCK)
+    if descriptor < 0:
+        return False
+    os.close(descriptor)
+    return True
