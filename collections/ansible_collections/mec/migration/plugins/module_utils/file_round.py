@@ -107,6 +107,8 @@ class TreeRound:
         held = self.held.stats
         changed = {path for path, status in current.items() if held.get(path) != status}
         changed |= compare & current.keys()
+        if not changed and current.keys() == held.keys() and self.unknown <= held.keys():
+            return self.held
         self.next = self.held.copy_below(current)
 
         replaced = self._find_replaced(current, changed) if self.tree.overlay else set()

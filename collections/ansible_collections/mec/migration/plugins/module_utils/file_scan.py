@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import base64
+import collections
+import concurrent.futures
 import hashlib
 import os
 import stat
@@ -19,6 +21,8 @@ READ_BYTES = 1 << 20
 """How much is read, and at most sent in one extent, at a time; a multiple of BLOCK_BYTES."""
 MAX_WHOLE_BYTES = 64 << 10
 """Files up to this size travel whole when they change; of larger ones only changed blocks do."""
+PARALLEL_BYTES = 8 << 20
+RUNS_AHEAD = 4
 DIGEST_BYTES = 16
 HOLE_DIGEST = bytes(DIGEST_BYTES)
 
@@ -207,32 +211,57 @@ class Content:
             return
         digests = bytearray()
         offset = 0
-        for start, data in self._runs():
+        for start, data, run_digests in self._digested_runs():
             if data is None:
                 block_count = -(-(start - offset) // BLOCK_BYTES)
                 yield from self._holes(offset, start, len(digests))
                 digests += HOLE_DIGEST * block_count
                 offset = start
                 continue
-            view = memoryview(data)
-            changed_from = None
-            for at in range(0, len(data), BLOCK_BYTES):
-                digest = _digest(view[at : at + BLOCK_BYTES])
-                place = len(digests)
-                if digest != self._known[place : place + DIGEST_BYTES]:
-                    if changed_from is None:
-                        changed_from = at
-                elif changed_from is not None:
-                    part = data[changed_from:at]
-                    yield Extent(offset + changed_from, len(part), part)
-                    changed_from = None
-                digests += digest
-            if changed_from is not None:
-                part = data[changed_from:]
-                yield Extent(offset + changed_from, len(part), part)
+            place = len(digests)
+            digests += run_digests
+            if run_digests != self._known[place : len(digests)]:
+                yield from self._changed(offset, data, run_digests, place)
             offset += len(data)
         self.size_bytes = min(self.size_bytes, offset)
         self.digests = bytes(digests)
+
+    def _changed(self, offset: int, data: bytes, run_digests: bytes, place: int) -> Iterator[Extent]:
+        """The changed blocks of a run at *offset*, neighbours together."""
+        changed_from = None
+        for at in range(0, len(data), BLOCK_BYTES):
+            i = at // BLOCK_BYTES * DIGEST_BYTES
+            known = self._known[place + i : place + i + DIGEST_BYTES]
+            if run_digests[i : i + DIGEST_BYTES] != known:
+                if changed_from is None:
+                    changed_from = at
+            elif changed_from is not None:
+                part = data[changed_from:at]
+                yield Extent(offset + changed_from, len(part), part)
+                changed_from = None
+        if changed_from is not None:
+            part = data[changed_from:]
+            yield Extent(offset + changed_from, len(part), part)
+
+    def _digested_runs(self) -> Iterator[tuple[int, bytes | None, bytes]]:
+        """The runs with the digests of their blocks; of a large file hashed in two threads.
+
+        This can be inside the frozen window, where the service's processors are free.
+        """
+        if self.size_bytes < PARALLEL_BYTES:
+            for start, data in self._runs():
+                yield start, data, _block_digests(data)
+            return
+        with concurrent.futures.ThreadPoolExecutor(2) as threads:
+            ahead: collections.deque[tuple[int, bytes | None, concurrent.futures.Future[bytes]]]
+            ahead = collections.deque()
+            for start, data in self._runs():
+                ahead.append((start, data, threads.submit(_block_digests, data)))
+                if len(ahead) > RUNS_AHEAD:
+                    first, content, hashed = ahead.popleft()
+                    yield first, content, hashed.result()
+            for first, content, hashed in ahead:
+                yield first, content, hashed.result()
 
     def _sparse(self, data: bytes) -> Iterator[Extent]:
         for start, end in _data_ranges(self._fd, len(data)):
@@ -267,6 +296,11 @@ class Content:
 
 def _digest(data: bytes | memoryview) -> bytes:
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def _block_digests(data: bytes | None) -> bytes:
+    view = memoryview(data or b"")
+    return b"".join(_digest(view[at : at + BLOCK_BYTES]) for at in range(0, len(view), BLOCK_BYTES))
 
 
 def _read(fd: int, offset: int, length: int) -> bytes:
