@@ -13,15 +13,13 @@ description:
   - Answers for one service whose user moves about whether it should stay on its edge host or move,
     to which host, what each host is expected to cost, and why.
   - The state is the user's cell, the last direction of movement and the host of the service; the
-    action is a host.
-    A move costs once, a host far from its user costs in every slot of time; the answer weighs the two over
-    all that may still come, by the Bellman equation.
+    action is a host. A move costs once, a host far from its user costs in every slot of time. The
+    answer weighs the two over all that may still come, by the Bellman equation.
   - What a move and a slot cost, how users move and which strategy decides stand in a I(policy), a YAML file.
     The file C(docs/decision.md) of this collection explains its keys.
   - The first decision with a policy and a set of hosts solves the policy (milliseconds to seconds)
-    and stores it in
-    O(cache_dir). Every later one reads two rows of that file, in any process, in well under five
-    milliseconds.
+    and stores it in O(cache_dir). Every later one, in any process, reads two rows of that file, which
+    takes about a millisecond.
   - The lookup changes nothing on any host. Decide once, keep the answer with
     P(ansible.builtin.set_fact#module), then act on it, because a lookup runs again wherever it is named.
 options:
@@ -35,8 +33,7 @@ options:
   policy:
     description:
       - Name of the policy, looked for as C(<name>.yml) in these places, in this order. First, the
-        directories in
-        O(policy_path). Second, C(policies) beside the playbook. Third, C(policies) in the directory above
+        directories in O(policy_path). Second, C(policies) beside the playbook. Third, C(policies) in the directory above
         the playbook. Fourth, the policies that come with the collection, where V(default) is one.
       - A value that has a C(/) or ends in C(.yml) or C(.yaml) is the path of a file, counted from
         the directory of
@@ -96,7 +93,7 @@ options:
     description:
       - Inventory names of the hosts that the service may move to. The current host always belongs to them.
       - The variables C(mec_cell), or C(mec_latitude) and C(mec_longitude), of each say where it is.
-        C(mec_capacity) says how many services it may hold. Without C(mec_capacity) there is no limit.
+        C(mec_cell) wins over the position. C(mec_capacity) says how many services it may hold. Without C(mec_capacity) there is no limit.
     type: list
     elements: str
     required: true
