@@ -172,12 +172,13 @@ class Channel:
             raise TransferError("the connection was cut in the middle of a message")
         try:
             fields = json.loads(header)
-            kind = fields.pop("kind")
-        except (ValueError, KeyError, AttributeError) as error:
+            kind = str(fields.pop("kind"))
+            unpacked_bytes = int(fields.pop("zstd", -1))
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise TransferError(f"a message without a readable header: {error}") from error
         self.received_bytes += PREFIX.size + header_bytes + body_bytes
-        if "zstd" in fields:
-            body = self._compression.decode(bytes(body), int(fields.pop("zstd")))
+        if unpacked_bytes >= 0:
+            body = self._compression.decode(bytes(body), unpacked_bytes)
         return Message(kind, fields, bytes(body))
 
     def request(self, kind: str, body: Body = b"", **fields: Any) -> Message:

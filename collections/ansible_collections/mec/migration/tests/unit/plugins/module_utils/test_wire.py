@@ -1,0 +1,402 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stream between two hosts, over real sockets and real TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+
+import pytest
+from ansible_collections.mec.migration.plugins.lookup.migration_keys import key_pair
+from ansible_collections.mec.migration.plugins.module_utils import wire, zstd
+from ansible_collections.mec.migration.plugins.module_utils.errors import MigrationError, TransferError
+from ansible_collections.mec.migration.plugins.module_utils.wire import (
+    PREFIX,
+    Channel,
+    Compression,
+    Keys,
+    Throughput,
+    connect,
+    tls_context,
+)
+
+needs_zstd = pytest.mark.skipif(zstd.load() is None, reason="no libzstd on this machine")
+MIGRATION = "redis-1"
+
+
+@pytest.fixture(scope="module")
+def credentials():
+    """Key and certificate of the source, the target and a stranger."""
+    return {name: key_pair(name) for name in ("source", "target", "stranger")}
+
+
+def keys_of(credentials, ours, theirs):
+    key, certificate = credentials[ours]
+    return Keys(key, certificate, credentials[theirs][1])
+
+
+class Server:
+    """Takes one TLS connection and greets it; then ``channel`` is its end, or ``error`` says why not."""
+
+    def __init__(self, keys, scratch_dir, migration_id=MIGRATION, zstd_ok=True):
+        self._context = tls_context(keys, server=True, scratch_dir=scratch_dir)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(10)
+        self.port = self._listener.getsockname()[1]
+        self._migration_id, self._zstd_ok = migration_id, zstd_ok
+        self.channel = None
+        self.error = None
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        try:
+            raw, _address = self._listener.accept()
+            raw.settimeout(10)
+            self.secured = self._context.wrap_socket(raw, server_side=True)
+            channel = Channel(self.secured)
+            hello = channel.receive()
+            if hello.fields["migration_id"] != self._migration_id:
+                channel.send("error", message="another migration", phase="arm")
+            else:
+                channel.send("ok", zstd_ok=self._zstd_ok)
+                channel.allow_compression(hello.fields["zstd_ok"])
+                self.channel = channel
+        except (OSError, MigrationError) as error:
+            self.error = error
+
+    def join(self):
+        self._thread.join(10)
+        self._listener.close()
+        return self
+
+
+@pytest.fixture
+def pair(credentials, tmp_path):
+    """A connected source and target."""
+    server = Server(keys_of(credentials, "target", "source"), str(tmp_path))
+    source = connect(
+        "127.0.0.1",
+        server.port,
+        keys_of(credentials, "source", "target"),
+        migration_id=MIGRATION,
+        scratch_dir=str(tmp_path),
+    )
+    target = server.join().channel
+    assert target is not None, server.error
+    yield source, target
+    source.close()
+    target.close()
+
+
+@pytest.fixture
+def plain():
+    """A channel, and the bare socket at its other end."""
+    near, far = socket.socketpair()
+    channel = Channel(near)
+    channel.set_timeout(10)
+    yield channel, far
+    channel.close()
+    far.close()
+
+
+def refused(credentials, tmp_path, client, server):
+    listening = Server(keys_of(credentials, *server), str(tmp_path))
+    with pytest.raises(MigrationError) as caught:
+        connect(
+            "127.0.0.1",
+            listening.port,
+            keys_of(credentials, *client),
+            migration_id=MIGRATION,
+            scratch_dir=str(tmp_path),
+        )
+    assert listening.join().channel is None
+    return caught.value
+
+
+def test_messages_go_both_ways(pair):
+    source, target = pair
+    body = os.urandom(3 << 20)
+    sent = []
+    thread = threading.Thread(target=lambda: sent.append(source.send("memory.pages", body, process=7)))
+    thread.start()
+    message = target.receive()
+    thread.join(10)
+    assert (message.kind, message.fields, message.body) == ("memory.pages", {"process": 7}, body)
+    target.send("ok", rounds=1)
+    assert source.answer("memory.pages").fields == {"rounds": 1}
+    assert source.sent_bytes >= len(body)
+    # What one end counts as sent, the other counts as received; the greeting was no different.
+    assert source.sent_bytes == target.received_bytes
+    assert source.received_bytes == target.sent_bytes
+
+
+def test_a_request_is_a_message_and_its_answer(pair):
+    source, target = pair
+    thread = threading.Thread(target=lambda: target.send("ok", echo=target.receive().body.decode()))
+    thread.start()
+    assert source.request("handover.status", b"who runs").fields == {"echo": "who runs"}
+    thread.join(10)
+
+
+def test_the_connection_is_tls_1_3_and_no_key_is_left_on_disk(credentials, tmp_path):
+    server = Server(keys_of(credentials, "target", "source"), str(tmp_path))
+    channel = connect(
+        "127.0.0.1",
+        server.port,
+        keys_of(credentials, "source", "target"),
+        migration_id=MIGRATION,
+        scratch_dir=str(tmp_path),
+    )
+    assert server.join().secured.version() == "TLSv1.3"
+    assert os.listdir(tmp_path) == []
+    channel.close()
+
+
+def test_tls_1_2_is_refused(credentials, tmp_path):
+    server = Server(keys_of(credentials, "target", "source"), str(tmp_path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw, pytest.raises(ssl.SSLError):
+        context.wrap_socket(raw)
+    assert isinstance(server.join().error, ssl.SSLError)
+
+
+def test_a_stranger_is_not_let_in(credentials, tmp_path):
+    error = refused(credentials, tmp_path, ("stranger", "target"), ("target", "source"))
+    assert isinstance(error, TransferError)
+
+
+def test_the_source_does_not_talk_to_a_stranger(credentials, tmp_path):
+    error = refused(credentials, tmp_path, ("source", "target"), ("stranger", "source"))
+    assert "no TLS connection" in error.message
+    assert "certificate" in error.message.lower()
+
+
+def test_a_client_without_a_certificate_is_not_let_in(credentials, tmp_path):
+    server = Server(keys_of(credentials, "target", "source"), str(tmp_path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(cadata=credentials["target"][1])
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+        secured = context.wrap_socket(raw)
+        # With TLS 1.3 the client learns of it with the first bytes that it reads.
+        with contextlib.suppress(OSError):
+            assert secured.recv(1) == b""
+    assert server.join().channel is None
+    assert isinstance(server.error, ssl.SSLError)
+
+
+def test_no_certificate_but_the_peers_own_counts(credentials, tmp_path):
+    """A second certificate of the same name is another certificate."""
+    key, certificate = key_pair("source")
+    double = dict(credentials, double=(key, certificate))
+    refused(double, tmp_path, ("double", "target"), ("target", "source"))
+
+
+def test_nobody_listens(credentials, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(TransferError) as caught:
+        connect(
+            "127.0.0.1",
+            port,
+            keys_of(credentials, "source", "target"),
+            migration_id=MIGRATION,
+            scratch_dir=str(tmp_path),
+        )
+    assert f"127.0.0.1 port {port}" in caught.value.message
+    assert MIGRATION in caught.value.message
+
+
+def test_the_receiver_of_another_migration(credentials, tmp_path):
+    server = Server(keys_of(credentials, "target", "source"), str(tmp_path), migration_id="web-9")
+    with pytest.raises(MigrationError, match="another migration") as caught:
+        connect(
+            "127.0.0.1",
+            server.port,
+            keys_of(credentials, "source", "target"),
+            migration_id=MIGRATION,
+            scratch_dir=str(tmp_path),
+        )
+    assert caught.value.phase == "arm"
+    server.join()
+
+
+def test_an_orderly_end_is_none_and_a_cut_is_an_error(plain):
+    channel, far = plain
+    Channel(far).send("ok")
+    assert channel.receive().kind == "ok"
+    far.close()
+    assert channel.receive() is None
+
+
+@pytest.mark.parametrize("size", [1, PREFIX.size, PREFIX.size + 3, -1])
+def test_a_message_cut_anywhere(plain, size):
+    channel, far = plain
+    header = b'{"kind":"memory.pages"}'
+    message = PREFIX.pack(len(header), 4) + header + b"page"
+    far.sendall(message[:size])
+    far.close()
+    with pytest.raises(TransferError, match="cut in the middle"):
+        channel.receive()
+
+
+def test_a_cut_in_tls_is_an_error(pair):
+    source, target = pair
+    source.set_timeout(10)
+    # Not closed in good order: the socket below is shut.
+    target._socket.shutdown(socket.SHUT_RDWR)
+
+    def go_on():
+        for _message in range(100):
+            source.request("memory.pages", bytes(1 << 20))
+
+    with pytest.raises(TransferError, match=r"broke|closed"):
+        go_on()
+    with pytest.raises(TransferError, match=r"broke|closed"):
+        source.request("handover.status")
+
+
+def test_a_silent_peer_runs_into_the_time_out(plain):
+    channel, _far = plain
+    channel.set_timeout(0.05)
+    with pytest.raises(TransferError, match="timed out"):
+        channel.answer("handover.end")
+
+
+@pytest.mark.parametrize(
+    ("header_bytes", "body_bytes"), [(wire.MAX_HEADER_BYTES + 1, 0), (10, wire.MAX_BODY_BYTES + 1)]
+)
+def test_too_large_a_message_is_refused_before_it_takes_memory(plain, header_bytes, body_bytes):
+    channel, far = plain
+    far.sendall(PREFIX.pack(header_bytes, body_bytes))
+    with pytest.raises(
+        TransferError, match=f"announces {header_bytes} [+] {body_bytes} bytes, over the limit"
+    ):
+        channel.receive()
+
+
+@pytest.mark.parametrize(
+    "header", [b"", b"{", b"[]", b"{}", b'"kind"', b"\xff\xfe", b'{"kind":"x","zstd":"y"}']
+)
+def test_a_header_that_is_none(plain, header):
+    channel, far = plain
+    far.sendall(PREFIX.pack(len(header), 0) + header)
+    with pytest.raises(TransferError, match="without a readable header"):
+        channel.receive()
+
+
+def test_an_answer_can_be_an_error_with_all_that_belongs_to_it(plain):
+    channel, far = plain
+    failed = MigrationError(
+        "no", phase="handover", container_state="absent", log_tail="Error", rolled_back=True
+    )
+    Channel(far).send("error", message=failed.message, **failed.result())
+    with pytest.raises(MigrationError) as caught:
+        channel.answer("handover.end")
+    assert caught.value.message == "no"
+    assert caught.value.result() == failed.result()
+
+
+def test_a_peer_that_hangs_up_instead_of_answering(plain):
+    channel, far = plain
+    far.close()
+    with pytest.raises(TransferError, match=r"closed the connection instead of answering handover\.end"):
+        channel.answer("handover.end")
+
+
+@needs_zstd
+def test_what_shrinks_travels_compressed_and_arrives_as_it_was(plain):
+    channel, far = plain
+    channel.allow_compression(True)
+    body = b"page " * 40_000
+    size = channel.send("memory.pages", body)
+    assert size < len(body) / 10
+    message = Channel(far).receive()
+    assert message.body == body
+    assert message.fields == {}
+
+
+@needs_zstd
+def test_nothing_is_packed_for_a_peer_that_cannot_unpack(plain):
+    channel, _far = plain
+    channel.allow_compression(False)
+    assert channel.send("files.block", b"x" * 10_000) > 10_000
+
+
+@needs_zstd
+def test_nothing_is_packed_where_the_user_does_not_want_it():
+    near, far = socket.socketpair()
+    with near, far:
+        channel = Channel(near, compress=False)
+        channel.allow_compression(True)
+        assert channel.send("files.block", b"x" * 10_000) > 10_000
+
+
+@needs_zstd
+def test_incompressible_bodies_are_tried_ever_less_often():
+    compression = Compression(zstd.load())
+    tried = []
+    library = compression._zstd
+
+    class Counting:
+        def compress(self, data):
+            tried.append(len(data))
+            return library.compress(data)
+
+    compression._zstd = Counting()
+    noise = os.urandom(4096)
+    for _message in range(1000):
+        assert compression.encode(noise) is None
+    assert len(tried) < 25
+    # And it notices when the data changes.
+    for _message in range(65):
+        packed = compression.encode(bytes(4096))
+        if packed is not None:
+            break
+    assert packed is not None
+    assert compression.encode(bytes(4096)) is not None
+
+
+@needs_zstd
+@pytest.mark.parametrize(
+    ("size_bytes", "reason"), [(100_001, "damaged"), (99_999, "damaged"), (wire.MAX_BODY_BYTES + 1, "limit")]
+)
+def test_a_compressed_body_that_lies_about_its_size(plain, size_bytes, reason):
+    channel, far = plain
+    packed = zstd.load().compress(bytes(100_000))
+    header = f'{{"kind":"memory.pages","zstd":{size_bytes}}}'.encode()
+    far.sendall(PREFIX.pack(len(header), len(packed)) + header + packed)
+    with pytest.raises(TransferError, match=reason):
+        channel.receive()
+
+
+@needs_zstd
+def test_a_compressed_body_that_is_none(plain):
+    channel, far = plain
+    header = b'{"kind":"memory.pages","zstd":10}'
+    far.sendall(PREFIX.pack(len(header), 4) + header + b"none")
+    with pytest.raises(TransferError, match="damaged"):
+        channel.receive()
+
+
+def test_a_host_without_libzstd_says_so():
+    with pytest.raises(TransferError, match="install libzstd"):
+        Compression(None).decode(b"", 0)
+    assert Compression(None).encode(bytes(10_000)) is None
+
+
+def test_throughput():
+    clock = iter([10.0, 12.0, 12.0])
+    measured = Throughput(lambda: next(clock))
+    measured.add(4000)
+    assert measured.seconds == 2
+    assert measured.bytes_per_s == 2000
