@@ -33,8 +33,9 @@ options:
   policy:
     description:
       - Name of the policy, looked for as C(<name>.yml) in these places, in this order. First, the
-        directories in O(policy_path). Second, C(policies) beside the playbook. Third, C(policies) in the directory above
-        the playbook. Fourth, the policies that come with the collection, where V(default) is one.
+        directories in O(policy_path). Second, C(policies) beside the playbook. Third, C(policies) in the
+        directory above the playbook. Fourth, the policies that come with the collection, where
+        V(default) is one.
       - A value that has a C(/) or ends in C(.yml) or C(.yaml) is the path of a file, counted from
         the directory of
         the playbook.
@@ -93,7 +94,8 @@ options:
     description:
       - Inventory names of the hosts that the service may move to. The current host always belongs to them.
       - The variables C(mec_cell), or C(mec_latitude) and C(mec_longitude), of each say where it is.
-        C(mec_cell) wins over the position. C(mec_capacity) says how many services it may hold. Without C(mec_capacity) there is no limit.
+        C(mec_cell) wins over the position. C(mec_capacity) says how many services
+        it may hold. Without C(mec_capacity) there is no limit.
     type: list
     elements: str
     required: true
