@@ -17,10 +17,11 @@ from ansible_collections.mec.migration.plugins.plugin_utils.policy import (
     read_policy,
 )
 
+Rows = dict[str, dict[str, Any]]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def evaluate(trace_dir: Path, hosts: int = 100, **document: Any) -> dict[str, dict[str, Any]]:
+def evaluate(trace_dir: Path, hosts: int = 100, **document: Any) -> Rows:
     policy = check(read_policy(ROOT / "policies" / "taxi.yml", trace_dir))
     changed = Policy(policy.path, {**copy.deepcopy(policy.document), **document}, str(trace_dir))
     done = evaluate_trace(changed, str(trace_dir / "trace.npz"), hosts=hosts)
@@ -28,32 +29,32 @@ def evaluate(trace_dir: Path, hosts: int = 100, **document: Any) -> dict[str, di
 
 
 @pytest.fixture(scope="module")
-def rows(trace_dir: Path) -> dict[str, dict[str, Any]]:
+def rows(trace_dir: Path) -> Rows:
     """All strategies with 100 hosts, the placement and the costs (x = 1) of Wang et al."""
     return evaluate(trace_dir)
 
 
-def test_the_mdp_with_direction_closes_seventy_percent_of_the_gap(rows):
+def test_the_mdp_with_direction_closes_seventy_percent_of_the_gap(rows: Rows) -> None:
     assert rows["mdp_direction"]["gap_closed"] >= 0.70
 
 
-def test_it_does_not_lose_to_the_tuned_hysteresis(rows):
+def test_it_does_not_lose_to_the_tuned_hysteresis(rows: Rows) -> None:
     assert rows["mdp_direction"]["cost"] <= rows["hysteresis"]["cost"]
     # Not by luck of the taxis either: the intervals of the gap, same draws for both, lie apart.
     assert rows["mdp_direction"]["gap_closed_low"] > rows["hysteresis"]["gap_closed"]
 
 
-def test_each_step_of_the_model_pays(rows):
+def test_each_step_of_the_model_pays(rows: Rows) -> None:
     cost = [rows[name]["cost"] for name in ("mdp_distance", "mdp_exact", "mdp_direction")]
     assert cost == sorted(cost, reverse=True)
 
 
-def test_the_offline_optimum_is_the_lower_bound(rows):
+def test_the_offline_optimum_is_the_lower_bound(rows: Rows) -> None:
     least = rows["offline_optimum"]["cost"]
     assert all(row["cost"] >= least for row in rows.values())
 
 
-def test_with_a_host_in_each_cell_no_strategy_comes_near(trace_dir):
+def test_with_a_host_in_each_cell_no_strategy_comes_near(trace_dir: Path) -> None:
     """The other end, so that nobody reads 70 % as a law: most moves then pay at once or never."""
     found = evaluate(trace_dir, hosts=209)
     assert found["hysteresis"]["gap_closed"] < found["mdp_direction"]["gap_closed"] < 0.5
