@@ -15,6 +15,12 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+.PHONY: demo
+demo: lab-up  ## a Redis container moves between two edge hosts under a client that never stops writing
+	$(BIN)/ansible-playbook playbooks/prepare.yml
+	$(BIN)/ansible-playbook playbooks/demo.yml
+	@echo reports/demo/report.json
+
 # ARGS="-e testbed_name=dev -e testbed_suite=forky": see playbooks/roles/testbed.
 .PHONY: lab-up lab-down
 lab-up: venv  ## bring up the testbed of edge hosts
