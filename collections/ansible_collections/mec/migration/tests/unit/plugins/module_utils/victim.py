@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A process that changes its memory on command, one page at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+PROGRAM = r"""
+import ctypes, mmap, random, sys
+
+PAGE = mmap.PAGESIZE
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+FIXED, NOHUGEPAGE, DONTNEED = 0x10, 15, 4
+
+
+def fresh(address, pages):
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | (FIXED if address else 0)
+    made = libc.mmap(address, pages * PAGE, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+    libc.madvise(made, pages * PAGE, NOHUGEPAGE)
+    return made
+
+
+pages = int(sys.argv[1])
+base = fresh(None, pages)
+print(base, flush=True)
+for line in sys.stdin:
+    command, first, count, seed = line.split()
+    first, count, seed = int(first), int(count), int(seed)
+    address = base + first * PAGE
+    if command == "write":
+        for page in range(count):
+            data = random.Random(seed + page).randbytes(PAGE)
+            ctypes.memmove(address + page * PAGE, data, PAGE)
+    elif command == "zero":
+        ctypes.memset(address, 0, count * PAGE)
+    elif command == "read":
+        for page in range(count):
+            ctypes.string_at(address + page * PAGE, 1)
+    elif command == "drop":
+        libc.madvise(address, count * PAGE, DONTNEED)
+    elif command == "unmap":
+        libc.munmap(address, count * PAGE)
+    elif command == "map":
+        fresh(address, count)
+    print("done", flush=True)
+"""
+
+
+class Victim:
+    """The process, from outside; it stands still unless it carries out a command."""
+
+    def __init__(self, pages: int = 64) -> None:
+        self.pages = pages
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", PROGRAM, str(pages)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.pid = self._process.pid
+        self.base = int(self._answer())
+        self._stop()
+
+    def do(self, command: str, first: int, count: int = 1, seed: int = 0) -> None:
+        """write, zero, read (maps the zero page), drop, unmap or map pages of its area."""
+        assert self._process.stdin is not None
+        os.kill(self.pid, signal.SIGCONT)
+        self._process.stdin.write(f"{command} {first} {count} {seed}\n")
+        self._process.stdin.flush()
+        assert self._answer() == "done"
+        self._stop()
+
+    def _stop(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def memory(self, start: int, end: int) -> bytes:
+        with open(f"/proc/{self.pid}/mem", "rb", buffering=0) as memory:
+            memory.seek(start)
+            return memory.read(end - start)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Victim:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.kill()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
