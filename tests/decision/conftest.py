@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 MISSING = (
-    "tests on recorded movement were deselected: "
-    "give --trace-dir=<directory with cells.csv and trace.npz>"
+    "tests on recorded movement were deselected; they need "
+    "--trace-dir=<directory that holds cells.csv and trace.npz>, which was not given"
 )
 _deselected = 0
 

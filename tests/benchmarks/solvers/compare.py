@@ -80,8 +80,7 @@ def run_quantecon(problem: Any, error_bound: float) -> tuple[Any, dict[str, Any]
     states, pairs = users * hosts, users * hosts * hosts
     columns = np.empty((users, hosts, hosts, width), dtype=np.int32)
     columns[...] = (
-        problem.mobility.next_state[:, None, None, :] * hosts
-        + np.arange(hosts)[None, None, :, None]
+        problem.mobility.next_state[:, None, None, :] * hosts + np.arange(hosts)[None, None, :, None]
     )
     data = np.empty((users, hosts, hosts, width))
     data[...] = problem.mobility.probability[:, None, None, :]
@@ -154,9 +153,7 @@ def run_pymdptoolbox(problem: Any, error_bound: float) -> tuple[Any, dict[str, A
         csr_matrix((data, target + host, rows), shape=(states, states), copy=True)
         for host in range(hosts)
     ]
-    reward = -(problem.migration_cost[None] + problem.transmission_cost[:, None]).reshape(
-        states, hosts
-    )
+    reward = -(problem.migration_cost[None] + problem.transmission_cost[:, None]).reshape(states, hosts)
     model = mdptoolbox.mdp.PolicyIterationModified(
         transitions, reward, problem.discount, epsilon=error_bound, max_iter=100_000
     )
@@ -223,18 +220,14 @@ def measure(name: str, rings: int, arguments: argparse.Namespace) -> dict[str, A
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rings", type=int, nargs="+", default=[4, 10, 18])
     parser.add_argument("--solvers", nargs="+", default=list(SOLVERS), choices=SOLVERS)
     parser.add_argument("--discount", type=float, default=0.9)
     parser.add_argument("--error-bound", type=float, default=1e-3)
     parser.add_argument("--memory-gib", type=float, default=8.0)
     parser.add_argument("--timeout-s", type=float, default=600.0)
-    parser.add_argument(
-        "--python", default=sys.executable, help="interpreter that has the three solvers"
-    )
+    parser.add_argument("--python", default=sys.executable, help="interpreter that has the three solvers")
     parser.add_argument("--work-dir", default=".cache/benchmarks")
     parser.add_argument("--output", help="write the rows as JSON to this file")
     parser.add_argument("--worker", choices=SOLVERS, help=argparse.SUPPRESS)

@@ -39,9 +39,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Write the report and return what it says."""
         result = super().run(tmp, task_vars)
         _result, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
@@ -80,9 +78,7 @@ class ActionModule(ActionBase):
         if arguments["kind"] == "trace":
             trace = arguments["trace"] or policy.get("mobility", "trace", None)
             if not trace:
-                raise DecisionError(
-                    f"kind is trace, but neither trace is given nor is one in {path}"
-                )
+                raise DecisionError(f"kind is trace, but neither trace is given nor is one in {path}")
             done = evaluation.evaluate_trace(policy, policy.data_file(trace), **shared)
         else:
             walk = {"users": arguments["users"], "slots": arguments["slots"]}

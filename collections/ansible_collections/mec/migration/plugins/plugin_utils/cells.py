@@ -98,9 +98,7 @@ class CellMap:
             largest = max(largest, float(distance_m.min(axis=1).max()))
         return largest
 
-    def direction_between(
-        self, source: NDArray[np.int64], target: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def direction_between(self, source: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.int64]:
         """Direction index of each move ``source`` to ``target``: the sector its bearing falls in."""
         delta = self.xy_m[target] - self.xy_m[source]
         return sector(np.arctan2(delta[..., 1], delta[..., 0]), self.directions)
@@ -129,9 +127,7 @@ def project(degrees: NDArray[np.float64], origin: tuple[float, float]) -> NDArra
     return np.stack([x_m, y_m], axis=1)
 
 
-def hexagon_grid(
-    rings: int, cell_size_m: float = 1.0, origin: tuple[float, float] | None = None
-) -> CellMap:
+def hexagon_grid(rings: int, cell_size_m: float = 1.0, origin: tuple[float, float] | None = None) -> CellMap:
     """A hexagon of 1 + 3 N (N + 1) cells around cell "0", numbered ring by ring from the east
     corner.
 

@@ -119,9 +119,7 @@ def decide(
     """
     names = [host.name for host in setting.hosts]
     if current_host not in names:
-        raise DecisionError(
-            f"current_host is {current_host!r}; the hosts known here are {', '.join(names)}"
-        )
+        raise DecisionError(f"current_host is {current_host!r}; the hosts known here are {', '.join(names)}")
     here = names.index(current_host)
     for _turn in range(2):
         solved = solved or setting.solved()
@@ -142,9 +140,7 @@ def decide(
             migration_costs=migration_costs,
             cell=cell,
         )
-    raise DecisionError(
-        f"cache directory {setting.cache_directory}: what is written breaks as it is read"
-    )
+    raise DecisionError(f"cache directory {setting.cache_directory}: what is written breaks as it is read")
 
 
 def _decision(
@@ -162,9 +158,7 @@ def _decision(
     full = [
         place
         for place, host in enumerate(hosts)
-        if place != here
-        and host.capacity is not None
-        and setting.services.get(host.name, 0) >= host.capacity
+        if place != here and host.capacity is not None and setting.services.get(host.name, 0) >= host.capacity
     ]
     wanted = row.action[here]
     target = wanted
@@ -211,9 +205,7 @@ def _reason(
     migration_costs: Sequence[float],
     header: Mapping[str, Any],
 ) -> str:
-    blocked = (
-        f"; {names[wanted]} would be better and is full" if wanted not in (here, target) else ""
-    )
+    blocked = f"; {names[wanted]} would be better and is full" if wanted not in (here, target) else ""
     stay = f"staying on {names[here]} is expected to cost {expected[here]:.3f}"
     if target != here:
         paid = migration_costs[target]
@@ -246,9 +238,7 @@ def state_of(header: Mapping[str, Any], user: User) -> tuple[int, str]:
     elif user.latitude is not None and user.longitude is not None:
         cell = _nearest_cell(header, user.latitude, user.longitude)
     else:
-        raise DecisionError(
-            "where is the user? give user_cell, or user_position with latitude and longitude"
-        )
+        raise DecisionError("where is the user? give user_cell, or user_position with latitude and longitude")
     directions, levels = header["directions"], header["dwell_levels"]
     direction = directions - 1
     if user.heading_degrees is not None and directions > 1:
@@ -267,9 +257,7 @@ def _nearest_cell(header: Mapping[str, Any], latitude: float, longitude: float) 
         )
     latitude_0, longitude_0 = header["origin"]
     x_m = (
-        header["earth_radius_m"]
-        * math.radians(longitude - longitude_0)
-        * math.cos(math.radians(latitude_0))
+        header["earth_radius_m"] * math.radians(longitude - longitude_0) * math.cos(math.radians(latitude_0))
     )
     y_m = header["earth_radius_m"] * math.radians(latitude - latitude_0)
     distance_m = [math.hypot(x_m - x, y_m - y) for x, y in header["xy_m"]]

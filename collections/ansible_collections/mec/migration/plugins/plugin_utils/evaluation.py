@@ -78,9 +78,7 @@ def evaluate_trace(
     cells = build_map(policy)
     trace = read_trace(trace_file, cells)
     if trace.shape[1] < 4:
-        raise DecisionError(
-            f"{trace_file}: {trace.shape[1]} users; at least 4 are needed for two halves"
-        )
+        raise DecisionError(f"{trace_file}: {trace.shape[1]} users; at least 4 are needed for two halves")
     train = sessions_of(trace, range(0, trace.shape[1], 2))
     test = sessions_of(trace, range(1, trace.shape[1], 2))
     return _evaluate(
@@ -144,9 +142,7 @@ def _evaluate(
     world = build_world(policy, cells, placed, build_mobility(policy, cells, train))
     plan = schedule(cells, world.mobility, test)
     room = None if capacity is None else np.full(len(placed), capacity, dtype=np.int64)
-    world = replace(
-        world, hysteresis_margin=tune_margin(world, schedule(cells, world.mobility, train), room)
-    )
+    world = replace(world, hysteresis_margin=tune_margin(world, schedule(cells, world.mobility, train), room))
     outcomes: dict[str, Outcome] = {}
     timing: dict[str, tuple[float, float]] = {}
     for name in dict.fromkeys((*BASELINES, *strategies)):
@@ -222,9 +218,7 @@ def _rows(
                 "cost_high": _percentile(cost, 1),
                 "migration_cost": float(outcome.migration.sum() / total),
                 "transmission_cost": float(outcome.transmission.sum() / total),
-                "migrations_per_hour": float(
-                    outcome.migrations.sum() / total * 3600 / slot_seconds
-                ),
+                "migrations_per_hour": float(outcome.migrations.sum() / total * 3600 / slot_seconds),
                 "ratio_to_offline": outcome.mean_cost / least if least else 1.0,
                 "gap_closed": (base - outcome.mean_cost) / gap if gap else 0.0,
                 "gap_closed_low": _percentile(_gap(drawn_base, cost, drawn_least), 0),

@@ -36,9 +36,7 @@ def point(discount: float, x: float, runs: int, seed: int = 1) -> dict[str, Any]
     chain_ms, exact_ms, loss, bound = [], [], 0.0, 0.0
     for _turn in range(runs):
         step = float(rng.uniform(0, 1 / 6))
-        model = OffsetModel(
-            RINGS, step, migration_family(float(x)), transmission_family(), discount
-        )
+        model = OffsetModel(RINGS, step, migration_family(float(x)), transmission_family(), discount)
         start = time.perf_counter()
         model.chain.solve()
         between = time.perf_counter()
@@ -74,8 +72,6 @@ def point(discount: float, x: float, runs: int, seed: int = 1) -> dict[str, Any]
     }
 
 
-def figure_6(
-    runs: int = 50, seed: int = 1, discounts: Sequence[float] = DISCOUNTS
-) -> list[dict[str, Any]]:
+def figure_6(runs: int = 50, seed: int = 1, discounts: Sequence[float] = DISCOUNTS) -> list[dict[str, Any]]:
     """All points of the figure, lower and upper panels; some 1.5 s a point with 50 runs."""
     return [point(discount, x, runs, seed) for discount in discounts for x in X[discount]]

@@ -35,9 +35,7 @@ class FollowedAction(ActionBase):
         """One line for the user from one progress line of the module; empty for none."""
         raise NotImplementedError
 
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         if self._task.check_mode or self._task.async_val:
@@ -47,9 +45,7 @@ class FollowedAction(ActionBase):
         arguments["progress_file"] = path
         self._task.async_val = self.time_limit_s
         try:
-            job = self._execute_module(
-                self.module_name, arguments, task_vars=task_vars, wrap_async=True
-            )
+            job = self._execute_module(self.module_name, arguments, task_vars=task_vars, wrap_async=True)
         finally:
             # Else the executor would poll the job once more.
             self._task.async_val = 0
@@ -101,14 +97,10 @@ class FollowedAction(ActionBase):
                 status.pop(key, None)
         return status
 
-    def _async_status(
-        self, job: str, mode: str, task_vars: dict[str, Any] | None
-    ) -> dict[str, Any]:
+    def _async_status(self, job: str, mode: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         directory = self.get_shell_option("async_dir", default="~/.ansible_async")
         arguments = {"jid": job, "mode": mode, "_async_dir": directory}
-        return dict(
-            self._execute_module("ansible.legacy.async_status", arguments, task_vars=task_vars)
-        )
+        return dict(self._execute_module("ansible.legacy.async_status", arguments, task_vars=task_vars))
 
     def _join(self, *words: str) -> str:
         return str(self._connection._shell.join(words))

@@ -36,9 +36,7 @@ class Host:
         return [self.name, self.cell, self.latitude, self.longitude]
 
 
-def hosts_from_inventory(
-    names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]
-) -> list[Host]:
+def hosts_from_inventory(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[Host]:
     """The hosts called ``names``, from their variables ``mec_cell`` and so on."""
     found = []
     for name in dict.fromkeys(str(name) for name in names):
@@ -55,9 +53,7 @@ def hosts_from_inventory(
                 name,
                 None if cell is None else str(cell),
                 degrees(variables.get(LATITUDE_VARIABLE), f"host {name}: {LATITUDE_VARIABLE}", 90),
-                degrees(
-                    variables.get(LONGITUDE_VARIABLE), f"host {name}: {LONGITUDE_VARIABLE}", 180
-                ),
+                degrees(variables.get(LONGITUDE_VARIABLE), f"host {name}: {LONGITUDE_VARIABLE}", 180),
                 _capacity(name, variables.get(CAPACITY_VARIABLE)),
             )
         )

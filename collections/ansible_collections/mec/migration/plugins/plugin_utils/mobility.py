@@ -74,9 +74,7 @@ class Mobility:
         if not np.isfinite(self.probability).all():
             raise ModelError("a transition probability is NaN or infinite")
         if (self.probability < 0).any():
-            raise ModelError(
-                f"a transition probability is negative: {float(self.probability.min())!r}"
-            )
+            raise ModelError(f"a transition probability is negative: {float(self.probability.min())!r}")
         off = np.abs(self.probability.sum(axis=1) - 1)
         if off.max() > PROBABILITY_SLACK:
             row = int(off.argmax())

@@ -185,9 +185,7 @@ def build_world(
     )
 
 
-def _family(
-    section: Mapping[str, Any], prefix: str, active_users: float
-) -> costs.ConstantPlusExponential:
+def _family(section: Mapping[str, Any], prefix: str, active_users: float) -> costs.ConstantPlusExponential:
     base = "mu" if prefix == "beta" else "theta"
     if section["family"] == "constant_plus_exponential":
         return costs.ConstantPlusExponential(
@@ -200,6 +198,4 @@ def _family(
 
 
 def _scaled(family: costs.ConstantPlusExponential, weight: float) -> costs.ConstantPlusExponential:
-    return costs.ConstantPlusExponential(
-        weight * family.constant, weight * family.proportional, family.base
-    )
+    return costs.ConstantPlusExponential(weight * family.constant, weight * family.proportional, family.base)

@@ -116,9 +116,7 @@ def check(policy: Policy) -> Policy:
     errors = list(jsonschema.Draft202012Validator(schema()).iter_errors(policy.document))
     if errors:
         # The deepest says most; of several there the first by name, so that it is always the same one.
-        first = min(
-            errors, key=lambda error: (-len(error.absolute_path), str(list(error.absolute_path)))
-        )
+        first = min(errors, key=lambda error: (-len(error.absolute_path), str(list(error.absolute_path))))
         raise _policy_error(policy.path, first)
     rows = policy.get("mobility", "rows", {})
     for cell, row in rows.items():

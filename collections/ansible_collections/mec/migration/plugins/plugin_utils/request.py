@@ -67,17 +67,13 @@ def services_of(services: Mapping[str, Any], hosts: Sequence[Host]) -> dict[str,
     for name, value in services.items():
         held = number(value, f"services of {name}")
         if held < 0 or held != int(held):
-            raise DecisionError(
-                f"services of {name} is {value!r}; allowed: a whole number, at least 0"
-            )
+            raise DecisionError(f"services of {name} is {value!r}; allowed: a whole number, at least 0")
         if name in known:
             counted[str(name)] = int(held)
     return counted
 
 
-def measured_costs_for(
-    policy: Policy, table: Mapping[str, Any] | None
-) -> dict[str, dict[str, float]] | None:
+def measured_costs_for(policy: Policy, table: Mapping[str, Any] | None) -> dict[str, dict[str, float]] | None:
     """A table of measured costs as plain numbers, or None where none was given."""
     if table is None:
         return None
@@ -92,16 +88,12 @@ def measured_costs_for(
     checked: dict[str, dict[str, float]] = {}
     for source, row in table.items():
         if not isinstance(row, Mapping):
-            raise DecisionError(
-                f"measured_costs.{source} is {row!r}; allowed: {{target host: cost}}"
-            )
+            raise DecisionError(f"measured_costs.{source} is {row!r}; allowed: {{target host: cost}}")
         checked[str(source)] = {}
         for target, value in row.items():
             cost = number(value, f"measured_costs.{source}.{target}")
             if cost < 0:
-                raise DecisionError(
-                    f"measured_costs.{source}.{target} is {cost}; allowed: at least 0"
-                )
+                raise DecisionError(f"measured_costs.{source}.{target} is {cost}; allowed: at least 0")
             checked[str(source)][str(target)] = cost
     return checked
 
@@ -123,9 +115,7 @@ def user_of(request: Mapping[str, Any]) -> User:
     if position is None:
         return User(**common)
     if not isinstance(position, Mapping) or set(position) != {"latitude", "longitude"}:
-        raise DecisionError(
-            f"user_position is {position!r}; allowed: latitude and longitude in degrees"
-        )
+        raise DecisionError(f"user_position is {position!r}; allowed: latitude and longitude in degrees")
     return User(
         latitude=degrees(position["latitude"], "user_position.latitude", 90),
         longitude=degrees(position["longitude"], "user_position.longitude", 180),

@@ -45,9 +45,7 @@ def rescore(
             if what == "extra_costs":
                 expected[name] += cost
             elif name == here:
-                raise DecisionError(
-                    f"migration_costs: {name!r} is the current host; staying is free"
-                )
+                raise DecisionError(f"migration_costs: {name!r} is the current host; staying is free")
             else:
                 expected[name] += cost - moves[name]
                 moves[name] = cost
@@ -56,9 +54,7 @@ def rescore(
         raise DecisionError(
             f"exclude: {unknown[0]!r} is no host of the decision; allowed: {', '.join(expected)}"
         )
-    barred = {str(name) for name in exclude} | {
-        str(name) for name in decision.get("full_hosts", ())
-    }
+    barred = {str(name) for name in exclude} | {str(name) for name in decision.get("full_hosts", ())}
     room = [name for name in expected if name == here or name not in barred]
     target = min(room, key=lambda name: (expected[name], name != here))
     least = max(0.0, number(minimum_advantage, "minimum_advantage"))

@@ -138,9 +138,7 @@ def load(directory: str | Path, key: str) -> SolvedPolicy:
     return _opened[path]
 
 
-def load_or_solve(
-    directory: str | Path, key: str, write: Callable[[BinaryIO], None]
-) -> SolvedPolicy:
+def load_or_solve(directory: str | Path, key: str, write: Callable[[BinaryIO], None]) -> SolvedPolicy:
     """The solved policy of ``key``; where there is none, ``write`` solves it into a new file.
 
     Among many forks that miss at once one solves and the others wait for it. The file appears
@@ -166,9 +164,7 @@ def load_or_solve(
         try:
             return load(place, key)
         except NotCached as error:
-            raise DecisionError(
-                f"the solved policy that was just written cannot be read: {error}"
-            ) from error
+            raise DecisionError(f"the solved policy that was just written cannot be read: {error}") from error
 
 
 def prepare(directory: str | Path) -> Path:

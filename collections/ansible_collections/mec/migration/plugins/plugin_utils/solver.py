@@ -191,9 +191,7 @@ class Improvement:
         # Equal costs must not be lost to rounding in the test itself.
         self.slack = 1e-9 * (1 + float(migration_cost.max()))
 
-    def __call__(
-        self, continuation: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    def __call__(self, continuation: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         """(value, action), both (S, H), of the greedy policy; a tie is a stay."""
         states, hosts = continuation.shape
         value = continuation.copy()
@@ -235,9 +233,7 @@ class FixedPolicy:
         out += self.paid
 
 
-def evaluate(
-    problem: Problem, action: NDArray[np.int32], error_bound: float = 1e-9
-) -> NDArray[np.float64]:
+def evaluate(problem: Problem, action: NDArray[np.int32], error_bound: float = 1e-9) -> NDArray[np.float64]:
     """Value (S, H) of a stationary policy, by sweeps with MacQueen's bound; at most ``error_bound`` wrong."""
     gamma = problem.discount
     tail = gamma / (1 - gamma)

@@ -124,9 +124,7 @@ def one_step_benefit(world: World) -> NDArray[np.int32]:
     """
     problem = world.problem(world.mobility)
     ahead = world.weights.direction * world.discount
-    score = problem.transmission_cost + ahead * world.mobility.expectation(
-        problem.transmission_cost
-    )
+    score = problem.transmission_cost + ahead * world.mobility.expectation(problem.transmission_cost)
     return _cheapest(world.migration_cost, score).astype(np.int32)
 
 

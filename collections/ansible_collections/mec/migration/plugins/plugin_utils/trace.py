@@ -34,9 +34,7 @@ class Session:
     cells: NDArray[np.int64]
 
 
-def read_cells(
-    path: str | Path, cell_size_m: float, neighbour_radius_m: float | None = None
-) -> CellMap:
+def read_cells(path: str | Path, cell_size_m: float, neighbour_radius_m: float | None = None) -> CellMap:
     """The cell table: a CSV file with the columns ``cell``, ``lat``, ``lon`` (degrees)."""
     rows = list(_rows(path, ("cell", "lat", "lon")))
     if not rows:
@@ -44,9 +42,7 @@ def read_cells(
     ids, degrees = [], []
     for line, row in rows:
         ids.append(row["cell"].strip())
-        degrees.append(
-            (_number(path, line, "lat", row, 90.0), _number(path, line, "lon", row, 180.0))
-        )
+        degrees.append((_number(path, line, "lat", row, 90.0), _number(path, line, "lon", row, 180.0)))
     return graph_map(ids, np.array(degrees), cell_size_m, neighbour_radius_m)
 
 
@@ -67,9 +63,7 @@ def read_trace(path: str | Path, cells: CellMap) -> NDArray[np.int64]:
         try:
             slots.append(int(row["slot"]))
         except ValueError:
-            raise TraceError(
-                f"{path}: line {line}: slot is {row['slot']!r}, not a whole number"
-            ) from None
+            raise TraceError(f"{path}: line {line}: slot is {row['slot']!r}, not a whole number") from None
         users.append(row["user"])
         where.append(_place(path, line, row, cells))
     first = min(slots)
@@ -112,9 +106,7 @@ def _number(path: str | Path, line: int, column: str, row: dict[str, str], limit
     except ValueError:
         value = float("nan")
     if not abs(value) <= limit:
-        raise TraceError(
-            f"{path}: line {line}: {column} is {text!r}; allowed: -{limit:g} to {limit:g}"
-        )
+        raise TraceError(f"{path}: line {line}: {column} is {text!r}; allowed: -{limit:g} to {limit:g}")
     return value
 
 

@@ -130,9 +130,7 @@ def test_policies_are_found_beside_and_above_the_playbook_and_by_path(site):
     place(site.playbooks / "policies", "always")
     assert site.answer(expression) == "always"
     place(site.root / "mine", "nearest")
-    by_path = expression.replace(
-        "policy=", "policy_path=['" + str(site.root / "mine") + "'], policy="
-    )
+    by_path = expression.replace("policy=", "policy_path=['" + str(site.root / "mine") + "'], policy=")
     assert site.answer(by_path) == "nearest"
     assert site.answer(expression.replace("'site'", "'../policies/site.yml'")) == "never"
 
@@ -174,9 +172,7 @@ def test_a_wrong_policy_names_file_and_key(site):
     path = site.root / "policies" / "site.yml"
     path.write_text((DEFAULT_DIRECTORY / "default.yml").read_text().replace("0.95", "1.0"))
     said = site.error(CALL + f"user_cell=1, policy='site', {HOSTS})")
-    assert f"policy {path}: key discount: found 1.0; allowed: less than 1" in said.replace(
-        "\\n", " "
-    )
+    assert f"policy {path}: key discount: found 1.0; allowed: less than 1" in said.replace("\\n", " ")
 
 
 def test_unknown_keys_of_a_term_and_a_missing_current_host(site):

@@ -220,16 +220,12 @@ def test_a_damaged_file_is_solved_again(tmp_path, damage):
 
 
 @pytest.mark.parametrize("where", ["state row", "host row"])
-def test_a_flipped_bit_in_a_row_is_noticed_even_by_a_process_that_had_the_file_open(
-    tmp_path, where
-):
+def test_a_flipped_bit_in_a_row_is_noticed_even_by_a_process_that_had_the_file_open(tmp_path, where):
     world = setting(tmp_path)
     before = decide(world, "s", "a", User(cell="0"))
     solved = solved_policy.load(tmp_path, world.key())
     state, _host = decision.state_of(solved.header, User(cell="0"))
-    place = (
-        solved._hosts_at if where == "host row" else solved._rows_at + state * solved._state_bytes
-    )
+    place = solved._hosts_at if where == "host row" else solved._rows_at + state * solved._state_bytes
     status = os.stat(solved.path)
     with open(solved.path, "r+b") as stream:
         stream.seek(place + 3)
@@ -309,9 +305,7 @@ print(json.dumps([time.perf_counter() - start, sorted({{"numpy", "jsonschema"}} 
 """
     runs = []
     for _turn in range(5):
-        done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         taken, imported = json.loads(done.stdout)
         assert imported == []
         runs.append(taken)

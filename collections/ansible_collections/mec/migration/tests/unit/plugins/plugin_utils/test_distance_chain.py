@@ -97,6 +97,4 @@ def test_transition_of_the_chain():
 
 def test_a_step_of_more_than_a_sixth_is_refused():
     with pytest.raises(ModelError, match=r"step_probability is 0\.2"):
-        distance_chain(
-            3, 0.2, ConstantPlusExponential(1, 0, 0.8), ConstantPlusExponential(1, 0, 0.8), 0.9
-        )
+        distance_chain(3, 0.2, ConstantPlusExponential(1, 0, 0.8), ConstantPlusExponential(1, 0, 0.8), 0.9)

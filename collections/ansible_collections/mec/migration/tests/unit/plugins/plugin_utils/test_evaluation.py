@@ -107,9 +107,7 @@ def test_no_strategy_beats_the_offline_optimum_for_any_user(seed, name):
 def test_never_never_moves_and_always_pays_no_transmission_with_a_host_in_each_cell():
     world = build_world(POLICY, CELLS, spread_hosts(CELLS, None), build_mobility(POLICY, CELLS))
     plan = schedule(CELLS, world.mobility, sessions(1))
-    still, following = (
-        simulate(world, plan, STRATEGIES[name](world)) for name in ("never", "always")
-    )
+    still, following = (simulate(world, plan, STRATEGIES[name](world)) for name in ("never", "always"))
     assert still.migrations.sum() == 0 == still.migration.sum()
     assert following.transmission.sum() == 0
     moved = sum(int((np.diff(session.cells) != 0).sum()) for session in sessions(1))
@@ -297,8 +295,7 @@ def test_the_test_half_is_not_learned_from(trace_dir):
 
 def test_random_walks_are_evaluated_twice_the_same():
     one, other = (
-        evaluate_walk(POLICY, users=20, slots=30, hosts=5, strategies=["mdp_direction"])
-        for _turn in range(2)
+        evaluate_walk(POLICY, users=20, slots=30, hosts=5, strategies=["mdp_direction"]) for _turn in range(2)
     )
     for row, again in zip(one.rows, other.rows, strict=True):
         timing = {"solve_ms": None, "decide_us": None}

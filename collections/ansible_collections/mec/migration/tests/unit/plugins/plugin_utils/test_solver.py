@@ -49,9 +49,7 @@ def problems(draw, max_states=6, max_hosts=5):
         migration, transmission = np.round(migration * steps), np.round(transmission * steps)
     np.fill_diagonal(migration, 0)
     discount = draw(st.sampled_from([0.0, 0.3, 0.9, 0.97]))
-    return Problem(
-        migration, transmission, Mobility(StateSpace(states), following, probability), discount
-    )
+    return Problem(migration, transmission, Mobility(StateSpace(states), following, probability), discount)
 
 
 def unfactored(problem):
@@ -153,9 +151,7 @@ def test_both_methods_agree_on_the_grid(discount):
         random_walk(grid, 0.6),
         discount,
     )
-    one, other = (
-        solve(problem, 1e-4, method) for method in ("value_iteration", "modified_policy_iteration")
-    )
+    one, other = (solve(problem, 1e-4, method) for method in ("value_iteration", "modified_policy_iteration"))
     assert np.abs(one.value - other.value).max() <= one.value_error_bound + other.value_error_bound
     assert other.improvements < one.improvements / 2
 
