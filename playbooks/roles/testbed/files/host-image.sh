@@ -9,7 +9,7 @@ mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Pack
   awk '$1 == "Debian" && $2 !~ /security/ { print $2; exit }')
 packages=docker.io,docker-cli,runc,containerd,python3,python3-docker,python3-numpy
 packages=$packages,zstd,openssh-server,openssh-client,iproute2,iptables,rsync,procps
-packages=$packages,ca-certificates,curl${extra:+,$extra}
+packages=$packages,ca-certificates,curl,mount${extra:+,$extra}
 
 # CRIU before 4.2 cannot dump a process that holds a TCP socket on Linux 6.16 and
 # later; Debian 13 has 4.1, so it comes from the next release and nothing else does.
