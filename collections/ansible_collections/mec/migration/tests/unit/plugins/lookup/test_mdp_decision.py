@@ -184,7 +184,7 @@ def test_unknown_keys_of_a_term_and_a_missing_current_host(site):
 
 
 def test_a_thousand_services_in_one_task_take_less_than_two_seconds(site):
-    """Timed inside the play, after solving; the best of three tasks, as other work on the machine counts too."""
+    """Timed inside the play, after solving; the best of three, as other work on the machine counts too."""
     terms = textwrap.dedent("""
         {%- set terms = [] -%}{%- for place in range(1000) -%}
         {%- set _ = terms.append({'name': 's-' ~ place, 'user_cell': place % 91}) -%}
