@@ -95,7 +95,7 @@ class FakeDocker:
                     continue
                 path = diff / member.name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                content = tar[member.offset_data :][: member.size]
+                content = tar[member.offset_data : member.offset_data + member.size]
                 path.write_bytes(content)
                 segment(tar[at : member.offset_data])
                 raw = os.fsencode(member.name)
