@@ -252,7 +252,7 @@ class LazyPages:
         self._poll.register(connection.fileno(), select.EPOLLIN)
         start = 0.0
         while not self._restored or not all(space.done for space in self._spaces.values()):
-            for descriptor, _ in self._poll.poll(self._patience_s()):
+            for descriptor, _events in self._poll.poll(self._patience_s()):
                 if descriptor == connection.fileno():
                     self._hear(connection)
                     start = time.monotonic()
@@ -286,7 +286,7 @@ class LazyPages:
         if number == RESTORE_FINISHED:
             self._restored = True
         elif number > 0:
-            _, ancillary, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(4))
+            _word, ancillary, _flags, _sender = connection.recvmsg(1, socket.CMSG_SPACE(4))
             descriptors = array.array("i")
             descriptors.frombytes(ancillary[0][2][:4])
             self._add(Space(descriptors[0], self._extents(number)))
@@ -345,7 +345,7 @@ class Guard:
     @staticmethod
     def _watch(connection: socket.socket, kill: Callable[[], None]) -> None:
         while True:
-            word, ancillary, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(4))
+            word, ancillary, _flags, _sender = connection.recvmsg(1, socket.CMSG_SPACE(4))
             if word == b"h":
                 # Never closed before the end: a closed descriptor turns missing pages into zeros.
                 if not ancillary:

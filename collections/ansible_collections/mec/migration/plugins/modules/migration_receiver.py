@@ -69,8 +69,8 @@ options:
     description:
       - Let the service run on while its memory is still being filled from the local images, so that the
         downtime does not grow with the memory. Needs userfaultfd, else it is left out.
-      - The source stays frozen until all memory is in place. If this process dies before that, the copy on the
-        target is ended and the source can be thawed.
+      - The source stays frozen until all memory is in place. If this process dies before that, the copy on
+        the target is ended and the source can be thawed.
     type: bool
     default: true
 """
