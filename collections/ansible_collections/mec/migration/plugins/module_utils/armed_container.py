@@ -110,7 +110,10 @@ class ArmedContainer:
 
     @property
     def runs(self) -> bool:
-        """Whether Docker sees it running."""
+        """Whether processes of it are there, or Docker says so (which it does only after the start)."""
+        with contextlib.suppress(MigrationError):
+            if Cgroup(runc_state(self.id).pid).pids():
+                return True
         return bool(self._client.containers(filters={"id": self.id}))
 
     @property
@@ -174,7 +177,8 @@ class ArmedContainer:
 
         :raises MigrationError: processes of the container are still alive.
         """
-        if self._stream is not None and not self._started.is_set():
+        if self._stream is not None:
+            # Even if Docker's start is over: with the daemon dead the armed runtime waits on.
             with contextlib.suppress(OSError, ValueError):
                 self._stream.write(json.dumps({"command": "abort", "reason": reason}) + "\n")
                 self._stream.flush()

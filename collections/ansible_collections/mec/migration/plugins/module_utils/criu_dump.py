@@ -148,6 +148,8 @@ class Dump:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                # A signal to our group must not end it while it holds the service's processes.
+                start_new_session=True,
             )
         except OSError as error:
             raise MigrationError(f"cannot start {criu}: {error}; install criu 4.2 or later") from error
@@ -172,6 +174,17 @@ class Dump:
         stats = read_dump_stats(self._work_dir)
         stats["dump_time_us"] = int((time.monotonic() - start) * 1e6)
         return stats
+
+    def outlive(self, timeout_s: float = 60.0) -> None:
+        """In a fork, after the death of the process that dumps: wait until CRIU has let go of the tasks.
+
+        It freezes again what it found frozen, so a thaw before that would not last.
+        """
+        self._socket.close()
+        self._pages.close()
+        end = time.monotonic() + timeout_s
+        while os.path.exists(f"/proc/{self._process.pid}") and time.monotonic() < end:
+            time.sleep(0.005)
 
     def close(self) -> None:
         """End the CRIU process. It holds no task any more once :meth:`run` has returned."""

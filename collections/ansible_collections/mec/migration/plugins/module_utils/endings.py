@@ -15,7 +15,8 @@ from .cgroup import Cgroup
 from .errors import MigrationError
 from .journal import SOURCE, TARGET, Journal, entries
 from .module_base import RUN_DIR
-from .receiver import control, detach_process
+from .receiver import IN_USE_S, control, detach_process
+from .scratch import wipe
 
 RUNNING, FROZEN, ABSENT = "running", "frozen", "absent"
 
@@ -119,6 +120,8 @@ def roll_back_source(client: Any, migration_id: str, container: str, check_mode:
     container_id = str(journal.entry.get("container_id") or container)
     state, inspected = container_state(client, container_id)
     if state != FROZEN:
+        if state == RUNNING and not check_mode:
+            _give_back_policy(client, container_id, journal)
         _forget_source(migration_id, journal, check_mode)
         return ""
     if check_mode:
@@ -127,9 +130,7 @@ def roll_back_source(client: Any, migration_id: str, container: str, check_mode:
         client.unpause(container_id)
     else:
         Cgroup(inspected["State"]["Pid"]).thaw()
-    policy = journal.entry.get("restart_policy")
-    if policy and policy.get("Name") not in ("", "no", None):
-        client.update_container(container_id, restart_policy=policy)
+    _give_back_policy(client, container_id, journal)
     journal.write("rolled_back")
     _forget_source(migration_id, journal, check_mode)
     return "the source's container was frozen and runs again"
@@ -203,6 +204,11 @@ def clean_stale(client: Any, service: str, check_mode: bool) -> str:
         status: dict[str, Any] = {}
         with contextlib.suppress(MigrationError):
             status = control(migration_id, "status", timeout_s=10)
+            end = time.monotonic() + 2 * IN_USE_S
+            # Nobody is connected: then nobody comes back either, once two tasks of a play could have met.
+            while status["in_use"] and not status["connected"] and time.monotonic() < end:
+                time.sleep(0.5)
+                status = control(migration_id, "status", timeout_s=10)
         if status.get("in_use"):
             raise MigrationError(
                 f"migration {migration_id} of {service} to this host is in progress; wait for its end, or "
@@ -275,6 +281,13 @@ def _container_log(client: Any, container_id: str) -> str:
         return ""
 
 
+def _give_back_policy(client: Any, container_id: str, journal: Journal) -> None:
+    """The restart policy that the hand-over took away."""
+    policy = journal.entry.get("restart_policy")
+    if policy and policy.get("Name") not in ("", "no", None):
+        client.update_container(container_id, restart_policy=policy)
+
+
 def _forget_source(migration_id: str, journal: Journal, check_mode: bool) -> None:
     if not check_mode:
         shutil.rmtree(os.path.join(RUN_DIR, migration_id), ignore_errors=True)
@@ -284,5 +297,5 @@ def _forget_source(migration_id: str, journal: Journal, check_mode: bool) -> Non
 def _wipe(migration_id: str, journal: Journal) -> None:
     images = str(journal.entry.get("images_dir") or "")
     if images and os.path.basename(images) == "images":
-        shutil.rmtree(os.path.dirname(images), ignore_errors=True)
-    shutil.rmtree(os.path.join(RUN_DIR, migration_id), ignore_errors=True)
+        wipe(os.path.dirname(images))
+    wipe(os.path.join(RUN_DIR, migration_id))

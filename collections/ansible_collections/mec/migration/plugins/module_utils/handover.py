@@ -50,10 +50,10 @@ class Outcome(NamedTuple):
 class Guard:
     """A child that thaws the container if this process dies before the end-of-images mark.
 
-    It is forked before the freeze and waits for our end on a pipe.
+    It is forked before anything is changed and waits for our end on a pipe.
     """
 
-    def __init__(self, cgroup: Cgroup, roll_back: Callable[[], None]) -> None:
+    def __init__(self, cgroup: Cgroup, dump: Dump, roll_back: Callable[[], None]) -> None:
         reader, self._writer = os.pipe()
         self._child = os.fork()
         if self._child == 0:
@@ -63,6 +63,7 @@ class Guard:
                 os.setsid()
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 if not os.read(reader, 1):
+                    dump.outlive()
                     cgroup.thaw()
                     roll_back()
             except BaseException:  # the child must never return into the module
@@ -106,6 +107,8 @@ class HandOver:
         self._reconnect = reconnect
         self._answer_timeout_s = answer_timeout_s
         self._dump: Dump | None = None
+        self._guard: Guard | None = None
+        self._dumping: _InThread | None = None
 
     def prepare(self) -> None:
         """All that can be paid before the freeze.
@@ -118,6 +121,7 @@ class HandOver:
             shutil.rmtree(path, ignore_errors=True)
             os.makedirs(path, mode=0o700)
         self._dump = Dump(self._service.runc, self._service.cgroup.path, self._images, self._work)
+        self._guard = Guard(self._service.cgroup, self._dump, self._undo_restart_policy)
         self._journal.write(
             "frozen",
             service=self._service.name,
@@ -126,15 +130,20 @@ class HandOver:
         )
         self._set_restart_policy({"Name": "no", "MaximumRetryCount": 0})
 
-    def run(self) -> Outcome:
-        """Freeze, dump, send, wait.
+    def run(self, before: Callable[[], object]) -> Outcome:
+        """Do what is to be done right *before*, then freeze, dump, send, wait.
 
         :raises MigrationError: it failed and the service runs on here (``rolled_back``).
         :raises InDoubtError: no one can tell whether the target runs it; it stays frozen here.
         """
-        guard = Guard(self._service.cgroup, self._undo_restart_policy)
+        if self._dump is None or self._guard is None:
+            raise MigrationError("run() before prepare()", phase="handover")
+        guard = self._guard
+        thawed = "was not frozen"
         try:
-            outcome = self._frozen_window(guard)
+            before()
+            thawed = "was thawed"
+            outcome = self._frozen_window(guard, self._dump.run)
             # From here on only the target runs; what is frozen here is ended by the commit.
             self._journal.write("images_sent", target="running")
             return outcome
@@ -144,7 +153,7 @@ class HandOver:
         except MigrationError as error:
             self._roll_back()
             raise type(error)(
-                f"{error.message} The service was thawed and runs on this host.",
+                f"{error.message.rstrip('.')}. The service {thawed} and runs on this host.",
                 phase="handover",
                 container_state="running",
                 log_tail=error.log_tail,
@@ -155,17 +164,14 @@ class HandOver:
             raise
         finally:
             guard.release()
-            if self._dump is not None:
-                self._dump.close()
+            self._dump.close()
 
-    def _frozen_window(self, guard: Guard) -> Outcome:
-        if self._dump is None:
-            raise MigrationError("run() before prepare()", phase="handover")
+    def _frozen_window(self, guard: Guard, dump_now: Callable[[], dict[str, int]]) -> Outcome:
         before_bytes = self._channel.sent_bytes
         compare = shared_files(self._service)
         start = time.monotonic()
         freeze_ms = self._service.cgroup.freeze()
-        dumped = _InThread(self._dump.run)
+        self._dumping = dumped = _InThread(dump_now)
         memory_start = time.monotonic()
         pids = self._service.processes()
         memory = self._memory.round(self._channel, pids, frozen=True)
@@ -270,6 +276,7 @@ class HandOver:
                     f"The target has destroyed its copy: {status['reason'] or lost.message}.",
                     phase="handover",
                     container_state="absent",
+                    log_tail=str(status["log_tail"]),
                 )
             time.sleep(0.1)
         raise InDoubtError(
@@ -281,6 +288,9 @@ class HandOver:
         )
 
     def _roll_back(self) -> None:
+        if self._dumping is not None:
+            # CRIU freezes again what it found frozen; only after that a thaw lasts.
+            self._dumping.wait()
         self._service.cgroup.thaw()
         self._undo_restart_policy()
         self._journal.write("rolled_back")
@@ -323,8 +333,11 @@ class _InThread:
         except BaseException as error:
             self._error = error
 
-    def result(self) -> dict[str, int]:
+    def wait(self) -> None:
         self._thread.join()
+
+    def result(self) -> dict[str, int]:
+        self.wait()
         if self._error is not None:
             raise self._error
         return self._value

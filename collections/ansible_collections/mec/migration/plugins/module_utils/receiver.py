@@ -28,6 +28,7 @@ from .image_sync import LayerReceiver
 from .journal import TARGET, Journal
 from .lazy_restore import Extent, Guard, LazyPages, userfaultfd_works
 from .memory_target import MemoryTarget
+from .scratch import wipe
 from .service import ROOTFS_TREE
 from .wire import Channel, Keys, Message, tls_context
 
@@ -80,6 +81,7 @@ class Receiver:
         self._spec: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
         self._error: MigrationError | None = None
+        self._incomplete = ""
 
     def listen(self) -> int:
         """Open the port and the control socket; returns the port.
@@ -124,8 +126,8 @@ class Receiver:
             time.sleep(0.01)
         self._listener.close()
         self._control.close()
-        shutil.rmtree(self._dir, ignore_errors=True)
-        shutil.rmtree(os.path.dirname(self._images_dir), ignore_errors=True)
+        wipe(self._dir)
+        wipe(os.path.dirname(self._images_dir))
 
     def _accept(self, listener: socket.socket, answer: Callable[[socket.socket], None]) -> None:
         while not self._stop.is_set():
@@ -154,7 +156,11 @@ class Receiver:
 
     def _serve_source(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A source that vanished without a word is noticed after half a minute.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
         connection.settimeout(self._settings.idle_timeout_s)
         try:
             secured = self._context.wrap_socket(connection, server_side=True)
@@ -185,12 +191,19 @@ class Receiver:
         except TransferError:
             raise
         except MigrationError as error:
+            self._note_failure(message, error.message)
             channel.send("error", message=error.message, **error.result())
         except Exception as error:
             text = f"{message.kind} failed on the target: {type(error).__name__}: {error}"
             if isinstance(error, OSError) and error.errno == 28:
                 text += ". Free space there, or give mec_migration_images_dir a larger tmpfs"
+            self._note_failure(message, text)
             channel.send("error", message=text, phase="transfer", container_state="created")
+
+    def _note_failure(self, message: Message, reason: str) -> None:
+        """What is not complete is never restored, even if the source sends the mark without hearing of it."""
+        if message.kind.startswith(("memory.", "files.", "handover.images")):
+            self._incomplete = self._incomplete or reason
 
     def _handlers(self) -> dict[str, Callable[[Message, Channel], None]]:
         return {
@@ -240,6 +253,10 @@ class Receiver:
     def _end_of_images(self, message: Message, channel: Channel) -> None:
         """The end-of-images mark: from here on the service may run here."""
         container = self._armed()
+        if self._incomplete:
+            raise MigrationError(
+                self._incomplete, phase="handover", container_state="created", rolled_back=True
+            )
         if int(message.fields["rounds"]) != self._memory.last_round:
             raise MigrationError(
                 f"the source sent {message.fields['rounds']} rounds, {self._memory.last_round} are complete",
@@ -257,9 +274,11 @@ class Receiver:
             self._journal.write("destroyed", reason=error.message)
             raise
         self._restored = figures
-        # The source's word comes first: it is what ends the frozen window.
-        channel.send("running", **figures)
-        self._journal.write("running")
+        try:
+            # The source's word comes first: it is what ends the frozen window.
+            channel.send("running", **figures)
+        finally:
+            self._journal.write("running")
 
     def _chain_final(self) -> None:
         """Without a lazy restore: CRIU reads what it left out from the rounds' directories."""
@@ -277,10 +296,7 @@ class Receiver:
         channel.send("ok", **self._status())
 
     def _abort_message(self, message: Message, channel: Channel) -> None:
-        if self._restored:
-            raise MigrationError(
-                f"{self._settings.service} runs on the target already", container_state="running"
-            )
+        self._refuse_if_running()
         self._abort(str(message.fields.get("reason", "the source gave up")))
         channel.send("ok", **self._status())
 
@@ -332,6 +348,8 @@ class Receiver:
             "state": state,
             "port": int(self._listener.getsockname()[1]),
             "reason": self._error.message if self._error else "",
+            "log_tail": self._error.log_tail if self._error else "",
+            "connected": self._busy > 1,
             "in_use": self._busy > 1 or time.monotonic() - self._last_word < IN_USE_S,
             "waiting": self._container is not None and self._container.waiting,
             "rounds": self._memory.last_round,
@@ -371,12 +389,9 @@ class Receiver:
         return dict(answer, state="committed")
 
     def _control_abort(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self._restored and self._armed().runs:
-            raise MigrationError(
-                f"{self._settings.service} runs here already; it is not destroyed",
-                container_state="running",
-            )
+        # In the lock: a restore that is under way is waited for, not destroyed at its end.
         with self._lock:
+            self._refuse_if_running()
             self._abort(request.get("reason", "aborted"))
         return self._status()
 
@@ -390,6 +405,13 @@ class Receiver:
         if self._container is None:
             raise MigrationError("no container is armed on the target", phase="handover")
         return self._container
+
+    def _refuse_if_running(self) -> None:
+        if self._restored and self._armed().runs:
+            raise MigrationError(
+                f"{self._settings.service} runs on the target already; it is not destroyed",
+                container_state="running",
+            )
 
     def _abort(self, reason: str) -> None:
         if self._lazy is not None:

@@ -163,8 +163,7 @@ def hand_over(params: dict[str, Any], progress: Progress) -> dict[str, Any]:
         answer_timeout_s=params["answer_timeout_s"],
     )
     last.prepare()
-    rounds.run(StopRule(params["downtime_ms"], params["max_rounds"]))
-    window = last.run()
+    window = last.run(before=lambda: rounds.run(StopRule(params["downtime_ms"], params["max_rounds"])))
     progress(phase="hand over", frozen_ms=round(window.frozen_ms, 1), sent_bytes=window.frozen_bytes)
     return {
         "changed": True,
