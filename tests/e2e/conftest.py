@@ -1,0 +1,113 @@
+"""Fixtures of the end-to-end tests: real edge hosts, real CRIU, clients that check every answer."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from .edge import ROOT, Client, Host, Lab, Service, Watch, catalogue, docker_run
+
+StartService = Callable[..., None]
+Serve = Callable[..., Service]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--inventory",
+        default=os.environ.get("E2E_INVENTORY", "inventories/lab"),
+        help="directory of the testbed's inventory",
+    )
+    parser.addoption(
+        "--prepared", action="store_true", help="the hosts are ready and have the images: do not look again"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "docker28: needs a testbed with Docker 28 (testbed_suite=forky)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests for another testbed run only where they are asked for: -m docker28."""
+    if "docker28" not in config.getoption("-m"):
+        others = [item for item in items if item.get_closest_marker("docker28")]
+        items[:] = [item for item in items if item not in others]
+        config.hook.pytest_deselected(items=others)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let fixtures know whether the test failed."""
+    report = yield
+    item.stash[OUTCOME] = item.stash.get(OUTCOME, True) and report.passed
+    return report
+
+
+OUTCOME = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The testbed, ready for migrations, with the demo services' images on its first host."""
+    # Sockets of SSH have short names only in a short directory.
+    with tempfile.TemporaryDirectory(prefix="e2e-") as scratch:
+        found = Lab(ROOT / request.config.getoption("--inventory"), Path(scratch))
+        for host in found.hosts[:2]:
+            host.wipe(list(catalogue()))
+        if not request.config.getoption("--prepared"):
+            found.play("prepare").ok()
+            for service in ("redis", "web", "load"):
+                found.play("deploy", service=service, target=found.hosts[0].name).ok()
+                found.hosts[0].docker("rm", "--force", "--volumes", service)
+        yield found
+
+
+@pytest.fixture
+def source(lab: Lab) -> Host:
+    return lab.hosts[0]
+
+
+@pytest.fixture
+def target(lab: Lab) -> Host:
+    return lab.hosts[1]
+
+
+@pytest.fixture
+def start(lab: Lab, request: pytest.FixtureRequest) -> Iterator[StartService]:
+    """Start a demo service on a host. Afterwards both hosts are empty again, and must have been clean."""
+    started: list[str] = []
+
+    def run(service: str, host: Host, *options: str, **env: str) -> None:
+        started.append(service)
+        host.docker(*docker_run(service, list(options), env))
+
+    yield run
+    hosts = lab.hosts[:2]
+    left = {host.name: host.leftovers() for host in hosts}
+    for host in hosts:
+        host.wipe(started)
+    # A test that failed has told already; its leftovers are no news.
+    if request.node.stash.get(OUTCOME, True):
+        assert not any(left.values()), f"the migration left something behind: {left}"
+
+
+@pytest.fixture
+def serve(lab: Lab, start: StartService, tmp_path: Path) -> Iterator[Serve]:
+    """Start a demo service on the first host, with a client on it and a watch on who runs."""
+    watch = Watch(lab.hosts[:2])
+    clients: list[Client] = []
+
+    def run(
+        name: str, *, client: list[str] | None = None, docker: list[str] | None = None, **env: str
+    ) -> Service:
+        start(name, lab.hosts[0], *(docker or []), **env)
+        clients.append(Client(lab, name, tmp_path, client or []))
+        return Service(name, lab, clients[-1], watch, lab.hosts[0], lab.hosts[1])
+
+    yield run
+    for one in clients:
+        one.end()
+    watch.end()

@@ -1,0 +1,405 @@
+"""What the end-to-end tests need of the testbed: hosts, playbooks, services, clients, a watch on who runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ROOT / "tests" / "services"
+HERE = Path(__file__).resolve().parent
+ON_HOST = "/run/mec-e2e-on-host.py"
+PLAYBOOK_TIMEOUT_S = 600.0
+RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+    """The first true value of *condition*; says *what* never came true."""
+    end = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {timeout_s:g} s: {what}"
+        time.sleep(0.1)
+    return value
+
+
+class Play(NamedTuple):
+    """How a run of a playbook ended."""
+
+    code: int
+    output: str
+    changed: int
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """The output in one line: messages are wrapped where the terminal ends."""
+        return re.sub(r"\s+", " ", self.output)
+
+    def ok(self) -> Play:
+        assert self.code == 0, f"the playbook failed:\n{self.output[-6000:]}"
+        return self
+
+    def refused(self, *words: str) -> Play:
+        """It failed, and its message holds all these."""
+        assert self.code != 0, f"the playbook should have failed:\n{self.output[-3000:]}"
+        for word in words:
+            assert word in self.text, f"{word!r} is not in the message:\n{self.output[-4000:]}"
+        return self
+
+
+class Trigger:
+    """A command that a host runs by itself as soon as a condition holds there."""
+
+    def __init__(self, host: Host, condition: str, command: str) -> None:
+        self._what = f"{condition} on {host.name}"
+        words = ["python3", ON_HOST, "when", condition, command]
+        self._process = host.spawn(shlex.join(words))
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "waiting\n", f"cannot wait for {self._what}"
+
+    def fired(self, play: Play | None = None) -> None:
+        """The command was run, in the course of *play* or, without one, now."""
+        try:
+            output, _ = self._process.communicate(timeout=200 if play is None else 10)
+        except subprocess.TimeoutExpired:
+            self.end()
+            assert play is not None, f"{self._what} never came"
+            raise AssertionError(f"{self._what} never came:\n{play.output[-6000:]}") from None
+        assert self._process.returncode == 0, f"{self._what}: {output}"
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class Host:
+    """An edge host over SSH."""
+
+    def __init__(self, name: str, address: str, ssh: list[str]) -> None:
+        self.name = name
+        self.address = address
+        self._ssh = ssh
+
+    def run(self, command: str, *, check: bool = True, stdin: str = "", timeout_s: float = 120.0) -> str:
+        done = subprocess.run(
+            [*self._ssh, command], input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+        assert not check or done.returncode == 0, f"{self.name}: {command}: {done.stderr or done.stdout}"
+        return done.stdout
+
+    def spawn(self, command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*self._ssh, command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def when(self, condition: str, command: str) -> Trigger:
+        return Trigger(self, condition, command)
+
+    def docker(self, *words: str, check: bool = True) -> str:
+        return self.run(shlex.join(["docker", *words]), check=check).strip()
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = json.loads(self.docker("inspect", container))
+        return found[0]
+
+    def state(self, container: str) -> str:
+        """Docker's word for it, or ``absent``."""
+        listed = self.docker("ps", "--all", "--filter", f"name=^/{container}$", "--format", "{{.State}}")
+        return listed or "absent"
+
+    def running(self) -> list[str]:
+        """Short ids of the containers of which a process really runs (not frozen)."""
+        shown: list[str] = json.loads(self.run(f"python3 {ON_HOST} watch").splitlines()[0])["running"]
+        return shown
+
+    def leftovers(self) -> list[str]:
+        """What a finished migration must not leave: journals, images, sockets."""
+        command = (
+            "find /var/lib/mec-migration -name '*.json*'; "
+            "find /run/mec-migration -mindepth 1 -not -name armed -not -name progress"
+        )
+        return self.run(command, check=False).split()
+
+    def fingerprint(self) -> str:
+        """Everything that a refused migration could touch."""
+        return self.run(
+            "docker ps --all --no-trunc --format '{{.ID}} {{.Names}} {{.State}}'; "
+            "docker ps -q | xargs -r docker inspect -f '{{.State.Pid}} {{.HostConfig.RestartPolicy}}'; "
+            "docker image ls --quiet --no-trunc | sort; docker volume ls --quiet; "
+            "find /var/lib/mec-migration -type f; "
+            "find /run/mec-migration -mindepth 1 -not -path '*/progress*'"
+        )
+
+    def slow_down(self, mbit: int) -> None:
+        """What the host sends, peers and clients alike; :meth:`heal` ends it."""
+        self.run(
+            "[ -e /run/mec-e2e-qdisc ] || tc qdisc show dev eth0 root > /run/mec-e2e-qdisc; "
+            f"tc qdisc replace dev eth0 root tbf rate {mbit}mbit burst 64kb latency 50ms"
+        )
+
+    def cut_from(self, peer: Host, *, reset: bool) -> str:
+        """The command that cuts this host off from *peer*: it breaks every connection at once if *reset*,
+        else packets vanish without a word. :meth:`heal` ends it."""
+        rules = [f"-d {peer.address} -j DROP", f"-s {peer.address} -j DROP"]
+        if reset:
+            rules.insert(0, f"-p tcp -d {peer.address} -j REJECT --reject-with tcp-reset")
+        # All but the last step is done now, so that the cut itself takes no time.
+        self.run("iptables -N E2E; " + "; ".join(f"iptables -A E2E {rule}" for rule in rules))
+        return "iptables -I OUTPUT -j E2E; iptables -I INPUT -j E2E"
+
+    def heal(self) -> None:
+        """Undo :meth:`slow_down`, every cut, a daemon that was kept down."""
+        self.run(
+            "for chain in INPUT OUTPUT; do while iptables -D $chain -j E2E 2>/dev/null; do :; done; done; "
+            "iptables -F E2E 2>/dev/null; iptables -X E2E 2>/dev/null; "
+            "if [ -e /run/mec-e2e-qdisc ]; then "
+            "  set -- $(sed 's/.* root refcnt [0-9]* //; s/.*qdisc noqueue.*//' /run/mec-e2e-qdisc); "
+            "  if [ $# -gt 0 ]; then tc qdisc replace dev eth0 root tbf $*; "
+            "  else tc qdisc del dev eth0 root; fi; "
+            "  rm /run/mec-e2e-qdisc; fi; "
+            "rm -f /run/dockerd.stay-down; "
+            "for i in $(seq 150); do docker version >/dev/null 2>&1 && exit; sleep 0.2; done; exit 1"
+        )
+
+    def wipe(self, containers: list[str]) -> None:
+        """Remove whatever a failed test has left here. Not what the tests rely on: see the fixtures."""
+        self.heal()
+        self.run(
+            f"pid=$(python3 {ON_HOST} pid receiver 2>/dev/null) && kill -9 $pid; "
+            "for s in /sys/fs/cgroup/freezer/docker/*/freezer.state; do [ -e $s ] && echo THAWED > $s; done; "
+            "for s in /sys/fs/cgroup/docker/*/cgroup.freeze; do [ -e $s ] && echo 0 > $s; done; "
+            "docker ps -q --filter status=paused | xargs -r docker unpause; "
+            f"docker rm --force --volumes {shlex.join(containers)}; "
+            "docker volume ls -q | xargs -r docker volume rm --force; "
+            "rm -rf /var/lib/mec-migration/*.json* /run/mec-migration/*; true"
+        )
+
+
+class Lab:
+    """The hosts of an inventory, and playbooks on them."""
+
+    def __init__(self, inventory: Path, scratch: Path) -> None:
+        hosts_file = inventory / "hosts.yml"
+        assert hosts_file.is_file(), f"no testbed: {hosts_file} is not there. `make lab-up` brings one up"
+        group = yaml.safe_load(hosts_file.read_text())["edge_hosts"]
+        self.inventory = inventory
+        self.scratch = scratch
+        self._reports = 0
+        directory = str(inventory.resolve())
+        variables = {k: str(v).replace("{{ inventory_dir }}", directory) for k, v in group["vars"].items()}
+        common = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"]
+        common += ["-o", "ControlMaster=auto", "-o", "ControlPersist=120", "-o", f"ControlPath={scratch}/%C"]
+        common += ["-i", variables["ansible_ssh_private_key_file"]]
+        common += shlex.split(variables["ansible_ssh_common_args"])
+        self.hosts = [
+            Host(
+                name, entry["ansible_host"], [*common, f"{variables['ansible_user']}@{entry['ansible_host']}"]
+            )
+            for name, entry in group["hosts"].items()
+        ]
+        assert len(self.hosts) >= 2, f"{hosts_file} has {len(self.hosts)} hosts, the tests need two"
+        for host in self.hosts:
+            host.run(f"cat > {ON_HOST}", stdin=(HERE / "on_host.py").read_text())
+
+    def start(self, name: str, *options: str, **variables: Any) -> subprocess.Popen[str]:
+        """A playbook in a process group of its own."""
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(self.inventory)]
+        command += ["--limit", ",".join(host.name for host in self.hosts[:2])]
+        command += [f"playbooks/{name}.yml", "-e", json.dumps(variables), *options]
+        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def play(self, name: str, *options: str, **variables: Any) -> Play:
+        started = time.monotonic()
+        process = self.start(name, *options, **variables)
+        try:
+            output, _ = process.communicate(timeout=PLAYBOOK_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            kill_group(process)
+            output, _ = process.communicate()
+            raise AssertionError(
+                f"{name} did not end in {PLAYBOOK_TIMEOUT_S:g} s:\n{output[-4000:]}"
+            ) from None
+        changed = sum(int(counts[2]) for counts in RECAP.findall(output))
+        return Play(process.returncode, output, changed, time.monotonic() - started)
+
+    def migrate(self, service: str, target: Host, *options: str, **variables: Any) -> Play:
+        return self.play("migrate", *options, service=service, target=target.name, **variables)
+
+    def runs_on(self) -> list[str]:
+        """Hosts with a container of which a process really runs, frozen ones left out."""
+        return [host.name for host in self.hosts[:2] for _ in host.running()]
+
+    def move(self, service: str, target: Host, **variables: Any) -> dict[str, Any]:
+        """A migration that must succeed; returns its report."""
+        self._reports += 1
+        directory = self.scratch / f"report-{self._reports}"
+        self.migrate(service, target, migrate_report_dir=str(directory), **variables).ok()
+        (path,) = directory.glob("*.json")
+        report: dict[str, Any] = json.loads(path.read_text())
+        return report
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """SIGKILL to a playbook and all that it has started on the controller."""
+    os.killpg(process.pid, signal.SIGKILL)
+
+
+def catalogue() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.safe_load((SERVICES / "services.yml").read_text())[
+        "demo_services"
+    ]
+    return found
+
+
+def docker_run(service: str, options: list[str], env: dict[str, str]) -> list[str]:
+    """The words of ``docker run`` for a demo service; *options* on top of what the catalogue says."""
+    entry = catalogue()[service]
+    words = ["run", "--detach", "--name", service, "--restart", "unless-stopped"]
+    words += [word for port in entry["ports"] for word in ("--publish", port)]
+    words += [word for volume in entry["volumes"] for word in ("--volume", volume)]
+    words += [word for key, value in {**entry["env"], **env}.items() for word in ("--env", f"{key}={value}")]
+    return [*words, *options, entry["image"], *entry["command"]]
+
+
+class Client:
+    """A demo service's client, which checks every answer and follows the service."""
+
+    def __init__(self, lab: Lab, service: str, directory: Path, options: list[str]) -> None:
+        entry = catalogue()[service]
+        self._summary, self._log = directory / f"{service}.json", directory / f"{service}.log"
+        ready = directory / f"{service}.ready"
+        command = [
+            sys.executable,
+            str(SERVICES / "clients" / entry["client"]),
+            "--give-up-s=900",
+            "--seconds=3600",
+        ]
+        command += [f"--summary={self._summary}", f"--ready={ready}", *options]
+        command += [f"{host.address}:{entry['port']}" for host in lab.hosts[:2]]
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for(f"the first answer of {service}", lambda: ready.exists() or self._process.poll() is not None)
+        assert self._process.poll() is None, f"the client ended: {self._log.read_text()}"
+
+    def stop(self) -> dict[str, Any]:
+        """Let it read everything back; returns its account."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(timeout=120)
+        assert self._summary.exists(), f"the client left no account: {self._log.read_text()}"
+        account: dict[str, Any] = json.loads(self._summary.read_text())
+        return account
+
+    def lost_nothing(self) -> dict[str, Any]:
+        """Stop it; every answer must have been right. Returns its account."""
+        account = self.stop()
+        told = {key: account[key] for key in ("lost_writes", "wrong_answers", "wrong_examples")}
+        assert told == {"lost_writes": 0, "wrong_answers": 0, "wrong_examples": []}, account
+        assert account["acknowledged_writes"] > 0
+        return account
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class Watch:
+    """Who ran when, on all hosts, as their freezers and processes say. They share one clock."""
+
+    def __init__(self, hosts: list[Host]) -> None:
+        self._processes = {host.name: host.spawn(f"python3 {ON_HOST} watch") for host in hosts}
+
+    def at_most_one(self) -> None:
+        """Stop watching; no two copies may ever have run at the same time."""
+        spans: list[tuple[float, float, str]] = []
+        for name, process in self._processes.items():
+            # The end of its input ends it.
+            output, _ = process.communicate(timeout=30)
+            lines = [json.loads(line) for line in output.splitlines()]
+            assert len(lines) >= 2, f"the watch on {name} broke: {output}"
+            for line, following in zip(lines, lines[1:]):
+                assert len(line["running"]) <= 1, f"several containers run on {name}: {line}"
+                if line["running"]:
+                    spans.append((line["from"], following["until"], f"{name} {line['running'][0]}"))
+        assert spans, "the service was not seen running at all"
+        spans.sort()
+        for (_, until, first), (start, _, second) in zip(spans, spans[1:]):
+            assert until < start, (
+                f"{first} and {second} ran at the same time, for {until - start:.3f} s: {spans}"
+            )
+
+    def end(self) -> None:
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+
+
+class Service(NamedTuple):
+    """A demo service that was started on the source, its client, and the watch on all copies of it."""
+
+    name: str
+    lab: Lab
+    client: Client
+    watch: Watch
+    source: Host
+    target: Host
+
+    def migrate(self, target: Host, *options: str, **variables: Any) -> Play:
+        return self.lab.migrate(self.name, target, *options, **variables)
+
+    def move(self, target: Host, **variables: Any) -> dict[str, Any]:
+        return self.lab.move(self.name, target, **variables)
+
+    def lost_nothing(self) -> dict[str, Any]:
+        """End the client and the watch: every answer right, at most one copy at any time."""
+        account = self.client.lost_nothing()
+        self.watch.at_most_one()
+        return account
+
+    def goes_on(self, here: Host) -> None:
+        """After a fault it runs *here* and nowhere else; when all is healed it moves to the other host."""
+        there = self.target if here is self.source else self.source
+        wait_for(f"it runs on {here.name} only", lambda: self.lab.runs_on() == [here.name])
+        policy = here.inspect(self.name)["HostConfig"]["RestartPolicy"]["Name"]
+        assert policy == "unless-stopped", f"its restart policy is {policy} now"
+        for host in (here, there):
+            host.heal()
+        self.move(there)
+        assert self.lab.runs_on() == [there.name]
+        assert here.state(self.name) == "absent"
+        self.lost_nothing()
+
+    def is_in_doubt(self) -> None:
+        """Frozen on the source, and Docker shows it."""
+        assert self.source.name not in self.lab.runs_on()
+        assert self.source.state(self.name) == "paused"
+
+    def resolve(self) -> None:
+        """What the error message says: when both hosts can be reached, playbooks/resolve.yml."""
+        for host in (self.source, self.target):
+            host.heal()
+        self.lab.play("resolve", service=self.name).ok()

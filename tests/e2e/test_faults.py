@@ -1,0 +1,163 @@
+"""Whatever breaks: at most one copy runs, the client loses nothing, and the next migration works."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Serve
+from .edge import ON_HOST, Host, Lab, Service, kill_group, wait_for
+
+# Slow enough that a round, or the frozen window of a busy service, lasts for seconds.
+SLOW_MBIT = 100
+KILL_RECEIVER = f"kill -9 $(python3 {ON_HOST} pid receiver)"
+KILL_HANDOVER = f"kill -9 $(python3 {ON_HOST} pid handover)"
+KILL_DOCKERD = "pkill -9 -x dockerd"
+# In the root file system of the container that waits; Redis runs on, on the source.
+DELETE_BINARY = "rm $(awk '$2 ~ /merged$/ {print $2}' /proc/mounts | tail -1)/usr/bin/redis-server"
+RUNS_ON = "redis is running on edge-a"
+RESTORING = "journal:target:restoring"
+
+
+@pytest.fixture
+def redis(serve: Serve) -> Service:
+    return serve("redis", client=["--preload-mib=32"])
+
+
+@pytest.fixture
+def busy(serve: Serve, source: Host) -> Service:
+    """The load generator behind a slow link: its frozen window lasts for seconds."""
+    service = serve("load", MEMORY_MIB="32", DIRTY_PAGES="3000")
+    source.slow_down(SLOW_MBIT)
+    return service
+
+
+def test_receiver_killed_while_armed(redis: Service, source: Host, target: Host) -> None:
+    fault = target.when("round:1", KILL_RECEIVER)
+    failed = redis.migrate(target)
+    fault.fired(failed)
+    failed.refused(RUNS_ON)
+    redis.goes_on(source)
+
+
+def test_docker_daemon_killed_while_armed(redis: Service, source: Host, target: Host) -> None:
+    fault = target.when("round:1", KILL_DOCKERD)
+    failed = redis.migrate(target)
+    fault.fired(failed)
+    failed.refused(RUNS_ON, "no longer waits on the target")
+    redis.goes_on(source)
+
+
+def test_connection_cut_in_a_round(redis: Service, source: Host, target: Host) -> None:
+    source.slow_down(SLOW_MBIT)
+    fault = source.when("sending", source.cut_from(target, reset=True))
+    failed = redis.migrate(target)
+    fault.fired(failed)
+    failed.refused("the connection broke", RUNS_ON)
+    redis.goes_on(source)
+
+
+@pytest.mark.parametrize("reset", [True, False], ids=["reset", "silence"])
+def test_connection_cut_in_the_final_transfer(
+    reset: bool, busy: Service, lab: Lab, source: Host, target: Host
+) -> None:
+    """The source thaws by itself while the network stays cut."""
+    fault = source.when("frozen", source.cut_from(target, reset=reset))
+    failed = busy.migrate(target, migrate_tracker="compare", migrate_max_rounds=2)
+    fault.fired(failed)
+    failed.refused("was thawed and runs on this host")
+    assert lab.runs_on() == [source.name]
+    busy.goes_on(source)
+
+
+def test_handover_killed_while_frozen(busy: Service, source: Host, target: Host) -> None:
+    """Its guard thaws the service."""
+    fault = source.when("frozen", KILL_HANDOVER)
+    failed = busy.migrate(target, migrate_tracker="compare", migrate_max_rounds=2)
+    fault.fired(failed)
+    failed.refused()
+    busy.goes_on(source)
+
+
+def test_restore_fails_on_the_target(redis: Service, source: Host, target: Host) -> None:
+    fault = target.when("round:1", DELETE_BINARY)
+    failed = redis.migrate(target)
+    fault.fired(failed)
+    failed.refused("could not restore", RUNS_ON, "CRIU said:", "redis-server")
+    redis.goes_on(source)
+
+
+def test_no_space_left_on_the_target(redis: Service, source: Host, target: Host) -> None:
+    small = "/run/mec-small"
+    for host in (source, target):
+        host.run(f"mkdir -p {small} && mount -t tmpfs -o size=256m,mode=0700 mec-small {small}")
+    try:
+        source.slow_down(SLOW_MBIT)
+        fault = target.when(f"round:1:{small}", f"fallocate -l 300M {small}/fill || true")
+        failed = redis.migrate(target, migrate_images_dir=small)
+        fault.fired(failed)
+        failed.refused("No space left on device", "larger tmpfs", RUNS_ON)
+        assert target.run(f"ls -A {small}").split() == ["fill"]
+    finally:
+        for host in (source, target):
+            host.run(f"umount --lazy {small} && rmdir {small}")
+    redis.goes_on(source)
+
+
+def test_controller_killed_in_precopy(redis: Service, lab: Lab, source: Host, target: Host) -> None:
+    source.slow_down(SLOW_MBIT)
+    fault = target.when("round:1", "true")
+    controller = lab.start("migrate", service="redis", target=target.name)
+    fault.fired()
+    kill_group(controller)
+    controller.communicate()
+    assert lab.runs_on() == [source.name]
+    # What runs on the source does not know of it, and comes to its end.
+    wait_for("pre-copy has ended", lambda: not source.run(f"python3 {ON_HOST} pid handover", check=False))
+    redis.goes_on(source)
+
+
+def test_answer_lost_and_the_target_runs_it(redis: Service, lab: Lab, source: Host, target: Host) -> None:
+    fault = target.when(RESTORING, target.cut_from(source, reset=False))
+    failed = redis.migrate(target, migrate_answer_timeout_s=3)
+    fault.fired(failed)
+    failed.refused("playbooks/resolve.yml", "no one can know")
+    redis.is_in_doubt()
+    assert lab.runs_on() == [target.name]
+    redis.resolve()
+    assert source.state("redis") == "absent"
+    redis.goes_on(target)
+
+
+def test_answer_lost_and_the_restore_failed(redis: Service, lab: Lab, source: Host, target: Host) -> None:
+    broken = target.when("round:1", DELETE_BINARY)
+    fault = target.when(RESTORING, target.cut_from(source, reset=False))
+    failed = redis.migrate(target, migrate_answer_timeout_s=3)
+    broken.fired(failed)
+    fault.fired(failed)
+    failed.refused("playbooks/resolve.yml", "no one can know")
+    redis.is_in_doubt()
+    assert lab.runs_on() == []
+    redis.resolve()
+    redis.goes_on(source)
+
+
+def test_receiver_killed_after_the_mark(redis: Service, lab: Lab, source: Host, target: Host) -> None:
+    """What became of the restore only resolve.yml can find out."""
+    fault = target.when(RESTORING, KILL_RECEIVER)
+    failed = redis.migrate(target, migrate_answer_timeout_s=3)
+    fault.fired(failed)
+    failed.refused("playbooks/resolve.yml")
+    redis.is_in_doubt()
+    redis.resolve()
+    (name,) = lab.runs_on()
+    redis.goes_on(source if name == source.name else target)
+
+
+def test_docker_daemon_killed_after_the_mark(redis: Service, lab: Lab, source: Host, target: Host) -> None:
+    fault = target.when(RESTORING, KILL_DOCKERD)
+    failed = redis.migrate(target)
+    fault.fired(failed)
+    if "resolve.yml" in failed.text:
+        redis.resolve()
+    (name,) = wait_for("it runs on one host", lab.runs_on)
+    redis.goes_on(source if name == source.name else target)

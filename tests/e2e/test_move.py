@@ -1,0 +1,108 @@
+"""Services move, and nobody notices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .conftest import Serve, StartService
+from .edge import Host, Lab, wait_for
+
+REPORT_KEYS = {
+    *("service", "source", "target", "memory_bytes", "total_bytes", "frozen_bytes", "rounds", "frozen_ms"),
+    *("downtime_client_ms", "acknowledged_writes", "lost_writes", "tracker"),
+}
+LIMITS = ["--memory=512m", "--cpu-shares=512", "--ulimit=nofile=4096:8192", "--log-opt=max-size=1m"]
+
+
+def specification(inspected: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same after a move.
+
+    Not the same: the container's id, the runtime, addresses, and where volumes lie on the host. A volume
+    without a name gets its generated name written into ``Binds``.
+    """
+    host_config = {k: v for k, v in inspected["HostConfig"].items() if k not in ("Runtime", "Binds")}
+    mounts = [{k: v for k, v in mount.items() if k != "Source"} for mount in inspected["Mounts"]]
+    return {
+        **{key: inspected[key] for key in ("Name", "Image", "Path", "Args", "Config")},
+        "HostConfig": host_config,
+        "Mounts": sorted(mounts, key=lambda mount: str(mount["Destination"])),
+        "Networks": sorted(inspected["NetworkSettings"]["Networks"]),
+        "Ports": inspected["NetworkSettings"]["Ports"],
+    }
+
+
+def is_normal(host: Host, container: str) -> None:
+    """Docker does everything with it that it does with others."""
+    assert host.docker("exec", container, "echo", "here") == "here"
+    host.docker("logs", container)
+    host.docker("restart", "--time=5", container)
+    host.docker("stop", "--time=5", container)
+    assert host.state(container) == "exited"
+    host.docker("start", container)
+    wait_for(f"{container} runs again", lambda: len(host.running()) == 1)
+
+
+def test_redis_there_and_back_three_times(lab: Lab, serve: Serve) -> None:
+    redis = serve("redis", client=["--preload-mib=64"], docker=[*LIMITS, "--label=team=edge"])
+    here, there = redis.source, redis.target
+    before = specification(here.inspect("redis"))
+    for _ in range(6):
+        report = redis.move(there)
+        assert here.state("redis") == "absent"
+        assert specification(there.inspect("redis")) == before
+        assert here.leftovers() + there.leftovers() == []
+        assert not REPORT_KEYS - set(report)
+        assert report["memory_bytes"] > 64 << 20
+        assert report["frozen_bytes"] < report["memory_bytes"] / 4
+        assert report["image_bytes"] < 100_000 or there is redis.target, "the image was there already"
+        here, there = there, here
+    account = redis.lost_nothing()
+    assert account["same_process"], "Redis is another process than at the beginning"
+    assert len(account["switches"]) == 6, account["switches"]
+    is_normal(here, "redis")
+
+
+def test_redis_with_a_file_on_a_volume(serve: Serve) -> None:
+    redis = serve("redis-aof", client=["--preload-mib=8"])
+    redis.move(redis.target)
+    # What the source's volume held at the freeze is how the target's file begins.
+    go = "cd $(docker volume inspect -f '{{.Mountpoint}}' redis-aof-data) && "
+    name = redis.target.run(go + "find . -name '*.incr.aof'").strip()
+    size, digest = redis.source.run(f"{go} stat -c %s {name} && sha256sum {name}").split()[:2]
+    assert int(size) > 8 << 20
+    assert redis.target.run(f"{go} head -c {size} {name} | sha256sum").split()[0] == digest
+    # Redis reads the file at a restart, and the client finds every write in it.
+    redis.target.docker("restart", "redis-aof")
+    redis.lost_nothing()
+
+
+def test_service_of_several_processes(serve: Serve) -> None:
+    web = serve("web")
+    web.move(web.target)
+    web.lost_nothing()
+    is_normal(web.target, "web")
+
+
+@pytest.mark.parametrize("dirty_pages", [0, 500, 5000])
+def test_load_generator(dirty_pages: int, serve: Serve) -> None:
+    load = serve("load", MEMORY_MIB="64", DIRTY_PAGES=str(dirty_pages))
+    report = load.move(load.target)
+    account = load.lost_nothing()
+    assert account["wrong_pages"] == 0
+    assert account["pages"] == 64 << 8
+    if not dirty_pages:
+        assert report["frozen_bytes"] < report["memory_bytes"] / 10
+
+
+def test_nothing_to_do_and_only_a_plan(lab: Lab, source: Host, target: Host, start: StartService) -> None:
+    start("redis", source)
+    before = [host.fingerprint() for host in (source, target)]
+
+    lab.migrate("redis", target, "--check").ok()
+    assert [host.fingerprint() for host in (source, target)] == before
+
+    there = lab.migrate("redis", source).ok()
+    assert there.changed == 0, there.output
+    assert [host.fingerprint() for host in (source, target)] == before
