@@ -41,3 +41,14 @@ sanity: venv  ## ansible-test sanity on the collection
 
 units: venv  ## unit tests of the collection
 	PYTHONPATH=collections $(BIN)/pytest --quiet $(COLLECTION)/tests/unit $(ARGS)
+
+# On another testbed: E2E_LAB=dev. One test: ARGS="-k in_a_round". Hosts that are ready: ARGS=--prepared.
+E2E_LAB ?= lab
+.PHONY: e2e e2e-docker28
+e2e: venv  ## migrations and faults between real edge hosts (minutes)
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
+	$(BIN)/pytest tests/e2e --inventory inventories/$(E2E_LAB) $(ARGS)
+
+e2e-docker28: venv  ## a migration there and back where Docker wires the network late
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=docker28 -e testbed_suite=forky -e testbed_hosts=2
+	$(BIN)/pytest tests/e2e -m docker28 --inventory inventories/docker28 $(ARGS)
