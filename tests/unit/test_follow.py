@@ -174,10 +174,10 @@ def test_ignores_another_service_on_the_target(places: tuple[Place, Place]) -> N
     source.open(State())
     stranger = State()
     stranger.instance = "another"
-    target.running.set()
-    target.open(stranger)
     source.running.set()
     with Driver(source, target) as driver:
+        target.running.set()
+        target.open(stranger)
         source.running.clear()
         time.sleep(0.1)
         source.running.set()

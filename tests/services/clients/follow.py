@@ -24,6 +24,9 @@ from typing import Any, Protocol
 
 MAX_ATTEMPTS_PER_ENDPOINT = 4
 MUTE_CONNECTION_SECONDS = 0.1
+LONG_SEARCH_SECONDS = 5.0
+LONG_SEARCH_PROBE_SECONDS = 0.1
+STOPPED_GIVE_UP_SECONDS = 10.0
 MAX_GAPS_KEPT = 5000
 MAX_EXAMPLES_KEPT = 20
 
@@ -271,7 +274,8 @@ class Search:
         if give_up is not None and searching > give_up:
             raise Unreachable(f"no right answer within {give_up:g} s")
         if now >= self.next_probe:
-            self.next_probe = now + self.follower.probe_period
+            long_search = searching > LONG_SEARCH_SECONDS
+            self.next_probe = now + (LONG_SEARCH_PROBE_SECONDS if long_search else self.follower.probe_period)
             for attempt in self._stale(now):
                 self._drop(attempt)
             for endpoint in self._to_probe(searching):
@@ -372,12 +376,6 @@ def run(
     """Drive a client until it is told to stop, then verify and sum up."""
     stopping = False
 
-    def stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
     account = Account()
     follower = Follower(
         options.endpoints,
@@ -388,6 +386,14 @@ def run(
         gap=options.gap_ms / 1000,
         give_up=options.give_up_s,
     )
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+        follower.give_up = min(options.give_up_s, STOPPED_GIVE_UP_SECONDS)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     client = build(options, follower, account)
     period = options.period_ms / 1000
     extra: dict[str, Any] = {}
