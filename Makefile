@@ -34,7 +34,7 @@ lint: venv  ## ruff, mypy, ansible-lint (production, nothing skipped)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(COLLECTION) tests
-	$(BIN)/ansible-lint --offline --profile production
+	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --profile production
 
 sanity: venv  ## ansible-test sanity on the collection
 	$(BIN)/python tests/quality/run_ansible_test.py sanity $(ARGS)

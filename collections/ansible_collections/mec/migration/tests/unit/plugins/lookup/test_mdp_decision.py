@@ -194,7 +194,7 @@ def test_a_thousand_services_in_one_task_take_less_than_two_seconds(site):
     tasks = [{"ansible.builtin.set_fact": {"terms": terms}}]
     tasks.append({"ansible.builtin.set_fact": {"first": "{{ " + CALL + f"user_cell=41, {HOSTS})" + " }}"}})
     tasks.append({"ansible.builtin.set_fact": {"times": "{{ [" + now + "] }}"}})
-    for _ in range(3):
+    for _try in range(3):
         tasks.append({"ansible.builtin.set_fact": {"found": "{{ " + call + " }}"}})
         tasks.append({"ansible.builtin.set_fact": {"times": "{{ times + [" + now + "] }}"}})
     times, services = site.answer("[times, found | map(attribute='service') | unique | length]", tasks)
