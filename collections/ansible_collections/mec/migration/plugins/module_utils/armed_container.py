@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -37,6 +38,8 @@ class ArmedContainer:
         self.work_dir = work_dir
         self._listener: socket.socket | None = None
         self._stream: Any = None
+        self._connection: socket.socket | None = None
+        self._runtime_pid = 0
         self._start_error: str | None = None
         self._started = threading.Event()
         self.id = ""
@@ -56,6 +59,7 @@ class ArmedContainer:
         first = next(iter(endpoints), None)
         if first is not None:
             body["NetworkingConfig"] = {"EndpointsConfig": {first: endpoints.pop(first)}}
+        body["Image"] = self._image(body["Image"])
         try:
             self.id = self._client.create_container_from_config(body, name)["Id"]
             for network, settings in endpoints.items():
@@ -71,6 +75,15 @@ class ArmedContainer:
                 container_state="absent",
                 rolled_back=True,
             ) from error
+
+    def _image(self, name: str) -> str:
+        """The image by its name, or by its id where the name means another image here."""
+        image_id = str(self._spec["image_id"])
+        try:
+            known = str(self._client.inspect_image(name)["Id"])
+        except Exception:
+            known = ""
+        return name if known == image_id else image_id
 
     def start(self, timeout_s: float = 60.0) -> None:
         """``docker start``, until the armed runtime waits.
@@ -100,7 +113,9 @@ class ArmedContainer:
                         container_state="absent",
                         rolled_back=True,
                     ) from None
-        with open(os.path.join(self._read_event()["bundle"], "config.json"), encoding="utf-8") as config_file:
+        waiting = self._read_event()
+        self._runtime_pid = int(waiting["pid"])
+        with open(os.path.join(waiting["bundle"], "config.json"), encoding="utf-8") as config_file:
             self.rootfs = json.load(config_file)["root"]["path"]
 
     @property
@@ -120,7 +135,7 @@ class ArmedContainer:
     def start_error(self) -> str:
         return self._start_error or ""
 
-    def restore(self, images_dir: str, lazy: bool) -> dict[str, Any]:
+    def restore(self, images_dir: str, lazy: bool, timeout_s: float) -> dict[str, Any]:
         """Bring the processes back; returns ``restore_ms`` and CRIU's own figures.
 
         :param lazy: somebody serves ``lazy-pages.socket`` in the work directory.
@@ -137,6 +152,8 @@ class ArmedContainer:
         }
         order["lazy"] = lazy
         try:
+            if self._connection is not None:
+                self._connection.settimeout(timeout_s)
             self._stream.write(json.dumps(order) + "\n")
             self._stream.flush()
             event = self._read_event()
@@ -144,6 +161,7 @@ class ArmedContainer:
             event = {"code": -1, "error": str(error)}
         if event.get("code") != 0:
             tail = log_tail(os.path.join(self.work_dir, RESTORE_LOG))
+            self._end_restore()
             self.destroy("restore failed")
             raise MigrationError(
                 f"CRIU could not restore container {self._spec['name']} on the target (runc restore: "
@@ -193,6 +211,23 @@ class ArmedContainer:
         """End every process of the container, if there are any."""
         with contextlib.suppress(MigrationError):
             Cgroup(runc_state(self.id).pid).kill()
+
+    def _end_restore(self) -> None:
+        """End a restore that hangs: the armed runtime and all that came out of it."""
+        parents = {}
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                with contextlib.suppress(OSError), open(f"/proc/{name}/stat", encoding="utf-8") as stat:
+                    parents[int(name)] = int(stat.read().rpartition(")")[2].split()[1])
+        family = {self._runtime_pid}
+        while True:
+            more = {pid for pid, parent in parents.items() if parent in family} - family
+            if not more:
+                break
+            family |= more
+        for pid in family & set(parents):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _docker_start(self) -> None:
         try:

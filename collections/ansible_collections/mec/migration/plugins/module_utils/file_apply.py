@@ -108,10 +108,13 @@ class FileReceiver:
         channel.send("ok")
 
     def _on_sync(self, _message: Message, channel: Channel) -> None:
+        self.sync()
+        channel.send("ok")
+
+    def sync(self) -> None:
         """Bring what was applied to stable storage; not inside the frozen window."""
         for target in self._targets.values():
             _syncfs(target.root.directory(""))
-        channel.send("ok")
 
     # -- for the receiver, which may end a round by a message of its own ---------------------------
 

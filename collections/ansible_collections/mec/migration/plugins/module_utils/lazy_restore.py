@@ -79,6 +79,8 @@ class Space:
         self._left = sorted(extents, reverse=True)
         self._again: set[int] = set()
         self.gone = False
+        self.settled = False
+        """All mappings are there: what is not mapped now is gone for good."""
 
     @property
     def done(self) -> bool:
@@ -96,7 +98,9 @@ class Space:
             self.fault(address)
 
     def fork(self, descriptor: int) -> Space:
-        return Space(descriptor, list(self._left))
+        child = Space(descriptor, list(self._left))
+        child.settled = self.settled
+        return child
 
     def fill_next(self) -> int:
         """Fill the next piece; returns its bytes."""
@@ -158,22 +162,25 @@ class Space:
 
     def _copy(self, address: int, source: int, size: int) -> bool:
         """Whether all of it is in place; if not, the rest is back among what is left."""
+        piece = size
         while size > 0 and not self.gone:
-            request = bytearray(_COPY.pack(address, source, size, 0, 0))
+            request = bytearray(_COPY.pack(address, source, piece, 0, 0))
             code = self._call(UFFDIO_COPY, request)
-            copied: int = _COPY.unpack(request)[4]
-            if code == 0:
-                return True
-            if copied > 0:
-                done = copied
-            elif code == errno.EAGAIN:
-                # The address space is changing; the event that says how is waiting to be read.
+            done: int = max(0, _COPY.unpack(request)[4])
+            if code == errno.ENOENT and piece > PAGE_BYTES:
+                # One call cannot cross from a mapping into the next.
+                piece = max(PAGE_BYTES, piece // 2 // PAGE_BYTES * PAGE_BYTES)
+                continue
+            if (code == errno.EAGAIN and not done) or (code == errno.ENOENT and not self.settled):
+                # The address space is changing, and the event that says how is waiting to be read; or
+                # the restore has not come to this mapping yet.
                 self._left = sorted([*self._left, Extent(address, address + size, source)], reverse=True)
                 return False
-            else:
+            if code and not done:
                 # EEXIST: filled already. ENOENT: unmapped.
                 done = PAGE_BYTES
             address, source, size = address + done, source + done, size - done
+            piece = size
         return True
 
     def _call(self, request: int, argument: bytearray) -> int:
@@ -285,6 +292,8 @@ class LazyPages:
         number = int.from_bytes(word, "little", signed=True)
         if number == RESTORE_FINISHED:
             self._restored = True
+            for space in self._spaces.values():
+                space.settled = True
         elif number > 0:
             _word, ancillary, _flags, _sender = connection.recvmsg(1, socket.CMSG_SPACE(4))
             descriptors = array.array("i")

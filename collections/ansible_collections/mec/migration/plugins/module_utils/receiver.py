@@ -37,6 +37,9 @@ CONTROL = "control.sock"
 IMAGES, FINAL = "images", "final"
 # Between two tasks of a play nobody speaks to the receiver for a moment.
 IN_USE_S = 15.0
+# Answered at once, also while a restore is under way.
+UNLOCKED = ("hello", "handover.status")
+RESTORE_TIMEOUT_S = 45.0
 
 
 class Settings(NamedTuple):
@@ -71,7 +74,7 @@ class Receiver:
         self._memory = MemoryTarget(self._images_dir)
         self._container: ArmedContainer | None = None
         self._files: FileReceiver | None = None
-        self._layers = LayerReceiver(client, os.path.join(self._dir, "layers"))
+        self._layers = LayerReceiver(client, self._staging_dir(client))
         self._lock = threading.Lock()
         self._last_word = time.monotonic()
         self._busy = 0
@@ -82,6 +85,12 @@ class Receiver:
         self._restored: dict[str, Any] = {}
         self._error: MigrationError | None = None
         self._incomplete = ""
+
+    def _staging_dir(self, client: Any) -> str:
+        """Layers are staged on Docker's disk, not in memory."""
+        return os.path.join(
+            client.info()["DockerRootDir"], "tmp", f"mec-migration-{self._settings.migration_id}"
+        )
 
     def listen(self) -> int:
         """Open the port and the control socket; returns the port.
@@ -186,8 +195,11 @@ class Receiver:
         try:
             if handler is None:
                 raise TransferError(f"the receiver knows no message {message.kind}; same version on both?")
-            with self._lock:
+            if message.kind in UNLOCKED:
                 handler(message, channel)
+            else:
+                with self._lock:
+                    handler(message, channel)
         except TransferError:
             raise
         except MigrationError as error:
@@ -268,7 +280,7 @@ class Receiver:
             self._chain_final()
         self._journal.write("restoring")
         try:
-            figures = container.restore(self._final_dir, lazy=self._lazy is not None)
+            figures = container.restore(self._final_dir, self._lazy is not None, RESTORE_TIMEOUT_S)
         except MigrationError as error:
             self._error = error
             self._journal.write("destroyed", reason=error.message)
@@ -366,6 +378,9 @@ class Receiver:
         if self._lazy is not None:
             self._wait_filled(self._lazy)
         container.wait_started()
+        if self._files is not None:
+            # What the service had brought to its disk must survive this host, too.
+            self._files.sync()
         return dict(self._status(), container_id=container.id)
 
     def _wait_filled(self, lazy: LazyPages) -> None:

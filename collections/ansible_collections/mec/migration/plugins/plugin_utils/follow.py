@@ -60,7 +60,8 @@ class FollowedAction(ActionBase):
         shown, heard = 0, time.monotonic()
         while True:
             # By lines, not bytes: a pseudo-terminal in between changes line ends.
-            command = self._join("tail", "-n", f"+{shown + 1}", path)
+            # The file may not be there yet; what tail says to that must not count as a line.
+            command = self._join("tail", "-n", f"+{shown + 1}", path) + " 2>/dev/null"
             text = self._low_level_execute_command(command, sudoable=True)["stdout"]
             complete = text[: text.rfind("\n") + 1].splitlines()
             shown += len(complete)

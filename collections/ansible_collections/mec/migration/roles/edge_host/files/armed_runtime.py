@@ -76,7 +76,7 @@ def create(options: list[str], values: dict[str, str], container_id: str) -> int
         try:
             connection.connect(os.path.join(ARMED_DIR, container_id))
             stream = connection.makefile("rw", encoding="utf-8")
-            stream.write(json.dumps({"event": "waiting", "bundle": bundle}) + "\n")
+            stream.write(json.dumps({"event": "waiting", "bundle": bundle, "pid": os.getpid()}) + "\n")
             stream.flush()
             line = stream.readline()
         except OSError as error:
