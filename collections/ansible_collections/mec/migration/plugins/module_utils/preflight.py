@@ -412,8 +412,8 @@ def _ports(pair: Pair) -> Iterator[str]:
                 remedy = "Stop that, or publish another port"
                 if holder.startswith("docker-proxy "):
                     remedy = (
-                        "No container of that host publishes it: Docker has lost track of it, as it does when "
-                        "its daemon is killed in the start of a container. Restart Docker there"
+                        "No container of that host publishes it: Docker has lost track of it, as it does when"
+                        " its daemon is killed in the start of a container. Restart Docker there"
                     )
                 yield f"{said}, which is taken on {target['hostname']} by {holder}. {remedy}"
                 break
