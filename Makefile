@@ -17,9 +17,21 @@ $(VENV)/.ready: pyproject.toml
 
 .PHONY: demo
 demo: lab-up  ## a Redis container moves between two edge hosts under a client that never stops writing
-	$(BIN)/ansible-playbook playbooks/prepare.yml
-	$(BIN)/ansible-playbook playbooks/demo.yml
+	$(BIN)/ansible-playbook -i inventories/lab playbooks/prepare.yml
+	$(BIN)/ansible-playbook -i inventories/lab playbooks/demo.yml
 	@echo reports/demo/report.json
+
+# Fast ones first. The testbeds are the tests' own and are gone afterwards.
+.PHONY: test
+test: venv  ## every test: what CI runs
+	$(MAKE) lint
+	$(MAKE) units
+	$(MAKE) sanity
+	$(MAKE) e2e E2E_LAB=test
+	$(BIN)/ansible-playbook -i inventories/test playbooks/demo.yml -e demo_memory_mib=64
+	$(MAKE) lab-down ARGS="-e testbed_name=test"
+	$(MAKE) e2e-docker28
+	$(MAKE) lab-down ARGS="-e testbed_name=docker28"
 
 # ARGS="-e testbed_name=dev -e testbed_suite=forky": see playbooks/roles/testbed.
 .PHONY: lab-up lab-down
@@ -40,7 +52,7 @@ sanity: venv  ## ansible-test sanity on the collection
 	$(BIN)/python tests/quality/run_ansible_test.py sanity $(ARGS)
 
 units: venv  ## unit tests of the collection
-	PYTHONPATH=collections $(BIN)/pytest --quiet $(COLLECTION)/tests/unit $(ARGS)
+	PYTHONPATH=collections $(BIN)/pytest --quiet $(COLLECTION)/tests/unit tests/unit $(ARGS)
 
 # On another testbed: E2E_LAB=dev. One test: ARGS="-k in_a_round". Hosts that are ready: ARGS=--prepared.
 E2E_LAB ?= lab
