@@ -41,7 +41,7 @@ lab-up: venv  ## bring up the testbed of edge hosts
 lab-down: venv  ## remove every trace of it
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_state=absent $(ARGS)
 
-.PHONY: lint sanity units
+.PHONY: lint sanity units units-oldest
 lint: venv  ## ruff, mypy, ansible-lint (production, nothing skipped)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -236,13 +236,17 @@ def test_metadata_alone_is_cheap(pair):
 
 def test_a_second_write_within_the_clock_tick_is_noticed(pair):
     path = pair.source / "file"
-    path.write_bytes(b"one")
-    before = path.stat()
-    pair.round()
-    path.write_bytes(b"two")
+    for attempt in range(100):
+        path.write_bytes(f"one {attempt}".encode())
+        before = path.stat()
+        pair.round()
+        # On a busy machine the round may come a tick later, and all is well anyway.
+        if pair.sync._held["volume:data"].stats["file"].ctime_ns == -1:
+            break
+    else:
+        pytest.fail("a file that was written in the tick of its round was trusted every time")
+    path.write_bytes(f"two {attempt}".encode())
     # As a kernel with a coarse clock would leave it.
-    state = pair.sync._held["volume:data"].stats
-    assert state["file"].ctime_ns == -1
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     pair.round()
     pair.check()
