@@ -54,6 +54,9 @@ sanity: venv  ## ansible-test sanity on the collection
 units: venv  ## unit tests of the collection
 	PYTHONPATH=collections $(BIN)/pytest --quiet $(COLLECTION)/tests/unit tests/unit $(ARGS)
 
+units-oldest: venv  ## those of edge hosts' code, on the oldest Python that edge hosts may have
+	$(BIN)/python tests/quality/run_ansible_test.py units --venv --python 3.9 tests/unit/plugins/module_utils/ $(ARGS)
+
 # On another testbed: E2E_LAB=dev. One test: ARGS="-k in_a_round". Hosts that are ready: ARGS=--prepared.
 E2E_LAB ?= lab
 .PHONY: e2e e2e-docker28
