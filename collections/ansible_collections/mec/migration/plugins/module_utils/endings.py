@@ -11,6 +11,7 @@ import shutil
 import time
 from typing import Any
 
+from .armed_container import ARMED_DIR
 from .cgroup import Cgroup
 from .errors import MigrationError
 from .journal import SOURCE, TARGET, Journal, entries
@@ -234,8 +235,6 @@ def finish_target(client: Any, migration_id: str, restart_policy: dict[str, Any]
             policy = journal.entry.get("restart_policy") or restart_policy
             if policy:
                 client.update_container(container_id, restart_policy=policy)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(RUN_DIR, "armed", container_id))
             journal.write("committed")
         _wipe(migration_id, journal)
         journal.remove()
@@ -299,3 +298,6 @@ def _wipe(migration_id: str, journal: Journal) -> None:
     if images and os.path.basename(images) == "images":
         wipe(os.path.dirname(images))
     wipe(os.path.join(RUN_DIR, migration_id))
+    # A receiver that was killed leaves the socket on which the armed runtime found it.
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(ARMED_DIR, str(journal.entry.get("container_id") or "")))
