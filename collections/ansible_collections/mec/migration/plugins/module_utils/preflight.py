@@ -434,15 +434,21 @@ def _networks(pair: Pair) -> Iterator[str]:
 def _mounts(pair: Pair) -> Iterator[str]:
     container, target = pair.container, pair.target
     volumes = {volume["name"]: volume["driver"] for volume in target["docker"]["volumes"]}
+    # Docker makes the source of `-v`, but not of `--mount type=bind`.
+    not_made = {mount["Target"] for mount in container.host_config.get("Mounts") or []}
     for mount in container.spec["mounts"]:
-        if mount["type"] == "bind" and mount["destination"] not in container.moved:
-            kind = target["paths"].get(mount["source"], "")
-            if kind == "absent":
-                yield (
-                    f"container {container.name} has {mount['source']} mounted at {mount['destination']}; "
-                    f"{target['hostname']} has no such path. Create it there, or let its content move, "
-                    f"too (`move_binds: [{mount['destination']}]`)"
+        absent = target["paths"].get(mount["source"]) == "absent"
+        moved = mount["destination"] in container.moved
+        if mount["type"] == "bind" and absent and not (moved and mount["destination"] not in not_made):
+            yield (
+                f"container {container.name} has {mount['source']} mounted at {mount['destination']}; "
+                f"{target['hostname']} has no such path. Create it there"
+                + (
+                    ""
+                    if moved
+                    else f", or let its content move, too (`move_binds: [{mount['destination']}]`)"
                 )
+            )
         if mount["type"] == "volume" and mount["driver"] not in ("", "local"):
             if mount["driver"] not in target["docker"]["volume_plugins"]:
                 yield (
@@ -588,13 +594,16 @@ def tracker_plan(source: Facts, wanted: str) -> dict[str, str]:
     return {"name": wanted, "why": "asked for"}
 
 
-def estimate(memory_bytes: int, bandwidth_mbit: float, downtime_ms: float) -> dict[str, float]:
+def estimate(
+    memory_bytes: int, bandwidth_mbit: float, downtime_ms: float, *, lazy: bool = False
+) -> dict[str, float]:
     """What to expect of incompressible memory over a link of *bandwidth_mbit*.
 
     :param downtime_ms: what the residual pages may take, by the stop rule.
+    :param lazy: the service runs on while its memory is filled from the images.
     """
     first_round_s = memory_bytes * 8 / (bandwidth_mbit * 1e6)
-    restore_ms = memory_bytes / RESTORE_BYTES_PER_S * 1000
+    restore_ms = 0.0 if lazy else memory_bytes / RESTORE_BYTES_PER_S * 1000
     return {
         "first_round_s": round(first_round_s, 2),
         "downtime_ms": round(FIXED_DOWNTIME_MS + downtime_ms + restore_ms),

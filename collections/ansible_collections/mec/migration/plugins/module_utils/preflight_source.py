@@ -89,8 +89,12 @@ class Preflight:
 
     def _plan(self, container: Container) -> dict[str, Any]:
         image = self._client.inspect_image(container.spec["image_id"])
+        filled_later = self._target is None or self._target["criu"]["features"].get("lazy_pages", False)
         expected = estimate(
-            container.memory_bytes, self._params["bandwidth_mbit"], self._params["downtime_ms"]
+            container.memory_bytes,
+            self._params["bandwidth_mbit"],
+            self._params["downtime_ms"],
+            lazy=self._params["lazy_restore"] and filled_later,
         )
         return {
             "memory_bytes": container.memory_bytes,

@@ -67,6 +67,12 @@ options:
       - What the last pages may take while the service is frozen, for the estimate in RV(plan.downtime_ms).
     type: float
     default: 100
+  lazy_restore:
+    description:
+      - Whether the service is to run on while its memory is filled, for the estimate in RV(plan.downtime_ms),
+        as O(mec.migration.migration_receiver#module:lazy_restore).
+    type: bool
+    default: true
 seealso:
   - module: mec.migration.edge_host_info
 """
@@ -192,6 +198,7 @@ def main() -> None:
             "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
             "bandwidth_mbit": {"type": "float", "default": 1000},
             "downtime_ms": {"type": "float", "default": 100},
+            "lazy_restore": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )

@@ -254,6 +254,9 @@ def test_bind_mounts_that_stay_must_be_on_the_target():
     assert any("not checked" in text for text in preflight.warnings(host("west"), unchecked, mount))
     absent = host("east", docker__networks=network, paths={"/etc/hosts": "absent"})
     assert "move_binds: [/mnt/hosts]" in only(found(host("west"), absent, mount))
+    # Its content could move, but Docker makes no source for `--mount type=bind`.
+    mount = mount._replace(moved=("/vol", "/mnt/hosts"))
+    assert only(found(host("west"), absent, mount)).endswith("Create it there")
     there = host("east", docker__networks=network, paths={"/etc/hosts": "file"})
     assert found(host("west"), there, mount) == []
 
@@ -309,6 +312,7 @@ def test_trackers():
 
 def test_an_estimate():
     assert preflight.estimate(250_000_000, 1000, 100) == {"first_round_s": 2.0, "downtime_ms": 650}
+    assert preflight.estimate(250_000_000, 1000, 100, lazy=True)["downtime_ms"] == 400
 
 
 @pytest.mark.parametrize(
