@@ -18,7 +18,7 @@ $(VENV)/.ready: pyproject.toml
 .PHONY: demo
 demo: lab-up  ## a Redis container moves between two edge hosts under a client that never stops writing
 	$(BIN)/ansible-playbook -i inventories/lab playbooks/prepare.yml
-	$(BIN)/ansible-playbook -i inventories/lab playbooks/demo.yml
+	ANSIBLE_STDOUT_CALLBACK=phases $(BIN)/ansible-playbook -i inventories/lab playbooks/demo.yml
 	@echo reports/demo/report.json
 
 # Fast ones first. The testbeds are the tests' own and are gone afterwards.
@@ -45,7 +45,7 @@ lab-down: venv  ## remove every trace of it
 lint: venv  ## ruff, mypy, ansible-lint (production, nothing skipped)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(COLLECTION) tests
+	$(BIN)/mypy $(COLLECTION) plugins tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --profile production
 
 sanity: venv  ## ansible-test sanity on the collection
