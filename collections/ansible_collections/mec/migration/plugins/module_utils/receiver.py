@@ -135,6 +135,7 @@ class Receiver:
             time.sleep(0.01)
         self._listener.close()
         self._control.close()
+        self._layers.close()
         wipe(self._dir)
         wipe(os.path.dirname(self._images_dir))
 

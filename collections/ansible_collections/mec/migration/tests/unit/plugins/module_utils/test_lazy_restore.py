@@ -1,0 +1,195 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Memory filled behind the back of a process that reads, forks, moves and drops it meanwhile.
+
+The process stands in for what CRIU restores: it registers its memory and hands the descriptor over as
+``criu restore --lazy-pages`` does. Needs userfaultfd, that is root on most machines.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import fcntl
+import mmap
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.lazy_restore import (
+    RESTORE_FINISHED,
+    SOCKET_NAME,
+    Extent,
+    Guard,
+    LazyPages,
+    Mapped,
+    userfaultfd_works,
+)
+
+PAGE = mmap.PAGESIZE
+PAGES = 600
+NUMBER = 7
+EVENTS = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 6  # fork, remap, remove, unmap
+UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
+MREMAP_MAYMOVE, MREMAP_FIXED = 1, 2
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+libc.mremap.restype = ctypes.c_void_p
+libc.mremap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p]
+libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+
+
+def anonymous(pages: int) -> int:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    return int(libc.mmap(None, pages * PAGE, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0))
+
+
+class Restored:
+    """The process: forked from the test, so that both know the address of its memory."""
+
+    def __init__(self, content: bytes, work_dir: Path) -> None:
+        self.content = content
+        self.work_dir = work_dir
+        self.address = anonymous(PAGES)
+        # Two mappings: no one call can fill across the border.
+        self.border = PAGES // 2
+        libc.mprotect(self.address + self.border * PAGE, PAGE * (PAGES - self.border), mmap.PROT_READ)
+
+    def start(self, behaviour: str) -> int:
+        pid = os.fork()
+        if pid == 0:
+            code = 2
+            try:
+                signal.alarm(20)
+                self._register()
+                code = 0 if getattr(self, behaviour)() else 1
+            finally:
+                os._exit(code)
+        return pid
+
+    def _register(self) -> None:
+        descriptor = libc.syscall(323, os.O_CLOEXEC | os.O_NONBLOCK)
+        fcntl.ioctl(descriptor, UFFDIO_API, bytearray(struct.pack("=QQQ", 0xAA, EVENTS, 0)), True)
+        register = bytearray(struct.pack("=QQQQ", self.address, PAGES * PAGE, 1, 0))
+        fcntl.ioctl(descriptor, UFFDIO_REGISTER, register, True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(self.work_dir / SOCKET_NAME))
+            connection.send(NUMBER.to_bytes(4, "little"))
+            rights = array.array("i", [descriptor])
+            connection.sendmsg([b"*"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+            # A task may touch its memory before the restore is over.
+            assert self._page(PAGES - 1) == self._wanted(PAGES - 1)
+            connection.send(RESTORE_FINISHED.to_bytes(4, "little"))
+        os.close(descriptor)
+
+    def _page(self, number: int, base: int | None = None) -> bytes:
+        return ctypes.string_at((base or self.address) + number * PAGE, PAGE)
+
+    def _wanted(self, number: int) -> bytes:
+        return self.content[number * PAGE : (number + 1) * PAGE]
+
+    def reads_at_random(self) -> bool:
+        order = list(range(PAGES))
+        random.Random(1).shuffle(order)
+        return all(self._page(number) == self._wanted(number) for number in order)
+
+    def forks(self) -> bool:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if self.reads_at_random() else 1)
+        mine = self.reads_at_random()
+        return mine and os.waitpid(child, 0)[1] == 0
+
+    def moves_and_drops(self) -> bool:
+        drop = self.address + 10 * PAGE
+        libc.madvise(drop, 20 * PAGE, 4)
+        moved = int(libc.mremap(self.address + 40 * PAGE, 100 * PAGE, 100 * PAGE, 3, anonymous(100)))
+        libc.munmap(self.address + 200 * PAGE, 5 * PAGE)
+        for number in range(PAGES):
+            if 10 <= number < 30:
+                if self._page(number) != bytes(PAGE):
+                    return False
+            elif 40 <= number < 140:
+                if self._page(number - 40, moved) != self._wanted(number):
+                    return False
+            elif not 200 <= number < 205 and self._page(number) != self._wanted(number):
+                return False
+        return True
+
+    def ends_at_once(self) -> bool:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+
+@pytest.fixture
+def restored(tmp_path: Path) -> Restored:
+    assert userfaultfd_works(), "this test needs userfaultfd: run it as root on Linux"
+    return Restored(os.urandom(PAGES * PAGE), tmp_path)
+
+
+def serve(restored: Restored, guard: Guard) -> LazyPages:
+    path = restored.work_dir / "pages-1.img"
+    path.write_bytes(restored.content)
+    mapped = Mapped(str(path))
+
+    def extents(number: int) -> list[Extent]:
+        assert number == NUMBER
+        return [Extent(restored.address, restored.address + PAGES * PAGE, mapped.address)]
+
+    lazy = LazyPages(str(restored.work_dir), extents, guard)
+    lazy.mapped = mapped  # type: ignore[attr-defined]
+    return lazy
+
+
+@pytest.mark.parametrize("behaviour", ["reads_at_random", "forks", "moves_and_drops"])
+def test_a_process_finds_its_memory_whatever_it_does(restored: Restored, behaviour: str) -> None:
+    killed = restored.work_dir / "killed"
+    lazy = serve(restored, Guard(killed.touch))
+    pid = restored.start(behaviour)
+    lazy.wait(20)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert not killed.exists()
+
+
+def test_a_process_that_ends_is_no_failure(restored: Restored) -> None:
+    killed = restored.work_dir / "killed"
+    lazy = serve(restored, Guard(killed.touch))
+    pid = restored.start("ends_at_once")
+    lazy.wait(20)
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+    assert not killed.exists()
+
+
+def test_the_guard_ends_the_service_when_the_one_who_fills_dies(restored: Restored) -> None:
+    killed = restored.work_dir / "killed"
+    server = os.fork()
+    if server == 0:
+        guard = Guard(killed.touch)
+        guard.hold(sys.stderr.fileno())
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(server, 0)
+    for _attempt in range(200):
+        if killed.exists():
+            break
+        signal.sigtimedwait([], 0.05)
+    assert killed.exists()
+
+
+def test_giving_up_before_the_restore_kills_nothing(restored: Restored) -> None:
+    killed = restored.work_dir / "killed"
+    guard = Guard(killed.touch)
+    lazy = serve(restored, guard)
+    lazy.close()
+    assert lazy.finished.wait(5)
+    guard.release()
+    assert not killed.exists()
