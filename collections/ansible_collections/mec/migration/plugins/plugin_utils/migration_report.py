@@ -35,6 +35,7 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "stop_reason": str(precopy["stop_reason"]),
         "memory_bytes": int(precopy["memory_bytes"]),
         "image_bytes": image_bytes,
+        "image_missing_bytes": int(image.get("layer_bytes") or 0),
         "total_bytes": image_bytes + precopy_bytes + handover_bytes,
         "frozen_bytes": int(window["frozen_bytes"]),
         "frozen_ms": round(float(window["frozen_ms"]), 1),

@@ -1,0 +1,142 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The store of migration costs: what a record holds, what a torn or foreign line costs, parallel writers."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from ansible_collections.mec.migration.plugins.plugin_utils import migration_costs as costs
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def report(**changes):
+    return {
+        "migration_id": "redis-1",
+        "service": "redis",
+        "source": "edge-a",
+        "target": "edge-b",
+        "memory_bytes": 291_483_648,
+        "image_bytes": 929,
+        "image_missing_bytes": 0,
+        "total_bytes": 291_593_756,
+        "frozen_bytes": 272_002,
+        "frozen_ms": 1761.4,
+        "bandwidth_bytes_per_s": 54260349.163501024,
+        "dirty_pages_per_s": 353.3,
+        "phases": [{"phase": "validate", "seconds": 5.096, "bytes": 0}],
+        "total_seconds": 45.29,
+        "downtime_client_ms": None,
+        **changes,
+    }
+
+
+def record(**changes):
+    return costs.record_of(report(**changes), 1_790_000_000.0)
+
+
+def test_a_record_is_made_of_the_report():
+    made = record()
+    assert made["seconds"] == 45.29
+    assert made["phases"] == {"validate": 5.096}
+    assert made["predicted"] is None
+    assert made["errors"] is None
+
+
+def test_a_prediction_is_kept_with_its_errors():
+    predicted = {"total_bytes": 2.9e8, "seconds": 36.232, "frozen_ms": 3522.8}
+    made = costs.record_of(report(), 1.0, predicted)
+    assert made["predicted"] == predicted
+    assert made["errors"]["seconds"] == pytest.approx(-0.2)
+    assert made["errors"]["frozen_ms"] == pytest.approx(1.0)
+
+
+def test_a_prediction_that_is_none_is_refused():
+    with pytest.raises(costs.CostError, match="has no total_bytes"):
+        costs.record_of(report(), 1.0, {"seconds": 3.0})
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [({"memory_bytes": -1}, "memory_bytes"), ({"service": ""}, "service"), ({"source": None}, "source")],
+)
+def test_the_schema_names_the_key(changes, key):
+    with pytest.raises(costs.CostError, match=f"key {key}:"):
+        record(**changes)
+
+
+def test_no_infinite_number_gets_into_the_store():
+    with pytest.raises(costs.CostError, match="bandwidth_bytes_per_s"):
+        record(bandwidth_bytes_per_s=float("inf"))
+
+
+def test_there_and_back(tmp_path: Path):
+    store = tmp_path / "new" / "costs.jsonl"
+    assert costs.read(store) == []
+    first, second = record(migration_id="one"), record(migration_id="two")
+    costs.append(store, first)
+    costs.append(store, second)
+    assert costs.read(store) == [first, second]
+    assert len(store.read_text().splitlines()) == 2
+
+
+def test_a_torn_line_costs_one_record(tmp_path: Path):
+    store = tmp_path / "costs.jsonl"
+    costs.append(store, record(migration_id="one"))
+    store.write_bytes(store.read_bytes() + b'{"format": 1, "ti')
+    costs.append(store, record(migration_id="three"))
+    with pytest.raises(costs.CostError, match="line 2: no JSON"):
+        costs.read(store)
+    skipped: list[str] = []
+    assert [one["migration_id"] for one in costs.read(store, skipped=skipped)] == ["one", "three"]
+    assert len(skipped) == 1
+
+
+def test_a_line_of_another_kind_is_named(tmp_path: Path):
+    store = tmp_path / "costs.jsonl"
+    store.write_text(json.dumps({**record(), "extra": 1}) + "\n")
+    with pytest.raises(costs.CostError, match="line 1: .*'extra' was unexpected"):
+        costs.read(store)
+
+
+def _write_many(store: Path, writer: int) -> None:
+    for turn in range(25):
+        costs.append(store, record(migration_id=f"{writer}-{turn}", service="x" * 4000))
+
+
+def test_parallel_writers_tear_no_line(tmp_path: Path):
+    store = tmp_path / "costs.jsonl"
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_write_many, args=(store, writer)) for writer in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    found = costs.read(store)
+    assert {one["migration_id"] for one in found} == {f"{w}-{t}" for w in range(4) for t in range(25)}
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("cd"), st.floats(0, 1e6)), min_size=1))
+def test_the_summary_counts_every_record_once(moves):
+    records = [record(source=source, target=target, total_seconds=s) for source, target, s in moves]
+    rows = costs.summary(records)
+    assert sum(row["count"] for row in rows) == len(moves)
+    for row in rows:
+        own = [s for source, target, s in moves if (source, target) == (row["source"], row["target"])]
+        assert min(own) <= row["seconds"] <= max(own)
+    assert len(costs.lines(records)) == 1 + len(rows)
+
+
+def test_the_table_shows_errors_only_where_there_were_predictions():
+    predicted = {"total_bytes": 291_593_756, "seconds": 90.58, "frozen_ms": 1761.4}
+    told = costs.lines([record(), costs.record_of(report(source="edge-c"), 2.0, predicted)])
+    assert told[1].split()[:4] == ["edge-a", "->", "edge-b", "1"]
+    assert told[1].split()[-3:] == ["-", "-", "-"]
+    assert "100 %" in told[2]
+    assert told[3].startswith("median error of 1 predictions: total_bytes 0 %, seconds 100 %")
+    assert costs.lines([]) == ["no migration has been recorded yet"]
