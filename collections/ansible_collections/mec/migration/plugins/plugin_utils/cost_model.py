@@ -1,0 +1,287 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a move will cost: bytes, seconds by phase and the frozen window, learned from earlier ones.
+
+Bytes follow from pre-copy itself: a first round of all memory, then rounds of what changed meanwhile.
+Seconds of a phase, and the frozen window, are a constant, plus bytes over bandwidth, plus a share of
+memory (scanning and comparing it). The coefficients are fitted by least squares on relative errors; each
+has a default which counts like one uncertain observation, so that few records, or none, do no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from .migration_costs import CostError
+from .requirements import require_numpy
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = require_numpy()
+
+PAGE_BYTES = 4096
+# Of a pair of hosts, then of all: what the link gives changes with the time of the day.
+RECENT_OF_PAIR, RECENT = 5, 200
+# Below this a round says more about latency than about bandwidth.
+TELLING_BYTES = 4 << 20
+MAX_ROUNDS = 10
+DOWNTIME_S = 0.1
+# How far a measurement is off by chance, and how far a default may be: shares of their values.
+NOISE, DOUBT = 0.15, 1.0
+# Sent for each byte that is missing or changes, where nothing is known of the image or the service.
+IMAGE_RATIO, MEMORY_RATIO = 0.45, 0.9
+
+# Defaults of constant (s), bytes over bandwidth, and s for each GB, from migrations on two busy cores.
+IMAGE, PRECOPY, HANDOVER, FROZEN = "image", "pre-copy", "hand over", "frozen"
+DEFAULTS: dict[str, tuple[float, ...]] = {
+    "validate": (4.0,),
+    IMAGE: (2.5, 1.0, 4.0),
+    "arm": (1.0,),
+    PRECOPY: (3.0, 1.0, 8.0),
+    HANDOVER: (3.0, 1.0, 4.0),
+    "verify": (1.5,),
+    "commit": (1.5,),
+    FROZEN: (0.4, 1.0, 2.0),
+}
+
+
+@dataclass(frozen=True)
+class Move:
+    """A move as far as its cost goes."""
+
+    service: str
+    source: str
+    target: str
+    image_missing_bytes: float
+    memory_bytes: float
+    dirty_pages_per_s: float
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What pre-copy would send of memory, before compression, and what would be left for the window."""
+
+    memory_bytes: float
+    frozen_bytes: float
+
+
+def transfer_of(memory_bytes: float, dirty_pages_per_s: float, bandwidth_bytes_per_s: float) -> Transfer:
+    """Rounds until what is left passes in the time that the service may be frozen."""
+    dirty_bytes_per_s = dirty_pages_per_s * PAGE_BYTES
+    sent = left = memory_bytes
+    previous = float("inf")
+    for _round in range(MAX_ROUNDS - 1):
+        left = min(memory_bytes, dirty_bytes_per_s * left / bandwidth_bytes_per_s)
+        if left <= bandwidth_bytes_per_s * DOWNTIME_S or left > 0.9 * previous:
+            break
+        sent += left
+        previous = left
+    return Transfer(sent, left)
+
+
+@dataclass
+class CostModel:
+    """Learns from records of ``migration_costs``; predicts.
+
+    :param default_bandwidth_bytes_per_s: for pairs of hosts that nothing is known of.
+    """
+
+    records: Sequence[Mapping[str, Any]]
+    default_bandwidth_bytes_per_s: float = 125e6
+    coefficients: dict[str, list[float]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.records = self.records[-RECENT:]
+        self._memory_ratios = [
+            (one["service"], (one["total_bytes"] - one["image_bytes"]) / raw)
+            for one in self.records
+            if (raw := self._transfer(_move_of(one), one["bandwidth_bytes_per_s"]).memory_bytes) > 0
+        ]
+        self._image_ratios = [
+            one["image_bytes"] / one["image_missing_bytes"]
+            for one in self.records
+            if one["image_missing_bytes"] > TELLING_BYTES
+        ]
+        self.coefficients = {phase: self._fit(phase) for phase in DEFAULTS}
+
+    def bandwidth(self, source: str, target: str) -> float:
+        """Bytes a second: the pair's own, or both ends' other ones, or all, or the default."""
+        telling = [
+            one
+            for one in self.records
+            if one["total_bytes"] - one["image_bytes"] > TELLING_BYTES and one["bandwidth_bytes_per_s"] > 0
+        ]
+        pair = [one for one in telling if (one["source"], one["target"]) == (source, target)]
+        near = [one for one in telling if source == one["source"] or target == one["target"]]
+        known = pair or near or telling
+        if not known:
+            return self.default_bandwidth_bytes_per_s
+        return float(median(one["bandwidth_bytes_per_s"] for one in known[-RECENT_OF_PAIR:]))
+
+    def predict(self, move: Move) -> dict[str, float]:
+        """``total_bytes``, ``seconds`` and ``frozen_ms``, with what they were computed from."""
+        bandwidth = self.bandwidth(move.source, move.target)
+        transfer = self._transfer(move, bandwidth)
+        ratio = self.memory_ratio(move.service)
+        image_bytes = self.image_ratio() * move.image_missing_bytes
+        precopy_bytes = ratio * transfer.memory_bytes
+        frozen_bytes = ratio * transfer.frozen_bytes
+        rows = _rows(move, image_bytes, precopy_bytes, frozen_bytes, bandwidth)
+        told = {phase: _dot(row, self.coefficients[phase]) for phase, row in rows.items()}
+        return {
+            "total_bytes": round(image_bytes + precopy_bytes + frozen_bytes),
+            "seconds": round(sum(seconds for phase, seconds in told.items() if phase != FROZEN), 2),
+            "frozen_ms": round(1000 * told[FROZEN], 1),
+            "image_missing_bytes": move.image_missing_bytes,
+            "memory_bytes": move.memory_bytes,
+            "dirty_pages_per_s": move.dirty_pages_per_s,
+            "bandwidth_bytes_per_s": round(bandwidth, 1),
+            "records": len(self.records),
+        }
+
+    def memory_ratio(self, service: str) -> float:
+        """Bytes on the wire for each byte of memory: the service's own, or of all, or the default."""
+        own = [ratio for name, ratio in self._memory_ratios if name == service][-RECENT_OF_PAIR:]
+        known = own or [ratio for _name, ratio in self._memory_ratios]
+        return float(median(known)) if known else MEMORY_RATIO
+
+    def image_ratio(self) -> float:
+        """Bytes on the wire for each byte in missing layers."""
+        return float(median(self._image_ratios)) if self._image_ratios else IMAGE_RATIO
+
+    @staticmethod
+    def _transfer(move: Move, bandwidth: float) -> Transfer:
+        return transfer_of(move.memory_bytes, move.dirty_pages_per_s, max(bandwidth, 1.0))
+
+    def _fit(self, phase: str) -> list[float]:
+        rows, seconds = [], []
+        for one in self.records:
+            took = one["frozen_ms"] / 1000 if phase == FROZEN else one["phases"].get(phase)
+            if took is not None and one["bandwidth_bytes_per_s"] > 0:
+                precopy_bytes = one["total_bytes"] - one["image_bytes"] - one["frozen_bytes"]
+                row = _rows(
+                    _move_of(one),
+                    one["image_bytes"],
+                    precopy_bytes,
+                    one["frozen_bytes"],
+                    self._record_bandwidth(one),
+                )
+                rows.append(row[phase])
+                seconds.append(float(took))
+        return fit(rows, seconds, DEFAULTS[phase])
+
+    def _record_bandwidth(self, one: Mapping[str, Any]) -> float:
+        if one["total_bytes"] - one["image_bytes"] > TELLING_BYTES:
+            return float(one["bandwidth_bytes_per_s"])
+        return self.bandwidth(one["source"], one["target"])
+
+
+def fit(rows: Sequence[Sequence[float]], observed: Sequence[float], defaults: Sequence[float]) -> list[float]:
+    """Coefficients, none negative, by least squares on relative errors, drawn towards *defaults*."""
+    start = np.array(defaults, dtype=float)
+    if not rows:
+        return [float(value) for value in start]
+    matrix, values = np.array(rows, dtype=float), np.array(observed, dtype=float)
+    # Without a floor a phase that took next to nothing once would outweigh all others.
+    scale = NOISE * np.maximum(np.abs(values), 0.2 * float(np.median(np.abs(values))) + 1e-3)
+    doubt = DOUBT * start
+    kept = np.ones(len(start), dtype=bool)
+    found = start
+    while kept.any():
+        a = np.vstack([matrix[:, kept] / scale[:, None], np.diag(1 / doubt[kept])])
+        b = np.concatenate([values / scale, start[kept] / doubt[kept]])
+        found = np.zeros(len(start))
+        found[kept] = np.linalg.lstsq(a, b, rcond=None)[0]
+        if (found >= 0).all():
+            break
+        kept &= found > 0
+    return [float(value) for value in found]
+
+
+def _rows(
+    move: Move, image_bytes: float, precopy_bytes: float, frozen_bytes: float, bandwidth: float
+) -> dict[str, list[float]]:
+    memory_gb = move.memory_bytes / 1e9
+    last = [1.0, frozen_bytes / bandwidth, memory_gb]
+    special = {
+        IMAGE: [1.0, image_bytes / bandwidth, move.image_missing_bytes / 1e9],
+        PRECOPY: [1.0, precopy_bytes / bandwidth, memory_gb],
+        HANDOVER: last,
+        FROZEN: last,
+    }
+    return {phase: special.get(phase, [1.0]) for phase in DEFAULTS}
+
+
+def _move_of(record: Mapping[str, Any]) -> Move:
+    return Move(
+        record["service"],
+        record["source"],
+        record["target"],
+        record["image_missing_bytes"],
+        record["memory_bytes"],
+        record["dirty_pages_per_s"],
+    )
+
+
+def _dot(row: Sequence[float], coefficients: Sequence[float]) -> float:
+    return sum(factor * value for factor, value in zip(row, coefficients, strict=True))
+
+
+def predictions(
+    service: str, loads: Mapping[str, Mapping[str, Any]], model: CostModel
+) -> dict[str, dict[str, dict[str, float]]]:
+    """What it would cost to move *service* from each host to each other one: source, target, prediction.
+
+    Memory and rate of change are what they are where it runs now, wherever it will be; layers are what
+    each host holds now.
+
+    :param loads: by host what ``migration_cost_info`` returned there.
+    """
+    here = current_host(service, loads)
+    load = loads[here]["services"][service]
+    missing = {name: missing_bytes(load["layers"], held["diff_ids"]) for name, held in loads.items()}
+    measured = (float(load["memory_bytes"]), float(load["dirty_pages_per_s"]))
+    return {
+        source: {
+            target: model.predict(Move(service, source, target, missing[target], *measured))
+            for target in loads
+            if target != source
+        }
+        for source in loads
+    }
+
+
+def missing_bytes(layers: Sequence[Mapping[str, Any]], held_diff_ids: Sequence[str]) -> float:
+    """Bytes of the layers that are not held, each once."""
+    sizes = {one["diff_id"]: float(one["size_bytes"]) for one in layers}
+    return sum(size for diff_id, size in sizes.items() if diff_id not in set(held_diff_ids))
+
+
+def current_host(service: str, loads: Mapping[str, Mapping[str, Any]]) -> str:
+    """The one host that runs *service* and could measure it.
+
+    :raises CostError: none does, or several do.
+    """
+    found = [name for name, load in loads.items() if service in load["services"]]
+    if len(found) != 1:
+        raise CostError(
+            f"{service} must run on exactly one of {', '.join(loads) or 'no hosts'}; it runs on "
+            f"{', '.join(found) or 'none'}"
+        )
+    load = loads[found[0]]["services"][service]
+    if "problem" in load:
+        raise CostError(f"{service} on {found[0]}: {load['problem']}")
+    return found[0]
+
+
+def measured_costs(predicted: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """The table that ``mdp_decision`` takes, in seconds, to two digits: solved policies are kept by it."""
+    return {
+        source: {target: float(f"{one['seconds']:.2g}") for target, one in row.items()}
+        for source, row in predicted.items()
+    }

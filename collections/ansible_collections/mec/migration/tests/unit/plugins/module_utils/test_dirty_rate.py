@@ -1,0 +1,84 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rate at which memory changes, measured on a process that changes a known number of pages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.dirty_rate import RUN_PAGES, dirty_rate, sample
+from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.process_memory import PAGE_BYTES
+from hypothesis import given
+from hypothesis import strategies as st
+
+WRITER = """
+import mmap, sys, time
+pages, each = int(sys.argv[1]), int(sys.argv[2])
+memory = mmap.mmap(-1, pages * 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for page in range(pages):
+    memory[page * 4096] = 1
+print("ready", flush=True)
+page, count = 0, 0
+while True:
+    count += 1
+    for _ in range(each):
+        page = (page + 61) % pages
+        memory[page * 4096 : page * 4096 + 8] = count.to_bytes(8, "little")
+    time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def writer():
+    started = []
+
+    def start(pages: int, each: int) -> int:
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(pages), str(each)], stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process.pid
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_an_idle_process_changes_next_to_nothing(writer):
+    rate = dirty_rate([writer(2000, 0)], 0.2)
+    # A few pages of the interpreter's own stack and heap.
+    assert rate.pages_per_s < 100
+    assert rate.all_pages >= 2000
+
+
+@pytest.mark.parametrize("sample_pages", [100_000, 2048])
+def test_a_writer_is_measured_by_all_pages_and_by_a_sample(writer, sample_pages):
+    # At most 40 pages each 10 ms; fewer on a busy machine.
+    rate = dirty_rate([writer(16000, 40)], 0.4, sample_pages)
+    assert 800 < rate.pages_per_s < 5500
+    assert rate.sampled_pages <= max(rate.all_pages, 2 * sample_pages)
+
+
+def test_a_process_that_is_gone_does_not_count():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert dirty_rate([process.pid], 0.01).pages_per_s == 0
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 400)), min_size=1, max_size=30),
+    st.integers(RUN_PAGES, 3000),
+)
+def test_a_sample_is_a_part_of_about_the_size_asked_for(pieces, wanted):
+    pages = RangeSet((start * PAGE_BYTES, (start + size) * PAGE_BYTES) for start, size in pieces)
+    chosen = sample(pages, wanted)
+    assert not chosen - pages
+    assert 1 <= chosen.size_bytes // PAGE_BYTES <= 2 * wanted + RUN_PAGES

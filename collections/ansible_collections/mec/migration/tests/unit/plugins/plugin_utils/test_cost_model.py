@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Predictions of what a move costs: what a world that follows the model teaches, and what nothing teaches."""
+
+from __future__ import annotations
+
+import random
+from statistics import median
+
+import pytest
+from ansible_collections.mec.migration.plugins.plugin_utils import cost_model as model
+from ansible_collections.mec.migration.plugins.plugin_utils.migration_costs import CostError, check
+from hypothesis import given
+from hypothesis import strategies as st
+
+# Twice the defaults' constants, other shares: a world that the defaults do not know.
+TRUE = {
+    "validate": (8.0,),
+    "image": (4.0, 1.0, 9.0),
+    "arm": (2.0,),
+    "pre-copy": (7.0, 1.3, 12.0),
+    "hand over": (5.0, 1.0, 6.0),
+    "verify": (3.0,),
+    "commit": (3.0,),
+    "frozen": (0.9, 1.0, 3.0),
+}
+
+
+def world_record(rng: random.Random, number: int, noise: float = 0.0):
+    """A record of a move in a world with the coefficients TRUE."""
+    source, target = rng.sample(["a", "b", "c"], 2)
+    bandwidth = {"a": 100e6, "b": 40e6, "c": 12e6}[target]
+    missing = rng.choice([0, 0, 80_000_000])
+    move = model.Move("redis", source, target, missing, rng.uniform(2e7, 1e9), rng.uniform(0, 2000))
+    transfer = model.transfer_of(move.memory_bytes, move.dirty_pages_per_s, bandwidth)
+    image = 0.3 * missing
+    precopy, frozen = 0.7 * transfer.memory_bytes, 0.7 * transfer.frozen_bytes
+    rows = model._rows(move, image, precopy, frozen, bandwidth)
+    took = {
+        phase: sum(a * b for a, b in zip(row, TRUE[phase])) * (1 + rng.gauss(0, noise))
+        for phase, row in rows.items()
+    }
+    frozen_s = took.pop("frozen")
+    return check(
+        {
+            "format": 1,
+            "time": float(number),
+            "migration_id": str(number),
+            "service": "redis",
+            "source": source,
+            "target": target,
+            "image_missing_bytes": missing,
+            "image_bytes": int(image),
+            "memory_bytes": int(move.memory_bytes),
+            "dirty_pages_per_s": move.dirty_pages_per_s,
+            "bandwidth_bytes_per_s": bandwidth,
+            "seconds": sum(took.values()),
+            "total_bytes": int(image + precopy + frozen),
+            "frozen_bytes": int(frozen),
+            "frozen_ms": 1000 * frozen_s,
+            "downtime_ms": None,
+            "phases": took,
+            "predicted": None,
+            "errors": None,
+        }
+    )
+
+
+def errors(records, tests):
+    learned = model.CostModel(records)
+    found = {"seconds": [], "total_bytes": [], "frozen_ms": []}
+    for one in tests:
+        predicted = learned.predict(model._move_of(one))
+        for key, values in found.items():
+            values.append(abs(predicted[key] - one[key]) / one[key])
+    return {key: median(values) for key, values in found.items()}
+
+
+def test_twenty_records_teach_it():
+    rng = random.Random(1)
+    records = [world_record(rng, number, noise=0.1) for number in range(40)]
+    before, after = errors([], records[20:]), errors(records[:20], records[20:])
+    assert after["seconds"] < 0.1
+    assert after["total_bytes"] < 0.1
+    assert after["frozen_ms"] < 0.15
+    assert before["seconds"] > 2 * after["seconds"]
+
+
+def test_the_first_record_helps():
+    rng = random.Random(2)
+    records = [world_record(rng, number) for number in range(10)]
+    assert errors(records[:1], records[1:])["seconds"] < errors([], records[1:])["seconds"]
+
+
+def test_without_records_defaults_hold():
+    learned = model.CostModel([], default_bandwidth_bytes_per_s=50e6)
+    predicted = learned.predict(model.Move("redis", "a", "b", 0, 300e6, 0))
+    assert predicted["bandwidth_bytes_per_s"] == 50e6
+    assert predicted["total_bytes"] == pytest.approx(model.MEMORY_RATIO * 300e6)
+    assert 15 < predicted["seconds"] < 35
+    assert predicted["records"] == 0
+
+
+def test_bandwidth_is_the_pairs_own_then_the_neighbours_then_of_all():
+    def one(source, target, rate, total=10**9):
+        rng = random.Random(3)
+        return {
+            **world_record(rng, 1),
+            "source": source,
+            "target": target,
+            "bandwidth_bytes_per_s": rate,
+            "total_bytes": total,
+        }
+
+    learned = model.CostModel([one("a", "b", 10e6), one("c", "d", 30e6), one("a", "b", 1.0, total=0)])
+    assert learned.bandwidth("a", "b") == 10e6
+    assert learned.bandwidth("c", "b") == pytest.approx(20e6)
+    assert learned.bandwidth("a", "x") == 10e6
+    assert learned.bandwidth("x", "y") == pytest.approx(20e6)
+
+
+@given(
+    memory=st.floats(0, 1e11),
+    dirty=st.floats(0, 1e7),
+    bandwidth=st.floats(1e3, 1e10),
+)
+def test_transfer_is_bounded(memory, dirty, bandwidth):
+    transfer = model.transfer_of(memory, dirty, bandwidth)
+    assert memory <= transfer.memory_bytes <= model.MAX_ROUNDS * memory
+    assert 0 <= transfer.frozen_bytes <= memory
+
+
+@given(memory=st.floats(1e6, 1e10), dirty=st.floats(0, 1e5), more=st.floats(0, 1e5))
+def test_dirtying_faster_never_sends_less_in_the_window(memory, dirty, more):
+    slow = model.transfer_of(memory, dirty, 1e8)
+    # Where rounds stop is a step; within one number of rounds more is left of a faster writer.
+    fast = model.transfer_of(memory, dirty + more, 1e8)
+    assert fast.memory_bytes + fast.frozen_bytes >= 0.999 * min(slow.memory_bytes, fast.memory_bytes)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 100), st.floats(0, 10), st.floats(0.01, 1e3)), max_size=30),
+)
+def test_coefficients_are_never_negative(observed):
+    rows = [[1.0, first, second] for first, second, _took in observed]
+    found = model.fit(rows, [took for *_row, took in observed], (2.0, 1.0, 8.0))
+    assert len(found) == 3
+    assert all(0 <= value < 1e6 for value in found)
+
+
+def loads(**services):
+    return {
+        "a": {"diff_ids": ["one", "two"], "services": services},
+        "b": {"diff_ids": ["one"], "services": {}},
+        "c": {"diff_ids": [], "services": {}},
+    }
+
+
+REDIS = {
+    "memory_bytes": 100_000_000,
+    "dirty_pages_per_s": 10.0,
+    "layers": [
+        {"diff_id": "one", "size_bytes": 50},
+        {"diff_id": "two", "size_bytes": 7},
+        {"diff_id": "two", "size_bytes": 7},
+    ],
+}
+
+
+def test_predictions_are_for_every_pair_of_hosts():
+    found = model.predictions("redis", loads(redis=REDIS), model.CostModel([]))
+    assert {(source, target) for source, row in found.items() for target in row} == {
+        (source, target) for source in "abc" for target in "abc" if source != target
+    }
+    assert found["a"]["b"]["image_missing_bytes"] == 7
+    assert found["a"]["c"]["image_missing_bytes"] == 57
+    assert found["b"]["a"]["image_missing_bytes"] == 0
+    table = model.measured_costs(found)
+    assert all(cost == float(f"{cost:.2g}") for row in table.values() for cost in row.values())
+
+
+@pytest.mark.parametrize(
+    ("given_loads", "words"),
+    [
+        (loads(), "it runs on none"),
+        (loads(redis={"problem": "it has a device"}), "redis on a: it has a device"),
+    ],
+)
+def test_a_service_that_cannot_be_measured_is_named(given_loads, words):
+    with pytest.raises(CostError, match=words):
+        model.predictions("redis", given_loads, model.CostModel([]))
