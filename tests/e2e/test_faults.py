@@ -12,8 +12,6 @@ SLOW_MBIT = 100
 KILL_RECEIVER = f"kill -9 $(python3 {ON_HOST} pid receiver)"
 KILL_HANDOVER = f"kill -9 $(python3 {ON_HOST} pid handover)"
 KILL_DOCKERD = "pkill -9 -x dockerd"
-# In the root file system of the container that waits; Redis runs on, on the source.
-DELETE_BINARY = "rm $(awk '$2 ~ /merged$/ {print $2}' /proc/mounts | tail -1)/usr/bin/redis-server"
 RUNS_ON = "redis is running on edge-a"
 RESTORING = "journal:target:restoring"
 
@@ -29,6 +27,13 @@ def busy(serve: Serve, source: Host) -> Service:
     service = serve("load", MEMORY_MIB="32", DIRTY_PAGES="3000")
     source.slow_down(SLOW_MBIT)
     return service
+
+
+def delete_binary(service: Service) -> str:
+    """Takes the service's program away in the file system of the container that waits on the target."""
+    pid = service.source.inspect(service.name)["State"]["Pid"]
+    program = service.source.run(f"readlink /proc/{pid}/exe").strip()
+    return f"rm $(awk '$2 ~ /merged$/ {{print $2}}' /proc/mounts | tail -1){program}"
 
 
 def test_receiver_killed_while_armed(redis: Service, source: Host, target: Host) -> None:
@@ -84,10 +89,10 @@ def test_handover_killed_while_frozen(busy: Service, source: Host, target: Host)
 
 
 def test_restore_fails_on_the_target(redis: Service, source: Host, target: Host) -> None:
-    fault = target.when("round:1", DELETE_BINARY)
+    fault = target.when("round:1", delete_binary(redis))
     failed = redis.migrate(target)
     fault.fired(failed)
-    failed.refused("could not restore", RUNS_ON, "CRIU said:", "redis-server")
+    failed.refused("could not restore", RUNS_ON, "CRIU said:", "Error")
     redis.goes_on(source)
 
 
@@ -134,7 +139,7 @@ def test_answer_lost_and_the_target_runs_it(redis: Service, lab: Lab, source: Ho
 
 
 def test_answer_lost_and_the_restore_failed(redis: Service, lab: Lab, source: Host, target: Host) -> None:
-    broken = target.when("round:1", DELETE_BINARY)
+    broken = target.when("round:1", delete_binary(redis))
     fault = target.when(RESTORING, target.cut_from(source, reset=False))
     failed = redis.migrate(target, migrate_answer_timeout_s=3)
     broken.fired(failed)
