@@ -102,7 +102,7 @@ def test_no_space_left_on_the_target(redis: Service, source: Host, target: Host)
         host.run(f"mkdir -p {small} && mount -t tmpfs -o size=256m,mode=0700 mec-small {small}")
     try:
         source.slow_down(SLOW_MBIT)
-        fault = target.when(f"round:1:{small}", f"fallocate -l 300M {small}/fill || true")
+        fault = target.when(f"round:1:{small}", f"head -c 300M /dev/zero > {small}/fill || true")
         failed = redis.migrate(target, migrate_images_dir=small)
         fault.fired(failed)
         failed.refused("No space left on device", "larger tmpfs", RUNS_ON)
