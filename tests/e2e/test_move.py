@@ -20,10 +20,12 @@ def specification(inspected: dict[str, Any]) -> dict[str, Any]:
     """What must be the same after a move.
 
     Not the same: the container's id, the runtime, addresses, and where volumes lie on the host. A volume
-    without a name gets its generated name written into ``Binds``.
+    without a name is found by its generated one, so that stands in ``Binds`` and changes its ``Mode``.
     """
     host_config = {k: v for k, v in inspected["HostConfig"].items() if k not in ("Runtime", "Binds")}
-    mounts = [{k: v for k, v in mount.items() if k != "Source"} for mount in inspected["Mounts"]]
+    mounts = [
+        {k: v for k, v in mount.items() if k not in ("Source", "Mode")} for mount in inspected["Mounts"]
+    ]
     return {
         **{key: inspected[key] for key in ("Name", "Image", "Path", "Args", "Config")},
         "HostConfig": host_config,
