@@ -148,7 +148,7 @@ class HandOver:
             self._journal.write("images_sent", target="running")
             return outcome
         except InDoubtError:
-            self._show_frozen()
+            # `docker ps` does not show it: runc refuses to pause what is frozen already.
             raise
         except MigrationError as error:
             self._roll_back()
@@ -301,13 +301,6 @@ class HandOver:
     def _set_restart_policy(self, policy: dict[str, Any]) -> None:
         if self._service.restart_policy.get("Name") not in ("", "no", None):
             self._service.client.update_container(self._service.id, restart_policy=policy)
-
-    def _show_frozen(self) -> None:
-        """Let ``docker ps`` show the state that the freezer holds."""
-        try:
-            self._service.client.pause(self._service.id)
-        except Exception:  # only for display: frozen it is all the same
-            self._journal.write("frozen", shown=False)
 
     @property
     def _images(self) -> str:
