@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""One move of the load generator between two hosts of a testbed, by one method, measured.
+
+Time is that of the command that an operator would type. Bytes are what the source's
+interface sent, whatever it was. Downtime is the longest silence that the client saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT))
+
+from tests.benchmarks.moves import cells
+from tests.e2e.edge import Client, Host, Lab, catalogue, docker_run
+
+HERE = Path(__file__).resolve().parent
+SERVICE = "load"
+IMAGE = "mec-demo/load"
+ON_HOST = "/run/benchmark"
+LONG_S = 3600.0
+SETTLE_S = 3.0
+LOGGED_GAP_MS = 50.0
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+# The client's connection cannot follow to another address; without this CRIU refuses to dump it.
+CRIU_CONFIG = "mkdir -p /etc/criu && echo tcp-close > /etc/criu/runc.conf"
+
+
+class Bench:
+    """Two hosts, the service on the first, and what one cell wants of them."""
+
+    def __init__(self, lab: Lab, cell: cells.Cell) -> None:
+        self.lab = lab
+        self.cell = cell
+        self.source, self.target = lab.hosts[:2]
+        env = {"MEMORY_MIB": str(cell.memory_mib), "DIRTY_PAGES": str(cell.dirty_pages)}
+        # Docker would start again at once what a checkpoint has ended.
+        self.run_words = docker_run(SERVICE, ["--restart", "no"], env)
+
+    def clear(self) -> None:
+        for host in (self.source, self.target):
+            host.run(f"docker rm --force --volumes {SERVICE} 2>/dev/null; rm -f /etc/criu/runc.conf")
+            host.run(f"mkdir -p {ON_HOST}")
+            shape(host, 1000)
+
+    def provide_image(self) -> None:
+        self.target.run("docker image ls --quiet 'mec-demo/*' | sort -u | xargs -r docker image rm --force")
+        if self.cell.image == "warm":
+            self.source.run(f"docker save {IMAGE} | ssh {self.target.address} docker load", timeout_s=LONG_S)
+
+    def start(self) -> None:
+        self.source.docker(*self.run_words)
+        for host in (self.source, self.target):
+            shape(host, self.cell.mbit)
+
+
+def shape(host: Host, mbit: int) -> None:
+    """The link as the testbed shapes it: see its role."""
+    burst = max(65536, mbit * 500)
+    host.run(f"tc qdisc replace dev eth0 root tbf rate {mbit}mbit latency 50ms burst {burst}")
+
+
+class Sampling:
+    """What both hosts see while something happens."""
+
+    def __init__(self, hosts: list[Host]) -> None:
+        script = f"{ON_HOST}/sampler.py"
+        for host in hosts:
+            host.run(f"cat > {script}", stdin=(HERE / "sampler.py").read_text())
+        self._processes = [host.spawn(f"python3 {script}") for host in hosts]
+
+    def end(self) -> list[list[cells.Sample]]:
+        return [cells.parse_samples(process.communicate()[0]) for process in self._processes]
+
+
+def move_by_this(bench: Bench) -> dict[str, Any]:
+    directory = bench.lab.scratch / "report"
+    done = bench.lab.migrate(SERVICE, bench.target, migrate_report_dir=str(directory)).ok()
+    (path,) = directory.glob("*.json")
+    return {"total_s": done.seconds, "report": json.loads(path.read_text())}
+
+
+def move_by_script(bench: Bench, name: str) -> dict[str, Any]:
+    words = [bench.target.address, SERVICE, IMAGE, "create"]
+    words += [word for word in bench.run_words[1:] if word != "--detach"]
+    started = time.monotonic()
+    said = bench.source.run(" ".join([f"{ON_HOST}/{name}", *words, "</dev/null"]), timeout_s=LONG_S)
+    return {"total_s": time.monotonic() - started, "said": said.splitlines()}
+
+
+@contextmanager
+def script_in_place(bench: Bench, method: str) -> Iterator[Callable[[Bench], dict[str, Any]]]:
+    """Whatever the method needs on the hosts besides Docker, and its function."""
+    if method == "this":
+        yield move_by_this
+        return
+    name = {"docker": "stop_and_copy.sh", "docker-rsync": "checkpoint_rsync.sh"}[method]
+    bench.source.run(f"cat > {ON_HOST}/{name}; chmod +x {ON_HOST}/{name}", stdin=(HERE / name).read_text())
+    for host in (bench.source, bench.target):
+        host.run(CRIU_CONFIG)
+    yield lambda where: move_by_script(where, name)
+
+
+def measure(bench: Bench, method: str) -> dict[str, Any]:
+    for host in (bench.source, bench.target):
+        assert host.run(f"cat {BOOT}") == BOOT.read_text(), (
+            f"{host.name} has a clock of its own: a testbed is needed"
+        )
+    bench.clear()
+    client = None
+    try:
+        bench.provide_image()
+        bench.start()
+        with script_in_place(bench, method) as move:
+            client = Client(bench.lab, SERVICE, bench.lab.scratch, ["--probe-ms=1"])
+            sampling = Sampling([bench.source, bench.target])
+            time.sleep(SETTLE_S)
+            started = time.monotonic()
+            moved = move(bench)
+            ended = time.monotonic()
+            time.sleep(SETTLE_S)
+            on_source, on_target = sampling.end()
+        seen = client.lost_nothing()
+    finally:
+        if client is not None:
+            client.end()
+        bench.clear()
+    window = cells.gap_of_the_move(seen["gaps"])
+    return {
+        "cell": vars(bench.cell),
+        "method": method,
+        "downtime_ms": seen["downtime_client_ms"],
+        "move_gap_ms": (window[1] - window[0]) * 1000,
+        "wire_bytes": cells.sent_between(on_source, started, ended),
+        "window_bytes": cells.sent_between(on_source, *window),
+        "peak_source_bytes": cells.peak_growth(on_source, started, ended),
+        "peak_target_bytes": cells.peak_growth(on_target, started, ended),
+        "lost_writes": seen["lost_writes"],
+        "wrong_pages": seen["wrong_pages"],
+        "acknowledged_writes": seen["acknowledged_writes"],
+        "gaps": [gap for gap in seen["gaps"] if gap["ms"] > LOGGED_GAP_MS],
+        "span": [started, ended],
+        "load_average": os.getloadavg()[0],
+        **moved,
+    }
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--inventory", type=Path, required=True, help="directory of the testbed's inventory")
+    options.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    options.add_argument("--method", choices=list(cells.METHODS), required=True)
+    options.add_argument("--memory-mib", type=int, default=256)
+    options.add_argument("--dirty-pages", type=int, default=1000)
+    options.add_argument("--mbit", type=int, default=100)
+    options.add_argument("--image", choices=cells.IMAGES, default="cold")
+    given = options.parse_args()
+    assert SERVICE in catalogue()
+    cell = cells.Cell(given.memory_mib, given.dirty_pages, given.mbit, given.image)
+    # Sockets of SSH have short names only in a short directory.
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        result = measure(Bench(Lab(given.inventory.resolve(), Path(scratch)), cell), given.method)
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    partial = given.output.with_suffix(".part")
+    partial.write_text(json.dumps(result, indent=2) + "\n")
+    partial.replace(given.output)
+    print(
+        f"{given.method}: {cell}: {result['total_s']:.1f} s, downtime {result['downtime_ms']:.0f} ms, "
+        f"{result['wire_bytes'] / 1e6:.1f} MB, {result['window_bytes'] / 1e6:.1f} MB of them inside it"
+    )
+
+
+if __name__ == "__main__":
+    main()
