@@ -176,6 +176,11 @@ class Host:
             "for i in $(seq 150); do docker version >/dev/null 2>&1 && exit; sleep 0.2; done; exit 1"
         )
 
+    def restart_docker(self) -> None:
+        """Stop the daemon in good order; the host starts it again."""
+        self.run("old=$(pgrep -x dockerd); kill $old; while [ -e /proc/$old ]; do sleep 0.1; done")
+        self.heal()
+
     def wipe(self, containers: list[str]) -> None:
         """Remove whatever a failed test has left here. Not what the tests rely on: see the fixtures."""
         self.heal()
@@ -191,6 +196,8 @@ class Host:
             "docker volume ls -q | xargs -r docker volume rm --force; "
             "rm -rf /var/lib/mec-migration/*.json* /run/mec-migration/*; true"
         )
+        if self.run("pgrep -x docker-proxy", check=False):
+            self.restart_docker()
 
 
 class Lab:
