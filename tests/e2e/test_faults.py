@@ -33,7 +33,8 @@ def delete_binary(service: Service) -> str:
     """Takes the service's program away in the file system of the container that waits on the target."""
     pid = service.source.inspect(service.name)["State"]["Pid"]
     program = service.source.run(f"readlink /proc/{pid}/exe").strip()
-    return f"rm $(awk '$2 ~ /merged$/ {{print $2}}' /proc/mounts | tail -1){program}"
+    roots = "$(awk '$2 ~ /merged$/ {print $2}' /proc/mounts)"
+    return f"for root in {roots}; do rm -f $root{program}; done"
 
 
 def docker_gets_over_it(service: Service, target: Host) -> None:
