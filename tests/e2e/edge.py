@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ROOT / "tests" / "services"
 HERE = Path(__file__).resolve().parent
 ON_HOST = "/run/mec-e2e-on-host.py"
+# Where a test mounts a file system that is soon full.
+SMALL = "/run/mec-e2e-small"
 PLAYBOOK_TIMEOUT_S = 600.0
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
@@ -163,7 +165,7 @@ class Host:
         return "iptables -I OUTPUT -j E2E; iptables -I INPUT -j E2E"
 
     def heal(self) -> None:
-        """Undo :meth:`slow_down`, every cut, a daemon that was kept down."""
+        """Undo :meth:`slow_down`, every cut, a full file system; wait for a daemon that comes back."""
         self.run(
             "for chain in INPUT OUTPUT; do while iptables -D $chain -j E2E 2>/dev/null; do :; done; done; "
             "iptables -F E2E 2>/dev/null; iptables -X E2E 2>/dev/null; "
@@ -172,7 +174,7 @@ class Host:
             "  if [ $# -gt 0 ]; then tc qdisc replace dev eth0 root tbf $*; "
             "  else tc qdisc del dev eth0 root; fi; "
             "  rm /run/mec-e2e-qdisc; fi; "
-            "rm -f /run/dockerd.stay-down; "
+            f"while umount --lazy {SMALL} 2>/dev/null; do :; done; "
             "for i in $(seq 150); do docker version >/dev/null 2>&1 && exit; sleep 0.2; done; exit 1"
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .conftest import Serve
-from .edge import ON_HOST, Host, Lab, Service, kill_group, wait_for
+from .edge import ON_HOST, SMALL, Host, Lab, Service, kill_group, wait_for
 
 # Slow enough that a round, or the frozen window of a busy service, lasts for seconds.
 SLOW_MBIT = 100
@@ -105,19 +105,14 @@ def test_restore_fails_on_the_target(redis: Service, source: Host, target: Host)
 
 
 def test_no_space_left_on_the_target(redis: Service, source: Host, target: Host) -> None:
-    small = "/run/mec-small"
     for host in (source, target):
-        host.run(f"mkdir -p {small} && mount -t tmpfs -o size=256m,mode=0700 mec-small {small}")
-    try:
-        source.slow_down(SLOW_MBIT)
-        fault = target.when(f"round:1:{small}", f"head -c 300M /dev/zero > {small}/fill || true")
-        failed = redis.migrate(target, migrate_images_dir=small)
-        fault.fired(failed)
-        failed.refused("No space left on device", "larger tmpfs", RUNS_ON)
-        assert target.run(f"ls -A {small}").split() == ["fill"]
-    finally:
-        for host in (source, target):
-            host.run(f"umount --lazy {small} && rmdir {small}")
+        host.run(f"mkdir -p {SMALL} && mount -t tmpfs -o size=256m,mode=0700 mec-small {SMALL}")
+    source.slow_down(SLOW_MBIT)
+    fault = target.when(f"round:1:{SMALL}", f"head -c 300M /dev/zero > {SMALL}/fill || true")
+    failed = redis.migrate(target, migrate_images_dir=SMALL)
+    fault.fired(failed)
+    failed.refused("No space left on device", "larger tmpfs", RUNS_ON)
+    assert target.run(f"ls -A {SMALL}").split() == ["fill"]
     redis.goes_on(source)
 
 
