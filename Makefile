@@ -67,3 +67,9 @@ e2e: venv  ## migrations and faults between real edge hosts (minutes)
 e2e-docker28: venv  ## a migration there and back where Docker wires the network late
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=docker28 -e testbed_suite=forky -e testbed_hosts=2
 	$(BIN)/pytest tests/e2e -m docker28 --inventory inventories/docker28 $(ARGS)
+
+# Other cells: ARGS="-e bench_bandwidths=20,100 -e bench_runs=5", see playbooks/benchmark.yml. Results: reports/benchmark.
+.PHONY: bench bench-quick
+bench-quick: venv  ## moves beside stop-and-copy with docker checkpoint, 256 MiB at 100 Mbit/s
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=bench -e testbed_hosts=2
+	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_fresh=true $(ARGS)
