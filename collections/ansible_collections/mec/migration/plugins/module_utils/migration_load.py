@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .dirty_rate import dirty_rate
+from .dirty_rate import compressed_share, dirty_rate
 from .errors import PreflightError
 from .image_layers import host_layers_info, image_info
 from .layer_store import LayerStore
@@ -47,11 +47,13 @@ def service_load(client: Any, store: LayerStore, name: str, interval_s: float) -
     :raises PreflightError: it does not run, or cannot be moved.
     """
     service = Service(client, name)
-    rate = dirty_rate(service.cgroup.pids(), interval_s)
+    pids = service.cgroup.pids()
+    rate, share = dirty_rate(pids, interval_s), compressed_share(pids)
     image = image_info(client, store, str(service.spec["image_id"]))
     return {
         "memory_bytes": service.memory_bytes,
         "dirty_pages_per_s": round(rate.pages_per_s, 1),
+        "compressed_share": None if share is None else round(share, 3),
         "sampled_pages": rate.sampled_pages,
         "sample_seconds": round(rate.seconds, 3),
         "image_id": image["id"],

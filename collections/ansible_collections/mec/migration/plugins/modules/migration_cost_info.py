@@ -57,7 +57,8 @@ running:
 services:
   description:
     - For each container that was asked for and runs here its C(memory_bytes), C(dirty_pages_per_s),
-      C(sampled_pages), C(sample_seconds), C(image_id) and C(layers).
+      C(compressed_share) (bytes after compression for each byte of memory, on a sample), C(sampled_pages),
+      C(sample_seconds), C(image_id) and C(layers).
     - For one that cannot be measured C(problem), a sentence.
   returned: success
   type: dict

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from .migration_costs import CostError
+from .migration_costs import TELLING_BYTES, CostError
 from .requirements import require_numpy
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ else:
 PAGE_BYTES = 4096
 # Of a pair of hosts, then of all: what the link gives changes with the time of the day.
 RECENT_OF_PAIR, RECENT = 5, 200
-# Below this a round says more about latency than about bandwidth.
-TELLING_BYTES = 4 << 20
 MAX_ROUNDS = 10
 DOWNTIME_S = 0.1
 # How far a measurement is off by chance, and how far a default may be: shares of their values.
@@ -60,6 +58,7 @@ class Move:
     image_missing_bytes: float
     memory_bytes: float
     dirty_pages_per_s: float
+    compressed_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ class CostModel:
         """``total_bytes``, ``seconds`` and ``frozen_ms``, with what they were computed from."""
         bandwidth = self.bandwidth(move.source, move.target)
         transfer = self._transfer(move, bandwidth)
-        ratio = self.memory_ratio(move.service)
+        ratio = self.memory_ratio(move.service, move.compressed_share)
         image_bytes = self.image_ratio() * move.image_missing_bytes
         precopy_bytes = ratio * transfer.memory_bytes
         frozen_bytes = ratio * transfer.frozen_bytes
@@ -144,11 +143,15 @@ class CostModel:
             "records": len(self.records),
         }
 
-    def memory_ratio(self, service: str) -> float:
-        """Bytes on the wire for each byte of memory: the service's own, or of all, or the default."""
+    def memory_ratio(self, service: str, compressed_share: float | None = None) -> float:
+        """Bytes on the wire for each byte of memory: as before, or as a sample compresses, or the default.
+
+        Other services' ratios say nothing: memory compresses to a tenth, or not at all.
+        """
         own = [ratio for name, ratio in self._memory_ratios if name == service][-RECENT_OF_PAIR:]
-        known = own or [ratio for _name, ratio in self._memory_ratios]
-        return float(median(known)) if known else MEMORY_RATIO
+        if own:
+            return float(median(own))
+        return MEMORY_RATIO if compressed_share is None else compressed_share
 
     def image_ratio(self) -> float:
         """Bytes on the wire for each byte in missing layers."""
@@ -245,7 +248,11 @@ def predictions(
     here = current_host(service, loads)
     load = loads[here]["services"][service]
     missing = {name: missing_bytes(load["layers"], held["diff_ids"]) for name, held in loads.items()}
-    measured = (float(load["memory_bytes"]), float(load["dirty_pages_per_s"]))
+    measured = (
+        float(load["memory_bytes"]),
+        float(load["dirty_pages_per_s"]),
+        load.get("compressed_share"),
+    )
     return {
         source: {
             target: model.predict(Move(service, source, target, missing[target], *measured))

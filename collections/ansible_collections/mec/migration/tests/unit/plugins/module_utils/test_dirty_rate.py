@@ -9,7 +9,12 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.dirty_rate import RUN_PAGES, dirty_rate, sample
+from ansible_collections.mec.migration.plugins.module_utils.dirty_rate import (
+    RUN_PAGES,
+    compressed_share,
+    dirty_rate,
+    sample,
+)
 from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
 from ansible_collections.mec.migration.plugins.module_utils.process_memory import PAGE_BYTES
 from hypothesis import given
@@ -67,10 +72,18 @@ def test_a_writer_is_measured_by_all_pages_and_by_a_sample(writer, sample_pages)
     assert rate.sampled_pages <= max(rate.all_pages, 2 * sample_pages)
 
 
+def test_memory_of_one_byte_a_page_compresses(writer):
+    share = compressed_share([writer(2000, 0)])
+    assert share is not None
+    # The interpreter's own heap, which does not, is a part of it.
+    assert 0 < share < 0.4
+
+
 def test_a_process_that_is_gone_does_not_count():
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     assert dirty_rate([process.pid], 0.01).pages_per_s == 0
+    assert compressed_share([process.pid]) is None
 
 
 @given(

@@ -120,6 +120,13 @@ def test_bandwidth_is_the_pairs_own_then_the_neighbours_then_of_all():
     assert learned.bandwidth("x", "y") == pytest.approx(20e6)
 
 
+def test_memory_compresses_as_it_did_before_else_as_a_sample_does():
+    learned = model.CostModel([world_record(random.Random(4), 1)])
+    assert learned.memory_ratio("redis", 0.1) == pytest.approx(0.7, rel=0.01)
+    assert learned.memory_ratio("other", 0.1) == 0.1
+    assert learned.memory_ratio("other") == model.MEMORY_RATIO
+
+
 @given(
     memory=st.floats(0, 1e11),
     dirty=st.floats(0, 1e7),

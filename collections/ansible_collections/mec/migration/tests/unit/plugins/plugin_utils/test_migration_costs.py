@@ -29,6 +29,7 @@ def report(**changes):
         "frozen_ms": 1761.4,
         "bandwidth_bytes_per_s": 54260349.163501024,
         "dirty_pages_per_s": 353.3,
+        "rounds": [],
         "phases": [{"phase": "validate", "seconds": 5.096, "bytes": 0}],
         "total_seconds": 45.29,
         "downtime_client_ms": None,
@@ -46,6 +47,16 @@ def test_a_record_is_made_of_the_report():
     assert made["phases"] == {"validate": 5.096}
     assert made["predicted"] is None
     assert made["errors"] is None
+
+
+def test_bandwidth_is_that_of_the_round_that_sent_much():
+    rounds = [
+        {"sent_bytes": 290_173_332, "seconds": 5.0},
+        {"sent_bytes": 620_876, "seconds": 0.001},
+        {"sent_bytes": 5_000_000, "seconds": 1.0},
+    ]
+    assert record(rounds=rounds)["bandwidth_bytes_per_s"] == pytest.approx(290_173_332 / 5)
+    assert record(rounds=rounds[1:2])["bandwidth_bytes_per_s"] == 54260349.2
 
 
 def test_a_prediction_is_kept_with_its_errors():
@@ -100,7 +111,7 @@ def test_a_torn_line_costs_one_record(tmp_path: Path):
 def test_a_line_of_another_kind_is_named(tmp_path: Path):
     store = tmp_path / "costs.jsonl"
     store.write_text(json.dumps({**record(), "extra": 1}) + "\n")
-    with pytest.raises(costs.CostError, match="line 1: .*'extra' was unexpected"):
+    with pytest.raises(costs.CostError, match=r"line 1: .*'extra' was unexpected"):
         costs.read(store)
 
 
