@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decides for many services; its documentation is in the module of this name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import lookup_loader
+
+from ..plugin_utils.cost_model import CostModel
+from ..plugin_utils.errors import DecisionError
+from ..plugin_utils.hosts import hosts_from_inventory
+from ..plugin_utils.migration_costs import read
+from ..plugin_utils.planning import Decide, plan, positions_of
+from ..plugin_utils.policy import find_policy, read_policy
+from ..plugin_utils.request import plain
+
+ARGUMENTS = {
+    "services": {"type": "list", "elements": "dict", "required": True},
+    "positions": {"type": "dict", "default": {"format": 1, "users": {}}},
+    "loads": {"type": "dict", "required": True},
+    "leave": {"type": "list", "elements": "str", "default": []},
+    "policy": {"default": "default"},
+    "costs_file": {"default": ""},
+    "bandwidth_mbit": {"type": "float", "default": 1000},
+    "per_host": {"type": "int", "default": 2},
+    "per_link": {"type": "int", "default": 1},
+}
+
+
+class ActionModule(ActionBase):
+    """Decides in this process, no connection is made."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        _result, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        arguments, variables = plain(arguments), task_vars or {}
+        try:
+            return {**result, "changed": False, **self._plan(arguments, variables)}
+        except DecisionError as error:
+            raise AnsibleActionFail(f"mec.migration.migration_plan: {error}") from error
+        except (KeyError, TypeError) as error:
+            raise AnsibleActionFail(
+                "mec.migration.migration_plan: services need a name, loads must be results of "
+                f"migration_cost_info; {error} is wrong there"
+            ) from error
+
+    def _plan(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        loads = arguments["loads"]
+        records = read(arguments["costs_file"], skipped=[]) if arguments["costs_file"] else []
+        hosts = hosts_from_inventory(loads, variables.get("hostvars", {}))
+        made = plan(
+            arguments["services"],
+            positions_of(arguments["positions"]),
+            loads,
+            CostModel(records, arguments["bandwidth_mbit"] * 125e3),
+            self._decider(arguments["policy"], list(loads), variables),
+            measured=self._takes_measured_costs(arguments["policy"], variables),
+            leave=arguments["leave"],
+            capacities={host.name: host.capacity for host in hosts if host.capacity is not None},
+            per_host=arguments["per_host"],
+            per_link=arguments["per_link"],
+        )
+        return {"services": made.services, "waves": made.waves}
+
+    def _decider(self, policy: str, candidates: list[str], variables: dict[str, Any]) -> Decide:
+        lookup = lookup_loader.get("mec.migration.mdp_decision", loader=self._loader, templar=self._templar)
+
+        def decide(
+            term: dict[str, Any], held: dict[str, int], costs: dict[str, dict[str, float]] | None
+        ) -> dict[str, Any]:
+            options: dict[str, Any] = {"policy": policy, "candidates": candidates, "services": held}
+            if costs is not None:
+                options["measured_costs"] = costs
+            decisions: list[dict[str, Any]] = lookup.run([term], variables=variables, **options)
+            return decisions[0]
+
+        return decide
+
+    @staticmethod
+    def _takes_measured_costs(policy: str, variables: dict[str, Any]) -> bool:
+        playbook = Path(plain(variables.get("playbook_dir")) or ".")
+        places = [playbook / "policies", playbook.parent / "policies"]
+        costs = read_policy(find_policy(policy, places, playbook)).get("costs", "migration", {})
+        return isinstance(costs, dict) and costs.get("family") == "measured"

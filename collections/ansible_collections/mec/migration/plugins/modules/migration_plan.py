@@ -1,0 +1,98 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_plan
+short_description: Decide for many services at once, and order their moves
+version_added: 0.1.0
+author: The mec.migration engineers (@mec-migration)
+description:
+  - Asks P(mec.migration.mdp_decision#lookup) for each service, with the cost of its move as
+    P(mec.migration.migration_cost_prediction#lookup) predicts it where the policy takes measured costs.
+  - One service is decided after the other, and each counts on the hosts that the ones before chose, so that
+    capacities are kept.
+  - Runs on the controller as an action plugin. It touches no host.
+extends_documentation_fragment:
+  - mec.migration.attributes
+  - mec.migration.attributes.info_module
+options:
+  services:
+    description: Services, each with C(name) and C(user).
+    type: list
+    elements: dict
+    required: true
+  positions:
+    description:
+      - Where users are, as C({"format": 1, "users": {"anna": {"cell": "3"}}}).
+      - A position is a C(cell), or C(latitude) and C(longitude) in degrees; C(heading) in degrees clockwise
+        from north and C(dwell_slots) may be added. C(time) beside C(users) is for people.
+    type: dict
+    default: {"format": 1, "users": {}}
+  loads:
+    description: By inventory name of each host the result of M(mec.migration.migration_cost_info) there.
+    type: dict
+    required: true
+  leave:
+    description:
+      - Hosts to be emptied. Only services that are there are decided for, and they move wherever it is best.
+      - A service whose user nobody knows goes to the host with the fewest services.
+    type: list
+    elements: str
+    default: []
+  policy:
+    description: Name or path of the policy, as for P(mec.migration.mdp_decision#lookup).
+    type: str
+    default: default
+  costs_file:
+    description: Store that M(mec.migration.migration_cost) writes; one that is not there is empty.
+    type: str
+    default: ""
+  bandwidth_mbit:
+    description: Bandwidth where no record tells it.
+    type: float
+    default: 1000
+  per_host:
+    description: In how many moves a host may take part at the same time.
+    type: int
+    default: 2
+  per_link:
+    description: How many moves there may be between two hosts at the same time.
+    type: int
+    default: 1
+seealso:
+  - plugin: mec.migration.mdp_decision
+    plugin_type: lookup
+  - module: mec.migration.migration_cost_info
+"""
+
+EXAMPLES = r"""
+- name: Decide for all
+  mec.migration.migration_plan:
+    services: [{name: redis, user: anna}]
+    positions: {format: 1, users: {anna: {cell: "12", heading: 90}}}
+    loads: "{{ dict(groups['edge'] | zip(groups['edge'] | map('extract', hostvars, 'load'))) }}"
+    policy: measured
+    costs_file: reports/costs.jsonl
+  register: plan
+"""
+
+RETURN = r"""
+services:
+  description:
+    - For each service C(service), C(user), C(action), which is V(move), V(stay) or V(skip), and C(reason).
+    - Also C(current_host), C(target), C(decision) and C(prediction) where there are such.
+  returned: success
+  type: list
+  elements: dict
+waves:
+  description:
+    - Lists of moves, each with C(service), C(source), C(target), C(reason) and C(prediction).
+    - Those of a list may be made at the same time, one list after the other.
+  returned: success
+  type: list
+  elements: list
+"""

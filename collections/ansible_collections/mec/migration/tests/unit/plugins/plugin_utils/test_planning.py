@@ -1,0 +1,173 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans: positions as they come, capacities kept, hosts emptied, limits of hosts and links in each wave."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from ansible_collections.mec.migration.plugins.plugin_utils.cost_model import CostModel
+from ansible_collections.mec.migration.plugins.plugin_utils.errors import DecisionError
+from ansible_collections.mec.migration.plugins.plugin_utils.planning import plan, positions_of, waves
+from hypothesis import given
+from hypothesis import strategies as st
+
+LOAD = {"memory_bytes": 1e7, "dirty_pages_per_s": 0.0, "layers": []}
+
+
+def loads(**running):
+    return {
+        host: {"diff_ids": [], "running": names, "services": dict.fromkeys(names, LOAD)}
+        for host, names in running.items()
+    }
+
+
+def services(*names):
+    return [{"name": name, "user": f"user-{name}"} for name in names]
+
+
+def everyone(*names):
+    return {f"user-{name}": {"user_cell": 1} for name in names}
+
+
+class Wants:
+    """Decides that every service goes to one host, and notes what it was asked."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.asked: list[tuple] = []
+
+    def __call__(self, term, held, costs):
+        self.asked.append((term, held, costs))
+        here = term["current_host"]
+        return {
+            "migrate": here != self.target,
+            "target": self.target,
+            "reason": "because",
+            "expected_costs": {"a": 3.0, "b": 1.0, "c": 2.0},
+        }
+
+
+def test_positions_become_terms():
+    users = {
+        "anna": {"cell": "3", "heading": 90, "dwell_slots": 2},
+        "bo": {"latitude": 59.9, "longitude": 10.7},
+    }
+    assert positions_of({"format": 1, "time": "now", "users": users}) == {
+        "anna": {"user_cell": "3", "heading": 90, "dwell_slots": 2},
+        "bo": {"user_position": {"latitude": 59.9, "longitude": 10.7}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ([], "allowed"),
+        ({"format": 2, "users": {}}, "allowed"),
+        ({"format": 1}, "no users"),
+        ({"format": 1, "users": {}, "user": {}}, "unknown key user"),
+        ({"format": 1, "users": {"anna": 3}}, "users.anna is 3"),
+        ({"format": 1, "users": {"anna": {"cell": 1, "x": 2}}}, "users.anna: unknown key x"),
+        ({"format": 1, "users": {"anna": {"latitude": 1}}}, "either cell, or"),
+        ({"format": 1, "users": {"anna": {"cell": 1, "latitude": 1, "longitude": 2}}}, "either cell, or"),
+        ({"format": 1, "users": {"anna": {"latitude": "x", "longitude": 2}}}, "users.anna.latitude"),
+    ],
+)
+def test_wrong_positions_are_named(document, words):
+    with pytest.raises(DecisionError, match=words):
+        positions_of(document)
+
+
+def test_each_service_counts_on_those_before():
+    decide = Wants("b")
+    made = plan(
+        services("one", "two"),
+        everyone("one", "two"),
+        loads(a=["one", "two"], b=["other"]),
+        CostModel([]),
+        decide,
+        measured=False,
+    )
+    assert [one["action"] for one in made.services] == ["move", "move"]
+    assert [held for _term, held, _costs in decide.asked] == [{"a": 2, "b": 0}, {"a": 2, "b": 1}]
+    assert decide.asked[0][2] is None
+    assert [[move["service"] for move in wave] for wave in made.waves] == [["one"], ["two"]]
+    assert made.waves[0][0]["prediction"]["seconds"] > 0
+
+
+def test_measured_costs_go_to_the_decision():
+    decide = Wants("a")
+    made = plan(
+        services("one"), everyone("one"), loads(a=["one"], b=[]), CostModel([]), decide, measured=True
+    )
+    assert made.services[0]["action"] == "stay"
+    assert set(decide.asked[0][2]) == {"a", "b"}
+    assert made.waves == []
+
+
+def test_what_cannot_be_decided_is_skipped_with_its_reason():
+    made = plan(
+        services("lost", "twice", "alone"),
+        everyone("lost", "twice"),
+        loads(a=["twice", "alone"], b=["twice"]),
+        CostModel([]),
+        Wants("b"),
+        measured=False,
+    )
+    assert [one["action"] for one in made.services] == ["skip", "skip", "skip"]
+    lost, twice, alone = (one["reason"] for one in made.services)
+    assert "runs on none" in lost
+    assert "runs on a, b" in twice
+    assert alone == "nobody knows where user user-alone is"
+
+
+def test_a_host_is_emptied_within_the_capacities_of_the_others():
+    made = plan(
+        services("one", "two", "three", "four", "elsewhere"),
+        everyone("one", "two", "four"),
+        loads(a=["one", "two", "three", "four"], b=["elsewhere"], c=[]),
+        CostModel([]),
+        Wants("a"),
+        measured=False,
+        leave=["a"],
+        capacities={"b": 2, "c": 2},
+    )
+    assert [(one["service"], one["action"], one.get("target")) for one in made.services] == [
+        ("one", "move", "b"),
+        ("two", "move", "c"),
+        ("three", "move", "c"),
+        ("four", "skip", None),
+    ]
+    assert "no other host has room" in made.services[3]["reason"]
+
+
+MOVES = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd")).filter(lambda ends: ends[0] != ends[1]),
+    max_size=25,
+)
+
+
+@given(MOVES, st.integers(1, 3), st.integers(1, 3))
+def test_no_wave_breaks_a_limit_and_no_move_is_lost(ends, per_host, per_link):
+    moves = [
+        {"service": str(number), "current_host": source, "target": target, "reason": ""}
+        for number, (source, target) in enumerate(ends)
+    ]
+    made = waves(moves, per_host, per_link)
+    assert Counter(move["service"] for wave in made for move in wave) == Counter(m["service"] for m in moves)
+    for wave in made:
+        assert wave
+        sources = Counter(move["source"] for move in wave)
+        busy = Counter(end for move in wave for end in (move["source"], move["target"]))
+        links = Counter(frozenset((move["source"], move["target"])) for move in wave)
+        assert max(sources.values()) == 1
+        assert max(busy.values()) <= per_host
+        assert max(links.values()) <= per_link
+
+
+@pytest.mark.parametrize(("per_host", "per_link"), [(0, 1), (1, 0)])
+def test_limits_are_at_least_one(per_host, per_link):
+    with pytest.raises(DecisionError, match="at least 1"):
+        waves([], per_host, per_link)
