@@ -27,7 +27,8 @@ options:
     required: true
   positions:
     description:
-      - Where users are, as C({"format": 1, "users": {"anna": {"cell": "3"}}}).
+      - >-
+        Where users are, as C({"format": 1, "users": {"anna": {"cell": "3"}}}).
       - A position is a C(cell), or C(latitude) and C(longitude) in degrees; C(heading) in degrees clockwise
         from north and C(dwell_slots) may be added. C(time) beside C(users) is for people.
     type: dict
