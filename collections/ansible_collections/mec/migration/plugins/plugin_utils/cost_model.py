@@ -29,6 +29,10 @@ PAGE_BYTES = 4096
 RECENT_OF_PAIR, RECENT = 5, 200
 MAX_ROUNDS = 10
 DOWNTIME_S = 0.1
+# A round looks at all memory, however little it sends.
+SCAN_BYTES_PER_S = 600e6
+# Between the last round of pre-copy and the first of the hand-over the controller starts a task.
+GAP_S = 5.0
 # How far a measurement is off by chance, and how far a default may be: shares of their values.
 NOISE, DOUBT = 0.15, 1.0
 # Sent for each byte that is missing or changes, where nothing is known of the image or the service.
@@ -75,12 +79,13 @@ def transfer_of(memory_bytes: float, dirty_pages_per_s: float, bandwidth_bytes_p
     sent = left = memory_bytes
     previous = float("inf")
     for _round in range(MAX_ROUNDS - 1):
-        left = min(memory_bytes, dirty_bytes_per_s * left / bandwidth_bytes_per_s)
+        round_s = left / bandwidth_bytes_per_s + memory_bytes / SCAN_BYTES_PER_S
+        left = min(memory_bytes, dirty_bytes_per_s * round_s)
         if left <= bandwidth_bytes_per_s * DOWNTIME_S or left > 0.9 * previous:
             break
         sent += left
         previous = left
-    return Transfer(sent, left)
+    return Transfer(sent + min(memory_bytes, dirty_bytes_per_s * GAP_S), left)
 
 
 @dataclass
@@ -96,11 +101,18 @@ class CostModel:
 
     def __post_init__(self) -> None:
         self.records = self.records[-RECENT:]
-        self._memory_ratios = [
-            (one["service"], (one["total_bytes"] - one["image_bytes"]) / raw)
-            for one in self.records
-            if (raw := self._transfer(_move_of(one), one["bandwidth_bytes_per_s"]).memory_bytes) > 0
-        ]
+        # By service: sent for each byte that pre-copy would read, and that over how a sample compressed.
+        self._memory_ratios: list[tuple[str, float]] = []
+        self._corrections: list[tuple[str, float]] = []
+        for one in self.records:
+            raw = self._transfer(_move_of(one), one["bandwidth_bytes_per_s"]).memory_bytes
+            if raw <= 0:
+                continue
+            ratio = (one["total_bytes"] - one["image_bytes"]) / raw
+            self._memory_ratios.append((one["service"], ratio))
+            share = (one["predicted"] or {}).get("compressed_share")
+            if share:
+                self._corrections.append((one["service"], ratio / share))
         self._image_ratios = [
             one["image_bytes"] / one["image_missing_bytes"]
             for one in self.records
@@ -122,7 +134,7 @@ class CostModel:
             return self.default_bandwidth_bytes_per_s
         return float(median(one["bandwidth_bytes_per_s"] for one in known[-RECENT_OF_PAIR:]))
 
-    def predict(self, move: Move) -> dict[str, float]:
+    def predict(self, move: Move) -> dict[str, Any]:
         """``total_bytes``, ``seconds`` and ``frozen_ms``, with what they were computed from."""
         bandwidth = self.bandwidth(move.source, move.target)
         transfer = self._transfer(move, bandwidth)
@@ -139,19 +151,20 @@ class CostModel:
             "image_missing_bytes": move.image_missing_bytes,
             "memory_bytes": move.memory_bytes,
             "dirty_pages_per_s": move.dirty_pages_per_s,
+            "compressed_share": move.compressed_share,
             "bandwidth_bytes_per_s": round(bandwidth, 1),
             "records": len(self.records),
         }
 
     def memory_ratio(self, service: str, compressed_share: float | None = None) -> float:
-        """Bytes on the wire for each byte of memory: as before, or as a sample compresses, or the default.
+        """Bytes on the wire for each byte of memory: as a sample compresses, corrected by experience.
 
-        Other services' ratios say nothing: memory compresses to a tenth, or not at all.
+        Without a sample as it was before with this service; others say nothing, because memory compresses
+        to a tenth, or not at all.
         """
-        own = [ratio for name, ratio in self._memory_ratios if name == service][-RECENT_OF_PAIR:]
-        if own:
-            return float(median(own))
-        return MEMORY_RATIO if compressed_share is None else compressed_share
+        if compressed_share is not None:
+            return compressed_share * _recent(self._corrections, service, others=True, default=1.0)
+        return _recent(self._memory_ratios, service, others=False, default=MEMORY_RATIO)
 
     def image_ratio(self) -> float:
         """Bytes on the wire for each byte in missing layers."""
@@ -231,13 +244,20 @@ def _move_of(record: Mapping[str, Any]) -> Move:
     )
 
 
+def _recent(known: Sequence[tuple[str, float]], service: str, *, others: bool, default: float) -> float:
+    """Median of the last values of *service*, else of *others*, else *default*."""
+    own = [value for name, value in known if name == service]
+    values = own or ([value for _name, value in known] if others else [])
+    return float(median(values[-RECENT_OF_PAIR:])) if values else default
+
+
 def _dot(row: Sequence[float], coefficients: Sequence[float]) -> float:
     return sum(factor * value for factor, value in zip(row, coefficients, strict=True))
 
 
 def predictions(
     service: str, loads: Mapping[str, Mapping[str, Any]], model: CostModel
-) -> dict[str, dict[str, dict[str, float]]]:
+) -> dict[str, dict[str, dict[str, Any]]]:
     """What it would cost to move *service* from each host to each other one: source, target, prediction.
 
     Memory and rate of change are what they are where it runs now, wherever it will be; layers are what
@@ -286,7 +306,7 @@ def current_host(service: str, loads: Mapping[str, Mapping[str, Any]]) -> str:
     return found[0]
 
 
-def measured_costs(predicted: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+def measured_costs(predicted: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, float]]:
     """The table that ``mdp_decision`` takes, in seconds, to two digits: solved policies are kept by it."""
     return {
         source: {target: float(f"{one['seconds']:.2g}") for target, one in row.items()}

@@ -116,7 +116,7 @@ def plan(
 
 def _decide(
     entry: dict[str, Any],
-    predicted: Mapping[str, Mapping[str, Mapping[str, float]]],
+    predicted: Mapping[str, Mapping[str, Mapping[str, Any]]],
     positions: Mapping[str, Mapping[str, Any]],
     held: Counter[str],
     decide: Decide,

@@ -120,11 +120,15 @@ def test_bandwidth_is_the_pairs_own_then_the_neighbours_then_of_all():
     assert learned.bandwidth("x", "y") == pytest.approx(20e6)
 
 
-def test_memory_compresses_as_it_did_before_else_as_a_sample_does():
-    learned = model.CostModel([world_record(random.Random(4), 1)])
-    assert learned.memory_ratio("redis", 0.1) == pytest.approx(0.7, rel=0.01)
-    assert learned.memory_ratio("other", 0.1) == 0.1
+def test_memory_compresses_as_a_sample_does_corrected_by_what_was_sent():
+    before = world_record(random.Random(4), 1)
+    learned = model.CostModel([before])
+    assert learned.memory_ratio("redis") == pytest.approx(0.7, rel=0.01)
+    assert learned.memory_ratio("redis", 0.1) == 0.1
     assert learned.memory_ratio("other") == model.MEMORY_RATIO
+    # A sample had promised 0.5, and 0.7 was sent.
+    sampled = {**before, "predicted": {"compressed_share": 0.5}}
+    assert model.CostModel([sampled]).memory_ratio("other", 0.1) == pytest.approx(0.14, rel=0.01)
 
 
 @given(
@@ -134,8 +138,13 @@ def test_memory_compresses_as_it_did_before_else_as_a_sample_does():
 )
 def test_transfer_is_bounded(memory, dirty, bandwidth):
     transfer = model.transfer_of(memory, dirty, bandwidth)
-    assert memory <= transfer.memory_bytes <= model.MAX_ROUNDS * memory
+    assert memory <= transfer.memory_bytes <= (model.MAX_ROUNDS + 1) * memory
     assert 0 <= transfer.frozen_bytes <= memory
+
+
+def test_an_idle_service_is_sent_once():
+    transfer = model.transfer_of(1e8, 0.0, 1e8)
+    assert transfer == model.Transfer(1e8, 0.0)
 
 
 @given(memory=st.floats(1e6, 1e10), dirty=st.floats(0, 1e5), more=st.floats(0, 1e5))
