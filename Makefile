@@ -69,7 +69,15 @@ e2e-docker28: venv  ## a migration there and back where Docker wires the network
 	$(BIN)/pytest tests/e2e -m docker28 --inventory inventories/docker28 $(ARGS)
 
 # Other cells: ARGS="-e bench_bandwidths=20,100 -e bench_runs=5", see playbooks/benchmark.yml. Results: reports/benchmark.
-.PHONY: bench bench-quick
-bench-quick: venv  ## moves beside stop-and-copy with docker checkpoint, 256 MiB at 100 Mbit/s
-	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=bench -e testbed_hosts=2
+.PHONY: bench bench-quick bench-lab
+bench: bench-lab  ## moves beside three other ways, the whole grid (a day); goes on where it was interrupted
+	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_memory=16,256,1024 \
+	  -e bench_dirty=0,1000,10000 -e bench_bandwidths=20,100,1000 -e bench_images=cold,warm \
+	  -e bench_methods=this,docker,docker-rsync,podman -e bench_runs=5 $(ARGS)
+
+bench-quick: bench-lab  ## moves beside docker checkpoint and podman: 256 MiB at 100 Mbit/s
 	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_fresh=true $(ARGS)
+
+bench-lab: venv
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=bench -e testbed_hosts=2 \
+	  -e testbed_extra_packages=podman,netavark

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -36,11 +37,19 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 CRIU_CONFIG = "mkdir -p /etc/criu && echo tcp-close > /etc/criu/runc.conf"
 
 
+SCRIPTS = {
+    "docker": "stop_and_copy.sh",
+    "docker-rsync": "checkpoint_rsync.sh",
+    "podman": "podman_export.sh",
+}
+
+
 class Bench:
     """Two hosts, the service on the first, and what one cell wants of them."""
 
-    def __init__(self, lab: Lab, cell: cells.Cell) -> None:
+    def __init__(self, lab: Lab, cell: cells.Cell, engine: str) -> None:
         self.lab = lab
+        self.engine = engine
         self.cell = cell
         self.source, self.target = lab.hosts[:2]
         env = {"MEMORY_MIB": str(cell.memory_mib), "DIRTY_PAGES": str(cell.dirty_pages)}
@@ -49,17 +58,21 @@ class Bench:
 
     def clear(self) -> None:
         for host in (self.source, self.target):
-            host.run(f"docker rm --force --volumes {SERVICE} 2>/dev/null; rm -f /etc/criu/runc.conf")
-            host.run(f"mkdir -p {ON_HOST}")
+            for engine in {"docker", self.engine}:
+                host.run(f"{engine} rm --force --volumes {SERVICE} 2>/dev/null", check=False)
+            host.run("rm -f /etc/criu/runc.conf")
+            host.run(f"rm -rf {ON_HOST}; mkdir {ON_HOST}")
             shape(host, 1000)
 
     def provide_image(self) -> None:
-        self.target.run("docker image ls --quiet 'mec-demo/*' | sort -u | xargs -r docker image rm --force")
+        there = f"{self.engine} image ls --quiet --filter 'reference=*mec-demo/*'"
+        self.target.run(f"{there} | sort -u | xargs -r {self.engine} image rm --force")
         if self.cell.image == "warm":
-            self.source.run(f"docker save {IMAGE} | ssh {self.target.address} docker load", timeout_s=LONG_S)
+            copy = f"{self.engine} save {IMAGE} | ssh {self.target.address} {self.engine} load"
+            self.source.run(copy, timeout_s=LONG_S)
 
     def start(self) -> None:
-        self.source.docker(*self.run_words)
+        self.source.run(shlex.join([self.engine, *self.run_words]))
         for host in (self.source, self.target):
             shape(host, self.cell.mbit)
 
@@ -104,7 +117,7 @@ def script_in_place(bench: Bench, method: str) -> Iterator[Callable[[Bench], dic
     if method == "this":
         yield move_by_this
         return
-    name = {"docker": "stop_and_copy.sh", "docker-rsync": "checkpoint_rsync.sh"}[method]
+    name = SCRIPTS[method]
     bench.source.run(f"cat > {ON_HOST}/{name}; chmod +x {ON_HOST}/{name}", stdin=(HERE / name).read_text())
     for host in (bench.source, bench.target):
         host.run(CRIU_CONFIG)
@@ -169,7 +182,9 @@ def main() -> None:
     cell = cells.Cell(given.memory_mib, given.dirty_pages, given.mbit, given.image)
     # Sockets of SSH have short names only in a short directory.
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        result = measure(Bench(Lab(given.inventory.resolve(), Path(scratch)), cell), given.method)
+        lab = Lab(given.inventory.resolve(), Path(scratch))
+        engine = "podman" if given.method == "podman" else "docker"
+        result = measure(Bench(lab, cell, engine), given.method)
     given.output.parent.mkdir(parents=True, exist_ok=True)
     partial = given.output.with_suffix(".part")
     partial.write_text(json.dumps(result, indent=2) + "\n")
