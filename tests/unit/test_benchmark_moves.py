@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks" / "moves"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import cells
-import sampler
+from tests.benchmarks.moves import cells, page, sampler
 
 SAMPLES = cells.parse_samples("10.0 1000 50\n10.5 2000 0\n11.0 2000 80\n12.0 6000 70\n")
 CELL = cells.Cell(256, 1000, 100, "cold")
@@ -61,3 +60,15 @@ def test_the_table_says_how_many_times_ours_a_peer_took():
     )
     assert "| this collection | 20.0 s | 0.50 s |" in text
     assert "50.0 s (2.5x) | 40.00 s (80.0x) |" in text
+
+
+def test_a_bar_is_a_quarter_shorter_for_each_decade():
+    assert page.length(100, 100) == page.WIDTH
+    assert page.length(10, 100) == pytest.approx(page.WIDTH * 0.75)
+    assert page.length(0, 100) == 0
+
+
+def test_the_page_has_a_bar_for_each_method_and_chart():
+    text = page.page(cells.medians([run("docker", 50), run("this", 20)]))
+    assert text.count("<rect") == 2 * len(page.CHARTS)
+    assert text.count('class="bar ours"') == len(page.CHARTS)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The medians of all measured moves: JSON, CSV and a Markdown table, which is printed as well."""
+"""The medians of all measured moves: JSON, CSV, an HTML page, and a Markdown table that is printed, too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
-from tests.benchmarks.moves import cells
+from tests.benchmarks.moves import cells, page
 
 
 def main() -> None:
@@ -30,6 +30,7 @@ def main() -> None:
         writer.writerows(rows)
     table = cells.markdown(rows)
     (directory / "results.md").write_text(table)
+    (directory / "index.html").write_text(page.page(rows))
     print(table)
 
 
