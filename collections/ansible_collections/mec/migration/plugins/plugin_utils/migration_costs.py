@@ -115,21 +115,19 @@ def append(path: str | Path, record: dict[str, Any]) -> None:
     costs one record and not two.
     """
     line = json.dumps(check(record), sort_keys=True, allow_nan=False).encode() + b"\n"
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        size = os.fstat(fd).st_size
-        if size and os.pread(fd, 1, size - 1) != b"\n":
-            line = b"\n" + line
-        written = os.write(fd, line)
-        if written != len(line):
-            os.ftruncate(fd, size)
-            raise CostError(f"{path}: {written} of {len(line)} bytes were written; is the disk full?")
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "ab+", buffering=0) as store:
+            fcntl.flock(store, fcntl.LOCK_EX)
+            size = os.fstat(store.fileno()).st_size
+            if size and os.pread(store.fileno(), 1, size - 1) != b"\n":
+                line = b"\n" + line
+            written = store.write(line)
+            if written != len(line):
+                store.truncate(size)
+                raise CostError(f"{path}: {written} of {len(line)} bytes were written; is the disk full?")
     except OSError as error:
         raise CostError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        os.close(fd)
 
 
 def read(path: str | Path, *, skipped: list[str] | None = None) -> list[dict[str, Any]]:

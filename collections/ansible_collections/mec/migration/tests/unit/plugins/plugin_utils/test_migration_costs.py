@@ -115,6 +115,12 @@ def test_a_line_of_another_kind_is_named(tmp_path: Path):
         costs.read(store)
 
 
+def test_a_store_that_cannot_be_written_is_named(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(costs.CostError, match=r"file/costs\.jsonl: cannot be written"):
+        costs.append(tmp_path / "file" / "costs.jsonl", record())
+
+
 def _write_many(store: Path, writer: int) -> None:
     for turn in range(25):
         costs.append(store, record(migration_id=f"{writer}-{turn}", service="x" * 4000))
