@@ -26,6 +26,7 @@ from .journal import Journal
 from .memory_source import MemorySource
 from .page_ranges import RangeSet
 from .precopy import shared_files
+from .scratch import hurry
 from .service import Service
 from .wire import Channel
 
@@ -116,6 +117,7 @@ class HandOver:
         :raises MigrationError: the target no longer waits; nothing was touched.
         """
         self._channel.request("handover.prepare")
+        hurry()
         for name in ("images", "work"):
             path = os.path.join(self._dir, name)
             shutil.rmtree(path, ignore_errors=True)

@@ -28,7 +28,7 @@ from .image_sync import LayerReceiver
 from .journal import TARGET, Journal
 from .lazy_restore import Extent, Guard, LazyPages, userfaultfd_works
 from .memory_target import MemoryTarget
-from .scratch import wipe
+from .scratch import hurry, wipe
 from .service import ROOTFS_TREE
 from .wire import Channel, Keys, Message, tls_context
 
@@ -246,6 +246,7 @@ class Receiver:
                 phase="handover",
                 container_state="created",
             )
+        hurry()
         shutil.rmtree(self._final_dir, ignore_errors=True)
         os.makedirs(self._final_dir, mode=0o700)
         if self._settings.lazy_restore and self._lazy is None and userfaultfd_works():

@@ -1,13 +1,23 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Removing a migration's directory with memory in it."""
+"""What a migration leaves behind, and how much it may hurry while a service is frozen."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+
+# Before what else a busy host does, behind what the kernel does for itself.
+HURRIED_NICE = -15
+
+
+def hurry() -> None:
+    """Let this process, and CRIU below it, run before others: a service is frozen meanwhile."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, HURRIED_NICE)
 
 
 def wipe(path: str) -> None:
