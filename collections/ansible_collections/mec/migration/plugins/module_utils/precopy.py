@@ -17,6 +17,8 @@ from .service import Service
 from .wire import Channel
 
 FILES_STATE = "files.json"
+# A round that sends less is bound by looking at memory, and says nothing of the link.
+TELLING_BYTES = 4 << 20
 Progress = Callable[..., None]
 
 
@@ -110,8 +112,8 @@ class PreCopy:
         self, files: FileRound, memory: RoundResult, start: float, read_at: float, end: float
     ) -> Round:
         sent = memory.sent_bytes + files.sent_bytes
-        if sent > 1 << 20 or not self._bytes_per_s:
-            self._bytes_per_s = sent / max(end - start, 1e-3)
+        if sent > TELLING_BYTES or not self._bytes_per_s:
+            self._bytes_per_s = max(self._bytes_per_s, sent / max(end - start, 1e-3))
         dirty_bytes_per_s = 0.0
         if self._last_read is None:
             # Nothing is known yet of how fast pages are dirtied.

@@ -71,5 +71,5 @@ def rescore(
         "migration_costs": moves,
         "advantage": advantage,
         "reason": f"re-scored: {action} is expected to cost {expected[target]:.3f}, staying "
-        "{expected[here]:.3f}",
+        f"{expected[here]:.3f}",
     }
