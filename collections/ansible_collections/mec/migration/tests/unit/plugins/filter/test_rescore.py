@@ -45,6 +45,7 @@ def test_overrides(overrides, target, advantage):
     assert (found["target"], found["advantage"]) == (target, pytest.approx(advantage))
     assert found["migrate"] is (target != "a")
     assert found["service"] == "redis-42"
+    assert f"staying {found['current_cost']:.3f}" in found["reason"]
     assert repr(DECISION) == before
 
 
