@@ -26,7 +26,6 @@ import socket
 import struct
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -132,8 +131,14 @@ class Space:
         kept: list[Extent] = []
         dropped: list[Extent] = []
         left = self._left
-        # The list is descending: cut out the slice that can overlap.
-        low = len(left) - bisect_right([extent.start for extent in reversed(left)], end)
+        # The list is descending, and long: find the first extent that starts at or before the end.
+        low, beyond = 0, len(left)
+        while low < beyond:
+            middle = (low + beyond) // 2
+            if left[middle].start > end:
+                low = middle + 1
+            else:
+                beyond = middle
         index = low
         while index < len(left) and left[index].end > start:
             extent = left[index]
