@@ -42,7 +42,6 @@ class MemoryTarget:
         self._round = 0
         self._files: dict[int, _RoundFile] = {}
         self._held: list[dict[int, tuple[RangeSet, Mapped]]] = []
-        self.received_pages = 0
 
     @property
     def handlers(self) -> dict[str, Callable[[Message, Channel], None]]:
@@ -91,7 +90,6 @@ class MemoryTarget:
                 pages.file.seek(size, os.SEEK_CUR)
             pages.size_bytes += size
             pages.present.append(Range(start, end))
-            self.received_pages += size // PAGE_BYTES
 
     def _end(self, message: Message, channel: Channel) -> None:
         number = int(message.fields["number"])

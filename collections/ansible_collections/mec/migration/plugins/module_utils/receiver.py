@@ -28,11 +28,11 @@ from .image_sync import LayerReceiver
 from .journal import TARGET, Journal
 from .lazy_restore import Extent, Guard, LazyPages, userfaultfd_works
 from .memory_target import MemoryTarget
+from .module_base import RUN_DIR
 from .scratch import hurry, wipe
 from .service import ROOTFS_TREE
 from .wire import Channel, Keys, Message, tls_context
 
-RUN_DIR = "/run/mec-migration"
 CONTROL = "control.sock"
 IMAGES, FINAL = "images", "final"
 # Between two tasks of a play nobody speaks to the receiver for a moment.

@@ -14,16 +14,9 @@ description:
   - Reads a running container, so that M(mec.migration.criu_restore) can create the same one on another host.
   - Refuses running containers that a checkpoint cannot carry over, with the reason and the remedy.
   - A container that is not there, or does not run, is no error; see RV(state).
-attributes:
-  check_mode:
-    support: full
-    description: Says what would change and changes nothing.
-  diff_mode:
-    support: none
-    description: Shows what changes when run with C(--diff).
-  idempotent:
-    support: full
-    description: A second run with the same arguments changes nothing.
+extends_documentation_fragment:
+  - mec.migration.attributes
+  - mec.migration.attributes.info_module
 options:
   container:
     description: Name of the container.

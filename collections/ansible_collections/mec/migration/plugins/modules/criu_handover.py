@@ -19,17 +19,15 @@ description:
     so and what to do.
   - After success the container is still here, frozen, until O(state=committed) removes it.
 extends_documentation_fragment:
+  - mec.migration.attributes
   - mec.migration.peer
 attributes:
   check_mode:
     support: full
-    description: Says what would change and changes nothing.
   diff_mode:
     support: none
-    description: Shows what changes when run with C(--diff).
   idempotent:
     support: partial
-    description: A second run with the same arguments changes nothing.
     details: With O(state=handed_over) a second call fails, because the container is frozen.
 options:
   container:

@@ -16,17 +16,15 @@ description:
     whose parent is the round before.
   - Runs on the source. The target must be armed, see M(mec.migration.criu_restore).
 extends_documentation_fragment:
+  - mec.migration.attributes
   - mec.migration.peer
 attributes:
   check_mode:
     support: full
-    description: Says what would change and changes nothing.
   diff_mode:
     support: none
-    description: Shows what changes when run with C(--diff).
   idempotent:
     support: none
-    description: A second run with the same arguments changes nothing.
 options:
   container:
     description: Name of the container.

@@ -17,16 +17,15 @@ description:
   - With O(state=restored) it checks that the service really runs here, gives it its restart policy and
     wipes the memory images.
   - With O(state=absent) it makes sure that no copy of the service is here. It never ends one that runs.
+extends_documentation_fragment:
+  - mec.migration.attributes
 attributes:
   check_mode:
     support: full
-    description: Says what would change and changes nothing.
   diff_mode:
     support: none
-    description: Shows what changes when run with C(--diff).
   idempotent:
     support: full
-    description: A second run with the same arguments changes nothing.
 options:
   migration_id:
     description:

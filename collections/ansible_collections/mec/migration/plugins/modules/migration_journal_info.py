@@ -13,16 +13,9 @@ author: The mec.migration engineers (@mec-migration)
 description:
   - Reads the journals that both sides keep on disk, together with the state in which the container is now.
   - An ended migration leaves no journal.
-attributes:
-  check_mode:
-    support: full
-    description: Says what would change and changes nothing.
-  diff_mode:
-    support: none
-    description: Shows what changes when run with C(--diff).
-  idempotent:
-    support: full
-    description: A second run with the same arguments changes nothing.
+extends_documentation_fragment:
+  - mec.migration.attributes
+  - mec.migration.attributes.info_module
 options:
   service:
     description: Only the migrations of this container.

@@ -15,16 +15,15 @@ description:
   - It listens for one TLS 1.3 connection at a time, from the one peer whose certificate it was given.
   - It ends by itself when the migration is over or when nobody has spoken to it for O(idle_timeout_s);
     whatever it holds is wiped then, and a container that waits for its images is removed.
+extends_documentation_fragment:
+  - mec.migration.attributes
 attributes:
   check_mode:
     support: full
-    description: Says what would change and changes nothing.
   diff_mode:
     support: none
-    description: Shows what changes when run with C(--diff).
   idempotent:
     support: full
-    description: A second run with the same arguments changes nothing.
 options:
   migration_id:
     description: Name of the migration.
