@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -17,7 +16,7 @@ from ..plugin_utils.errors import DecisionError
 from ..plugin_utils.hosts import hosts_from_inventory
 from ..plugin_utils.migration_costs import read
 from ..plugin_utils.planning import Decide, plan, positions_of
-from ..plugin_utils.policy import find_policy, read_policy
+from ..plugin_utils.policy import policy_for
 from ..plugin_utils.request import plain
 
 ARGUMENTS = {
@@ -72,7 +71,7 @@ class ActionModule(ActionBase):
         return {"services": made.services, "waves": made.waves}
 
     def _decider(self, policy: str, candidates: list[str], variables: dict[str, Any]) -> Decide:
-        lookup = lookup_loader.get("mec.migration.mdp_decision", loader=self._loader, templar=self._templar)
+        lookup = self._lookup()
 
         def decide(
             term: dict[str, Any], held: dict[str, int], costs: dict[str, dict[str, float]] | None
@@ -85,9 +84,13 @@ class ActionModule(ActionBase):
 
         return decide
 
-    @staticmethod
-    def _takes_measured_costs(policy: str, variables: dict[str, Any]) -> bool:
-        playbook = Path(plain(variables.get("playbook_dir")) or ".")
-        places = [playbook / "policies", playbook.parent / "policies"]
-        costs = read_policy(find_policy(policy, places, playbook)).get("costs", "migration", {})
+    def _takes_measured_costs(self, name: str, variables: dict[str, Any]) -> bool:
+        lookup = self._lookup()
+        lookup.set_options(var_options=variables, direct={"policy": name, "candidates": []})
+        policy_path, data_dir = (plain(lookup.get_option(key)) for key in ("policy_path", "data_dir"))
+        policy = policy_for(name, plain(variables.get("playbook_dir")), policy_path, data_dir)
+        costs = policy.get("costs", "migration", {})
         return isinstance(costs, dict) and costs.get("family") == "measured"
+
+    def _lookup(self) -> Any:
+        return lookup_loader.get("mec.migration.mdp_decision", loader=self._loader, templar=self._templar)

@@ -240,7 +240,6 @@ _raw:
       type: float
 """
 
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
@@ -248,7 +247,7 @@ from ansible.plugins.lookup import LookupBase
 
 from ..plugin_utils.decision import Setting, decide
 from ..plugin_utils.errors import DecisionError
-from ..plugin_utils.policy import find_policy, read_policy
+from ..plugin_utils.policy import policy_for
 from ..plugin_utils.request import hosts_for, measured_costs_for, plain, services_of, user_of
 
 USER_KEYS = ("user_cell", "user_position", "heading", "dwell_slots")
@@ -270,9 +269,8 @@ class LookupModule(LookupBase):
     def decide_all(self, terms: list[Any], variables: dict[str, Any]) -> list[dict[str, Any]]:
         """The decisions for ``terms``; raises :class:`DecisionError`."""
         options = plain(self.get_options())
-        playbook = Path(plain(variables.get("playbook_dir")) or ".")
-        places = [*options["policy_path"], playbook / "policies", playbook.parent / "policies"]
-        policy = read_policy(find_policy(options["policy"], places, playbook), options["data_dir"])
+        playbook = plain(variables.get("playbook_dir"))
+        policy = policy_for(options["policy"], playbook, options["policy_path"], options["data_dir"])
         shared = {key: options[key] for key in (*USER_KEYS, "current_host")}
         requests = []
         for term in terms:

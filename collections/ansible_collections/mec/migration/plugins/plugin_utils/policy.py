@@ -76,6 +76,21 @@ def find_policy(name: str, directories: Sequence[str | Path], base: str | Path =
     )
 
 
+def policy_for(
+    name: str,
+    playbook_directory: str | None,
+    policy_path: Sequence[str | Path] = (),
+    data_directory: str | Path | None = None,
+) -> Policy:
+    """The policy that a play names, read but not checked.
+
+    :param policy_path: looked through before ``policies`` beside the playbook and above it.
+    """
+    playbook = Path(playbook_directory or ".")
+    places = [*policy_path, playbook / "policies", playbook.parent / "policies"]
+    return read_policy(find_policy(name, places, playbook), data_directory)
+
+
 def _policies_in(place: Path) -> list[Path]:
     if not place.is_dir():
         return []

@@ -36,7 +36,7 @@ class Session:
 
 def read_cells(path: str | Path, cell_size_m: float, neighbour_radius_m: float | None = None) -> CellMap:
     """The cell table: a CSV file with the columns ``cell``, ``lat``, ``lon`` (degrees)."""
-    rows = list(_rows(path, ("cell", "lat", "lon")))
+    rows = list(table_rows(path, ("cell", "lat", "lon")))
     if not rows:
         raise TraceError(f"{path}: no cell in the table")
     ids, degrees = [], []
@@ -54,8 +54,8 @@ def read_trace(path: str | Path, cells: CellMap) -> NDArray[np.int64]:
     ``lon``, taken to the nearest cell).
     """
     if str(path).endswith(".npz"):
-        return _read_npz(path, cells)
-    rows = list(_rows(path, ("slot", "user")))
+        return read_npz(path, cells)
+    rows = list(table_rows(path, ("slot", "user")))
     if not rows:
         raise TraceError(f"{path}: no row in the trace")
     slots, users, where = [], [], []
@@ -65,7 +65,7 @@ def read_trace(path: str | Path, cells: CellMap) -> NDArray[np.int64]:
         except ValueError:
             raise TraceError(f"{path}: line {line}: slot is {row['slot']!r}, not a whole number") from None
         users.append(row["user"])
-        where.append(_place(path, line, row, cells))
+        where.append(place_of(path, line, row, cells))
     first = min(slots)
     names = {name: column for column, name in enumerate(dict.fromkeys(users))}
     trace = np.full((max(slots) - first + 1, len(names)), OFF_DUTY, dtype=np.int64)
@@ -85,7 +85,8 @@ def sessions_of(trace: NDArray[np.int64], users: Iterable[int] | None = None) ->
     return found
 
 
-def _rows(path: str | Path, needed: tuple[str, ...]) -> Iterable[tuple[int, dict[str, str]]]:
+def table_rows(path: str | Path, needed: tuple[str, ...]) -> Iterable[tuple[int, dict[str, str]]]:
+    """(line, row) of a CSV file whose head must name the *needed* columns."""
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
@@ -110,7 +111,8 @@ def _number(path: str | Path, line: int, column: str, row: dict[str, str], limit
     return value
 
 
-def _place(path: str | Path, line: int, row: dict[str, str], cells: CellMap) -> int:
+def place_of(path: str | Path, line: int, row: dict[str, str], cells: CellMap) -> int:
+    """The cell of a row: that of its column ``cell``, else the one nearest to ``lat`` and ``lon``."""
     name = row.get("cell")
     if name is not None:
         index = cells.index(name.strip())
@@ -128,7 +130,8 @@ def _place(path: str | Path, line: int, row: dict[str, str], cells: CellMap) -> 
     return index
 
 
-def _read_npz(path: str | Path, cells: CellMap) -> NDArray[np.int64]:
+def read_npz(path: str | Path, cells: CellMap) -> NDArray[np.int64]:
+    """The array ``cell`` of a ``.npz`` file as :func:`read_trace` returns it."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             trace = archive["cell"]
