@@ -14,10 +14,12 @@ import json
 import mmap
 import os
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from .dirty_tracking import Tracker, start_time
 from .errors import MigrationError
+from .page_delta import DeltaEncoder
 from .page_ranges import Range, RangeSet
 from .process_memory import PAGE_BYTES, Batch, Reader
 from .wire import Channel
@@ -69,23 +71,36 @@ class Mirror:
             self._windows[index] = window, ctypes.addressof(ctypes.c_char.from_buffer(window))
         return self._windows[index][1] + offset, WINDOW_BYTES - offset
 
-    def update(self, start: int, end: int, data_address: int) -> tuple[list[Range], list[Range]]:
-        """Take over the content of [start, end) from *data_address*.
+    def compare(self, start: int, end: int, data_address: int) -> tuple[list[Range], list[Range]]:
+        """Compare [start, end) with what lies at *data_address*.
 
-        :returns: the ranges that differed, and those that were equal.
+        :returns: the ranges that differ, and those that are equal.
         """
         changed: list[Range] = []
         equal: list[Range] = []
+        for first, last, mirrored in self._pieces(start, end):
+            self._compare_piece(first, last, mirrored, data_address + first - start, changed, equal)
+        return changed, equal
+
+    def read(self, start: int, end: int) -> bytes:
+        return b"".join(
+            ctypes.string_at(mirrored, last - first) for first, last, mirrored in self._pieces(start, end)
+        )
+
+    def write(self, start: int, end: int, data_address: int) -> None:
+        for first, last, mirrored in self._pieces(start, end):
+            ctypes.memmove(mirrored, data_address + first - start, last - first)
+
+    def _pieces(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """[start, end) cut where windows end: start, end and where that lies in this process."""
         while start < end:
             mirrored, room = self.locate(start)
             stop = min(end, start + room)
-            self._update_piece(start, stop, mirrored, data_address, changed, equal)
-            data_address += stop - start
+            yield start, stop, mirrored
             start = stop
-        return changed, equal
 
     @staticmethod
-    def _update_piece(
+    def _compare_piece(
         start: int, end: int, mirrored: int, data: int, changed: list[Range], equal: list[Range]
     ) -> None:
         size = end - start
@@ -101,7 +116,6 @@ class Mirror:
                 for page in range(at, at + probe, PAGE_BYTES):
                     same = _memcmp(mirrored + page, data + page, PAGE_BYTES) == 0
                     _extend(equal if same else changed, start + page, start + page + PAGE_BYTES)
-                ctypes.memmove(mirrored + at, data + at, probe)
             at += probe
 
 
@@ -122,6 +136,36 @@ class _Process:
         self.known = known
 
 
+class _Changes:
+    """What of *batch* must be sent; the mirror is brought up to it.
+
+    ``runs`` are (start, end, has data), ``new`` is the data of those that have some, back to back, and
+    ``old`` what the target holds in its place; empty if it holds nothing of some page.
+    """
+
+    def __init__(self, mirror: Mirror, batch: Batch, address: int, unknown: RangeSet) -> None:
+        self.runs: list[tuple[int, int, int]] = []
+        new: list[memoryview] = []
+        old: list[bytes] = []
+        offset = 0
+        for start, end in batch.ranges:
+            changed, equal = mirror.compare(start, end, address + offset)
+            self.runs += [(first, last, 1) for first, last in changed]
+            holds_all = not unknown or not RangeSet(changed) & unknown
+            if unknown and equal:
+                # The mirror starts as zeros: an equal page that the target lacks is a page of zeros.
+                self.runs += [(first, last, 0) for first, last in RangeSet(equal) & unknown]
+            for first, last in changed:
+                new.append(batch.data[offset + first - start : offset + last - start])
+                if holds_all:
+                    old.append(mirror.read(first, last))
+                mirror.write(first, last, address + offset + first - start)
+            offset += end - start
+        self.runs.sort()
+        self.new = b"".join(new)
+        self.old = b"".join(old) if len(old) == len(new) else b""
+
+
 class MemorySource:
     """Sends a container's private anonymous memory in rounds.
 
@@ -134,6 +178,7 @@ class MemorySource:
     def __init__(self, state_dir: str, tracker: Tracker) -> None:
         self._dir = state_dir
         self._tracker = tracker
+        self._deltas = DeltaEncoder()
         self._processes: dict[int, _Process] = {}
         self.rounds = 0
 
@@ -215,36 +260,21 @@ class MemorySource:
         sent_pages = 0
         reader = Reader(pid)
         for batch in reader.batches(pages):
-            runs, body = self._changed(process.mirror, batch, reader.address, unknown)
-            if runs:
-                channel.send("memory.pages", body, process=number, runs=runs)
-                sent_pages += len(body) // PAGE_BYTES
-                process.known = (
-                    process.known
-                    if not unknown
-                    else process.known | RangeSet((start, end) for start, end, _kind in runs)
-                )
+            changes = _Changes(process.mirror, batch, reader.address, unknown)
+            if changes.runs:
+                self._send_changes(channel, number, changes)
+                sent_pages += len(changes.new) // PAGE_BYTES
+                if unknown:
+                    process.known |= RangeSet((start, end) for start, end, _has_data in changes.runs)
         return sent_pages
 
-    @staticmethod
-    def _changed(
-        mirror: Mirror, batch: Batch, address: int, unknown: RangeSet
-    ) -> tuple[list[tuple[int, int, int]], bytes]:
-        """Runs (start, end, has data) to send for *batch*, and the data of those that have some."""
-        runs: list[tuple[int, int, int]] = []
-        pieces: list[memoryview] = []
-        offset = 0
-        for start, end in batch.ranges:
-            changed, equal = mirror.update(start, end, address + offset)
-            runs += [(first, last, 1) for first, last in changed]
-            if unknown and equal:
-                # The mirror starts as zeros: an equal page that the target lacks is a page of zeros.
-                runs += [(first, last, 0) for first, last in RangeSet(equal) & unknown]
-            for first, last in changed:
-                pieces.append(batch.data[offset + first - start : offset + last - start])
-            offset += end - start
-        runs.sort()
-        return runs, b"".join(pieces)
+    def _send_changes(self, channel: Channel, process: int, changes: _Changes) -> None:
+        if changes.old:
+            delta = self._deltas.encode(channel, changes.new, changes.old)
+            if delta is not None:
+                channel.send("memory.pages", delta, process=process, runs=changes.runs, delta=True)
+                return
+        channel.send("memory.pages", changes.new, process=process, runs=changes.runs)
 
     def _process(self, pid: int, number: int) -> _Process:
         born = start_time(pid)

@@ -9,6 +9,7 @@ the round before; the last one is the parent of CRIU's own final dump. Plain CRI
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import BinaryIO
 from .criu_images import layered_entries, write_pagemap
 from .errors import TransferError
 from .lazy_restore import Extent, Mapped
+from .page_delta import xor
 from .page_ranges import Range, RangeSet
 from .process_memory import PAGE_BYTES
 from .wire import Channel, Message
@@ -33,6 +35,23 @@ class _RoundFile:
         self.size_bytes = 0
 
 
+class _Newest:
+    """Where the newest content of each page lies in this process's memory."""
+
+    def __init__(self) -> None:
+        self._places: dict[int, int] = {}
+
+    def add(self, present: RangeSet, mapped: Mapped) -> None:
+        source = mapped.address
+        for start, end in present:
+            addresses = range(start, end, PAGE_BYTES)
+            self._places.update(zip(addresses, range(source, source + end - start, PAGE_BYTES)))
+            source += end - start
+
+    def page(self, address: int) -> bytes:
+        return ctypes.string_at(self._places[address], PAGE_BYTES)
+
+
 class MemoryTarget:
     """Receives rounds into ``<images_dir>/<number>``."""
 
@@ -42,6 +61,7 @@ class MemoryTarget:
         self._round = 0
         self._files: dict[int, _RoundFile] = {}
         self._held: list[dict[int, tuple[RangeSet, Mapped]]] = []
+        self._newest: dict[int, _Newest] = {}
 
     @property
     def handlers(self) -> dict[str, Callable[[Message, Channel], None]]:
@@ -75,6 +95,11 @@ class MemoryTarget:
             name = f"pages-{process}.img"
             pages = self._files[process] = _RoundFile(os.path.join(self._path(self._round + 1), name))
         data = memoryview(message.body)
+        if message.fields.get("delta"):
+            held = self._held_content(process, message.fields["runs"])
+            if len(held) != len(data):
+                raise TransferError(f"pages of process {process} are missing", phase="pre-copy")
+            data = memoryview(xor(data, held))
         offset = 0
         for start, end, has_data in message.fields["runs"]:
             if (pages.present and start < pages.present[-1].end) or end <= start or start % PAGE_BYTES:
@@ -111,12 +136,34 @@ class MemoryTarget:
             self._known[process] = known | present
             if present:
                 held[process] = (present, Mapped(pages.path))
+                if process in self._newest:
+                    self._newest[process].add(*held[process])
         self._held.append(held)
         if number > 1:
             os.symlink(f"../{number - 1}", os.path.join(path, "parent"))
         self._files = {}
         self._round = number
         channel.send("ok", number=number)
+
+    def _held_content(self, process: int, runs: list[list[int]]) -> bytes:
+        """What the rounds before hold of *runs*, those that have data."""
+        if process not in self._newest:
+            newest = self._newest[process] = _Newest()
+            for held in self._held:
+                if process in held:
+                    newest.add(*held[process])
+        try:
+            return b"".join(
+                self._newest[process].page(address)
+                for start, end, has_data in runs
+                if has_data
+                for address in range(start, end, PAGE_BYTES)
+            )
+        except KeyError as error:
+            raise TransferError(
+                f"a difference to page {error.args[0]:#x} of process {process} came before the page itself",
+                phase="pre-copy",
+            ) from error
 
     def extents(self, process: int, wanted: RangeSet) -> list[Extent]:
         """Where the newest content of *wanted* lies in this process's memory.

@@ -17,8 +17,7 @@ import socket
 import ssl
 import struct
 import tempfile
-import time
-from typing import Any, Callable, NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 from . import zstd
 from .errors import MigrationError, TransferError
@@ -29,6 +28,13 @@ MAX_BODY_BYTES = 256 << 20
 MIN_COMPRESS_BYTES = 512
 
 Body = Union[bytes, bytearray, memoryview]
+
+
+class Packed(NamedTuple):
+    """A body that is a zstd frame already; ``size_bytes`` unpacked."""
+
+    frame: bytes
+    size_bytes: int
 
 
 class Keys(NamedTuple):
@@ -97,6 +103,11 @@ class Compression:
         self._backoff = min(64, self._backoff * 2)
         return None
 
+    def pack(self, body: Body) -> bytes:
+        """*body* as a frame, whether that pays or not."""
+        assert self._zstd is not None
+        return self._zstd.compress(bytes(body))
+
     def decode(self, body: bytes, size_bytes: int) -> bytes:
         if self._zstd is None:
             raise TransferError(
@@ -131,12 +142,21 @@ class Channel:
     def allow_compression(self, peer_can_unpack: bool) -> None:
         self.compress = self._may_compress and self.can_unpack and peer_can_unpack
 
-    def send(self, kind: str, body: Body = b"", **fields: Any) -> int:
+    def pack(self, body: Body) -> Packed | None:
+        """*body* as a zstd frame, or None where the peer cannot unpack it."""
+        if not self.compress:
+            return None
+        return Packed(self._compression.pack(body), len(body))
+
+    def send(self, kind: str, body: Body | Packed = b"", **fields: Any) -> int:
         """Send one message; returns the bytes that it took on the wire.
 
         :raises TransferError: the connection is gone or stalled.
         """
-        if self.compress:
+        if isinstance(body, Packed):
+            fields["zstd"] = body.size_bytes
+            body = body.frame
+        elif self.compress:
             packed = self._compression.encode(body)
             if packed is not None:
                 fields["zstd"] = len(body)
@@ -257,23 +277,3 @@ def connect(
     hello = channel.request("hello", migration_id=migration_id, zstd_ok=channel.can_unpack)
     channel.allow_compression(bool(hello.fields.get("zstd_ok")))
     return channel
-
-
-class Throughput:
-    """Bytes over time, for progress lines and for the stop rule."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._start = clock()
-        self.sent_bytes = 0
-
-    def add(self, count: int) -> None:
-        self.sent_bytes += count
-
-    @property
-    def seconds(self) -> float:
-        return max(1e-6, self._clock() - self._start)
-
-    @property
-    def bytes_per_s(self) -> float:
-        return self.sent_bytes / self.seconds

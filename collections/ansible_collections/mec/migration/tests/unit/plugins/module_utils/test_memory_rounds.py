@@ -13,7 +13,7 @@ import shutil
 import tempfile
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import process_memory
+from ansible_collections.mec.migration.plugins.module_utils import page_delta, process_memory
 from ansible_collections.mec.migration.plugins.module_utils.criu_images import (
     PE_PARENT,
     PE_PRESENT,
@@ -251,11 +251,13 @@ def test_a_mirror_tells_changed_pages_from_equal_ones(directory):
     data = bytearray(os.urandom(8 * PAGE_BYTES))
     view = (ctypes.c_char * len(data)).from_buffer(data)
     end = start + len(data)
-    assert RangeSet(mirror.update(start, end, ctypes.addressof(view))[0]) == RangeSet([(start, end)])
-    assert mirror.update(start, end, ctypes.addressof(view))[0] == []
+    assert RangeSet(mirror.compare(start, end, ctypes.addressof(view))[0]) == RangeSet([(start, end)])
+    mirror.write(start, end, ctypes.addressof(view))
+    assert mirror.compare(start, end, ctypes.addressof(view))[0] == []
+    assert mirror.read(start, end) == data
     data[2 * PAGE_BYTES + 7] ^= 1
     data[-1] ^= 1
-    changed, equal = mirror.update(start, end, ctypes.addressof(view))
+    changed, equal = mirror.compare(start, end, ctypes.addressof(view))
     expected = RangeSet(
         [(start + 2 * PAGE_BYTES, start + 3 * PAGE_BYTES), (start + 7 * PAGE_BYTES, start + 8 * PAGE_BYTES)]
     )
@@ -264,7 +266,7 @@ def test_a_mirror_tells_changed_pages_from_equal_ones(directory):
     mirror.clear()
     zeros = mmap.mmap(-1, PAGE_BYTES)
     address = ctypes.addressof(ctypes.c_char.from_buffer(zeros))
-    assert mirror.update(start, start + PAGE_BYTES, address) == ([], [Range(start, start + PAGE_BYTES)])
+    assert mirror.compare(start, start + PAGE_BYTES, address) == ([], [Range(start, start + PAGE_BYTES)])
     mirror.close()
 
 
@@ -319,6 +321,50 @@ def present_in(migration, process):
     for start, pages, flags in read_pagemap(path)[1]:
         if flags & PE_PRESENT:
             yield from range(start, start + pages * PAGE_BYTES, PAGE_BYTES)
+
+
+def test_pages_that_changed_a_little_travel_as_what_changed(migration, victim):
+    victim.do("write", 0, 64, seed=1)
+    numbers = {victim.pid: 1}
+    migration.round(numbers)
+    for seed in range(1, 4):
+        victim.do("touch", 8, 40, seed=seed)
+        done = migration.round(numbers)
+        assert done.pages_changed >= 40
+        assert done.sent_bytes < 0.1 * done.changed_bytes
+        migration.check(1, victim)
+
+
+def test_pages_written_anew_travel_as_they_are(migration, victim):
+    victim.do("write", 0, 64, seed=1)
+    numbers = {victim.pid: 1}
+    migration.round(numbers)
+    for seed in range(100, 400, 100):
+        victim.do("write", 0, 64, seed=seed)
+        done = migration.round(numbers)
+        assert done.sent_bytes > 64 * PAGE_BYTES
+        migration.check(1, victim)
+
+
+def test_a_difference_to_a_page_that_never_came_is_refused(migration):
+    channel = migration.peer.channel
+    channel.send("memory.round", number=1)
+    page = 4096 * PAGE_BYTES
+    channel.send(
+        "memory.pages", bytes(PAGE_BYTES), process=1, runs=[(page, page + PAGE_BYTES, 1)], delta=True
+    )
+    with pytest.raises(MigrationError, match="came before the page itself"):
+        channel.answer("memory.pages")
+
+
+@pytest.mark.parametrize("have_numpy", [True, False])
+def test_exclusive_or(monkeypatch, have_numpy):
+    if not have_numpy:
+        monkeypatch.setattr(page_delta, "numpy", None)
+    one, other = os.urandom(3 * PAGE_BYTES), os.urandom(3 * PAGE_BYTES)
+    delta = page_delta.xor(one, other)
+    assert delta == bytes(a ^ b for a, b in zip(one, other))
+    assert page_delta.xor(memoryview(delta), other) == one
 
 
 def test_pages_of_zeros_take_no_bandwidth(migration):

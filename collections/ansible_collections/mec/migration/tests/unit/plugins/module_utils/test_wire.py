@@ -19,7 +19,6 @@ from ansible_collections.mec.migration.plugins.module_utils.wire import (
     Channel,
     Compression,
     Keys,
-    Throughput,
     connect,
     tls_context,
 )
@@ -393,11 +392,3 @@ def test_a_host_without_libzstd_says_so():
     with pytest.raises(TransferError, match="install libzstd"):
         Compression(None).decode(b"", 0)
     assert Compression(None).encode(bytes(10_000)) is None
-
-
-def test_throughput():
-    clock = iter([10.0, 12.0, 12.0])
-    measured = Throughput(lambda: next(clock))
-    measured.add(4000)
-    assert measured.seconds == 2
-    assert measured.bytes_per_s == 2000

@@ -40,6 +40,10 @@ for line in sys.stdin:
         for page in range(count):
             data = random.Random(seed + page).randbytes(PAGE)
             ctypes.memmove(address + page * PAGE, data, PAGE)
+    elif command == "touch":
+        for page in range(count):
+            data = random.Random(seed + page).randbytes(8)
+            ctypes.memmove(address + page * PAGE + seed % (PAGE - 8), data, 8)
     elif command == "zero":
         ctypes.memset(address, 0, count * PAGE)
     elif command == "read":
@@ -71,7 +75,7 @@ class Victim:
         self._stop()
 
     def do(self, command: str, first: int, count: int = 1, seed: int = 0) -> None:
-        """write, zero, read (maps the zero page), drop, unmap or map pages of its area."""
+        """write, touch (8 bytes of each), zero, read (maps the zero page), drop, unmap or map pages."""
         assert self._process.stdin is not None
         os.kill(self.pid, signal.SIGCONT)
         self._process.stdin.write(f"{command} {first} {count} {seed}\n")
