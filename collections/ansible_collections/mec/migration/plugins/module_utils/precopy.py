@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import time
 from collections.abc import Callable
@@ -14,25 +16,13 @@ from .file_sync import FileRound, FileSync, shared_writable_files
 from .memory_source import MemorySource, RoundResult
 from .process_memory import PAGE_BYTES
 from .service import Service
+from .stop_rule import DirtyModel, Moment, StopRule
 from .wire import Channel
 
-FILES_STATE = "files.json"
+FILES_STATE, STATE = "files.json", "precopy.json"
 # A round that sends less is bound by looking at memory, and says nothing of the link.
 TELLING_BYTES = 4 << 20
 Progress = Callable[..., None]
-
-
-class StopRule(NamedTuple):
-    """When to stop copying and freeze.
-
-    :param downtime_ms: residual pages must fit through the link in this time.
-    :param max_rounds: stop after so many rounds whatever is left.
-    :param min_gain: stop when a round leaves more than this share of what the round before left.
-    """
-
-    downtime_ms: float = 100.0
-    max_rounds: int = 10
-    min_gain: float = 0.9
 
 
 class Round(NamedTuple):
@@ -63,28 +53,41 @@ class PreCopy:
         self._memory = memory
         self._files = files
         self._progress = progress
+        self._model = DirtyModel()
         self._last_read: float | None = None
         self._bytes_per_s = 0.0
+        self._look_s = 0.0
+        self._page_bytes = float(PAGE_BYTES)
+        self._moments: list[Moment] = []
         self.rounds: list[Round] = []
+
+    def load(self, state_dir: str) -> None:
+        """Go on with what another process has learnt of the service and of the link."""
+        with contextlib.suppress(FileNotFoundError), open(_state(state_dir), encoding="utf-8") as kept:
+            state = json.load(kept)
+            self._model = DirtyModel([(seconds, pages) for seconds, pages in state["observations"]])
+            self._last_read = state["last_read"]
+            self._bytes_per_s = state["bytes_per_s"]
+            self._page_bytes = state["page_bytes"]
+
+    def save(self, state_dir: str) -> None:
+        state = {
+            "observations": self._model.to_list(),
+            # On the clock that all processes of a host share, CLOCK_MONOTONIC.
+            "last_read": self._last_read,
+            "bytes_per_s": self._bytes_per_s,
+            "page_bytes": self._page_bytes,
+        }
+        with open(_state(state_dir), "w", encoding="utf-8") as out:
+            json.dump(state, out)
 
     def run(self, rule: StopRule) -> str:
         """Rounds until *rule* holds; returns why it stopped, as a sentence."""
-        previous_left = None
         for _turn in range(rule.max_rounds):
-            done = self.round()
-            left = done.residual_bytes
-            fits = self._bytes_per_s * rule.downtime_ms / 1000
-            if len(self.rounds) > 1 and left <= fits:
-                return (
-                    f"the {left / 1e6:.1f} MB that are left pass in {rule.downtime_ms:g} ms "
-                    f"at {self._bytes_per_s / 1e6:.0f} MB/s"
-                )
-            if previous_left is not None and left > rule.min_gain * previous_left:
-                return (
-                    f"no further convergence: {left / 1e6:.1f} MB left, {previous_left / 1e6:.1f} MB before"
-                )
-            if len(self.rounds) > 1:
-                previous_left = left
+            self.round()
+            reason = rule.reason(self._moments, self._model)
+            if reason:
+                return reason
         return f"the limit of {rule.max_rounds} rounds is reached"
 
     def round(self) -> Round:
@@ -112,16 +115,22 @@ class PreCopy:
         self, files: FileRound, memory: RoundResult, start: float, read_at: float, end: float
     ) -> Round:
         sent = memory.sent_bytes + files.sent_bytes
+        seconds = end - start
         if sent > TELLING_BYTES or not self._bytes_per_s:
-            self._bytes_per_s = max(self._bytes_per_s, sent / max(end - start, 1e-3))
-        dirty_bytes_per_s = 0.0
-        if self._last_read is None:
-            # Nothing is known yet of how fast pages are dirtied.
-            residual = memory.changed_bytes
-        else:
-            dirty_bytes_per_s = memory.changed_bytes / max(read_at - self._last_read, 1e-3)
-            residual = int(min(dirty_bytes_per_s * (end - read_at), memory.pages_scanned * PAGE_BYTES))
+            self._bytes_per_s = max(self._bytes_per_s, sent / max(seconds, 1e-3))
+        look_s = max(seconds - sent / self._bytes_per_s, 0.0) if self._bytes_per_s else seconds
+        # The first round is slowed by all that it sends.
+        self._look_s = look_s if not self._look_s else min(self._look_s, look_s)
+        if memory.pages_changed:
+            self._page_bytes = memory.sent_bytes / memory.pages_changed
+        if self._last_read is not None:
+            present = self._service.memory_bytes // PAGE_BYTES
+            self._model.observe(read_at - self._last_read, memory.pages_changed, present)
         self._last_read = read_at
+        # Before a second read nothing is known of how fast pages are dirtied.
+        dirty_pages = self._model.pages_after(end - read_at) if self._model.known else memory.pages_changed
+        moment = Moment(dirty_pages, self._page_bytes, self._bytes_per_s, self._look_s)
+        self._moments.append(moment)
         return Round(
             number=memory.number,
             pages_scanned=memory.pages_scanned,
@@ -129,18 +138,22 @@ class PreCopy:
             changed_bytes=memory.changed_bytes,
             sent_bytes=memory.sent_bytes,
             compression=round(memory.changed_bytes / max(memory.sent_bytes, 1), 2),
-            seconds=end - start,
+            seconds=seconds,
             frozen_ms=memory.frozen_ms,
             files_changed=files.changed_files + files.deleted_files,
             files_sent_bytes=files.sent_bytes,
-            residual_bytes=residual,
-            dirty_pages_per_s=round(dirty_bytes_per_s / PAGE_BYTES, 1),
+            residual_bytes=int(dirty_pages * self._page_bytes),
+            dirty_pages_per_s=round(self._model.pages_per_s, 1),
         )
 
     @property
     def bytes_per_s(self) -> float:
         """What the link gave, as seen in the last round that sent enough to tell."""
         return self._bytes_per_s
+
+
+def _state(state_dir: str) -> str:
+    return os.path.join(state_dir, STATE)
 
 
 def files_state(state_dir: str) -> str:

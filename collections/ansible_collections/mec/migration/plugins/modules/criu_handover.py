@@ -133,11 +133,11 @@ from ansible_collections.mec.migration.plugins.module_utils.module_base import (
 )
 from ansible_collections.mec.migration.plugins.module_utils.precopy import (
     PreCopy,
-    StopRule,
     as_fields,
     files_state,
 )
 from ansible_collections.mec.migration.plugins.module_utils.service import Service
+from ansible_collections.mec.migration.plugins.module_utils.stop_rule import StopRule
 
 
 def hand_over(params: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -150,6 +150,7 @@ def hand_over(params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     files = FileSync.load(files_state(directory), service.trees())
     files.prepare(channel)
     rounds = PreCopy(service, channel, memory, files, progress)
+    rounds.load(directory)
     last = HandOver(
         service,
         channel,

@@ -51,7 +51,7 @@ options:
     type: int
     default: 10
   min_gain:
-    description: Stop when a round leaves more than this share of what the one before left.
+    description: Stop when another round is expected to leave more than this share of what is left.
     type: float
     default: 0.9
   idle_timeout_s:
@@ -91,7 +91,7 @@ rounds:
   description:
     - One entry a round with C(number), C(pages_scanned), C(pages_changed), C(changed_bytes),
       C(sent_bytes), C(compression), C(seconds), C(frozen_ms), C(files_changed), C(files_sent_bytes),
-      C(residual_bytes) and C(dirty_pages_per_s).
+      C(residual_bytes) (what a freeze right after it would have had to send) and C(dirty_pages_per_s).
   type: list
   elements: dict
   returned: success
@@ -122,11 +122,11 @@ from ansible_collections.mec.migration.plugins.module_utils.module_base import (
 )
 from ansible_collections.mec.migration.plugins.module_utils.precopy import (
     PreCopy,
-    StopRule,
     as_fields,
     files_state,
 )
 from ansible_collections.mec.migration.plugins.module_utils.service import Service
+from ansible_collections.mec.migration.plugins.module_utils.stop_rule import StopRule
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
@@ -151,6 +151,7 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     copy = PreCopy(service, channel, memory, files, progress)
     stop_reason = copy.run(StopRule(params["downtime_ms"], params["max_rounds"], params["min_gain"]))
     files.save(files_state(directory))
+    copy.save(directory)
     channel.close()
     return dict(
         result,

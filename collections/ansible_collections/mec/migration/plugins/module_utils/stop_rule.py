@@ -1,0 +1,128 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When to stop copying and freeze: a model of how fast pages become dirty, and a rule over it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+# Older rounds count half as much each.
+FORGETTING = 0.5
+OBSERVATIONS = 6
+WORKING_SET_STEP = 1.25
+FEWEST_PAGES = 0.5
+# A moment this near to the best one so far is as good.
+AS_GOOD = 1.2
+
+
+class DirtyModel:
+    """How many distinct pages are dirty some time after memory was read.
+
+    Writes that fall at random on a working set of W pages, r a second, leave W (1 - exp(-r t / W)) of
+    them dirty after t seconds: the occupancy problem in its continuous limit. W is the one for which
+    the rounds seen so far agree best on r.
+    """
+
+    def __init__(self, observations: list[tuple[float, int]] | None = None) -> None:
+        self._observations = list(observations or [])
+        self._working_set = 1.0
+        self._pages_per_s = 0.0
+
+    def observe(self, seconds: float, pages: int, present: int) -> None:
+        """*pages* of the *present* ones were found changed *seconds* after they had been read."""
+        self._observations = [*self._observations, (max(seconds, 1e-3), pages)][-OBSERVATIONS:]
+        self._fit(present)
+
+    @property
+    def known(self) -> bool:
+        return bool(self._observations)
+
+    @property
+    def pages_per_s(self) -> float:
+        return self._pages_per_s
+
+    def pages_after(self, seconds: float) -> float:
+        """Dirty pages to expect *seconds* after a read."""
+        return self._working_set * -math.expm1(-self._pages_per_s * seconds / self._working_set)
+
+    def _fit(self, present: int) -> None:
+        working_set = max(pages for _seconds, pages in self._observations) + 1.0
+        best = math.inf
+        while True:
+            rate, spread = self._rate(working_set)
+            if spread <= best:
+                best, self._working_set, self._pages_per_s = spread, working_set, rate
+            if working_set >= present:
+                return
+            working_set *= WORKING_SET_STEP
+
+    def _rate(self, working_set: float) -> tuple[float, float]:
+        """The rate that the observations give for *working_set*, and how much they disagree."""
+        logarithms, weights = [], []
+        for age, (seconds, pages) in enumerate(reversed(self._observations)):
+            dirty = max(pages, FEWEST_PAGES)
+            logarithms.append(math.log(-working_set * math.log1p(-dirty / working_set) / seconds))
+            weights.append(FORGETTING**age)
+        total = sum(weights)
+        mean = sum(w * x for w, x in zip(weights, logarithms)) / total
+        spread = sum(w * (x - mean) ** 2 for w, x in zip(weights, logarithms)) / total
+        return math.exp(mean), spread
+
+    def to_list(self) -> list[tuple[float, int]]:
+        """For JSON; the constructor takes it back."""
+        return self._observations
+
+
+class Moment(NamedTuple):
+    """The end of a round.
+
+    :param dirty_pages: pages to expect dirty if the service froze now.
+    :param page_bytes: what a dirty page takes on the wire.
+    :param bytes_per_s: of the link.
+    :param look_s: what a round takes even if nothing has changed.
+    """
+
+    dirty_pages: float
+    page_bytes: float
+    bytes_per_s: float
+    look_s: float
+
+    @property
+    def seconds(self) -> float:
+        """What sending the dirty pages would take."""
+        return self.dirty_pages * self.page_bytes / max(self.bytes_per_s, 1.0)
+
+
+class StopRule(NamedTuple):
+    """When to stop copying and freeze.
+
+    :param downtime_ms: dirty pages must fit through the link in this time.
+    :param max_rounds: stop after so many rounds whatever is left.
+    :param min_gain: stop if another round is expected to leave more than this share of what is left.
+    """
+
+    downtime_ms: float = 100.0
+    max_rounds: int = 10
+    min_gain: float = 0.9
+
+    def reason(self, moments: list[Moment], model: DirtyModel) -> str:
+        """Why to freeze after the last of *moments*, one for each round; empty to go on."""
+        now = moments[-1]
+        if not model.known:
+            return ""
+        left = f"{now.dirty_pages * now.page_bytes / 1e6:.1f} MB"
+        if now.seconds * 1000 <= self.downtime_ms:
+            return (
+                f"the {left} that are left pass in {self.downtime_ms:g} ms "
+                f"at {now.bytes_per_s / 1e6:.0f} MB/s"
+            )
+        next_pages = model.pages_after(now.look_s + now.seconds)
+        lowest = min(moment.dirty_pages for moment in moments)
+        if next_pages > self.min_gain * now.dirty_pages and now.dirty_pages <= AS_GOOD * lowest:
+            return (
+                f"no further convergence: {left} left, and another round would leave "
+                f"{next_pages * now.page_bytes / 1e6:.1f} MB"
+            )
+        return ""

@@ -1,0 +1,155 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The moment to freeze, against the best moment in hindsight, on services that write in different ways."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.stop_rule import (
+    DirtyModel,
+    Moment,
+    StopRule,
+)
+
+PAGES = 8192
+PAGE_BYTES = 4096
+LINK_BYTES_PER_S = 12.5e6
+LOOK_S = 0.1
+TICK_S = 0.01
+
+
+class Writer:
+    """A service that writes pages as time goes on; ``dirty`` are those written since the last read."""
+
+    def __init__(self, seed, pick, pages_per_s):
+        self._random = random.Random(seed)
+        self._pick, self._pages_per_s = pick, pages_per_s
+        self._owed = 0.0
+        self.now = 0.0
+        self.dirty = set()
+
+    def run(self, seconds):
+        end = self.now + seconds
+        while self.now < end:
+            self.now += TICK_S
+            self._owed += self._pages_per_s(self.now) * TICK_S
+            for _write in range(int(self._owed)):
+                self.dirty.add(self._pick(self._random, self.now))
+            self._owed -= int(self._owed)
+
+    def read(self):
+        found, self.dirty = len(self.dirty), set()
+        return found
+
+
+def uniform(chance, _now):
+    return chance.randrange(PAGES)
+
+
+def hot_and_cold(chance, _now):
+    """Nine writes in ten go to two pages in a hundred."""
+    return chance.randrange(PAGES // 50) if chance.random() < 0.9 else chance.randrange(PAGES)
+
+
+def sweep(_chance, now):
+    return int(now * 1000) % PAGES
+
+
+def bursts(now):
+    return 6000 if now % 3 < 0.8 else 100
+
+
+SERVICES = {
+    "quiet": (uniform, lambda now: 50),
+    "uniform": (uniform, lambda now: 1000),
+    "faster than the link": (uniform, lambda now: 8000),
+    "hot and cold": (hot_and_cold, lambda now: 4000),
+    "sweep": (sweep, lambda now: 1000),
+    "bursts": (uniform, bursts),
+    "dies down": (uniform, lambda now: 4000 * math.exp(-now / 4)),
+}
+
+
+def migrate(service, seed, rule):
+    """After which of the rounds the rule would have frozen, and what each moment would have left."""
+    writer = Writer(seed, *SERVICES[service])
+    model, moments, left = DirtyModel(), [], []
+    chosen, last_read = None, None
+    waiting = PAGES
+    for turn in range(rule.max_rounds):
+        if turn:
+            interval = writer.now - last_read
+            waiting = writer.read()
+            model.observe(interval, waiting, PAGES)
+        else:
+            writer.read()
+        last_read = writer.now
+        seconds = LOOK_S + waiting * PAGE_BYTES / LINK_BYTES_PER_S
+        writer.run(seconds)
+        left.append(len(writer.dirty))
+        dirty = model.pages_after(seconds) if model.known else PAGES
+        moments.append(Moment(dirty, PAGE_BYTES, LINK_BYTES_PER_S, LOOK_S))
+        if chosen is None and rule.reason(moments, model):
+            chosen = turn
+    return (rule.max_rounds - 1 if chosen is None else chosen), left
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_moment_is_near_the_best_in_hindsight(service):
+    """What is left at the chosen moment, against the least that any of ten rounds would have left."""
+    rule = StopRule(downtime_ms=50)
+    enough = rule.downtime_ms / 1000 * LINK_BYTES_PER_S / PAGE_BYTES
+    ratios = []
+    for seed in range(15):
+        chosen, left = migrate(service, seed, rule)
+        ratios.append(max(left[chosen], enough) / max(min(left), enough))
+    assert statistics.median(ratios) <= 1.25
+    assert max(ratios) <= 2
+
+
+def test_the_model_finds_a_working_set_that_is_small():
+    model = DirtyModel()
+    for seconds in (8.0, 2.0, 0.5):
+        model.observe(seconds, round(400 * -math.expm1(-1000 * seconds / 400)), PAGES)
+    assert model.pages_after(10) == pytest.approx(400, rel=0.15)
+    assert model.pages_after(0.1) == pytest.approx(400 * -math.expm1(-0.25), rel=0.2)
+
+
+def test_the_model_follows_a_rate_that_changes():
+    model = DirtyModel()
+    for pages in (100, 100, 100, 1000, 1000, 1000):
+        model.observe(1.0, pages, PAGES)
+    assert model.pages_after(1.0) > 500
+
+
+def test_nothing_dirty_is_little_to_expect():
+    model = DirtyModel()
+    model.observe(1.0, 0, PAGES)
+    assert model.pages_after(1.0) < 1
+
+
+def test_the_model_survives_being_kept():
+    model = DirtyModel()
+    model.observe(2.0, 300, PAGES)
+    kept = DirtyModel(model.to_list())
+    kept.observe(1.0, 200, PAGES)
+    model.observe(1.0, 200, PAGES)
+    assert kept.pages_after(0.3) == model.pages_after(0.3)
+
+
+def test_before_the_second_read_nothing_stops_it():
+    assert StopRule(downtime_ms=1e9).reason([Moment(1, 1, 1e9, 0)], DirtyModel()) == ""
+
+
+def test_reasons_say_what_is_left():
+    model = DirtyModel()
+    model.observe(1.0, 1000, PAGES)
+    quick = Moment(1000, PAGE_BYTES, 1e9, 0.1)
+    assert StopRule(100).reason([quick], model) == "the 4.1 MB that are left pass in 100 ms at 1000 MB/s"
+    slow = Moment(1000, PAGE_BYTES, 1e6, 0.1)
+    assert "no further convergence: 4.1 MB left" in StopRule(100).reason([slow], model)
