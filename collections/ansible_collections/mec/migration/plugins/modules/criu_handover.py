@@ -107,6 +107,10 @@ reason:
   description: Why something was, or would be, changed; empty if nothing was.
   type: str
   returned: O(state=committed) or O(state=rolled_back)
+ended:
+  description: When it was done, seconds since the epoch by the controller's clock.
+  type: float
+  returned: always
 """
 
 import copy

@@ -103,6 +103,10 @@ bandwidth_bytes_per_s:
   description: What the link gave.
   type: float
   returned: success
+ended:
+  description: When it was done, seconds since the epoch by the controller's clock.
+  type: float
+  returned: always
 """
 
 from typing import Any

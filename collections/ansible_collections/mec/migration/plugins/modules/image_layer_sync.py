@@ -101,6 +101,10 @@ reused_bytes:
   description: Bytes of the missing layers that the target took out of layers it held.
   returned: success
   type: int
+ended:
+  description: When it was done, seconds since the epoch by the controller's clock.
+  type: float
+  returned: always
 """
 
 from typing import Any

@@ -4,9 +4,10 @@
 """What a move will cost: bytes, seconds by phase and the frozen window, learned from earlier ones.
 
 Bytes follow from pre-copy itself: a first round of all memory, then rounds of what changed meanwhile.
-Seconds of a phase, and the frozen window, are a constant, plus bytes over bandwidth, plus a share of
-memory (scanning and comparing it). The coefficients are fitted by least squares on relative errors; each
-has a default which counts like one uncertain observation, so that few records, or none, do no harm.
+Seconds of a phase, and the frozen window, are a constant, and more for each service that moves at the same
+time, plus bytes over bandwidth, plus a share of memory (scanning and comparing it). The coefficients are
+fitted by least squares on relative errors; each has a default which counts like one uncertain observation,
+so that few records, or none, do no harm.
 """
 
 from __future__ import annotations
@@ -38,17 +39,22 @@ NOISE, DOUBT = 0.15, 1.0
 # Sent for each byte that is missing or changes, where nothing is known of the image or the service.
 IMAGE_RATIO, MEMORY_RATIO = 0.45, 0.9
 
+# Of a phase's constant, for each other service that moves at the same time: tasks share the controller.
+CROWDED = 0.4
 # Defaults of constant (s), bytes over bandwidth, and s for each GB, from migrations on two busy cores.
 IMAGE, PRECOPY, HANDOVER, FROZEN = "image", "pre-copy", "hand over", "frozen"
 DEFAULTS: dict[str, tuple[float, ...]] = {
-    "validate": (4.0,),
-    IMAGE: (2.5, 1.0, 4.0),
-    "arm": (1.0,),
-    PRECOPY: (3.0, 1.0, 8.0),
-    HANDOVER: (3.0, 1.0, 4.0),
-    "verify": (1.5,),
-    "commit": (1.5,),
-    FROZEN: (0.4, 1.0, 2.0),
+    phase: (constant, CROWDED * constant, *more)
+    for phase, (constant, *more) in {
+        "validate": (4.0,),
+        IMAGE: (2.5, 1.0, 4.0),
+        "arm": (1.0,),
+        PRECOPY: (3.0, 1.0, 8.0),
+        HANDOVER: (3.0, 1.0, 4.0),
+        "verify": (1.5,),
+        "commit": (1.5,),
+        FROZEN: (0.4, 1.0, 2.0),
+    }.items()
 }
 
 
@@ -63,6 +69,7 @@ class Move:
     memory_bytes: float
     dirty_pages_per_s: float
     compressed_share: float | None = None
+    moves_at_once: int = 1
 
 
 @dataclass(frozen=True)
@@ -153,8 +160,17 @@ class CostModel:
             "dirty_pages_per_s": move.dirty_pages_per_s,
             "compressed_share": move.compressed_share,
             "bandwidth_bytes_per_s": round(bandwidth, 1),
+            "moves_at_once": move.moves_at_once,
             "records": len(self.records),
         }
+
+    def predict_beside(
+        self, service: str, source: str, target: str, prediction: Mapping[str, Any], moves_at_once: int
+    ) -> dict[str, Any]:
+        """*prediction* anew for a move that is one of *moves_at_once*."""
+        inputs = ("image_missing_bytes", "memory_bytes", "dirty_pages_per_s", "compressed_share")
+        known = {key: prediction[key] for key in inputs}
+        return self.predict(Move(service, source, target, **known, moves_at_once=moves_at_once))
 
     def memory_ratio(self, service: str, compressed_share: float | None = None) -> float:
         """Bytes on the wire for each byte of memory: as a sample compresses, corrected by experience.
@@ -223,14 +239,15 @@ def _rows(
     move: Move, image_bytes: float, precopy_bytes: float, frozen_bytes: float, bandwidth: float
 ) -> dict[str, list[float]]:
     memory_gb = move.memory_bytes / 1e9
-    last = [1.0, frozen_bytes / bandwidth, memory_gb]
+    alike = [1.0, move.moves_at_once - 1.0]
+    last = [*alike, frozen_bytes / bandwidth, memory_gb]
     special = {
-        IMAGE: [1.0, image_bytes / bandwidth, move.image_missing_bytes / 1e9],
-        PRECOPY: [1.0, precopy_bytes / bandwidth, memory_gb],
+        IMAGE: [*alike, image_bytes / bandwidth, move.image_missing_bytes / 1e9],
+        PRECOPY: [*alike, precopy_bytes / bandwidth, memory_gb],
         HANDOVER: last,
         FROZEN: last,
     }
-    return {phase: special.get(phase, [1.0]) for phase in DEFAULTS}
+    return {phase: special.get(phase, alike) for phase in DEFAULTS}
 
 
 def _move_of(record: Mapping[str, Any]) -> Move:
@@ -241,6 +258,7 @@ def _move_of(record: Mapping[str, Any]) -> Move:
         record["image_missing_bytes"],
         record["memory_bytes"],
         record["dirty_pages_per_s"],
+        moves_at_once=record.get("moves_at_once", 1),
     )
 
 

@@ -25,22 +25,38 @@ POLL_S = 0.3
 SILENCE_S = 15.0
 
 
-class FollowedAction(ActionBase):
-    """Base of action plugins whose module takes ``progress_file``. Subclasses give the words."""
+class TimedAction(ActionBase):
+    """Runs a module and notes when it was done.
+
+    Several services move at the same time in one play, where each task waits for all hosts to be done with
+    the one before; without this the long tasks would seem to take as long as the longest of them.
+    """
 
     module_name = ""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        result.update(self.act(dict(self._task.args), task_vars))
+        result["ended"] = time.time()
+        return result
+
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Run the module; its result."""
+        return dict(self._execute_module(self.module_name, arguments, task_vars=task_vars))
+
+
+class FollowedAction(TimedAction):
+    """Base of action plugins whose module takes ``progress_file``. Subclasses give the words."""
+
     time_limit_s = 24 * 3600
 
     def describe(self, line: dict[str, Any]) -> str:
         """One line for the user from one progress line of the module; empty for none."""
         raise NotImplementedError
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result = super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         if self._task.check_mode or self._task.async_val:
-            result.update(self._execute_module(self.module_name, arguments, task_vars=task_vars))
-            return result
+            return super().act(arguments, task_vars)
         path = f"{PROGRESS_DIR}/{uuid.uuid4().hex}.jsonl"
         arguments["progress_file"] = path
         self._task.async_val = self.time_limit_s
@@ -50,9 +66,8 @@ class FollowedAction(ActionBase):
             # Else the executor would poll the job once more.
             self._task.async_val = 0
         if job.get("failed") or "ansible_job_id" not in job:
-            result.update(job)
-            return result
-        result.update(self._follow(path, str(job["ansible_job_id"]), task_vars))
+            return dict(job)
+        result = self._follow(path, str(job["ansible_job_id"]), task_vars)
         self._low_level_execute_command(self._join("rm", "-f", path), sudoable=True)
         return result
 

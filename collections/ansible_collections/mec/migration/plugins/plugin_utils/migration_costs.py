@@ -42,8 +42,9 @@ def record_of(
     :param time: when it ended, seconds since the epoch.
     :param predicted: what ``cost_model.predict`` had said before, if it was asked.
     """
+    waited_s = float(report.get("waited_seconds", 0.0))
     measured = {
-        "seconds": float(report["total_seconds"]),
+        "seconds": float(report["total_seconds"]) - waited_s,
         "total_bytes": int(report["total_bytes"]),
         "frozen_ms": float(report["frozen_ms"]),
     }
@@ -60,6 +61,8 @@ def record_of(
             "memory_bytes": int(report["memory_bytes"]),
             "dirty_pages_per_s": float(report["dirty_pages_per_s"]),
             "bandwidth_bytes_per_s": round(bandwidth_of(report), 1),
+            "moves_at_once": int(report.get("moves_at_once", 1)),
+            "waited_seconds": waited_s,
             **measured,
             "frozen_bytes": int(report["frozen_bytes"]),
             "downtime_ms": report["downtime_client_ms"],

@@ -13,8 +13,10 @@ FORMAT = 1
 def build(facts: dict[str, Any]) -> dict[str, Any]:
     """The report of one migration from the results of its phases.
 
-    :param facts: ``service``, ``source``, ``target``, ``migration_id``, ``times`` (phase and seconds since
-        the epoch, the last one named ``end``) and the results of ``image``, ``precopy``, ``handover``.
+    :param facts: ``service``, ``source``, ``target``, ``migration_id``, ``moves_at_once``, ``times`` (phase
+        and seconds since the epoch, the last one named ``end``) and the results of ``image``, ``precopy``,
+        ``handover``. Where services move at the same time the results tell when each phase's last task was
+        done, and what comes between that and the next phase is time waited for others.
     :returns: a JSON-ready record; the ``client`` keys are None until :func:`with_client` fills them.
     """
     precopy, handover, image = facts["precopy"], facts["handover"], facts["image"]
@@ -23,7 +25,13 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
     image_bytes = int(image.get("sent_bytes") or 0)
     precopy_bytes = _round_bytes(precopy["rounds"])
     handover_bytes = int(handover["sent_bytes"])
+    moves_at_once = int(facts.get("moves_at_once") or 1)
+    ended = {}
+    if moves_at_once > 1:
+        ended = {"image": image["ended"], "pre-copy": precopy["ended"], "hand over": handover["ended"]}
     bytes_by_phase = {"image": image_bytes, "pre-copy": precopy_bytes, "hand over": handover_bytes}
+    phases = _phases(facts["times"], bytes_by_phase, ended)
+    total_seconds = round(_at(facts["times"], -1) - _at(facts["times"], 0), 2)
     return {
         "format": FORMAT,
         "migration_id": str(facts["migration_id"]),
@@ -43,8 +51,10 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "dirty_pages_per_s": float(rounds[-1]["dirty_pages_per_s"]) if rounds else 0.0,
         "window": window,
         "rounds": rounds,
-        "phases": _phases(facts["times"], bytes_by_phase),
-        "total_seconds": round(_at(facts["times"], -1) - _at(facts["times"], 0), 2),
+        "moves_at_once": moves_at_once,
+        "phases": phases,
+        "total_seconds": total_seconds,
+        "waited_seconds": round(max(0.0, total_seconds - sum(phase["seconds"] for phase in phases)), 2),
         "downtime_client_ms": None,
         "acknowledged_writes": None,
         "lost_writes": None,
@@ -64,6 +74,11 @@ def lines(report: dict[str, Any]) -> list[str]:
         f"{report['service']} moved from {report['source']} to {report['target']} in "
         f"{report['total_seconds']:.1f} s, {_mb(report['total_bytes'])} in all"
     ]
+    if report["moves_at_once"] > 1:
+        told[0] += (
+            f"; one of {report['moves_at_once']} at the same time, for which it waited "
+            f"{report['waited_seconds']:.1f} s"
+        )
     for phase in report["phases"]:
         sent = f", {_mb(phase['bytes'])}" if phase["bytes"] else ""
         told.append(f"  {phase['phase']:<10} {phase['seconds']:6.2f} s{sent}")
@@ -84,11 +99,12 @@ def lines(report: dict[str, Any]) -> list[str]:
     return told
 
 
-def _phases(times: list[dict[str, Any]], sent: dict[str, int]) -> list[dict[str, Any]]:
+def _phases(times: list[dict[str, Any]], sent: dict[str, int], ended: dict[str, Any]) -> list[dict[str, Any]]:
     phases = []
     for index, entry in enumerate(times[:-1]):
         name = str(entry["phase"])
-        seconds = round(_at(times, index + 1) - _at(times, index), 3)
+        end = float(ended.get(name, _at(times, index + 1)))
+        seconds = round(end - _at(times, index), 3)
         phases.append({"phase": name, "seconds": seconds, "bytes": sent.get(name, 0)})
     return phases
 

@@ -111,6 +111,11 @@ def plan(
             entry["prediction"] = predicted[here][entry["target"]]
         made.services.append(entry)
     made.waves = waves([one for one in made.services if one["action"] == MOVE], per_host, per_link)
+    for wave in made.waves:
+        for move in wave:
+            ends = (move["service"], move["source"], move["target"])
+            move["moves_at_once"] = len(wave)
+            move["prediction"] = model.predict_beside(*ends, move["prediction"], len(wave))
     return made
 
 
@@ -164,13 +169,15 @@ def _decide(
 def waves(moves: Sequence[Mapping[str, Any]], per_host: int, per_link: int) -> list[list[dict[str, Any]]]:
     """Moves that may be made at the same time, in the order of the waves.
 
+    Tasks of a play wait for all hosts, so a wave takes as long as its longest move: long ones come
+    together, first.
     In a wave each host is source of one move at most (a play acts once a host), takes part in *per_host*
     at most, and each two hosts have *per_link* moves between them at most, in whatever direction.
     """
     if per_host < 1 or per_link < 1:
         raise DecisionError(f"per_host is {per_host} and per_link {per_link}; allowed: at least 1")
     made: list[list[dict[str, Any]]] = []
-    for move in moves:
+    for move in sorted(moves, key=lambda one: -one.get("prediction", {}).get("seconds", 0.0)):
         short = {
             "service": move["service"],
             "source": move["current_host"],

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 # Twice the defaults' constants, other shares: a world that the defaults do not know.
 TRUE = {
-    "validate": (8.0,),
-    "image": (4.0, 1.0, 9.0),
-    "arm": (2.0,),
-    "pre-copy": (7.0, 1.3, 12.0),
-    "hand over": (5.0, 1.0, 6.0),
-    "verify": (3.0,),
-    "commit": (3.0,),
-    "frozen": (0.9, 1.0, 3.0),
+    "validate": (8.0, 6.0),
+    "image": (4.0, 3.0, 1.0, 9.0),
+    "arm": (2.0, 1.0),
+    "pre-copy": (7.0, 4.0, 1.3, 12.0),
+    "hand over": (5.0, 2.0, 1.0, 6.0),
+    "verify": (3.0, 1.0),
+    "commit": (3.0, 1.0),
+    "frozen": (0.9, 0.3, 1.0, 3.0),
 }
 
 
@@ -32,7 +32,15 @@ def world_record(rng: random.Random, number: int, noise: float = 0.0):
     source, target = rng.sample(["a", "b", "c"], 2)
     bandwidth = {"a": 100e6, "b": 40e6, "c": 12e6}[target]
     missing = rng.choice([0, 0, 80_000_000])
-    move = model.Move("redis", source, target, missing, rng.uniform(2e7, 1e9), rng.uniform(0, 2000))
+    move = model.Move(
+        "redis",
+        source,
+        target,
+        missing,
+        rng.uniform(2e7, 1e9),
+        rng.uniform(0, 2000),
+        moves_at_once=rng.choice([1, 1, 2, 3]),
+    )
     transfer = model.transfer_of(move.memory_bytes, move.dirty_pages_per_s, bandwidth)
     image = 0.3 * missing
     precopy, frozen = 0.7 * transfer.memory_bytes, 0.7 * transfer.frozen_bytes
@@ -55,6 +63,8 @@ def world_record(rng: random.Random, number: int, noise: float = 0.0):
             "memory_bytes": int(move.memory_bytes),
             "dirty_pages_per_s": move.dirty_pages_per_s,
             "bandwidth_bytes_per_s": bandwidth,
+            "moves_at_once": move.moves_at_once,
+            "waited_seconds": 0.0,
             "seconds": sum(took.values()),
             "total_bytes": int(image + precopy + frozen),
             "frozen_bytes": int(frozen),
@@ -129,6 +139,16 @@ def test_memory_compresses_as_a_sample_does_corrected_by_what_was_sent():
     # A sample had promised 0.5, and 0.7 was sent.
     sampled = {**before, "predicted": {"compressed_share": 0.5}}
     assert model.CostModel([sampled]).memory_ratio("other", 0.1) == pytest.approx(0.14, rel=0.01)
+
+
+def test_a_move_beside_others_takes_longer():
+    rng = random.Random(5)
+    learned = model.CostModel([world_record(rng, number) for number in range(40)])
+    alone = learned.predict(model.Move("redis", "a", "b", 0, 1e8, 100))
+    beside = learned.predict_beside("redis", "a", "b", alone, 3)
+    # Two others, each as much as TRUE says.
+    assert beside["seconds"] - alone["seconds"] == pytest.approx(2 * 18, rel=0.2)
+    assert beside["total_bytes"] == alone["total_bytes"]
 
 
 @given(

@@ -95,6 +95,19 @@ def test_each_service_counts_on_those_before():
     assert decide.asked[0][2] is None
     assert [[move["service"] for move in wave] for wave in made.waves] == [["one"], ["two"]]
     assert made.waves[0][0]["prediction"]["seconds"] > 0
+    assert made.waves[0][0]["moves_at_once"] == 1
+
+
+def test_long_moves_come_together_and_are_predicted_as_such():
+    names = ["small", "big", "large"]
+    held = loads(a=["small", "big"], b=["large"], c=[])
+    for host, name, size in (("a", "small", 1e7), ("a", "big", 5e9), ("b", "large", 4e9)):
+        held[host]["services"][name] = {**LOAD, "memory_bytes": size}
+    made = plan(services(*names), everyone(*names), held, CostModel([]), Wants("c"), measured=False)
+    assert [[move["service"] for move in wave] for wave in made.waves] == [["big", "large"], ["small"]]
+    alone = {one["service"]: one["prediction"]["seconds"] for one in made.services}
+    assert made.waves[0][0]["prediction"]["seconds"] > alone["big"]
+    assert made.waves[1][0]["prediction"]["seconds"] == alone["small"]
 
 
 def test_measured_costs_go_to_the_decision():

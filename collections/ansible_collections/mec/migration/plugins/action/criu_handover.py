@@ -1,0 +1,14 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.mec.migration.plugins.plugin_utils.follow import TimedAction
+
+
+class ActionModule(TimedAction):
+    """Notes when the service had been handed over."""
+
+    module_name = "mec.migration.criu_handover"
+    _supports_check_mode = True
