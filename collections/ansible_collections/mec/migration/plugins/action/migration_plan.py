@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -67,6 +68,8 @@ class ActionModule(ActionBase):
             capacities={host.name: host.capacity for host in hosts if host.capacity is not None},
             per_host=arguments["per_host"],
             per_link=arguments["per_link"],
+            records=records,
+            now_s=time.time(),
         )
         return {"services": made.services, "waves": made.waves}
 

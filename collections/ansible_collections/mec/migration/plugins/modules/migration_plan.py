@@ -85,7 +85,9 @@ RETURN = r"""
 services:
   description:
     - For each service C(service), C(user), C(action), which is V(move), V(stay) or V(skip), and C(reason).
-    - Also C(current_host), C(target), C(decision) and C(prediction) where there are such.
+    - Also C(current_host), C(target), C(decision) and C(prediction) where there are such; C(move_seconds),
+      what a move between any two hosts is expected to take; and C(last_move) with C(source), C(target) and
+      C(seconds_ago) where the service came to its host by a move.
   returned: success
   type: list
   elements: dict

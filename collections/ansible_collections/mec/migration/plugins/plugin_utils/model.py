@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import costs
@@ -129,16 +130,29 @@ def describe_cells(ids: Sequence[str]) -> str:
     return f"{len(ids)} cells, {ids[0]} to {ids[-1]}"
 
 
-def build_world(
+@dataclass(frozen=True)
+class CostTables:
+    """Costs in the policy's unit, weighted: ``migration`` (H, H), ``transmission`` (N, H) of a slot; and what
+    they were computed from.
+    """
+
+    rings: NDArray[np.float64]
+    distance_m: NDArray[np.float64]
+    migration: NDArray[np.float64]
+    transmission: NDArray[np.float64]
+    migration_family: costs.ConstantPlusExponential | None
+    transmission_family: costs.ConstantPlusExponential
+
+
+def build_costs(
     policy: Policy,
     cells: CellMap,
     hosts: Sequence[Host],
-    mobility: tuple[Mobility, Mobility],
     *,
     measured_costs: Mapping[str, Mapping[str, float]] | None = None,
     active_users: float = 0.0,
-) -> World:
-    """The world of a checked policy with these hosts.
+) -> CostTables:
+    """The costs of a checked policy with these hosts.
 
     :param measured_costs: ``{source: {target: cost}}``; takes the place of the policy's own table.
     :param active_users: users in the system now, for the load-dependent family.
@@ -169,19 +183,41 @@ def build_world(
         family = _family(migration, "beta", active_users)
         migration_cost = family(between)
     delta = cells.xy_m[:, None] - xy_m[None]
-    return World(
+    return CostTables(
         rings=rings,
         distance_m=np.hypot(delta[..., 0], delta[..., 1]),
-        migration_cost=weights.migration * migration_cost,
-        transmission_cost=weights.transmission * transmission_family(rings),
+        migration=weights.migration * migration_cost,
+        transmission=weights.transmission * transmission_family(rings),
+        migration_family=_scaled(family, weights.migration) if family else None,
+        transmission_family=_scaled(transmission_family, weights.transmission),
+    )
+
+
+def build_world(
+    policy: Policy,
+    cells: CellMap,
+    hosts: Sequence[Host],
+    mobility: tuple[Mobility, Mobility],
+    *,
+    measured_costs: Mapping[str, Mapping[str, float]] | None = None,
+    active_users: float = 0.0,
+) -> World:
+    """The world of a checked policy with these hosts; for the costs see :func:`build_costs`."""
+    document = policy.document
+    tables = build_costs(policy, cells, hosts, measured_costs=measured_costs, active_users=active_users)
+    return World(
+        rings=tables.rings,
+        distance_m=tables.distance_m,
+        migration_cost=tables.migration,
+        transmission_cost=tables.transmission,
         mobility=mobility[0],
         mobility_cell=mobility[1],
         discount=float(document["discount"]),
         error_bound=float(document.get("error_bound", 1e-3)),
-        weights=weights,
+        weights=Weights(**document.get("weights", {})),
         hysteresis_margin=float(document.get("hysteresis_margin", 0.5)),
-        migration_family=_scaled(family, weights.migration) if family else None,
-        transmission_family=_scaled(transmission_family, weights.transmission),
+        migration_family=tables.migration_family,
+        transmission_family=tables.transmission_family,
     )
 
 

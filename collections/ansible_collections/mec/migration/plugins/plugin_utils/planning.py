@@ -21,6 +21,8 @@ POSITION_KEYS = {
     "dwell_slots": "dwell_slots",
 }
 MOVE, STAY, SKIP = "move", "stay", "skip"
+# A move that was so long ago needs no word.
+RECENT_S = 3600.0
 
 # What decides for one service: a term of the lookup mdp_decision, the services that each host holds, the
 # measured costs where the policy wants them.
@@ -81,6 +83,8 @@ def plan(
     capacities: Mapping[str, float] | None = None,
     per_host: int = 2,
     per_link: int = 1,
+    records: Sequence[Mapping[str, Any]] = (),
+    now_s: float = 0.0,
 ) -> Plan:
     """Decide for one service after the other; each counts on the hosts that the ones before chose.
 
@@ -89,6 +93,8 @@ def plan(
     :param measured: whether the policy takes measured migration costs.
     :param leave: hosts to be emptied: only their services are looked at, and these move in any case.
     :param capacities: how many services a host may hold; no limit where it is not named.
+    :param records: of ``migration_costs``, oldest first; they tell where services came from, and when.
+    :param now_s: seconds since the epoch.
     """
     names = [str(service["name"]) for service in services]
     held = Counter({host: sum(name in names for name in load["running"]) for host, load in loads.items()})
@@ -101,7 +107,10 @@ def plan(
             if leave and here not in leave:
                 continue
             predicted = predictions(name, loads, model)
-            entry.update(current_host=here)
+            entry.update(current_host=here, move_seconds=measured_costs(predicted))
+            came = last_move(name, here, records, now_s)
+            if came:
+                entry["last_move"] = came
             _decide(entry, predicted, positions, held, decide, measured, leave, capacities or {})
         except CostError as error:
             entry["reason"] = str(error)
@@ -146,7 +155,7 @@ def _decide(
             entry["reason"] = f"{here} is to be emptied, but no other host has room"
         return
     term = {"name": entry["service"], **positions[entry["user"]], "current_host": here}
-    decision = decide(term, dict(held), measured_costs(predicted) if measured else None)
+    decision = decide(term, dict(held), entry["move_seconds"] if measured else None)
     entry["decision"] = decision
     if leave:
         if not room:
@@ -161,9 +170,37 @@ def _decide(
             f"{expected[target]:.3f}; staying would cost {expected[here]:.3f}",
         )
     elif decision["migrate"]:
-        entry.update(action=MOVE, target=decision["target"], reason=decision["reason"])
+        entry.update(action=MOVE, target=decision["target"])
+        entry["reason"] = decision["reason"] + _why_back(entry, decision)
     else:
-        entry.update(action=STAY, reason=decision["reason"])
+        entry.update(action=STAY, reason=decision["reason"] + _why_back(entry, decision))
+
+
+def last_move(
+    service: str, here: str, records: Sequence[Mapping[str, Any]], now_s: float
+) -> dict[str, Any] | None:
+    """The move that brought *service* to where it is, or None where another way did."""
+    for record in reversed(records):
+        if record["service"] == service:
+            if record["target"] != here:
+                return None
+            ago = round(max(0.0, now_s - record["time"]), 1)
+            return {"source": record["source"], "target": here, "seconds_ago": ago}
+    return None
+
+
+def _why_back(entry: Mapping[str, Any], decision: Mapping[str, Any]) -> str:
+    """Why a service that moved just now does, or does not, move back."""
+    came = entry.get("last_move")
+    if not came or came["seconds_ago"] > RECENT_S or came["source"] not in decision["expected_costs"]:
+        return ""
+    back = f"; it came from {came['source']} {came['seconds_ago']:.0f} s ago"
+    if decision["migrate"]:
+        return back
+    return (
+        f"{back}, and to move back is expected to cost {decision['expected_costs'][came['source']]:.3f}, "
+        f"{decision['migration_costs'][came['source']]:.3f} of it for the move"
+    )
 
 
 def waves(moves: Sequence[Mapping[str, Any]], per_host: int, per_link: int) -> list[list[dict[str, Any]]]:

@@ -10,7 +10,12 @@ from collections import Counter
 import pytest
 from ansible_collections.mec.migration.plugins.plugin_utils.cost_model import CostModel
 from ansible_collections.mec.migration.plugins.plugin_utils.errors import DecisionError
-from ansible_collections.mec.migration.plugins.plugin_utils.planning import plan, positions_of, waves
+from ansible_collections.mec.migration.plugins.plugin_utils.planning import (
+    last_move,
+    plan,
+    positions_of,
+    waves,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +52,7 @@ class Wants:
             "target": self.target,
             "reason": "because",
             "expected_costs": {"a": 3.0, "b": 1.0, "c": 2.0},
+            "migration_costs": {"a": 0.5, "b": 0.5, "c": 0.5},
         }
 
 
@@ -118,6 +124,41 @@ def test_measured_costs_go_to_the_decision():
     assert made.services[0]["action"] == "stay"
     assert set(decide.asked[0][2]) == {"a", "b"}
     assert made.waves == []
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "target", "words"),
+    [
+        (
+            90.0,
+            "b",
+            "because; it came from a 90 s ago, and to move back is expected to cost 3.000, 0.500 of it",
+        ),
+        (90.0, "c", "because; it came from a 90 s ago"),
+        (7200.0, "b", "because"),
+    ],
+)
+def test_a_service_that_moved_just_now_says_why_it_does_not_move_back(seconds_ago, target, words):
+    moved = {"service": "one", "source": "a", "target": "b", "time": 10_000.0 - seconds_ago}
+    (told,) = plan(
+        services("one"),
+        everyone("one"),
+        loads(a=[], b=["one"], c=[]),
+        CostModel([]),
+        Wants(target),
+        measured=False,
+        records=[{**moved, "source": "c", "target": "a", "time": 0.0}, moved],
+        now_s=10_000.0,
+    ).services
+    assert told["last_move"] == {"source": "a", "target": "b", "seconds_ago": seconds_ago}
+    assert told["reason"].startswith(words)
+    assert ("came from" in told["reason"]) == ("came from" in words)
+
+
+def test_a_service_that_was_put_elsewhere_since_has_no_last_move():
+    moved = {"service": "one", "source": "a", "target": "b", "time": 1.0}
+    assert last_move("one", "c", [moved], 2.0) is None
+    assert last_move("two", "b", [moved], 2.0) is None
 
 
 def test_what_cannot_be_decided_is_skipped_with_its_reason():

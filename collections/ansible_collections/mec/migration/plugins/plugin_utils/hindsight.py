@@ -1,0 +1,151 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run cost, and what simpler rules would have cost in its place: same users, same prices.
+
+Costs are those of the policy. A round is a slot: each user who was seen pays the transmission cost from where
+the service is after the round's moves, and each move costs what it was expected to cost when the round was
+decided. Rules start where the services were. They keep no capacity and no move of theirs fails, which is to
+their advantage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .hosts import Host
+from .model import build_costs, build_map
+from .policy import Policy
+from .requirements import require_numpy
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+else:
+    np = require_numpy()
+
+RUN = "this run"
+OFFLINE = "offline optimum"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A round for one service: ``transmission`` (H,), None where nobody knew where the user was,
+    ``migration`` (H, H), which host is ``nearest`` to the user, and which really held the service ``after``.
+    """
+
+    transmission: NDArray[np.float64] | None
+    migration: NDArray[np.float64]
+    nearest: int
+    after: int
+
+
+def hindsight(
+    rounds: Sequence[Mapping[str, Any]], policy: Policy, hosts: Sequence[Host]
+) -> list[dict[str, Any]]:
+    """For the run and each rule ``strategy``, ``cost``, ``migration``, ``transmission`` and ``moves``.
+
+    :param rounds: as ``playbooks/follow_users.yml`` reports them.
+    :param policy: a checked policy.
+    """
+    totals: dict[str, list[float]] = {}
+    for start, slots in _paths(rounds, policy, hosts).values():
+        paths = {
+            RUN: [slot.after for slot in slots],
+            "never": [start] * len(slots),
+            "always, nearest": _nearest(start, slots),
+            OFFLINE: _offline(start, slots),
+        }
+        for strategy, path in paths.items():
+            spent = totals.setdefault(strategy, [0.0, 0.0, 0.0])
+            for index, value in enumerate(_cost(start, slots, path)):
+                spent[index] += value
+    return [
+        {
+            "strategy": strategy,
+            "cost": round(migration + transmission, 4),
+            "migration": round(migration, 4),
+            "transmission": round(transmission, 4),
+            "moves": int(moves),
+        }
+        for strategy, (migration, transmission, moves) in totals.items()
+    ]
+
+
+def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The rows for a person."""
+    if not rows:
+        return ["no service was decided for"]
+    told = [f"{'cost of':<16} {'total':>8} {'moves':>14} {'users far away':>15}"]
+    for row in rows:
+        told.append(
+            f"{row['strategy']:<16} {row['cost']:8.2f} {row['migration']:8.2f} ({row['moves']:3d}) "
+            f"{row['transmission']:15.2f}"
+        )
+    return told
+
+
+def _paths(
+    rounds: Sequence[Mapping[str, Any]], policy: Policy, hosts: Sequence[Host]
+) -> dict[str, tuple[int, list[Slot]]]:
+    """By service the host it started on, and its slots."""
+    cells = build_map(policy)
+    names = [host.name for host in hosts]
+    found: dict[str, tuple[int, list[Slot]]] = {}
+    for done in rounds:
+        moved = {move["service"]: move["target"] for move in done["moves"] if move["outcome"] == "moved"}
+        for entry in done["services"]:
+            if entry.get("current_host") not in names:
+                # It was not found; where it is again it goes on.
+                continue
+            measured = policy.document["costs"]["migration"]["family"] == "measured"
+            table = entry["move_seconds"] if measured else None
+            costs = build_costs(policy, cells, hosts, measured_costs=table)
+            here = names.index(entry["current_host"])
+            cell = cells.index(entry["decision"]["user_cell"]) if "decision" in entry else None
+            slot = Slot(
+                None if cell is None else costs.transmission[cell],
+                costs.migration,
+                int(costs.distance_m[0 if cell is None else cell].argmin()),
+                names.index(moved.get(entry["service"], entry["current_host"])),
+            )
+            found.setdefault(entry["service"], (here, []))[1].append(slot)
+    return found
+
+
+def _cost(start: int, slots: Sequence[Slot], path: Sequence[int]) -> tuple[float, float, int]:
+    """(migration, transmission, moves) of being on the hosts of *path*, one a slot."""
+    migration = transmission = 0.0
+    moves, here = 0, start
+    for slot, host in zip(slots, path, strict=True):
+        migration += float(slot.migration[here, host])
+        moves += here != host
+        here = host
+        if slot.transmission is not None:
+            transmission += float(slot.transmission[host])
+    return migration, transmission, moves
+
+
+def _nearest(start: int, slots: Sequence[Slot]) -> list[int]:
+    path, here = [], start
+    for slot in slots:
+        here = here if slot.transmission is None else slot.nearest
+        path.append(here)
+    return path
+
+
+def _offline(start: int, slots: Sequence[Slot]) -> list[int]:
+    """The path of least cost, by dynamic programming backwards: what only who knows the future can do."""
+    ahead = np.zeros(len(slots[0].migration))
+    choices = []
+    for slot in reversed(slots):
+        total = slot.migration + ahead + (0.0 if slot.transmission is None else slot.transmission)
+        choices.append(total.argmin(axis=1))
+        ahead = total.min(axis=1)
+    path, here = [], start
+    for choice in reversed(choices):
+        here = int(choice[here])
+        path.append(here)
+    return path

@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looking back at a run: what it cost, what rules would have cost; nobody beats the offline optimum."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from ansible_collections.mec.migration.plugins.plugin_utils.hindsight import OFFLINE, RUN, hindsight, lines
+from ansible_collections.mec.migration.plugins.plugin_utils.hosts import Host
+from ansible_collections.mec.migration.plugins.plugin_utils.policy import Policy, check
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+# Three cells in a row with a host at each end: a slot costs 0 near the user, else 0.5 or 0.75.
+POLICY = check(
+    Policy(
+        "test",
+        {
+            "version": 1,
+            "strategy": "mdp_exact",
+            "discount": 0.9,
+            "map": {"kind": "square", "rows": 1, "columns": 3, "cell_size_m": 500},
+            "mobility": {"kind": "random_walk", "move_probability": 0.3},
+            "costs": {
+                "migration": {"family": "measured", "scale": 0.1},
+                "transmission": {
+                    "family": "constant_plus_exponential",
+                    "delta_c": 1.0,
+                    "delta_l": -1.0,
+                    "theta": 0.5,
+                },
+            },
+        },
+        ".",
+    )
+)
+HOSTS = [Host("a", "0"), Host("b", "2")]
+
+
+def done(service, here, cell, *, seconds=4.0, target=None, outcome="moved"):
+    """A round of one service: where it was, where its user was, and where it went."""
+    entry = {
+        "service": service,
+        "current_host": here,
+        "move_seconds": {"a": {"b": seconds}, "b": {"a": seconds}},
+    }
+    if cell is not None:
+        entry["decision"] = {"user_cell": cell}
+    moves = [{"service": service, "target": target, "outcome": outcome}] if target else []
+    return {"services": [entry], "moves": moves}
+
+
+def by_strategy(rounds):
+    return {row["strategy"]: row for row in hindsight(rounds, POLICY, HOSTS)}
+
+
+def test_a_run_is_priced_as_it_was_decided():
+    rounds = [
+        done("redis", "a", "0"),
+        done("redis", "a", "2", target="b"),
+        done("redis", "b", None),
+        done("redis", "b", "1", seconds=8.0),
+    ]
+    rows = by_strategy(rounds)
+    assert rows[RUN] == {"strategy": RUN, "cost": 0.9, "migration": 0.4, "transmission": 0.5, "moves": 1}
+    assert rows["never"]["cost"] == pytest.approx(0.75 + 0.5)
+    # The middle is as near to a as to b: the first of the two is taken, at eight seconds.
+    assert rows["always, nearest"]["migration"] == pytest.approx(0.4 + 0.8)
+    assert rows["always, nearest"]["moves"] == 2
+    assert rows[OFFLINE]["cost"] == pytest.approx(0.9)
+    assert "this run             0.90     0.40 (  1)            0.50" in lines(list(rows.values()))
+
+
+def test_a_move_that_failed_has_not_been_made():
+    rounds = [done("redis", "a", "2", target="b", outcome="failed")]
+    assert by_strategy(rounds)[RUN]["moves"] == 0
+    assert by_strategy(rounds)[RUN]["cost"] == pytest.approx(0.75)
+
+
+def test_a_service_that_was_not_found_costs_nothing():
+    assert hindsight([{"services": [{"service": "redis"}], "moves": []}], POLICY, HOSTS) == []
+    assert lines([]) == ["no service was decided for"]
+
+
+ROUNDS = st.lists(
+    st.tuples(st.sampled_from([None, "0", "1", "2"]), st.floats(0, 20), st.sampled_from("ab")),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(ROUNDS)
+@settings(deadline=None)
+def test_nothing_beats_the_offline_optimum(rounds):
+    made, here = [], "a"
+    for cell, seconds, target in rounds:
+        made.append(done("redis", here, cell, seconds=seconds, target=target if target != here else None))
+        here = target
+    rows = by_strategy(made)
+    assert all(rows[OFFLINE]["cost"] <= row["cost"] + 1e-3 for row in rows.values())
+    least = min(
+        by_strategy(
+            [
+                done("redis", before, cell, seconds=seconds, target=after if after != before else None)
+                for (cell, seconds, _), before, after in zip(rounds, ("a", *path), path)
+            ]
+        )[RUN]["cost"]
+        for path in itertools.product("ab", repeat=len(rounds))
+    )
+    assert rows[OFFLINE]["cost"] == pytest.approx(least, abs=1e-3)
