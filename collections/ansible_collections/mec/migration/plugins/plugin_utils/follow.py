@@ -74,11 +74,11 @@ class FollowedAction(TimedAction):
     def _follow(self, path: str, job: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         shown, heard = 0, time.monotonic()
         while True:
-            # By lines, not bytes: a pseudo-terminal in between changes line ends.
-            # The file may not be there yet; what tail says to that must not count as a line.
+            # By lines, not bytes: a pseudo-terminal in between changes line ends. What does not come from
+            # the file must not count: tail's word that it is not there yet, the empty line of su's prompt.
             command = self._join("tail", "-n", f"+{shown + 1}", path) + " 2>/dev/null"
             text = self._low_level_execute_command(command, sudoable=True)["stdout"]
-            complete = text[: text.rfind("\n") + 1].splitlines()
+            complete = [line for line in text[: text.rfind("\n") + 1].splitlines() if line.startswith("{")]
             shown += len(complete)
             ended = False
             for line in complete:
