@@ -28,6 +28,7 @@ test: venv  ## every test: what CI runs
 	$(MAKE) units
 	$(MAKE) sanity
 	$(MAKE) e2e E2E_LAB=test
+	$(MAKE) loop E2E_LAB=test ARGS=--prepared
 	$(BIN)/ansible-playbook -i inventories/test playbooks/demo.yml -e demo_memory_mib=64
 	$(MAKE) lab-down ARGS="-e testbed_name=test"
 	$(MAKE) e2e-docker28
@@ -63,6 +64,12 @@ E2E_LAB ?= lab
 e2e: venv  ## migrations and faults between real edge hosts (minutes)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
 	$(BIN)/pytest tests/e2e --inventory inventories/$(E2E_LAB) $(ARGS)
+
+# With recorded movement: ARGS="--trace-dir=<directory with cells.csv and trace.npz>".
+.PHONY: loop
+loop: venv  ## services follow users, two runs at once, a host is drained
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
+	PYTHONPATH=collections $(BIN)/pytest tests/loop --inventory inventories/$(E2E_LAB) $(ARGS)
 
 e2e-docker28: venv  ## a migration there and back where Docker wires the network late
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=docker28 -e testbed_suite=forky -e testbed_hosts=2

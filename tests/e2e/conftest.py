@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from .edge import ROOT, Client, Host, Lab, Service, Watch, catalogue, docker_run
+from .edge import Client, Host, Lab, Service, Watch, docker_run
 
 StartService = Callable[..., None]
 Serve = Callable[..., Service]
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--inventory",
-        default=os.environ.get("E2E_INVENTORY", "inventories/lab"),
-        help="directory of the testbed's inventory",
-    )
-    parser.addoption(
-        "--prepared", action="store_true", help="the hosts are ready and have the images: do not look again"
-    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,22 +34,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 OUTCOME = pytest.StashKey[bool]()
-
-
-@pytest.fixture(scope="session")
-def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """The testbed, ready for migrations, with the demo services' images on its first host."""
-    # Sockets of SSH have short names only in a short directory.
-    with tempfile.TemporaryDirectory(prefix="e2e-") as scratch:
-        found = Lab(ROOT / request.config.getoption("--inventory"), Path(scratch))
-        for host in found.hosts[:2]:
-            host.wipe(list(catalogue()))
-        if not request.config.getoption("--prepared"):
-            found.play("prepare").ok()
-            for service in ("redis", "web", "load"):
-                found.play("deploy", service=service, target=found.hosts[0].name).ok()
-                found.hosts[0].docker("rm", "--force", "--volumes", service)
-        yield found
 
 
 @pytest.fixture

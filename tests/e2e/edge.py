@@ -91,18 +91,18 @@ class Host:
     def __init__(self, name: str, address: str, ssh: list[str]) -> None:
         self.name = name
         self.address = address
-        self._ssh = ssh
+        self.ssh = ssh
 
     def run(self, command: str, *, check: bool = True, stdin: str = "", timeout_s: float = 120.0) -> str:
         done = subprocess.run(
-            [*self._ssh, command], input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
+            [*self.ssh, command], input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
         )
         assert not check or done.returncode == 0, f"{self.name}: {command}: {done.stderr or done.stdout}"
         return done.stdout
 
     def spawn(self, command: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*self._ssh, command],
+            [*self.ssh, command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -288,23 +288,43 @@ def catalogue() -> dict[str, dict[str, Any]]:
     return found
 
 
-def docker_run(service: str, options: list[str], env: dict[str, str]) -> list[str]:
-    """The words of ``docker run`` for a demo service; *options* on top of what the catalogue says."""
+def docker_run(
+    service: str, options: list[str], env: dict[str, str], name: str = "", port: int = 0
+) -> list[str]:
+    """The words of ``docker run`` for a demo service; *options* on top of what the catalogue says.
+
+    :param name: where several of a kind run, its own, with a *port* of its own.
+    """
     entry = catalogue()[service]
-    words = ["run", "--detach", "--name", service, "--restart", "unless-stopped"]
-    words += [word for port in entry["ports"] for word in ("--publish", port)]
+    words = ["run", "--detach", "--name", name or service, "--restart", "unless-stopped"]
+    ports = [re.sub("^[0-9]+", str(port), one) for one in entry["ports"]] if port else entry["ports"]
+    words += [word for one in ports for word in ("--publish", one)]
     words += [word for volume in entry["volumes"] for word in ("--volume", volume)]
     words += [word for key, value in {**entry["env"], **env}.items() for word in ("--env", f"{key}={value}")]
     return [*words, *options, entry["image"], *entry["command"]]
 
 
 class Client:
-    """A demo service's client, which checks every answer and follows the service."""
+    """A demo service's client, which checks every answer and follows the service.
 
-    def __init__(self, lab: Lab, service: str, directory: Path, options: list[str]) -> None:
-        entry = catalogue()[service]
-        self._summary, self._log = directory / f"{service}.json", directory / f"{service}.log"
-        ready = directory / f"{service}.ready"
+    :param name: of the service, where it is not that of its kind; *port*: likewise.
+    :param hosts: where it may be; the first two of *lab* if not given.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        service: str,
+        directory: Path,
+        options: list[str],
+        *,
+        name: str = "",
+        port: int = 0,
+        hosts: list[Host] | None = None,
+    ) -> None:
+        entry, name = catalogue()[service], name or service
+        self._summary, self._log = directory / f"{name}.json", directory / f"{name}.log"
+        ready = directory / f"{name}.ready"
         command = [
             sys.executable,
             str(SERVICES / "clients" / entry["client"]),
@@ -312,10 +332,10 @@ class Client:
             "--seconds=3600",
         ]
         command += [f"--summary={self._summary}", f"--ready={ready}", *options]
-        command += [f"{host.address}:{entry['port']}" for host in lab.hosts[:2]]
+        command += [f"{host.address}:{port or entry['port']}" for host in hosts or lab.hosts[:2]]
         with self._log.open("w") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for(f"the first answer of {service}", lambda: ready.exists() or self._process.poll() is not None)
+        wait_for(f"the first answer of {name}", lambda: ready.exists() or self._process.poll() is not None)
         assert self._process.poll() is None, f"the client ended: {self._log.read_text()}"
 
     def stop(self) -> dict[str, Any]:

@@ -27,8 +27,9 @@ options:
     type: float
     default: 0
   users:
-    description: By the name of each user its name in the trace. Without it all users by the names there.
+    description: By the name of each user its name in the trace. If it is empty all users by the names there.
     type: dict
+    default: {}
   policy:
     description: The policy whose map has the cells, as for P(mec.migration.mdp_decision#lookup).
     type: str
@@ -95,9 +96,7 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         options = plain(self.get_options())
         playbook = plain((variables or {}).get("playbook_dir"))
-        users = options["users"]
-        if users is not None:
-            users = {str(name): str(traced) for name, traced in users.items()}
+        users = {str(name): str(traced) for name, traced in options["users"].items()}
         found = []
         try:
             policy = check(
@@ -111,7 +110,7 @@ class LookupModule(LookupBase):
                     slot_s=options["slot_seconds"],
                     dwell_slot_s=slot_s,
                     gap_s=options["gap_seconds"],
-                    users=None if users is None else set(users.values()),
+                    users=set(users.values()) or None,
                 )
                 found.append(replay.positions(options["at"], users))
         except DecisionError as error:

@@ -52,15 +52,9 @@ def hindsight(
     """
     totals: dict[str, list[float]] = {}
     for start, slots in _paths(rounds, policy, hosts).values():
-        paths = {
-            RUN: [slot.after for slot in slots],
-            "never": [start] * len(slots),
-            "always, nearest": _nearest(start, slots),
-            OFFLINE: _offline(start, slots),
-        }
-        for strategy, path in paths.items():
+        for strategy, parts in strategies_of(start, slots).items():
             spent = totals.setdefault(strategy, [0.0, 0.0, 0.0])
-            for index, value in enumerate(_cost(start, slots, path)):
+            for index, value in enumerate(parts):
                 spent[index] += value
     return [
         {
@@ -72,6 +66,17 @@ def hindsight(
         }
         for strategy, (migration, transmission, moves) in totals.items()
     ]
+
+
+def strategies_of(start: int, slots: Sequence[Slot]) -> dict[str, tuple[float, float, int]]:
+    """By strategy (migration, transmission, moves) of one service that begins on host *start*."""
+    paths = {
+        RUN: [slot.after for slot in slots],
+        "never": [start] * len(slots),
+        "always, nearest": _nearest(start, slots),
+        OFFLINE: _offline(start, slots),
+    }
+    return {strategy: _cost(start, slots, path) for strategy, path in paths.items()}
 
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

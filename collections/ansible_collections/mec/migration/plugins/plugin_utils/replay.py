@@ -41,7 +41,7 @@ class Replay:
         Heading and dwell are those of the user's movement through cells since the last gap.
 
         :param users: by the name that services know the user by the name in the trace; all by their own
-            names if None.
+            names if there is none.
         :raises TraceError: one of them is not in the trace.
         """
         found: dict[str, dict[str, object]] = {}

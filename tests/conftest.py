@@ -1,13 +1,14 @@
-# Copyright (c) 2026, the mec.migration engineers
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""The option --trace-dir; without it the tests that need the trace are deselected, with a word why."""
+"""Options and fixtures that several directories of tests share: a testbed, a recorded trace."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.edge import ROOT, Lab, catalogue
 
 MISSING = (
     "tests on recorded movement were deselected; they need "
@@ -17,8 +18,31 @@ _deselected = 0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--trace-dir``."""
+    parser.addoption(
+        "--inventory",
+        default=os.environ.get("E2E_INVENTORY", "inventories/lab"),
+        help="directory of the testbed's inventory",
+    )
+    parser.addoption(
+        "--prepared", action="store_true", help="the hosts are ready and have the images: do not look again"
+    )
     parser.addoption("--trace-dir", type=Path, help="directory with cells.csv and trace.npz")
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The testbed, ready for migrations, with the demo services' images on its first host."""
+    # Sockets of SSH have short names only in a short directory.
+    with tempfile.TemporaryDirectory(prefix="e2e-") as scratch:
+        found = Lab(ROOT / request.config.getoption("--inventory"), Path(scratch))
+        for host in found.hosts[:2]:
+            host.wipe(list(catalogue()))
+        if not request.config.getoption("--prepared"):
+            found.play("prepare").ok()
+            for service in ("redis", "web", "load"):
+                found.play("deploy", service=service, target=found.hosts[0].name).ok()
+                found.hosts[0].docker("rm", "--force", "--volumes", service)
+        yield found
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
