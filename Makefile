@@ -19,6 +19,7 @@ $(VENV)/.ready: pyproject.toml
 demo: lab-up  ## a Redis container moves between two edge hosts under a client that never stops writing
 	$(BIN)/ansible-playbook -i inventories/lab playbooks/prepare.yml
 	ANSIBLE_STDOUT_CALLBACK=phases $(BIN)/ansible-playbook -i inventories/lab playbooks/demo.yml
+	@echo reports/demo/report.html
 	@echo reports/demo/report.json
 
 # Fast ones first. The testbeds are the tests' own and are gone afterwards.
@@ -26,6 +27,7 @@ demo: lab-up  ## a Redis container moves between two edge hosts under a client t
 test: venv  ## every test: what CI runs
 	$(MAKE) lint
 	$(MAKE) units
+	$(MAKE) pages
 	$(MAKE) sanity
 	$(MAKE) e2e E2E_LAB=test
 	$(MAKE) loop E2E_LAB=test ARGS=--prepared
@@ -42,7 +44,7 @@ lab-up: venv  ## bring up the testbed of edge hosts
 lab-down: venv  ## remove every trace of it
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_state=absent $(ARGS)
 
-.PHONY: lint sanity units units-oldest
+.PHONY: lint sanity units units-oldest pages
 lint: venv  ## ruff, mypy, ansible-lint (production, nothing skipped)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,6 +56,10 @@ sanity: venv  ## ansible-test sanity on the collection
 
 units: venv  ## unit tests of the collection
 	PYTHONPATH=collections $(BIN)/pytest --quiet $(COLLECTION)/tests/unit tests/unit $(ARGS)
+
+pages: venv  ## pages of runs, in headless Chromium
+	$(BIN)/ansible-playbook playbooks/browser.yml
+	PYTHONPATH=collections $(BIN)/pytest --quiet tests/timeline $(ARGS)
 
 units-oldest: venv  ## those of edge hosts' code, on the oldest Python that edge hosts may have
 	$(BIN)/python tests/quality/run_ansible_test.py units --venv --python 3.9 tests/unit/plugins/module_utils/ $(ARGS)

@@ -12,6 +12,10 @@ author: The mec.migration engineers (@mec-migration)
 description:
   - Turns what the role P(mec.migration.migrate#role) registered into one record and into lines for a person.
   - With O(client) it adds what a client of the service saw.
+  - Of a migration that failed, with C(failed_task) among the results, it says how far it came; then there
+    are no lines.
+  - Times are in seconds since the epoch on the controller's clock. Those that the source measured are
+    brought to it.
 options:
   _input:
     description: The registered results, or with O(client) a report that was made before.
@@ -37,11 +41,18 @@ _value:
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.mec.migration.plugins.plugin_utils.migration_report import build, lines, with_client
+from ansible_collections.mec.migration.plugins.plugin_utils.migration_report import (
+    build,
+    build_failed,
+    lines,
+    with_client,
+)
 
 
 def migration_report(value: dict[str, Any], client: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
+        if "failed_task" in value:
+            return {"json": build_failed(value), "lines": []}
         report = build(value) if client is None else with_client(value, client)
     except (KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"migration_report: the results lack or hold a wrong {error}") from error

@@ -59,7 +59,7 @@ RETURN = r"""
 _raw:
   description:
     - For each run C(strategies), a list with C(strategy), C(cost) and its parts C(migration) and
-      C(transmission), and C(moves); and C(lines), the same as text.
+      C(transmission), C(moves), and C(so_far), the cost after each round; and C(lines), the same as text.
   type: list
   elements: dict
 """

@@ -34,8 +34,12 @@ MAX_IMAGES_BODY_BYTES = 64 << 20
 
 
 class Outcome(NamedTuple):
-    """What the frozen window was made of. All ``_ms`` on the source's clock, except ``target``'s."""
+    """What the frozen window was made of. All ``_ms`` on the source's clock, except ``target``'s.
 
+    ``started``: the moment of the freeze, seconds since the epoch.
+    """
+
+    started: float
     frozen_ms: float
     frozen_bytes: int
     freeze_ms: float
@@ -171,7 +175,7 @@ class HandOver:
     def _frozen_window(self, guard: Guard, dump_now: Callable[[], dict[str, int]]) -> Outcome:
         before_bytes = self._channel.sent_bytes
         compare = shared_files(self._service)
-        start = time.monotonic()
+        started, start = time.time(), time.monotonic()
         freeze_ms = self._service.cgroup.freeze()
         self._dumping = dumped = _InThread(dump_now)
         memory_start = time.monotonic()
@@ -190,6 +194,7 @@ class HandOver:
         target = self._end_of_images(guard)
         end = time.monotonic()
         return Outcome(
+            started=round(started, 3),
             frozen_ms=(end - start) * 1000,
             frozen_bytes=self._channel.sent_bytes - before_bytes,
             freeze_ms=freeze_ms,

@@ -26,9 +26,10 @@ Progress = Callable[..., None]
 
 
 class Round(NamedTuple):
-    """A round of files and memory, as reported."""
+    """A round of files and memory, as reported. ``started``: seconds since the epoch on this host's clock."""
 
     number: int
+    started: float
     pages_scanned: int
     pages_changed: int
     changed_bytes: int
@@ -92,14 +93,14 @@ class PreCopy:
 
     def round(self) -> Round:
         """One round: files, then pages, both acknowledged by the target."""
-        start = time.monotonic()
+        started, start = time.time(), time.monotonic()
         files = self._files.round(self._channel)
         read_at = time.monotonic()
         memory = self._memory.round(self._channel, self._service.processes())
         self._channel.answer("memory.round_end")
         self._memory.acknowledged()
         end = time.monotonic()
-        done = self._account(files, memory, start, read_at, end)
+        done = self._account(files, memory, started, start, read_at, end)
         self.rounds.append(done)
         self._progress(
             phase="pre-copy",
@@ -112,7 +113,13 @@ class PreCopy:
         return done
 
     def _account(
-        self, files: FileRound, memory: RoundResult, start: float, read_at: float, end: float
+        self,
+        files: FileRound,
+        memory: RoundResult,
+        started: float,
+        start: float,
+        read_at: float,
+        end: float,
     ) -> Round:
         sent = memory.sent_bytes + files.sent_bytes
         seconds = end - start
@@ -133,6 +140,7 @@ class PreCopy:
         self._moments.append(moment)
         return Round(
             number=memory.number,
+            started=round(started, 3),
             pages_scanned=memory.pages_scanned,
             pages_changed=memory.pages_changed,
             changed_bytes=memory.changed_bytes,

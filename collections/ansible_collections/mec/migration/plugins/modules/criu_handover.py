@@ -87,7 +87,7 @@ window:
   description:
     - The frozen window by its parts, C(frozen_ms), C(frozen_bytes), C(freeze_ms), C(memory_ms),
       C(files_ms), C(dump_ms), C(images_ms), C(restore_wait_ms), C(pages_changed), and under C(target) what
-      the target measured.
+      the target measured. C(started) is in seconds since the epoch on this host's clock.
   type: dict
   returned: O(state=handed_over)
 rounds:

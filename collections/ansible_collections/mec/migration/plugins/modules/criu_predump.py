@@ -91,7 +91,8 @@ rounds:
   description:
     - One entry a round with C(number), C(pages_scanned), C(pages_changed), C(changed_bytes),
       C(sent_bytes), C(compression), C(seconds), C(frozen_ms), C(files_changed), C(files_sent_bytes),
-      C(residual_bytes) (what a freeze right after it would have had to send) and C(dirty_pages_per_s).
+      C(residual_bytes) (what a freeze right after it would have had to send), C(dirty_pages_per_s) and
+      C(started), in seconds since the epoch on this host's clock.
   type: list
   elements: dict
   returned: success

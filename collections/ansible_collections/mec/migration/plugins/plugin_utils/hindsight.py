@@ -34,49 +34,61 @@ OFFLINE = "offline optimum"
 class Slot:
     """A round for one service: ``transmission`` (H,), None where nobody knew where the user was,
     ``migration`` (H, H), which host is ``nearest`` to the user, and which really held the service ``after``.
+    ``round`` counts from 0.
     """
 
     transmission: NDArray[np.float64] | None
     migration: NDArray[np.float64]
     nearest: int
     after: int
+    round: int = 0
 
 
 def hindsight(
     rounds: Sequence[Mapping[str, Any]], policy: Policy, hosts: Sequence[Host]
 ) -> list[dict[str, Any]]:
-    """For the run and each rule ``strategy``, ``cost``, ``migration``, ``transmission`` and ``moves``.
+    """For the run and each rule ``strategy``, ``cost``, ``migration``, ``transmission`` and ``moves``; and
+    ``so_far``, the cost after each round.
 
     :param rounds: as ``playbooks/follow_users.yml`` reports them.
     :param policy: a checked policy.
     """
-    totals: dict[str, list[float]] = {}
+    totals: dict[str, NDArray[np.float64]] = {}
     for start, slots in _paths(rounds, policy, hosts).values():
-        for strategy, parts in strategies_of(start, slots).items():
-            spent = totals.setdefault(strategy, [0.0, 0.0, 0.0])
-            for index, value in enumerate(parts):
-                spent[index] += value
+        for strategy, path in _routes(start, slots).items():
+            spent = totals.setdefault(strategy, np.zeros((len(rounds), 3)))
+            for slot, values in zip(slots, _costs(start, slots, path), strict=True):
+                spent[slot.round] += values
     return [
         {
             "strategy": strategy,
-            "cost": round(migration + transmission, 4),
-            "migration": round(migration, 4),
-            "transmission": round(transmission, 4),
-            "moves": int(moves),
+            "cost": _rounded(spent[:, :2].sum()),
+            "migration": _rounded(spent[:, 0].sum()),
+            "transmission": _rounded(spent[:, 1].sum()),
+            "moves": int(spent[:, 2].sum()),
+            "so_far": [_rounded(cost) for cost in spent[:, :2].sum(axis=1).cumsum()],
         }
-        for strategy, (migration, transmission, moves) in totals.items()
+        for strategy, spent in totals.items()
     ]
 
 
 def strategies_of(start: int, slots: Sequence[Slot]) -> dict[str, tuple[float, float, int]]:
     """By strategy (migration, transmission, moves) of one service that begins on host *start*."""
-    paths = {
+    return {
+        strategy: (float(migration), float(transmission), int(moves))
+        for strategy, path in _routes(start, slots).items()
+        for migration, transmission, moves in [np.sum(_costs(start, slots, path), axis=0)]
+    }
+
+
+def _routes(start: int, slots: Sequence[Slot]) -> dict[str, list[int]]:
+    """By strategy the host after each slot."""
+    return {
         RUN: [slot.after for slot in slots],
         "never": [start] * len(slots),
         "always, nearest": _nearest(start, slots),
         OFFLINE: _offline(start, slots),
     }
-    return {strategy: _cost(start, slots, path) for strategy, path in paths.items()}
 
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -99,7 +111,7 @@ def _paths(
     cells = build_map(policy)
     names = [host.name for host in hosts]
     found: dict[str, tuple[int, list[Slot]]] = {}
-    for done in rounds:
+    for index, done in enumerate(rounds):
         moved = {move["service"]: move["target"] for move in done["moves"] if move["outcome"] == "moved"}
         for entry in done["services"]:
             if entry.get("current_host") not in names:
@@ -115,22 +127,24 @@ def _paths(
                 costs.migration,
                 int(costs.distance_m[0 if cell is None else cell].argmin()),
                 names.index(moved.get(entry["service"], entry["current_host"])),
+                index,
             )
             found.setdefault(entry["service"], (here, []))[1].append(slot)
     return found
 
 
-def _cost(start: int, slots: Sequence[Slot], path: Sequence[int]) -> tuple[float, float, int]:
-    """(migration, transmission, moves) of being on the hosts of *path*, one a slot."""
-    migration = transmission = 0.0
-    moves, here = 0, start
+def _costs(start: int, slots: Sequence[Slot], path: Sequence[int]) -> list[tuple[float, float, int]]:
+    """(migration, transmission, moves) of each slot of being on the hosts of *path*, one a slot."""
+    spent, here = [], start
     for slot, host in zip(slots, path, strict=True):
-        migration += float(slot.migration[here, host])
-        moves += here != host
+        transmission = 0.0 if slot.transmission is None else float(slot.transmission[host])
+        spent.append((float(slot.migration[here, host]), transmission, int(here != host)))
         here = host
-        if slot.transmission is not None:
-            transmission += float(slot.transmission[host])
-    return migration, transmission, moves
+    return spent
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)
 
 
 def _nearest(start: int, slots: Sequence[Slot]) -> list[int]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 
 
 def build(facts: dict[str, Any]) -> dict[str, Any]:
     """The report of one migration from the results of its phases.
+
+    All moments in it are seconds since the epoch on the controller's clock, see :func:`clock_of`.
 
     :param facts: ``service``, ``source``, ``target``, ``migration_id``, ``moves_at_once``, ``times`` (phase
         and seconds since the epoch, the last one named ``end``) and the results of ``image``, ``precopy``,
@@ -20,17 +22,18 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
     :returns: a JSON-ready record; the ``client`` keys are None until :func:`with_client` fills them.
     """
     precopy, handover, image = facts["precopy"], facts["handover"], facts["image"]
-    window = handover["window"]
-    rounds = [*precopy["rounds"], *handover["rounds"]]
-    image_bytes = int(image.get("sent_bytes") or 0)
-    precopy_bytes = _round_bytes(precopy["rounds"])
-    handover_bytes = int(handover["sent_bytes"])
     moves_at_once = int(facts.get("moves_at_once") or 1)
     ended = {}
     if moves_at_once > 1:
         ended = {"image": image["ended"], "pre-copy": precopy["ended"], "hand over": handover["ended"]}
-    bytes_by_phase = {"image": image_bytes, "pre-copy": precopy_bytes, "hand over": handover_bytes}
-    phases = _phases(facts["times"], bytes_by_phase, ended)
+    phases = _phases(facts["times"], ended)
+    clock = clock_of(phases, precopy["rounds"], handover["rounds"], handover["window"])
+    window = _on_our_clock(handover["window"], clock)
+    rounds = [_on_our_clock(done, clock) for done in (*precopy["rounds"], *handover["rounds"])]
+    image_bytes = int(image.get("sent_bytes") or 0)
+    precopy_bytes = _round_bytes(precopy["rounds"])
+    handover_bytes = int(handover["sent_bytes"])
+    sent = {"image": image_bytes, "pre-copy": precopy_bytes, "hand over": handover_bytes}
     total_seconds = round(_at(facts["times"], -1) - _at(facts["times"], 0), 2)
     return {
         "format": FORMAT,
@@ -38,6 +41,9 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "service": str(facts["service"]),
         "source": str(facts["source"]),
         "target": str(facts["target"]),
+        "started": _at(facts["times"], 0),
+        "ended": _at(facts["times"], -1),
+        "clock": clock,
         "tracker": str(handover["tracker"]),
         "tracker_reason": str(precopy["tracker_reason"]),
         "stop_reason": str(precopy["stop_reason"]),
@@ -52,13 +58,65 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "window": window,
         "rounds": rounds,
         "moves_at_once": moves_at_once,
-        "phases": phases,
+        "phases": [{**phase, "bytes": sent.get(phase["phase"], 0)} for phase in phases],
         "total_seconds": total_seconds,
         "waited_seconds": round(max(0.0, total_seconds - sum(phase["seconds"] for phase in phases)), 2),
         "downtime_client_ms": None,
         "acknowledged_writes": None,
         "lost_writes": None,
     }
+
+
+def build_failed(facts: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a migration that failed: how far it came.
+
+    :param facts: as for :func:`build`, with ``failed_task``. ``times`` may hold phases that were not reached,
+        without a time or with that of an earlier migration; ``precopy`` may be empty.
+    """
+    begun = float(facts["times"][0]["at"])
+    times = [one for one in facts["times"] if one.get("at") and float(one["at"]) >= begun]
+    phases = _phases(times, {})
+    reached = any(phase["phase"] == "pre-copy" for phase in phases)
+    rounds = facts["precopy"].get("rounds", []) if reached else []
+    clock = clock_of(phases, rounds, [], None)
+    return {
+        "format": FORMAT,
+        "migration_id": str(facts["migration_id"]),
+        "service": str(facts["service"]),
+        "source": str(facts["source"]),
+        "target": str(facts["target"]),
+        "failed_task": str(facts["failed_task"]),
+        "started": _at(times, 0),
+        "ended": _at(times, -1),
+        "clock": clock,
+        "rounds": [_on_our_clock(done, clock) for done in rounds],
+        "phases": [{**phase, "bytes": 0} for phase in phases],
+        "total_seconds": round(_at(times, -1) - _at(times, 0), 2),
+    }
+
+
+def clock_of(
+    phases: list[dict[str, Any]],
+    precopy: list[dict[str, Any]],
+    handover: list[dict[str, Any]],
+    window: dict[str, Any] | None,
+) -> dict[str, float]:
+    """How far the source's clock is ahead of the controller's, in seconds.
+
+    Rounds and window carry the source's time. Each happened within its phase, of which the controller
+    noted the time; so the difference lies between ``least`` and ``most``. ``source_ahead_s`` is the value
+    in that range that corrects least, 0 where the clocks agree as far as can be seen.
+    """
+    happened = [("pre-copy", done["started"], done["seconds"]) for done in precopy]
+    happened += [("hand over", done["started"], done["seconds"]) for done in handover]
+    if window is not None:
+        happened.append(("hand over", window["started"], window["frozen_ms"] / 1000))
+    within = {phase["phase"]: phase for phase in phases}
+    most = min((start - within[name]["started"] for name, start, _seconds in happened), default=0.0)
+    least = max((start + seconds - within[name]["ended"] for name, start, seconds in happened), default=0.0)
+    # Clocks are noted to the millisecond; a range of less than nothing is one of rounding.
+    ahead = min(max(0.0, least), max(most, least))
+    return {"source_ahead_s": round(ahead, 3), "least": round(least, 3), "most": round(most, 3)}
 
 
 def with_client(report: dict[str, Any], client: dict[str, Any]) -> dict[str, Any]:
@@ -99,18 +157,22 @@ def lines(report: dict[str, Any]) -> list[str]:
     return told
 
 
-def _phases(times: list[dict[str, Any]], sent: dict[str, int], ended: dict[str, Any]) -> list[dict[str, Any]]:
+def _phases(times: list[dict[str, Any]], ended: dict[str, Any]) -> list[dict[str, Any]]:
     phases = []
     for index, entry in enumerate(times[:-1]):
-        name = str(entry["phase"])
-        end = float(ended.get(name, _at(times, index + 1)))
-        seconds = round(end - _at(times, index), 3)
-        phases.append({"phase": name, "seconds": seconds, "bytes": sent.get(name, 0)})
+        name, start = str(entry["phase"]), _at(times, index)
+        end = round(float(ended.get(name, _at(times, index + 1))), 3)
+        seconds = round(end - start, 3)
+        phases.append({"phase": name, "started": start, "ended": end, "seconds": seconds})
     return phases
 
 
 def _at(times: list[dict[str, Any]], index: int) -> float:
-    return float(times[index]["at"])
+    return round(float(times[index]["at"]), 3)
+
+
+def _on_our_clock(measured: dict[str, Any], clock: dict[str, float]) -> dict[str, Any]:
+    return {**measured, "started": round(measured["started"] - clock["source_ahead_s"], 3)}
 
 
 def _round_bytes(rounds: list[dict[str, Any]]) -> int:

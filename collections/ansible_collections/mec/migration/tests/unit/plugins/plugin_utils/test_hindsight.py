@@ -65,7 +65,14 @@ def test_a_run_is_priced_as_it_was_decided():
         done("redis", "b", "1", seconds=8.0),
     ]
     rows = by_strategy(rounds)
-    assert rows[RUN] == {"strategy": RUN, "cost": 0.9, "migration": 0.4, "transmission": 0.5, "moves": 1}
+    assert rows[RUN] == {
+        "strategy": RUN,
+        "cost": 0.9,
+        "migration": 0.4,
+        "transmission": 0.5,
+        "moves": 1,
+        "so_far": [0.0, 0.4, 0.4, 0.9],
+    }
     assert rows["never"]["cost"] == pytest.approx(0.75 + 0.5)
     # The middle is as near to a as to b: the first of the two is taken, at eight seconds.
     assert rows["always, nearest"]["migration"] == pytest.approx(0.4 + 0.8)

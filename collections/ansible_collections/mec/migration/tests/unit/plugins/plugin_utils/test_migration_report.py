@@ -1,13 +1,17 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reports: whose seconds are whose where services move at the same time."""
+"""Reports: whose seconds are whose where services move at the same time, and whose clock it is."""
 
 from __future__ import annotations
 
 import pytest
 from ansible_collections.mec.migration.plugins.plugin_utils.migration_costs import record_of
-from ansible_collections.mec.migration.plugins.plugin_utils.migration_report import build, lines
+from ansible_collections.mec.migration.plugins.plugin_utils.migration_report import (
+    build,
+    build_failed,
+    lines,
+)
 
 PHASES = ("validate", "image", "arm", "pre-copy", "hand over", "verify", "commit", "end")
 WINDOW = dict.fromkeys(("frozen_ms", "frozen_bytes", "memory_ms", "files_ms", "dump_ms", "images_ms"), 1.0)
@@ -35,7 +39,7 @@ def facts(**changes):
             "rounds": [],
             "sent_bytes": 0,
             "tracker": "compare",
-            "window": {**WINDOW, "restore_wait_ms": 1.0},
+            "window": {**WINDOW, "started": 142.0, "restore_wait_ms": 1.0},
         },
         **changes,
     }
@@ -58,3 +62,67 @@ def test_time_waited_for_other_moves_is_told_apart():
     record = record_of(report, 1.0)
     assert record["seconds"] == sum(record["phases"].values()) == pytest.approx(52)
     assert (record["moves_at_once"], record["waited_seconds"]) == (3, 18)
+
+
+def copied(started, seconds):
+    return {
+        "started": started,
+        "seconds": seconds,
+        "sent_bytes": 1,
+        "files_sent_bytes": 0,
+        "dirty_pages_per_s": 0.0,
+    }
+
+
+def timed(ahead):
+    """Rounds in the midst of pre-copy, a window in that of the hand-over, on a clock that is ahead."""
+    given = facts()
+    given["precopy"]["rounds"] = [copied(132.0 + ahead, 2.0), copied(134.0 + ahead, 1.0)]
+    given["handover"]["window"].update(started=144.0 + ahead, frozen_ms=500.0)
+    return given
+
+
+def test_clocks_that_may_agree_are_not_corrected():
+    report = build(timed(ahead=0.4))
+    assert report["clock"] == {"source_ahead_s": 0, "least": -4.6, "most": 2.4}
+    assert report["rounds"][0]["started"] == 132.4
+    assert report["window"]["started"] == 144.4
+
+
+@pytest.mark.parametrize("ahead", [3600.0, -3600.0])
+def test_what_the_source_timed_is_brought_to_our_clock(ahead):
+    report = build(timed(ahead))
+    within = {phase["phase"]: phase for phase in report["phases"]}
+    for done in report["rounds"]:
+        assert within["pre-copy"]["started"] <= done["started"]
+        assert done["started"] + done["seconds"] <= within["pre-copy"]["ended"]
+    frozen = report["window"]["started"]
+    assert within["hand over"]["started"] <= frozen <= within["hand over"]["ended"] - 0.5
+    assert frozen - report["rounds"][0]["started"] == pytest.approx(12)
+    assert report["clock"]["least"] <= ahead <= report["clock"]["most"]
+
+
+def test_a_failed_migration_tells_how_far_it_came():
+    given = timed(0.0)
+    # The hand-over was not reached now; its time is of an earlier migration.
+    for entry in given["times"]:
+        if entry["phase"] in ("hand over", "verify"):
+            entry["at"] = "40"
+        if entry["phase"] == "commit":
+            entry["at"] = 0
+        if entry["phase"] == "end":
+            entry["at"] = "136.5"
+    report = build_failed({**given, "failed_task": "Copy memory"})
+    assert [phase["phase"] for phase in report["phases"]] == ["validate", "image", "arm", "pre-copy"]
+    assert report["phases"][-1]["seconds"] == 6.5
+    assert len(report["rounds"]) == 2
+    assert report["total_seconds"] == 36.5
+
+
+def test_rounds_of_an_earlier_migration_are_not_taken_for_those_of_a_failed_one():
+    given = timed(0.0)
+    for entry in given["times"]:
+        if entry["phase"] in ("pre-copy", "hand over", "verify", "commit"):
+            entry["at"] = "40"
+    report = build_failed({**given, "failed_task": "Send the image layers"})
+    assert report["rounds"] == []

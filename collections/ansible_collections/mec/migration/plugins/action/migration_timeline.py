@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the page and the record of a run; its documentation is in the module of this name."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import lookup_loader
+
+from ..plugin_utils.errors import DecisionError
+from ..plugin_utils.hosts import hosts_from_inventory
+from ..plugin_utils.policy import Policy, check, policy_for
+from ..plugin_utils.request import plain
+
+ARGUMENTS = {
+    "path": {"type": "path", "required": True},
+    "run": {"type": "dict"},
+    "migration": {"type": "dict"},
+    "why": {"default": ""},
+    "policy": {"default": ""},
+    "hosts": {"type": "list", "elements": "str", "default": []},
+}
+
+
+class ActionModule(ActionBase):
+    """Writes in this process, no connection is made."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        _result, arguments = self.validate_argument_spec(
+            argument_spec=ARGUMENTS,
+            mutually_exclusive=[("run", "migration")],
+            required_one_of=[("run", "migration")],
+        )
+        try:
+            return {**result, **self._write(plain(arguments), task_vars or {})}
+        except DecisionError as error:
+            raise AnsibleActionFail(f"mec.migration.migration_timeline: {error}") from error
+        except (KeyError, TypeError) as error:
+            raise AnsibleActionFail(
+                f"mec.migration.migration_timeline: run or migration lacks or holds a wrong {error}"
+            ) from error
+        except OSError as error:
+            raise AnsibleActionFail(
+                f"mec.migration.migration_timeline: {arguments['path']} cannot be written: {error.strerror}"
+            ) from error
+
+    def _write(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        # Small arrays: more threads of BLAS than one slow them down. Before numpy is loaded.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        # Only maps and costs need numpy; a controller without it gets an error that says so.
+        from ..plugin_utils.run_report import complete, of_migration  # noqa: PLC0415
+        from ..plugin_utils.timeline_page import page  # noqa: PLC0415
+
+        html_path = Path(arguments["path"])
+        json_path = html_path.with_suffix(".json")
+        one = arguments["migration"]
+        run = arguments["run"] if one is None else of_migration(one, arguments["why"])
+        hosts = hosts_from_inventory(arguments["hosts"], variables.get("hostvars", {}))
+        policy = self._policy(arguments["policy"], variables) if arguments["policy"] else None
+        record = complete(run, policy, hosts)
+        files = {html_path: page(record, json_path.name)}
+        if one is None:
+            files[json_path] = json.dumps(record, indent=2, allow_nan=False) + "\n"
+        stale = [path for path, content in files.items() if not _holds(path, content)]
+        if not self._task.check_mode:
+            for path in stale:
+                _replace(path, files[path])
+        return {
+            "changed": bool(stale),
+            "files": {path.suffix[1:]: str(path) for path in files},
+            "verdict": record["verdict"],
+        }
+
+    def _policy(self, name: str, variables: dict[str, Any]) -> Policy:
+        """As the lookup that decided finds it."""
+        lookup = lookup_loader.get("mec.migration.mdp_decision", loader=self._loader, templar=self._templar)
+        lookup.set_options(var_options=variables, direct={"policy": name, "candidates": []})
+        policy_path, data_dir = (plain(lookup.get_option(key)) for key in ("policy_path", "data_dir"))
+        return check(policy_for(name, plain(variables.get("playbook_dir")), policy_path, data_dir))
+
+
+def _holds(path: Path, content: str) -> bool:
+    return path.is_file() and path.read_bytes() == content.encode()
+
+
+def _replace(path: Path, content: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(content, encoding="utf-8")
+    temporary.chmod(0o644)
+    temporary.replace(path)
