@@ -18,8 +18,10 @@ MARGIN = 46
 MAP_HEIGHTS = (220.0, 360.0)
 # How far around a place users are drawn, so that their paths lie apart and hosts can be seen.
 APART = 17.0
-COST_HEIGHT, COST_LEFT, COST_RIGHT, COST_TOP, COST_BOTTOM = 250, 32, 132, 12, 34
+COST_HEIGHT, COST_LEFT, COST_RIGHT, COST_TOP, COST_BOTTOM = 250, 32, 162, 12, 34
 LINE_GAP = 15.0
+# Width of a letter of a name, rather more than less.
+LETTER = 9.0
 # Between the middle of a host and the arrows of moves.
 CLEAR = 26.0
 
@@ -123,10 +125,11 @@ def _host(name: str, point: Point) -> str:
     """On the other side than names of users, see :func:`_names`."""
     x, y = point
     anchor, dx = ("end", -CLEAR) if _names_right(x) else ("start", CLEAR)
+    shown = _fitting(name, (x if dx < 0 else WIDTH - x) - CLEAR)
     return (
         f'<rect class="place" x="{x - 7:.1f}" y="{y - 7:.1f}" width="14" height="14" rx="3"/>'
         f'<text class="hostname" x="{x + dx:.1f}" y="{y + 4:.1f}" text-anchor="{anchor}">'
-        f"{escape(name)}</text>"
+        f"<title>{escape(name)}</title>{escape(shown)}</text>"
     )
 
 
@@ -149,11 +152,18 @@ def _names(ends: Sequence[tuple[Point, str, str]], height: float) -> list[str]:
         at = min(max(y + 4, taken[right] + 13), height - 4)
         taken[right] = at
         anchor, dx = ("start", 10) if right else ("end", -10)
+        shown = _fitting(user, (WIDTH - x if right else x) - abs(dx))
         parts.append(
             f'<text class="username {kind}" x="{x + dx:.1f}" y="{at:.1f}" text-anchor="{anchor}">'
-            f"{escape(user)}</text>"
+            f"<title>{escape(user)}</title>{escape(shown)}</text>"
         )
     return parts
+
+
+def _fitting(text: str, room: float) -> str:
+    """*text*, cut where it is wider than *room*."""
+    letters = max(int(room / LETTER), 3)
+    return text if len(text) <= letters else f"{text[: letters - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _names_right(x: float) -> bool:

@@ -71,7 +71,7 @@ class Scale:
     def label(self, moment: float, y: float, text: str, kind: str = "tick") -> str:
         """Text centred on a moment, but inside the drawing at its ends."""
         x = self.at(moment)
-        anchor = "start" if x < 3 else "end" if x > 97 else "middle"
+        anchor = "start" if x < 6 else "end" if x > 94 else "middle"
         return f'<text class="{kind}" x="{x:.4f}%" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
@@ -111,7 +111,7 @@ def lanes(model: Timeline) -> str:
 
 def _axis(model: Timeline, scale: Scale, height: float) -> list[str]:
     parts = []
-    for at in ticks(model.span.seconds, 6):
+    for at in ticks(model.span.seconds, 5):
         moment = model.span.started + at
         parts.append(scale.line(moment, AXIS - 6, height, "grid"))
         parts.append(scale.label(moment, AXIS - 9, duration(at) if at else "0"))
