@@ -32,6 +32,13 @@ class Cgroup:
             return "frozen 1" in _read(os.path.join(self._dir, "cgroup.events"))
         return _read(self._file) == "FROZEN"
 
+    @property
+    def thawed(self) -> bool:
+        """Neither frozen nor about to be."""
+        if self._v2:
+            return not self.frozen and _read(self._file) == "0"
+        return _read(self._file) == "THAWED"
+
     def freeze(self, timeout_s: float = 5.0) -> float:
         """Stop every process of the container; returns how long that took, in ms.
 

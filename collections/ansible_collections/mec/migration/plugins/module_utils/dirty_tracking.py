@@ -11,19 +11,25 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
+from . import write_protect
 from .cgroup import Cgroup
-from .errors import MigrationError
+from .errors import PreflightError
 from .page_ranges import RangeSet
-from .process_memory import PAGE_BYTES, Pagemap, anonymous_ranges
+from .process_memory import PAGE_BYTES, Pagemap, anonymous_ranges, present_pages, start_time
+from .uffd_tracker import UFFD, UffdTracker
 
 AUTO, COMPARE, SOFT_DIRTY = "auto", "compare", "soft-dirty"
-NAMES = (AUTO, COMPARE, SOFT_DIRTY)
+NAMES = (AUTO, COMPARE, SOFT_DIRTY, UFFD)
 
 
 class Tracker(Protocol):
     """What the rounds need of a tracker. All processes of a container are asked together."""
 
     name: str
+
+    @property
+    def notes(self) -> list[str]:
+        """What went otherwise than the name says, one clause each."""
 
     def candidates(self, pids: list[int], frozen: bool) -> tuple[dict[int, RangeSet], float]:
         """Pages to look at, by process, and for how many ms the processes were frozen to find them.
@@ -36,9 +42,10 @@ class CompareTracker:
     """Names every page that is there; whether it changed is left to the comparison. Any kernel."""
 
     name = COMPARE
+    notes: list[str] = []  # noqa: RUF012 - nothing is ever added
 
     def candidates(self, pids: list[int], frozen: bool) -> tuple[dict[int, RangeSet], float]:
-        return {pid: _present(pid) for pid in pids}, 0.0
+        return {pid: present_pages(pid) for pid in pids}, 0.0
 
 
 class SoftDirtyTracker:
@@ -49,6 +56,7 @@ class SoftDirtyTracker:
     """
 
     name = SOFT_DIRTY
+    notes: list[str] = []  # noqa: RUF012 - nothing is ever added
 
     def __init__(self, cgroup: Cgroup) -> None:
         self._cgroup = cgroup
@@ -66,7 +74,7 @@ class SoftDirtyTracker:
                     with Pagemap(pid) as pagemap:
                         found[pid] = pagemap.soft_dirty(anonymous_ranges(pid))
                 else:
-                    found[pid] = _present(pid)
+                    found[pid] = present_pages(pid)
                     self._seen[pid] = born
                 if not frozen:
                     with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as clear:
@@ -82,23 +90,6 @@ def _now_ms() -> float:
     import time  # noqa: PLC0415
 
     return time.monotonic() * 1000
-
-
-def start_time(pid: int) -> str:
-    """When *pid* was started, in clock ticks since boot: tells a process from a later one of its number."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()[19]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def _present(pid: int) -> RangeSet:
-    try:
-        with Pagemap(pid) as pagemap:
-            return pagemap.present(anonymous_ranges(pid))
-    except (FileNotFoundError, ProcessLookupError):
-        return RangeSet()
 
 
 def soft_dirty_works() -> bool:
@@ -130,6 +121,31 @@ def soft_dirty_works() -> bool:
     return written and not clean
 
 
+def obstacles() -> dict[str, str]:
+    """For each tracker that needs something of the host: why it does not work here, or nothing."""
+    return {
+        SOFT_DIRTY: ""
+        if soft_dirty_works()
+        else "the kernel does not track soft-dirty pages (CONFIG_MEM_SOFT_DIRTY is off)",
+        UFFD: write_protect.obstacle(),
+    }
+
+
+def best(against: dict[str, str]) -> tuple[str, str]:
+    """The tracker that C(auto) takes, and why, by what :func:`obstacles` found."""
+    if not against[SOFT_DIRTY]:
+        return SOFT_DIRTY, "the kernel tracks soft-dirty pages"
+    return COMPARE, "the kernel does not track soft-dirty pages"
+
+
+def check(name: str, against: dict[str, str], host: str) -> None:
+    """:raises PreflightError: tracker *name* does not work on *host*."""
+    if against.get(name):
+        raise PreflightError(
+            f"tracker `{name}` was asked for, but {against[name]} on {host}; use `auto` or `compare`"
+        )
+
+
 def choose(name: str, cgroup: Cgroup) -> tuple[Tracker, str]:
     """The tracker to use for *name*, and a sentence that says why.
 
@@ -137,14 +153,16 @@ def choose(name: str, cgroup: Cgroup) -> tuple[Tracker, str]:
     """
     if name == COMPARE:
         return CompareTracker(), "asked for"
-    works = soft_dirty_works()
-    if name == SOFT_DIRTY:
-        if not works:
-            raise MigrationError(
-                "tracker `soft-dirty` was asked for, but this kernel does not track soft-dirty pages "
-                "(CONFIG_MEM_SOFT_DIRTY is off); use `auto` or `compare`"
-            )
-        return SoftDirtyTracker(cgroup), "asked for"
-    if works:
-        return SoftDirtyTracker(cgroup), "the kernel tracks soft-dirty pages"
-    return CompareTracker(), "the kernel does not track soft-dirty pages"
+    against = obstacles()
+    why = "asked for"
+    if name == AUTO:
+        name, why = best(against)
+    check(name, against, "this host")
+    if name == UFFD:
+        return UffdTracker(cgroup), why
+    return (SoftDirtyTracker(cgroup) if name == SOFT_DIRTY else CompareTracker()), why
+
+
+def explain(tracker: Tracker, why: str) -> str:
+    """*why* the tracker was chosen, and what has to be added after the rounds."""
+    return "; ".join([why, *tracker.notes])

@@ -17,11 +17,11 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .dirty_tracking import Tracker, start_time
+from .dirty_tracking import Tracker
 from .errors import MigrationError
 from .page_delta import DeltaEncoder
 from .page_ranges import Range, RangeSet
-from .process_memory import PAGE_BYTES, Batch, Reader
+from .process_memory import PAGE_BYTES, Batch, Reader, start_time
 from .wire import Channel
 
 ADDRESS_SPACE_BYTES = 1 << 47

@@ -26,11 +26,12 @@ IOV_MAX = 1024
 PAGEMAP_SCAN = 0xC0606610
 SCAN_ARGUMENT = struct.Struct("=12Q")
 SCAN_REGION = struct.Struct("=3Q")
-PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PAGE_IS_PFNZERO, PAGE_IS_SOFT_DIRTY = (
+PAGE_IS_WPALLOWED, PAGE_IS_WRITTEN, PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PAGE_IS_PFNZERO = (
+    1 << 0,
+    1 << 1,
     1 << 3,
     1 << 4,
     1 << 5,
-    1 << 7,
 )
 SCAN_REGIONS = 4096
 # Documentation/admin-guide/mm/pagemap.rst
@@ -80,6 +81,21 @@ class Area(NamedTuple):
         return self.permissions[1] == "w" and self.permissions[3] == "s" and self.path.startswith("/")
 
 
+class Query(NamedTuple):
+    """Pages that PAGEMAP_SCAN looks for: those with all categories of ``all_of`` and none of ``none_of``.
+
+    Besides they must hold something: be in memory or in swap, and not the shared zero page.
+    """
+
+    all_of: int = 0
+    none_of: int = 0
+    flags: int = 0
+
+
+HOLDING = PAGE_IS_PRESENT | PAGE_IS_SWAPPED
+PRESENT = Query()
+
+
 def areas(pid: int) -> list[Area]:
     """The mappings of *pid*; empty for a process that is gone."""
     found = []
@@ -125,7 +141,7 @@ class Pagemap:
         wanted = list(ranges)
         if self._scan:
             try:
-                return self._scanned(wanted, PAGE_IS_PRESENT | PAGE_IS_SWAPPED, 0)
+                return self.scan(wanted, PRESENT)
             except OSError as error:
                 if error.errno not in (errno.ENOTTY, errno.EINVAL):
                     raise
@@ -136,28 +152,30 @@ class Pagemap:
         """Pages within *ranges* that were written since ``clear_refs``."""
         return self._read(list(ranges), PM_SOFT_DIRTY) & self.present(ranges)
 
-    def _scanned(self, ranges: list[Range], any_of: int, mask: int) -> RangeSet:
-        """PAGEMAP_SCAN: pages of one of the *any_of* categories and all of *mask*, zero page excluded."""
+    def scan(self, ranges: Iterable[Range], query: Query) -> RangeSet:
+        """Pages within *ranges* that answer *query*, by PAGEMAP_SCAN."""
         found: list[tuple[int, int]] = []
         regions = ctypes.create_string_buffer(SCAN_REGION.size * SCAN_REGIONS)
+        none_of = query.none_of | PAGE_IS_PFNZERO
+        argument = bytearray(SCAN_ARGUMENT.size)
         for start, end in ranges:
             at = start
             while at < end:
-                argument = bytearray(
-                    SCAN_ARGUMENT.pack(
-                        SCAN_ARGUMENT.size,
-                        0,
-                        at,
-                        end,
-                        0,
-                        ctypes.addressof(regions),
-                        SCAN_REGIONS,
-                        0,
-                        PAGE_IS_PFNZERO,
-                        PAGE_IS_PFNZERO | mask,
-                        any_of,
-                        any_of,
-                    )
+                SCAN_ARGUMENT.pack_into(
+                    argument,
+                    0,
+                    SCAN_ARGUMENT.size,
+                    query.flags,
+                    at,
+                    end,
+                    0,
+                    ctypes.addressof(regions),
+                    SCAN_REGIONS,
+                    0,
+                    none_of,
+                    none_of | query.all_of,
+                    HOLDING,
+                    HOLDING,
                 )
                 count = fcntl.ioctl(self._fd, PAGEMAP_SCAN, argument, True)
                 for index in range(count):
@@ -185,6 +203,24 @@ class Pagemap:
             if run >= 0:
                 found.append((start + run * PAGE_BYTES, start + len(entries) * PAGE_BYTES))
         return RangeSet(found)
+
+
+def present_pages(pid: int) -> RangeSet:
+    """Every page of private anonymous memory that holds something; none for a process that is gone."""
+    try:
+        with Pagemap(pid) as pagemap:
+            return pagemap.present(anonymous_ranges(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return RangeSet()
+
+
+def start_time(pid: int) -> str:
+    """When *pid* was started, in clock ticks since boot: tells a process from a later one of its number."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 class Batch(NamedTuple):
@@ -248,8 +284,23 @@ class Reader:
             done, rest = _split(ranges, got - got % PAGE_BYTES)
             if done:
                 yield Batch(done, memoryview(self._memory)[: sum(e - s for s, e in done)])
-            # The first page that could not be read was unmapped in the meantime.
-            ranges = _split(rest, PAGE_BYTES)[1] if rest else []
+            if rest:
+                # The process itself may not read these, or they were unmapped in the meantime.
+                got = self._read_forbidden(*rest[0])
+                done, ranges = _split(rest, got or PAGE_BYTES)
+                if got:
+                    yield Batch(done, memoryview(self._memory)[:got])
+            else:
+                ranges = []
+
+    def _read_forbidden(self, start: int, end: int) -> int:
+        """Read [start, end) whatever its protection (PROT_NONE); returns bytes of whole pages."""
+        try:
+            with open(f"/proc/{self._pid}/mem", "rb", buffering=0) as memory:
+                got = os.preadv(memory.fileno(), [memoryview(self._memory)[: end - start]], start)
+        except OSError:
+            return 0
+        return got - got % PAGE_BYTES
 
 
 def _split(ranges: list[Range], size_bytes: int) -> tuple[list[Range], list[Range]]:
