@@ -239,9 +239,8 @@ class _Thread:
     def status(self, name: str) -> str:
         """A line of its /proc status; empty if it is gone."""
         try:
-            with open(
-                f"/proc/{self.pid}/task/{self.tid}/status", encoding="utf-8", errors="replace"
-            ) as lines:
+            path = f"/proc/{self.pid}/task/{self.tid}/status"
+            with open(path, encoding="utf-8", errors="replace") as lines:
                 for line in lines:
                     if line.startswith(f"{name}:"):
                         return line.partition(":")[2].strip()
