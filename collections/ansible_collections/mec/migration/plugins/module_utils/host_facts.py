@@ -20,7 +20,7 @@ from . import zstd
 from .armed_container import RUNTIME_NAME
 from .criu_dump import version as criu_version
 from .criu_rpc import criu_path, features
-from .dirty_tracking import COMPARE, SOFT_DIRTY, soft_dirty_works
+from .dirty_tracking import COMPARE, best, obstacles
 from .docker_engine import Engine
 from .listening import Listener, addresses, command, holders, listeners
 from .process_memory import Pagemap, anonymous_ranges
@@ -114,10 +114,11 @@ def criu_facts() -> dict[str, Any]:
 
 def tracker_facts() -> dict[str, Any]:
     """Which trackers of dirty pages this kernel allows, and the one that C(auto) takes."""
-    soft_dirty = soft_dirty_works()
+    against = obstacles()
     return {
-        "available": [COMPARE, SOFT_DIRTY] if soft_dirty else [COMPARE],
-        "auto": SOFT_DIRTY if soft_dirty else COMPARE,
+        "available": [COMPARE, *(name for name, why in against.items() if not why)],
+        "auto": best(against)[0],
+        "obstacles": against,
         "pagemap_scan": _pagemap_scan_works(),
     }
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from .armed_container import RUNTIME_NAME
 from .container_spec import check_movable
+from .dirty_tracking import AUTO, SOFT_DIRTY, best, check
 from .errors import PreflightError
 
 Facts = dict[str, Any]
@@ -542,7 +543,7 @@ def warnings(source: Facts, target: Facts | None, container: Container) -> list[
     if container.host_config.get("PublishAllPorts"):
         found.append("published ports (-P) are chosen by Docker and will be others")
     huge_pages = source["memory"]["transparent_hugepages"]
-    if "soft-dirty" in source["trackers"]["available"] and huge_pages == "always":
+    if SOFT_DIRTY in source["trackers"]["available"] and huge_pages == "always":
         found.append(
             f"transparent huge pages are `always` on {source['hostname']}: soft-dirty counts in 2 MB "
             "steps, so each round reads more pages than were changed"
@@ -581,16 +582,11 @@ def tracker_plan(source: Facts, wanted: str) -> dict[str, str]:
 
     :raises PreflightError: the one that is wanted does not work there.
     """
-    trackers = source["trackers"]
-    if wanted == "auto":
-        tracks = trackers["auto"] == "soft-dirty"
-        why = f"kernel {source['kernel']} {'tracks' if tracks else 'does not track'} soft-dirty pages"
-        return {"name": trackers["auto"], "why": why}
-    if wanted not in trackers["available"]:
-        raise PreflightError(
-            f"tracker `{wanted}` was asked for, but kernel {source['kernel']} of {source['hostname']} does "
-            "not track soft-dirty pages (CONFIG_MEM_SOFT_DIRTY is off); use `auto` or `compare`"
-        )
+    against = source["trackers"]["obstacles"]
+    if wanted == AUTO:
+        name, why = best(against)
+        return {"name": name, "why": why}
+    check(wanted, against, source["hostname"])
     return {"name": wanted, "why": "asked for"}
 
 

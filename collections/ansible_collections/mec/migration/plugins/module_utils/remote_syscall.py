@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from .process_memory import areas
+from .scratch import hurry
 
 # linux/ptrace.h
 PTRACE_CONT, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_DETACH, PTRACE_SYSCALL = 7, 12, 13, 17, 24
@@ -53,7 +54,9 @@ ALL_SIGNALS = (1 << 64) - 1
 NO_CALL = (1 << 64) - 1
 
 # How long a thread may take to stop while others stand still already.
-STOP_TIMEOUT_S = 0.02
+STOP_TIMEOUT_S = 0.05
+# And how long to wait for it after giving up, only to let it go as it was.
+FAREWELL_S = 1.0
 ANSWER_TIMEOUT_S = 5.0
 ATTEMPTS = 4
 
@@ -146,6 +149,10 @@ class _Thread:
         self.tid = tid
         self.held_back: list[int] = []
         self.registers = Registers()
+        self.stopped = False
+        self._options = PTRACE_O_TRACESYSGOOD
+        if self.status("Seccomp") not in ("", "0"):
+            self._options |= PTRACE_O_SUSPEND_SECCOMP
 
     def ptrace(self, request: int, address: Any = 0, data: Any = 0) -> int:
         """:raises OSError: as ptrace(2) says; ESRCH: not there, or not stopped."""
@@ -157,11 +164,8 @@ class _Thread:
 
     def seize(self) -> None:
         """:raises RemoteError: it cannot be traced."""
-        options = PTRACE_O_TRACESYSGOOD
-        if self.status("Seccomp") not in ("", "0"):
-            options |= PTRACE_O_SUSPEND_SECCOMP
         try:
-            self.ptrace(PTRACE_SEIZE, 0, options)
+            self.ptrace(PTRACE_SEIZE, 0, self._options)
             self.ptrace(PTRACE_INTERRUPT)
         except OSError as error:
             tracer = self.status("TracerPid")
@@ -187,17 +191,21 @@ class _Thread:
                 raise TryAgain(f"thread {self.tid} does not stop ({self.status('State')})")
             signal.sigtimedwait({signal.SIGCHLD}, left)
 
-    def wait_interrupted(self, end: float | None) -> None:
+    def wait_interrupted(self, end: float) -> None:
         """Wait for the stop that PTRACE_INTERRUPT asks for; signals that come before are delivered.
 
         :raises TryAgain: not in time, or it is stopped by SIGSTOP or the like.
+        :raises ProcessLookupError: it is gone.
         """
-        while not (stop := self.wait(end)).plain:
-            if stop.event == PTRACE_EVENT_STOP:
-                raise TryAgain(f"it is stopped by {signal.Signals(stop.signal).name}")
+        while (stop := self.wait(end)).event != PTRACE_EVENT_STOP:
             self.ptrace(PTRACE_CONT, 0, stop.signal)
+        self.stopped = True
+        if not stop.plain:
+            raise TryAgain(f"it is stopped by {signal.Signals(stop.signal).name}")
+        self.ptrace(PTRACE_GETREGS, 0, ctypes.addressof(self.registers))
+        self._begin_anew()
 
-    def begin_anew(self) -> None:
+    def _begin_anew(self) -> None:
         """Let a call that only our stop has ended, with EINTR, be made again."""
         if (
             self.registers.result == -errno.EINTR
@@ -272,8 +280,6 @@ class Stopped:
         start = time.monotonic()
         try:
             self._stop_all(start + STOP_TIMEOUT_S)
-            for thread in self._threads.values():
-                thread.begin_anew()
         except BaseException:
             self._let_go()
             raise
@@ -288,38 +294,47 @@ class Stopped:
 
     def _stop_all(self, end: float) -> None:
         while True:
-            new = [tid for tid in _live_threads(self._pid) if tid not in self._threads]
+            new = [
+                _Thread(self._pid, tid)
+                for tid in _all_threads(self._pid)
+                if tid not in self._threads and _is_live(self._pid, tid)
+            ]
             if not new:
                 break
-            for tid in new:
-                thread = _Thread(self._pid, tid)
+            for thread in new:
                 try:
                     thread.seize()
                 except RemoteError:
-                    if tid in _live_threads(self._pid):
+                    if _is_live(self._pid, thread.tid):
                         raise
                     continue
-                self._threads[tid] = thread
+                self._threads[thread.tid] = thread
             # Until all are stopped they may start others.
-            for tid in new:
-                if tid in self._threads:
-                    self._await(self._threads[tid], end)
+            for thread in new:
+                if thread.tid in self._threads:
+                    self._await(thread, end)
         if not self._threads:
             raise ProcessLookupError(errno.ESRCH, f"process {self._pid} is gone")
 
     def _await(self, thread: _Thread, end: float) -> None:
         try:
             thread.wait_interrupted(end)
-            thread.ptrace(PTRACE_GETREGS, 0, ctypes.addressof(thread.registers))
         except ProcessLookupError:
             del self._threads[thread.tid]
 
     def _let_go(self) -> None:
-        for thread in self._threads.values():
+        end = time.monotonic() + FAREWELL_S
+        for thread in sorted(self._threads.values(), key=lambda thread: not thread.stopped):
+            try:
+                if not thread.stopped:
+                    # The call that it is in ends because of us: not without begin_anew.
+                    thread.wait_interrupted(end)
+            except (TryAgain, OSError):
+                pass
             try:
                 thread.ptrace(PTRACE_DETACH)
             except OSError:
-                # Gone, or it never stopped: the end of this process lets it go.
+                # Gone, or still not stopped: the end of this process lets it go.
                 continue
         os.close(self._memory)
 
@@ -428,7 +443,10 @@ def take_descriptor(stopped: Stopped, pid: int, number: int, *arguments: int) ->
 
 def _find_instruction(pid: int) -> int:
     """Address of a system call instruction in its vdso."""
-    found = [area for area in areas(pid) if area.path == "[vdso]"]
+    mapped = areas(pid)
+    if not mapped:
+        raise ProcessLookupError(errno.ESRCH, f"process {pid} is gone")
+    found = [area for area in mapped if area.path == "[vdso]"]
     if found:
         with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
             at = os.pread(memory.fileno(), found[0].end - found[0].start, found[0].start)
@@ -437,14 +455,12 @@ def _find_instruction(pid: int) -> int:
     raise RemoteError("it has no vdso with a system call in it")
 
 
-def _live_threads(pid: int) -> list[int]:
-    """Threads that are not at their end, the first one first. A leader may end before the others."""
-    return [
-        tid for tid in sorted(int(name) for name in os.listdir(f"/proc/{pid}/task")) if _is_live(pid, tid)
-    ]
+def _all_threads(pid: int) -> list[int]:
+    return sorted(int(name) for name in os.listdir(f"/proc/{pid}/task"))
 
 
 def _is_live(pid: int, tid: int) -> bool:
+    """Whether a thread is not at its end. A process's first thread may end before the others."""
     try:
         with open(f"/proc/{pid}/task/{tid}/stat", encoding="utf-8", errors="replace") as stat:
             return stat.read().rpartition(")")[2].split()[0] not in ("Z", "X")
@@ -484,6 +500,8 @@ def _once_in_child(work: Work) -> tuple[dict[str, Any], list[int]]:
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             ours.close()
+            # Someone stands still as long as this child has to wait for a processor.
+            hurry()
             answer, descriptors = _answer(work)
             socket.send_fds(theirs, [b"\n"], descriptors)
             theirs.sendall(json.dumps(answer).encode())

@@ -52,7 +52,7 @@ options:
   tracker:
     description: As for M(mec.migration.criu_predump).
     type: str
-    choices: [auto, compare, soft-dirty]
+    choices: [auto, compare, soft-dirty, uffd]
     default: auto
   downtime_ms:
     description: Rounds are made right before the freeze until what is left passes in this time.
@@ -97,6 +97,10 @@ rounds:
   returned: O(state=handed_over)
 tracker:
   description: The tracker that was used.
+  type: str
+  returned: O(state=handed_over)
+tracker_reason:
+  description: Why it was chosen, and which processes it could not track.
   type: str
   returned: O(state=handed_over)
 sent_bytes:
@@ -146,7 +150,7 @@ from ansible_collections.mec.migration.plugins.module_utils.stop_rule import Sto
 
 def hand_over(params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     service = Service(docker_client(), params["container"], params["move_binds"])
-    tracker, _why = dirty_tracking.choose(params["tracker"], service.cgroup)
+    tracker, why = dirty_tracking.choose(params["tracker"], service.cgroup)
     directory = state_dir(params["migration_id"])
     channel = connect_peer(params)
     memory = MemorySource(directory, tracker)
@@ -173,6 +177,7 @@ def hand_over(params: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "window": window._asdict(),
         "rounds": as_fields(rounds.rounds),
         "tracker": tracker.name,
+        "tracker_reason": dirty_tracking.explain(tracker, why),
         "sent_bytes": channel.sent_bytes,
     }
 

@@ -37,10 +37,14 @@ options:
     default: []
   tracker:
     description:
-      - How changed pages are found. V(soft-dirty) asks the kernel, V(compare) compares every page with
-        what the target has. Both send only pages whose content differs.
+      - How changed pages are found. V(soft-dirty) and V(uffd) ask the kernel which were written, V(compare)
+        compares every page with what the target has. All send only pages whose content differs.
+      - V(uffd) gives each process a userfaultfd from outside, which stops it for some milliseconds, and lasts
+        as long as this module. It needs Linux 6.7 on x86-64. A process with an obstacle (io_uring, a
+        debugger, O_DIRECT, pinned memory, a userfaultfd of its own) is compared; RV(tracker_reason) names it.
+      - V(auto) takes V(soft-dirty) where the kernel has it, else V(compare).
     type: str
-    choices: [auto, compare, soft-dirty]
+    choices: [auto, compare, soft-dirty, uffd]
     default: auto
   downtime_ms:
     description: Stop when what is left passes through the link in this time.
@@ -80,7 +84,7 @@ tracker:
   type: str
   returned: success
 tracker_reason:
-  description: Why it was chosen.
+  description: Why it was chosen, and which processes it could not track.
   type: str
   returned: success
 stop_reason:
@@ -160,6 +164,7 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     channel.close()
     return dict(
         result,
+        tracker_reason=dirty_tracking.explain(tracker, why),
         stop_reason=stop_reason,
         rounds=as_fields(copy.rounds),
         bandwidth_bytes_per_s=copy.bytes_per_s,

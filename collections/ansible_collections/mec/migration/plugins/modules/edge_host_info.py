@@ -139,12 +139,15 @@ edge_host:
       type: dict
       contains:
         available:
-          description: Of V(compare) and V(soft-dirty).
+          description: Of V(compare), V(soft-dirty) and V(uffd).
           type: list
           elements: str
         auto:
           description: The one that C(tracker=auto) takes.
           type: str
+        obstacles:
+          description: For V(soft-dirty) and V(uffd), why it does not work here; empty if it does.
+          type: dict
         pagemap_scan:
           description: Whether the kernel has PAGEMAP_SCAN (6.7 and later).
           type: bool

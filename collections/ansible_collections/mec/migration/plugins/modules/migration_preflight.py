@@ -56,7 +56,7 @@ options:
   tracker:
     description: How changed pages are to be found.
     type: str
-    choices: [auto, compare, soft-dirty]
+    choices: [auto, compare, soft-dirty, uffd]
     default: auto
   bandwidth_mbit:
     description: Bandwidth between the hosts, for the estimate in RV(plan.first_round_s).
@@ -129,7 +129,7 @@ plan:
       type: dict
       contains:
         name:
-          description: V(compare) or V(soft-dirty).
+          description: V(compare), V(soft-dirty) or V(uffd).
           type: str
         why:
           description: A sentence.

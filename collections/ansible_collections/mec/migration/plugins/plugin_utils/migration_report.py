@@ -45,7 +45,7 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "ended": _at(facts["times"], -1),
         "clock": clock,
         "tracker": str(handover["tracker"]),
-        "tracker_reason": str(precopy["tracker_reason"]),
+        "tracker_reason": str(handover["tracker_reason"]),
         "stop_reason": str(precopy["stop_reason"]),
         "memory_bytes": int(precopy["memory_bytes"]),
         "image_bytes": image_bytes,

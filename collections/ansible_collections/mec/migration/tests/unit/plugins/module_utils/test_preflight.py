@@ -304,7 +304,13 @@ def test_trackers():
     assert preflight.tracker_plan(plain, "compare") == {"name": "compare", "why": "asked for"}
     with pytest.raises(PreflightError, match="CONFIG_MEM_SOFT_DIRTY"):
         preflight.tracker_plan(plain, "soft-dirty")
-    soft = host("west", trackers__available=["compare", "soft-dirty"], trackers__auto="soft-dirty")
+    assert preflight.tracker_plan(plain, "uffd") == {"name": "uffd", "why": "asked for"}
+    old = host("west", trackers__obstacles__uffd="the kernel has no userfaultfd")
+    with pytest.raises(
+        PreflightError, match="`uffd` was asked for, but the kernel has no userfaultfd on west"
+    ):
+        preflight.tracker_plan(old, "uffd")
+    soft = host("west", trackers__available=["compare", "soft-dirty"], trackers__obstacles={"soft-dirty": ""})
     assert preflight.tracker_plan(soft, "auto")["name"] == "soft-dirty"
     soft["memory"]["transparent_hugepages"] = "always"
     assert any("2 MB" in text for text in preflight.warnings(soft, None, container("redis")))

@@ -60,10 +60,11 @@ for line in sys.stdin:
 
 
 class Victim:
-    """The process, from outside; it stands still unless it carries out a command."""
+    """The process, from outside; if *still* it is stopped unless it carries out a command."""
 
-    def __init__(self, pages: int = 64) -> None:
+    def __init__(self, pages: int = 64, *, still: bool = True) -> None:
         self.pages = pages
+        self._still = still
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", PROGRAM, str(pages)],
             stdin=subprocess.PIPE,
@@ -77,15 +78,17 @@ class Victim:
     def do(self, command: str, first: int, count: int = 1, seed: int = 0) -> None:
         """write, touch (8 bytes of each), zero, read (maps the zero page), drop, unmap or map pages."""
         assert self._process.stdin is not None
-        os.kill(self.pid, signal.SIGCONT)
+        if self._still:
+            os.kill(self.pid, signal.SIGCONT)
         self._process.stdin.write(f"{command} {first} {count} {seed}\n")
         self._process.stdin.flush()
         assert self._answer() == "done"
         self._stop()
 
     def _stop(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+        if self._still:
+            os.kill(self.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
     def memory(self, start: int, end: int) -> bytes:
         with open(f"/proc/{self.pid}/mem", "rb", buffering=0) as memory:

@@ -1,0 +1,462 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Written pages of real processes, asked of the kernel; and system calls run in them from outside.
+
+The repository's tests/uffd does this at length, with services of every kind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils import dirty_tracking, write_protect
+from ansible_collections.mec.migration.plugins.module_utils.errors import PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.process_memory import (
+    PAGE_BYTES,
+    Reader,
+    present_pages,
+)
+from ansible_collections.mec.migration.plugins.module_utils.remote_syscall import (
+    RemoteError,
+    Stopped,
+    TryAgain,
+    in_child,
+)
+from ansible_collections.mec.migration.plugins.module_utils.uffd_tracker import UffdTracker, obstacle
+from victim import Victim
+
+WHY_NOT = write_protect.obstacle()
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=f"tracker uffd does not work on this host: {WHY_NOT}")
+SYS_GETPID, SYS_GETTID, PTRACE_SEIZE, PTRACE_DETACH = 39, 186, 0x4206, 17
+
+
+class Thawed:
+    """The part of a cgroup that the tracker asks; the tests do not freeze."""
+
+    thawed = True
+
+
+class Frozen:
+    thawed = False
+
+
+@pytest.fixture
+def victim():
+    with Victim(still=False) as process:
+        yield process
+
+
+@pytest.fixture
+def tracker():
+    return UffdTracker(Thawed())
+
+
+def own(victim, first=0, count=None):
+    start = victim.base + first * PAGE_BYTES
+    return RangeSet([(start, start + (victim.pages if count is None else count) * PAGE_BYTES)])
+
+
+def named(tracker, victim, frozen=False):
+    """Pages of its area that the tracker names, by their place in it."""
+    found = tracker.candidates([victim.pid], frozen)[0][victim.pid] & own(victim)
+    return {
+        (address - victim.base) // PAGE_BYTES
+        for start, end in found
+        for address in range(start, end, PAGE_BYTES)
+    }
+
+
+def run(program, *arguments, **options):
+    """A Python program that says a line once it is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", program, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+    return process, process.stdout.readline().strip()
+
+
+@contextlib.contextmanager
+def running(program, *arguments, **options):
+    process, line = run(program, *arguments, **options)
+    try:
+        yield process, line
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def goes_on(victim):
+    victim.do("write", 5, 1, seed=77)
+    assert victim.memory(*own(victim, 5, 1).ranges[0]) != bytes(PAGE_BYTES)
+
+
+# -- what was written -------------------------------------------------------------------------------
+
+
+def test_first_all_then_what_was_written(tracker, victim):
+    victim.do("write", 0, 20)
+    found, stopped_ms = tracker.candidates([victim.pid], False)
+    assert found[victim.pid] == present_pages(victim.pid)
+    assert stopped_ms > 0
+    assert named(tracker, victim) == set()
+    victim.do("write", 7, 3)
+    victim.do("zero", 30)
+    victim.do("read", 40, 5)
+    assert named(tracker, victim) == {7, 8, 9, 30}
+    assert named(tracker, victim) == set()
+    assert tracker.notes == []
+
+
+def test_in_the_frozen_window_it_is_only_read(tracker, victim):
+    victim.do("write", 0, 20)
+    tracker.candidates([victim.pid], False)
+    victim.do("write", 3)
+    assert named(tracker, victim, frozen=True) == {3}
+    # Nothing was cleared.
+    assert named(tracker, victim, frozen=True) == {3}
+    assert named(tracker, victim) == {3}
+
+
+def test_dropped_and_unmapped_pages_come_back_as_written(tracker, victim):
+    victim.do("write", 0, 20)
+    tracker.candidates([victim.pid], False)
+    victim.do("drop", 2, 3)
+    victim.do("unmap", 10, 2)
+    assert named(tracker, victim) == set()
+    victim.do("write", 3)
+    victim.do("map", 10, 2)
+    victim.do("write", 10, 2)
+    assert named(tracker, victim, frozen=True) == {3, 10, 11}
+    assert named(tracker, victim) == {3, 10, 11}
+    assert tracker.notes == []
+
+
+def test_little_that_is_new_is_compared_and_much_is_tracked():
+    with Victim(pages=1000, still=False) as victim:
+        tracker = UffdTracker(Thawed())
+        tracker.candidates([victim.pid], False)
+        victim.do("map", 0, 100)
+        victim.do("write", 0, 100)
+        for _ in range(2):
+            assert named(tracker, victim) == set(range(100))
+        victim.do("map", 0, 1000)
+        victim.do("write", 0, 1000)
+        assert named(tracker, victim) == set(range(1000))
+        assert named(tracker, victim) == set()
+        victim.do("write", 500)
+        assert named(tracker, victim, frozen=True) == {500}
+
+
+def test_what_another_process_writes_is_seen(tracker, victim):
+    victim.do("write", 0, 20)
+    tracker.candidates([victim.pid], False)
+    with open(f"/proc/{victim.pid}/mem", "r+b", buffering=0) as memory:
+        memory.seek(victim.base + 4 * PAGE_BYTES)
+        memory.write(b"poke")
+    assert named(tracker, victim) == {4}
+
+
+FORKS = """
+import mmap, os, sys
+memory = mmap.mmap(-1, 1 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory[:] = b"x" * len(memory)
+child = os.fork()
+if child:
+    print(child, flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_forked_child_is_tracked_on_its_own(tracker):
+    with running(FORKS) as (parent, line):
+        child = int(line)
+        for _round in range(2):
+            found, _ms = tracker.candidates([parent.pid, child], False)
+            assert set(found) == {parent.pid, child}
+        assert found[child].size_bytes == 0
+        os.kill(child, signal.SIGKILL)
+        assert tracker.candidates([parent.pid], True)[0][parent.pid].size_bytes < 1 << 17
+        assert tracker.notes == []
+
+
+EXECS = """
+import os, sys
+print("ready", flush=True)
+sys.stdin.readline()
+os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", "print('again', flush=True); input()"])
+"""
+
+
+def test_a_program_that_replaces_itself_is_taken_whole_and_tracked_again(tracker):
+    with running(EXECS) as (process, _line):
+        tracker.candidates([process.pid], False)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "again\n"
+        assert tracker.candidates([process.pid], True)[0][process.pid] == present_pages(process.pid)
+        assert tracker.candidates([process.pid], False)[0][process.pid] == present_pages(process.pid)
+        assert tracker.candidates([process.pid], False)[0][process.pid] == RangeSet()
+        assert tracker.notes == []
+
+
+def test_a_process_that_ended(tracker, victim):
+    tracker.candidates([victim.pid], False)
+    victim.kill()
+    assert tracker.candidates([victim.pid], False)[0][victim.pid] == RangeSet()
+    assert tracker.candidates([1 << 22], False)[0] == {1 << 22: RangeSet()}
+
+
+def test_pages_that_the_process_itself_may_not_read():
+    program = """
+import ctypes, mmap, sys
+memory = mmap.mmap(-1, 4 * mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory[:] = b"secret" * (len(memory) // 6) + b"...."
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + mmap.PAGESIZE), 2 * mmap.PAGESIZE, 0)
+print(start, flush=True)
+sys.stdin.readline()
+"""
+    with running(program) as (process, line):
+        pages = RangeSet([(int(line), int(line) + 4 * PAGE_BYTES)])
+        got = b"".join(bytes(batch.data) for batch in Reader(process.pid).batches(pages))
+        assert got == (b"secret" * (4 * PAGE_BYTES // 6 + 1))[: 4 * PAGE_BYTES - 4] + b"...."
+
+
+# -- what cannot be tracked -------------------------------------------------------------------------
+
+
+def whole(tracker, process, because):
+    assert tracker.candidates([process.pid], False)[0][process.pid] == present_pages(process.pid)
+    assert tracker.notes == [f"process {process.pid} was compared whole: {because}"]
+
+
+def test_another_tracer(tracker, victim):
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.ptrace(PTRACE_SEIZE, victim.pid, 0, 0) == 0
+    whole(tracker, victim, f"process {os.getpid()} traces it")
+    libc.ptrace(PTRACE_DETACH, victim.pid, 0, 0)
+
+
+def test_a_process_that_stands_still(tracker, victim):
+    os.kill(victim.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, victim.pid, os.WSTOPPED | os.WNOWAIT)
+    whole(tracker, victim, "it is stopped by SIGSTOP")
+    os.kill(victim.pid, signal.SIGCONT)
+    goes_on(victim)
+    tracker.candidates([victim.pid], False)
+    assert tracker.notes == []
+
+
+def test_nobody_is_stopped_in_a_frozen_container(victim):
+    tracker = UffdTracker(Frozen())
+    whole(tracker, victim, "the container is frozen by someone else")
+
+
+def test_a_process_that_came_after_the_last_round(tracker, victim):
+    assert tracker.candidates([victim.pid], True)[0][victim.pid] == present_pages(victim.pid)
+    assert tracker.notes == [
+        f"process {victim.pid} was compared whole: it is newer than the last round before the freeze"
+    ]
+
+
+def test_no_room_for_a_descriptor(tracker):
+    program = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+print("ready", flush=True)
+sys.stdin.readline()
+print("on", flush=True)
+"""
+    with running(program) as (process, _line):
+        whole(tracker, process, "system call 323 failed in it: Too many open files")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "on\n"
+
+
+OBSTACLES = {
+    "a userfaultfd of its own": (
+        "import ctypes; ctypes.CDLL(None).syscall(323, 1)",
+        "it has a userfaultfd of its own",
+    ),
+    "direct input": (
+        "import os, sys; os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT)",
+        "directly (O_DIRECT)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("setup", "because"), OBSTACLES.values(), ids=OBSTACLES.keys())
+def test_writes_behind_the_marks(setup, because, tmp_path):
+    path = tmp_path / "data"
+    path.write_bytes(bytes(4096))
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
+    except OSError:
+        path = sys.executable
+    program = (
+        "import sys; sys.stdin.readline(); " + setup + "; print('done', flush=True); sys.stdin.readline()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", program, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert obstacle(process.pid, []) == ""
+        tracker = UffdTracker(Thawed())
+        tracker.candidates([process.pid], False)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "done\n"
+        # From now on it is compared, though it was tracked before.
+        assert tracker.candidates([process.pid], False)[0][process.pid] == present_pages(process.pid)
+        assert because in tracker.notes[0]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_processes_with_one_memory():
+    # A shell that waits between vfork and exec cannot be had; a thread is as good a process for kcmp.
+    with running(
+        "import threading, time; t = threading.Thread(target=time.sleep, args=(99,), daemon=True); "
+        "t.start(); print(t.native_id, flush=True); time.sleep(99)"
+    ) as (process, line):
+        assert obstacle(process.pid, [process.pid, int(line)]) == f"it shares its memory with process {line}"
+
+
+# -- system calls in another process ----------------------------------------------------------------
+
+
+def in_it(pid, *calls):
+    def work():
+        with Stopped(pid) as stopped:
+            results = stopped.call(*calls)
+        return {"results": results, "ms": stopped.stopped_ms}, []
+
+    return in_child(work)[0]
+
+
+def test_a_call_runs_in_the_process_and_leaves_no_trace(victim):
+    done = in_it(victim.pid, lambda _before: (SYS_GETPID,), lambda before: (SYS_GETTID,) if before else ())
+    assert done["results"] == [victim.pid, victim.pid]
+    assert done["ms"] > 0
+    goes_on(victim)
+
+
+def test_its_own_calls_end_as_if_nothing_had_been():
+    program = """
+import ctypes, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+epoll = libc.epoll_create1(0)
+print("ready", flush=True)
+calls = [
+    lambda: libc.epoll_wait(epoll, ctypes.create_string_buffer(64), 4, 300),
+    lambda: libc.poll(None, 0, 300),
+    lambda: libc.nanosleep((ctypes.c_long * 2)(0, 300_000_000), None),
+]
+for call in calls:
+    sys.stdin.readline()
+    start = time.monotonic()
+    print(call(), time.monotonic() - start, flush=True)
+"""
+    with running(program) as (process, _line):
+        for _call in range(3):
+            process.stdin.write("\n")
+            process.stdin.flush()
+            for _turn in range(3):
+                time.sleep(0.05)
+                in_it(process.pid, lambda _before: (SYS_GETPID,))
+            result, seconds = process.stdout.readline().split()
+            assert result == "0"
+            assert float(seconds) >= 0.3
+
+
+def test_signals_that_come_meanwhile_are_handled():
+    program = """
+import signal, sys, time
+count = 0
+def handle(number, frame):
+    global count
+    count += 1
+for number in (signal.SIGUSR1, signal.SIGALRM):
+    signal.signal(number, handle)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+print("ready", flush=True)
+sys.stdin.readline()
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(count, flush=True)
+"""
+    with running(program) as (process, _line):
+        for _turn in range(20):
+            os.kill(process.pid, signal.SIGUSR1)
+            in_it(process.pid, lambda _before: (SYS_GETPID,))
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert int(process.stdout.readline()) > 20
+
+
+def call_for_ever(pid):
+    while True:
+        in_it(pid, lambda _before: (SYS_GETPID,))
+
+
+def test_a_process_that_is_killed_meanwhile_is_gone():
+    for turn in range(10):
+        with Victim(still=False) as victim:
+            killer = subprocess.Popen(["/bin/sh", "-c", f"sleep 0.00{turn}; kill -9 {victim.pid}"])
+            with pytest.raises(RemoteError):
+                call_for_ever(victim.pid)
+            assert killer.wait() == 0
+
+
+def test_a_failure_between_two_calls_restores_the_thread(victim):
+    def fail(_before):
+        raise RemoteError("on purpose")
+
+    with pytest.raises(RemoteError, match="on purpose"):
+        in_it(victim.pid, lambda _before: (SYS_GETPID,), fail)
+    goes_on(victim)
+
+
+def test_it_is_tried_again(victim):
+    turns = mmap.mmap(-1, 1)
+
+    def work():
+        turns[0] += 1
+        if turns[0] < 3:
+            raise TryAgain("not yet")
+        return {"turn": turns[0]}, []
+
+    assert in_child(work)[0] == {"turn": 3}
+    turns[0] = 0
+    with pytest.raises(TryAgain):
+        in_child(lambda: (_ for _ in ()).throw(TryAgain("never")))
+
+
+# -- which tracker ----------------------------------------------------------------------------------
+
+
+def test_choosing():
+    tracker, why = dirty_tracking.choose("uffd", Thawed())
+    assert (tracker.name, dirty_tracking.explain(tracker, why)) == ("uffd", "asked for")
+    with pytest.raises(PreflightError, match="`uffd` was asked for, but it is made for x86_64"):
+        dirty_tracking.check("uffd", {"uffd": "it is made for x86_64, this is aarch64"}, "this host")
+    assert dirty_tracking.best({"soft-dirty": "", "uffd": ""})[0] == "soft-dirty"
+    name, why = dirty_tracking.best({"soft-dirty": "the kernel does not", "uffd": "it is made for x86_64"})
+    assert name == "compare"
