@@ -64,6 +64,10 @@ pages: venv  ## pages of runs, in headless Chromium
 units-oldest: venv  ## those of edge hosts' code, on the oldest Python that edge hosts may have
 	$(BIN)/python tests/quality/run_ansible_test.py units --venv --python 3.9 tests/unit/plugins/module_utils/ $(ARGS)
 
+.PHONY: uffd
+uffd: venv  ## the tracker uffd: 200 runs of services of all kinds, every page compared (minutes; as root, with redis-server)
+	$(BIN)/pytest --quiet tests/uffd $(ARGS)
+
 # On another testbed: E2E_LAB=dev. One test: ARGS="-k in_a_round". Hosts that are ready: ARGS=--prepared.
 E2E_LAB ?= lab
 .PHONY: e2e e2e-docker28

@@ -66,6 +66,22 @@ def test_redis_there_and_back_three_times(lab: Lab, serve: Serve) -> None:
     is_normal(here, "redis")
 
 
+def test_tracker_that_asks_the_kernel(lab: Lab, serve: Serve) -> None:
+    redis = serve("redis", client=["--preload-mib=128"])
+    here, there = redis.source, redis.target
+    for _ in range(2):
+        report = redis.move(there, migrate_tracker="uffd")
+        assert report["tracker"] == "uffd"
+        assert report["tracker_reason"] == "asked for", "a process could not be tracked"
+        # Only what was written is looked at, but in the first round of each of the two modules.
+        scanned = sorted(done["pages_scanned"] for done in report["rounds"])
+        assert sum(scanned[:-2]) < report["memory_bytes"] // 4096 / 4, scanned
+        assert 0 < report["window"]["pages_scanned"] < report["memory_bytes"] // 4096 / 20
+        here, there = there, here
+    account = redis.lost_nothing()
+    assert account["same_process"], "Redis is another process than at the beginning"
+
+
 def test_redis_with_a_file_on_a_volume(serve: Serve) -> None:
     redis = serve("redis-aof", client=["--preload-mib=8"])
     redis.move(redis.target)

@@ -48,6 +48,7 @@ class Outcome(NamedTuple):
     dump_ms: float
     images_ms: float
     restore_wait_ms: float
+    pages_scanned: int
     pages_changed: int
     target: dict[str, Any]
 
@@ -203,6 +204,7 @@ class HandOver:
             dump_ms=dump["dump_time_us"] / 1000,
             images_ms=(images_end - dump_end) * 1000,
             restore_wait_ms=(end - images_end) * 1000,
+            pages_scanned=memory.pages_scanned,
             pages_changed=memory.pages_changed,
             target=target,
         )

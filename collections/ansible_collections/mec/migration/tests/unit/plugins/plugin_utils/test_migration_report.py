@@ -29,7 +29,6 @@ def facts(**changes):
         "precopy": {
             "ended": 134.0,
             "rounds": [],
-            "tracker_reason": "",
             "stop_reason": "",
             "memory_bytes": 1,
             "bandwidth_bytes_per_s": 1.0,
@@ -39,6 +38,7 @@ def facts(**changes):
             "rounds": [],
             "sent_bytes": 0,
             "tracker": "compare",
+            "tracker_reason": "",
             "window": {**WINDOW, "started": 142.0, "restore_wait_ms": 1.0},
         },
         **changes,
