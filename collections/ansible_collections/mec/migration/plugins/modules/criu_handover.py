@@ -86,13 +86,9 @@ RETURN = r"""
 window:
   description:
     - The frozen window by its parts, C(frozen_ms), C(frozen_bytes), C(freeze_ms), C(memory_ms),
-<<<<<<< HEAD
-      C(files_ms), C(dump_ms), C(images_ms), C(restore_wait_ms), C(pages_changed), and under C(target) what
-      the target measured. C(started) is in seconds since the epoch on this host's clock.
-=======
-      C(files_ms), C(dump_ms), C(images_ms), C(restore_wait_ms), C(pages_scanned), C(pages_changed),
-      and under C(target) what the target measured.
->>>>>>> fa107cc (Tracker uffd: documentation, make uffd, an end-to-end move; a v1 freezer is asked again)
+      C(files_ms), C(dump_ms), C(images_ms), C(restore_wait_ms), C(pages_scanned), C(pages_changed), and
+      under C(target) what the target measured. C(started) is in seconds since the epoch on this host's
+      clock.
   type: dict
   returned: O(state=handed_over)
 rounds:

@@ -98,6 +98,16 @@ def running(program, *arguments, **options):
         process.communicate()
 
 
+def settled(pid):
+    """The pages of a process that has come to rest."""
+    asleep = 0
+    while asleep < 3:
+        with open(f"/proc/{pid}/stat") as stat:
+            asleep = asleep + 1 if stat.read().rpartition(")")[2].split()[0] in "ST" else 0
+        time.sleep(0.005)
+    return present_pages(pid)
+
+
 def goes_on(victim):
     victim.do("write", 5, 1, seed=77)
     assert victim.memory(*own(victim, 5, 1).ranges[0]) != bytes(PAGE_BYTES)
@@ -108,8 +118,9 @@ def goes_on(victim):
 
 def test_first_all_then_what_was_written(tracker, victim):
     victim.do("write", 0, 20)
+    there = settled(victim.pid)
     found, stopped_ms = tracker.candidates([victim.pid], False)
-    assert found[victim.pid] == present_pages(victim.pid)
+    assert found[victim.pid] == there
     assert stopped_ms > 0
     assert named(tracker, victim) == set()
     victim.do("write", 7, 3)
@@ -206,8 +217,8 @@ def test_a_program_that_replaces_itself_is_taken_whole_and_tracked_again(tracker
         process.stdin.write("\n")
         process.stdin.flush()
         assert process.stdout.readline() == "again\n"
-        assert tracker.candidates([process.pid], True)[0][process.pid] == present_pages(process.pid)
-        assert tracker.candidates([process.pid], False)[0][process.pid] == present_pages(process.pid)
+        assert settled(process.pid) == tracker.candidates([process.pid], True)[0][process.pid]
+        assert settled(process.pid) == tracker.candidates([process.pid], False)[0][process.pid]
         assert tracker.candidates([process.pid], False)[0][process.pid] == RangeSet()
         assert tracker.notes == []
 
@@ -239,7 +250,7 @@ sys.stdin.readline()
 
 
 def whole(tracker, process, because):
-    assert tracker.candidates([process.pid], False)[0][process.pid] == present_pages(process.pid)
+    assert settled(process.pid) == tracker.candidates([process.pid], False)[0][process.pid]
     assert tracker.notes == [f"process {process.pid} was compared whole: {because}"]
 
 
@@ -266,7 +277,7 @@ def test_nobody_is_stopped_in_a_frozen_container(victim):
 
 
 def test_a_process_that_came_after_the_last_round(tracker, victim):
-    assert tracker.candidates([victim.pid], True)[0][victim.pid] == present_pages(victim.pid)
+    assert settled(victim.pid) == tracker.candidates([victim.pid], True)[0][victim.pid]
     assert tracker.notes == [
         f"process {victim.pid} was compared whole: it is newer than the last round before the freeze"
     ]
@@ -324,7 +335,7 @@ def test_writes_behind_the_marks(setup, because, tmp_path):
         process.stdin.flush()
         assert process.stdout.readline() == "done\n"
         # From now on it is compared, though it was tracked before.
-        assert tracker.candidates([process.pid], False)[0][process.pid] == present_pages(process.pid)
+        assert settled(process.pid) == tracker.candidates([process.pid], False)[0][process.pid]
         assert because in tracker.notes[0]
     finally:
         process.kill()
