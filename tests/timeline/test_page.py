@@ -205,6 +205,14 @@ def test_names_are_text_whatever_they_say(browser: Browser, write: Write) -> Non
     assert page.dom().count("<script") == 0
 
 
+def test_of_many_moves_those_frozen_longest_are_seen(browser: Browser, write: Write) -> None:
+    page = browser.open(write(made.run(["redis", "web"], 40)), 400)
+    shown(page)
+    assert len(page.texts("section > .move")) == 12
+    assert "28 more moves, frozen for a shorter time" in page.texts("section > details > summary")
+    assert "590 ms" in page.texts("section > .move")[-1]
+
+
 def test_a_plan_says_that_nothing_was_touched(browser: Browser, write: Write) -> None:
     page = browser.open(write(made.run(["redis"], 1, check=True)), 400)
     shown(page)

@@ -135,7 +135,7 @@ def moment(value: Any) -> float:
         found = datetime.fromisoformat(str(value))
     except ValueError:
         raise RunError(f"a time is {value!r}; allowed: seconds since the epoch, or ISO 8601") from None
-    return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
+    return round((found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp(), 3)
 
 
 def verdict(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ SIGNS = {
     "attention": "M12 4v11M12 19v1.5",
     "planned": "M5 12h13M13 6l6 6-6 6",
 }
+# So many moves are magnified without being asked for.
+SEEN_AT_ONCE = 12
 OUTCOMES = {"moved": "moved", "failed": "failed", "skipped": "left out"}
 
 
@@ -195,13 +197,29 @@ def _magnified(moves: Sequence[Move]) -> str:
         ("--image", "images"),
         ("--restore", "restore on the target"),
     ]
-    rows = "".join(_one(index, move, before, after, longest_ms) for index, move in enumerate(moves))
+    drawn = [_one(index, move, before, after, longest_ms) for index, move in enumerate(moves)]
+    open_ones = _most_telling(moves)
+    rows = "".join(drawn[index] for index in open_ones)
+    others = [one for index, one in enumerate(drawn) if index not in open_ones]
+    if others:
+        told = f"{_count(len(others), 'more move')}, frozen for a shorter time"
+        rows += f"<details><summary>{told}</summary>{''.join(others)}</details>"
     return _section(
         "Each move, magnified",
         "To scale, the same scale for all. Left: seconds before and after the freeze. Right: inside the "
         "frozen window.",
         _key(key) + rows,
     )
+
+
+def _most_telling(moves: Sequence[Move]) -> list[int]:
+    """Which moves are seen at once, in their order: those that failed, and those frozen longest."""
+
+    def rank(index: int) -> float:
+        window = moves[index].window
+        return -window.seconds if window is not None else float("-inf")
+
+    return sorted(sorted(range(len(moves)), key=rank)[:SEEN_AT_ONCE])
 
 
 def _one(index: int, move: Move, before: float, after: float, longest_ms: float) -> str:
