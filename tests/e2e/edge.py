@@ -245,17 +245,15 @@ class Lab:
             start_new_session=True,
         )
 
-    def play(self, name: str, *options: str, **variables: Any) -> Play:
+    def play(self, name: str, *options: str, timeout_s: float = PLAYBOOK_TIMEOUT_S, **variables: Any) -> Play:
         started = time.monotonic()
         process = self.start(name, *options, **variables)
         try:
-            output, _ = process.communicate(timeout=PLAYBOOK_TIMEOUT_S)
+            output, _ = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             kill_group(process)
             output, _ = process.communicate()
-            raise AssertionError(
-                f"{name} did not end in {PLAYBOOK_TIMEOUT_S:g} s:\n{output[-4000:]}"
-            ) from None
+            raise AssertionError(f"{name} did not end in {timeout_s:g} s:\n{output[-4000:]}") from None
         changed = sum(int(counts[2]) for counts in RECAP.findall(output))
         return Play(process.returncode, output, changed, time.monotonic() - started)
 

@@ -17,6 +17,8 @@ from e2e.edge import Client, Lab, Play, catalogue, docker_run
 LOCKS = "/var/lib/mec-migration/locks"
 # Twelve clients that write every other millisecond would need a processor of their own.
 PERIOD_MS = 100
+# No limit of speed: what hangs ends.
+LONG_S = 3600.0
 
 
 class Tenant(NamedTuple):
@@ -94,7 +96,7 @@ class Fleet:
     def run(self, playbook: str, report: str, **variables: Any) -> Play:
         """A run whose report goes to the directory *report*."""
         given = self.command(follow_report_dir=str(self._directory / report), **variables)
-        return self.lab.play(playbook, *self.options(), **given)
+        return self.lab.play(playbook, *self.options(), timeout_s=LONG_S, **given)
 
     def start(self, playbook: str, report: str, **variables: Any) -> subprocess.Popen[str]:
         given = self.command(follow_report_dir=str(self._directory / report), **variables)
@@ -137,6 +139,7 @@ class Fleet:
     def wipe(self) -> None:
         for host in self.hosts.values():
             host.wipe([tenant.name for tenant in self.tenants])
+            host.run(f"rm -f {LOCKS}/*")
 
 
 def moves(report: dict[str, Any]) -> list[dict[str, Any]]:
