@@ -89,9 +89,7 @@ def main() -> None:
     costs = given.output.resolve() / "costs.jsonl"
     costs.unlink(missing_ok=True)
     loads = random.Random(SEED).sample(LOADS, len(LOADS))
-    print(
-        "| MiB | pages/s | Mbit/s | MB predicted | MB | | s predicted | s | | ms frozen predicted | ms | | load |"
-    )
+    print("| MiB | pages/s | Mbit/s | MB told | MB | | s told | s | | ms frozen told | ms | | load |")
     print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     # Sockets of SSH have short names only in a short directory.
     with tempfile.TemporaryDirectory(prefix="predictions-") as scratch:

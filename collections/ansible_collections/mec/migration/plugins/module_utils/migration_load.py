@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,11 @@ from .errors import PreflightError
 from .image_layers import host_layers_info, image_info
 from .layer_store import LayerStore
 from .service import Service
+
+
+def load_per_cpu() -> float:
+    """Processes that run or wait for a processor, for each processor, over the last minute."""
+    return round(os.getloadavg()[0] / (os.cpu_count() or 1), 2)
 
 
 def running_names(client: Any) -> list[str]:
@@ -35,6 +41,7 @@ def host_load(client: Any, containers: Iterable[str], interval_s: float) -> dict
                 # One that cannot be moved, or has just ended, must not hide the others.
                 services[name] = {"problem": error.message}
     return {
+        "load_per_cpu": load_per_cpu(),
         "diff_ids": host_layers_info(client, [])["diff_ids"],
         "running": running,
         "services": services,

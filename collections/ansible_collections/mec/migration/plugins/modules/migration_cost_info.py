@@ -54,6 +54,10 @@ running:
   returned: success
   type: list
   elements: str
+load_per_cpu:
+  description: Processes that run or wait for a processor, for each processor, over the last minute.
+  returned: success
+  type: float
 services:
   description:
     - For each container that was asked for and runs here its C(memory_bytes), C(dirty_pages_per_s),

@@ -5,9 +5,9 @@
 
 Bytes follow from pre-copy itself: a first round of all memory, then rounds of what changed meanwhile.
 Seconds of a phase, and the frozen window, are a constant, and more for each service that moves at the same
-time, plus bytes over bandwidth, plus a share of memory (scanning and comparing it). The coefficients are
-fitted by least squares on relative errors; each has a default which counts like one uncertain observation,
-so that few records, or none, do no harm.
+time and for each process that waits for a processor, plus bytes over bandwidth, plus a share of memory
+(scanning and comparing it). The coefficients are fitted by least squares on relative errors; each has a
+default which counts like one uncertain observation, so that few records, or none, do no harm.
 """
 
 from __future__ import annotations
@@ -41,10 +41,12 @@ IMAGE_RATIO, MEMORY_RATIO = 0.45, 0.9
 
 # Of a phase's constant, for each other service that moves at the same time: tasks share the controller.
 CROWDED = 0.4
+# Likewise for each process that waits for a processor, on the busiest machine that takes part.
+BUSY = 0.4
 # Defaults of constant (s), bytes over bandwidth, and s for each GB, from migrations on two busy cores.
 IMAGE, PRECOPY, HANDOVER, FROZEN = "image", "pre-copy", "hand over", "frozen"
 DEFAULTS: dict[str, tuple[float, ...]] = {
-    phase: (constant, CROWDED * constant, *more)
+    phase: (constant, CROWDED * constant, BUSY * constant, *more)
     for phase, (constant, *more) in {
         "validate": (4.0,),
         IMAGE: (2.5, 1.0, 4.0),
@@ -70,6 +72,7 @@ class Move:
     dirty_pages_per_s: float
     compressed_share: float | None = None
     moves_at_once: int = 1
+    load_per_cpu: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -100,10 +103,12 @@ class CostModel:
     """Learns from records of ``migration_costs``; predicts.
 
     :param default_bandwidth_bytes_per_s: for pairs of hosts that nothing is known of.
+    :param load_per_cpu: of the controller, whose tasks take longer where it is busy.
     """
 
     records: Sequence[Mapping[str, Any]]
     default_bandwidth_bytes_per_s: float = 125e6
+    load_per_cpu: float = 1.0
     coefficients: dict[str, list[float]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -161,6 +166,7 @@ class CostModel:
             "compressed_share": move.compressed_share,
             "bandwidth_bytes_per_s": round(bandwidth, 1),
             "moves_at_once": move.moves_at_once,
+            "load_per_cpu": move.load_per_cpu,
             "records": len(self.records),
         }
 
@@ -168,7 +174,13 @@ class CostModel:
         self, service: str, source: str, target: str, prediction: Mapping[str, Any], moves_at_once: int
     ) -> dict[str, Any]:
         """*prediction* anew for a move that is one of *moves_at_once*."""
-        inputs = ("image_missing_bytes", "memory_bytes", "dirty_pages_per_s", "compressed_share")
+        inputs = (
+            "image_missing_bytes",
+            "memory_bytes",
+            "dirty_pages_per_s",
+            "compressed_share",
+            "load_per_cpu",
+        )
         known = {key: prediction[key] for key in inputs}
         return self.predict(Move(service, source, target, **known, moves_at_once=moves_at_once))
 
@@ -239,7 +251,7 @@ def _rows(
     move: Move, image_bytes: float, precopy_bytes: float, frozen_bytes: float, bandwidth: float
 ) -> dict[str, list[float]]:
     memory_gb = move.memory_bytes / 1e9
-    alike = [1.0, move.moves_at_once - 1.0]
+    alike = [1.0, move.moves_at_once - 1.0, max(0.0, move.load_per_cpu - 1.0)]
     last = [*alike, frozen_bytes / bandwidth, memory_gb]
     special = {
         IMAGE: [*alike, image_bytes / bandwidth, move.image_missing_bytes / 1e9],
@@ -259,6 +271,7 @@ def _move_of(record: Mapping[str, Any]) -> Move:
         record["memory_bytes"],
         record["dirty_pages_per_s"],
         moves_at_once=record.get("moves_at_once", 1),
+        load_per_cpu=(record["predicted"] or {}).get("load_per_cpu", 1.0),
     )
 
 
@@ -286,17 +299,22 @@ def predictions(
     here = current_host(service, loads)
     load = loads[here]["services"][service]
     missing = {name: missing_bytes(load["layers"], held["diff_ids"]) for name, held in loads.items()}
-    measured = (
-        float(load["memory_bytes"]),
-        float(load["dirty_pages_per_s"]),
-        load.get("compressed_share"),
-    )
+
+    def move(source: str, target: str) -> Move:
+        busy = [float(loads[end].get("load_per_cpu", 1.0)) for end in (source, target)]
+        return Move(
+            service,
+            source,
+            target,
+            missing[target],
+            float(load["memory_bytes"]),
+            float(load["dirty_pages_per_s"]),
+            load.get("compressed_share"),
+            load_per_cpu=max(*busy, model.load_per_cpu),
+        )
+
     return {
-        source: {
-            target: model.predict(Move(service, source, target, missing[target], *measured))
-            for target in loads
-            if target != source
-        }
+        source: {target: model.predict(move(source, target)) for target in loads if target != source}
         for source in loads
     }
 

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 # Twice the defaults' constants, other shares: a world that the defaults do not know.
 TRUE = {
-    "validate": (8.0, 6.0),
-    "image": (4.0, 3.0, 1.0, 9.0),
-    "arm": (2.0, 1.0),
-    "pre-copy": (7.0, 4.0, 1.3, 12.0),
-    "hand over": (5.0, 2.0, 1.0, 6.0),
-    "verify": (3.0, 1.0),
-    "commit": (3.0, 1.0),
-    "frozen": (0.9, 0.3, 1.0, 3.0),
+    "validate": (8.0, 6.0, 3.0),
+    "image": (4.0, 3.0, 1.0, 1.0, 9.0),
+    "arm": (2.0, 1.0, 1.0),
+    "pre-copy": (7.0, 4.0, 2.0, 1.3, 12.0),
+    "hand over": (5.0, 2.0, 2.0, 1.0, 6.0),
+    "verify": (3.0, 1.0, 1.0),
+    "commit": (3.0, 1.0, 1.0),
+    "frozen": (0.9, 0.3, 0.2, 1.0, 3.0),
 }
 
 
@@ -40,6 +40,7 @@ def world_record(rng: random.Random, number: int, noise: float = 0.0):
         rng.uniform(2e7, 1e9),
         rng.uniform(0, 2000),
         moves_at_once=rng.choice([1, 1, 2, 3]),
+        load_per_cpu=rng.choice([0.2, 1.0, 2.0, 5.0]),
     )
     transfer = model.transfer_of(move.memory_bytes, move.dirty_pages_per_s, bandwidth)
     image = 0.3 * missing
@@ -71,7 +72,12 @@ def world_record(rng: random.Random, number: int, noise: float = 0.0):
             "frozen_ms": 1000 * frozen_s,
             "downtime_ms": None,
             "phases": took,
-            "predicted": None,
+            "predicted": {
+                "total_bytes": 0,
+                "seconds": 0,
+                "frozen_ms": 0,
+                "load_per_cpu": move.load_per_cpu,
+            },
             "errors": None,
         }
     )
@@ -149,6 +155,22 @@ def test_a_move_beside_others_takes_longer():
     # Two others, each as much as TRUE says.
     assert beside["seconds"] - alone["seconds"] == pytest.approx(2 * 18, rel=0.2)
     assert beside["total_bytes"] == alone["total_bytes"]
+
+
+def test_a_busy_machine_takes_longer():
+    rng = random.Random(6)
+    learned = model.CostModel([world_record(rng, number) for number in range(40)], load_per_cpu=4.0)
+    load = {"memory_bytes": 1e8, "dirty_pages_per_s": 0.0, "layers": []}
+    hosts = {
+        "a": {"diff_ids": [], "running": ["redis"], "services": {"redis": load}, "load_per_cpu": 0.5},
+        "b": {"diff_ids": [], "running": [], "services": {}, "load_per_cpu": 9.0},
+        "c": {"diff_ids": [], "running": [], "services": {}},
+    }
+    found = model.predictions("redis", hosts, learned)["a"]
+    assert (found["b"]["load_per_cpu"], found["c"]["load_per_cpu"]) == (9.0, 4.0)
+    quiet = learned.predict(model.Move("redis", "a", "b", 0, 1e8, 0.0))
+    # Eight processes more that wait, each as much as TRUE says.
+    assert found["b"]["seconds"] - quiet["seconds"] == pytest.approx(8 * 12, rel=0.2)
 
 
 @given(
