@@ -21,6 +21,8 @@ from .errors import MigrationError
 
 ARMED_DIR = "/run/mec-migration/armed"
 RUNTIME_NAME = "mec"
+# Of what this file and the armed runtime say to each other.
+PROTOCOL = 2
 # The network comes from the target's Docker; connections to the old address cannot be kept.
 CRIU_CONFIG = "tcp-close\nlink-remap\nghost-limit 1073741824\n"
 
@@ -101,8 +103,8 @@ class ArmedContainer:
         end = time.monotonic() + timeout_s
         while self._stream is None:
             try:
-                connection, _peer = self._listener.accept()
-                self._stream = connection.makefile("rw", encoding="utf-8")
+                self._connection, _peer = self._listener.accept()
+                self._stream = self._connection.makefile("rw", encoding="utf-8")
             except (TimeoutError, socket.timeout):
                 if self._started.is_set() or time.monotonic() > end:
                     reason = self._start_error or "the armed runtime did not report in time"
@@ -115,6 +117,15 @@ class ArmedContainer:
                     ) from None
         waiting = self._read_event()
         self._runtime_pid = int(waiting["pid"])
+        if waiting.get("protocol") != PROTOCOL:
+            reason = "the armed runtime there is of another version; apply role mec.migration.edge_host again"
+            self.destroy(reason)
+            raise MigrationError(
+                f"container {self._spec['name']} could not be armed on the target: {reason}",
+                phase="arm",
+                container_state="absent",
+                rolled_back=True,
+            )
         with open(os.path.join(waiting["bundle"], "config.json"), encoding="utf-8") as config_file:
             self.rootfs = json.load(config_file)["root"]["path"]
 
@@ -135,30 +146,42 @@ class ArmedContainer:
     def start_error(self) -> str:
         return self._start_error or ""
 
-    def restore(self, images_dir: str, lazy: bool, timeout_s: float) -> dict[str, Any]:
-        """Bring the processes back; returns ``restore_ms`` and CRIU's own figures.
+    def prepare(self, images_dir: str, criu_config: str, lazy: bool, timeout_s: float = 60.0) -> None:
+        """Start the restore, up to the point where CRIU would read the images.
 
+        :param images_dir: holds ``descriptors.json`` already; the images come later.
+        :param criu_config: further lines of CRIU's configuration.
         :param lazy: somebody serves ``lazy-pages.socket`` in the work directory.
-        :raises MigrationError: the restore failed. Nothing runs; the container is destroyed.
+        :raises MigrationError: it did not get there; the container is destroyed.
         """
         config = os.path.join(self.work_dir, "criu-restore.conf")
         with open(config, "w", encoding="utf-8") as out:
-            out.write(CRIU_CONFIG)
-        order: dict[str, Any] = {
-            "command": "restore",
-            "images": images_dir,
-            "work": self.work_dir,
-            "criu_config": config,
-        }
-        order["lazy"] = lazy
-        try:
-            if self._connection is not None:
-                self._connection.settimeout(timeout_s)
-            self._stream.write(json.dumps(order) + "\n")
-            self._stream.flush()
-            event = self._read_event()
-        except (OSError, ValueError) as error:
-            event = {"code": -1, "error": str(error)}
+            out.write(CRIU_CONFIG + criu_config)
+        event = self._order(
+            timeout_s,
+            command="prepare",
+            images=images_dir,
+            work=self.work_dir,
+            criu_config=config,
+            lazy=lazy,
+        )
+        if event.get("event") != "prepared":
+            reason = str(event.get("reason", "the armed runtime gave no answer"))
+            self._end_restore()
+            self.destroy(reason)
+            raise MigrationError(
+                f"the restore of container {self._spec['name']} could not be prepared: {reason}",
+                phase="handover",
+                container_state="absent",
+                rolled_back=True,
+            )
+
+    def restore(self, timeout_s: float) -> dict[str, Any]:
+        """Bring the processes back; returns ``restore_ms`` and CRIU's own figures.
+
+        :raises MigrationError: the restore failed. Nothing runs; the container is destroyed.
+        """
+        event = self._order(timeout_s, command="restore")
         if event.get("code") != 0:
             tail = log_tail(os.path.join(self.work_dir, RESTORE_LOG))
             self._end_restore()
@@ -176,6 +199,17 @@ class ArmedContainer:
             if key.endswith("_us"):
                 figures["criu_" + key[:-3] + "_ms"] = value / 1000
         return figures
+
+    def _order(self, timeout_s: float, **words: Any) -> dict[str, Any]:
+        """Tell the armed runtime; returns its answer, or one with code -1 if there is none."""
+        try:
+            if self._connection is not None:
+                self._connection.settimeout(timeout_s)
+            self._stream.write(json.dumps(words) + "\n")
+            self._stream.flush()
+            return self._read_event()
+        except (OSError, ValueError) as error:
+            return {"code": -1, "reason": str(error)}
 
     def wait_started(self, timeout_s: float = 30.0) -> None:
         """Wait until Docker, too, regards the container as started.

@@ -28,7 +28,6 @@ from .errors import MigrationError
 REQUEST_DUMP, REQUEST_FEATURE_CHECK = 1, 9
 CG_MODE_SOFT = 3
 NETWORK_LOCK_SKIP = 3
-CLONE_NEWNET = 0x40000000
 # criu/page-xfer.c: struct page_server_iov {u32 cmd; u32 pages; u64 address; u64 id}, command "close".
 PAGE_SERVER_CLOSE = (0x1023).to_bytes(4, "little") + bytes(28)
 
@@ -103,16 +102,25 @@ def _cgroup_v1_mount_points() -> list[str]:
     return points
 
 
-def write_descriptors(pid: int, image_dir: str) -> None:
-    """``descriptors.json``: what standard input, output and error were; ``runc restore`` insists on it."""
+def descriptors(pid: int) -> list[str]:
+    """What standard input, output and error were: the content of runc's ``descriptors.json``."""
     names = []
     for number in range(3):
         try:
             names.append(os.readlink(f"/proc/{pid}/fd/{number}"))
         except OSError:
             names.append("/dev/null")
-    with open(os.path.join(image_dir, "descriptors.json"), "w", encoding="utf-8") as out:
-        json.dump(names, out)
+    return names
+
+
+def network_option(state: RuncState) -> list[str]:
+    """For CRIU's option ``external``: the network namespace, which the target has made already.
+
+    The key is the one that ``runc restore`` gives it (``criuNsToKey``).
+    """
+    if not any(space["type"] == "NEWNET" for space in state.config.get("namespaces") or []):
+        return []
+    return [f"net[{os.stat(f'/proc/{state.pid}/ns/net').st_ino}]:extRootNetNS"]
 
 
 class Dump:
@@ -122,11 +130,13 @@ class Dump:
 
     :param image_dir: an existing directory on tmpfs for the images.
     :param work_dir: an existing directory for the log and CRIU's statistics.
+    :param external: more of what CRIU must not dump, in the form of its option ``external``.
     """
 
-    def __init__(self, state: RuncState, freeze_cgroup: str, image_dir: str, work_dir: str) -> None:
+    def __init__(
+        self, state: RuncState, freeze_cgroup: str, image_dir: str, work_dir: str, external: list[str]
+    ) -> None:
         self._work_dir = work_dir
-        write_descriptors(state.pid, image_dir)
         criu = shutil.which("criu") or "/usr/sbin/criu"
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pages, their_pages = socket.socketpair()
@@ -140,7 +150,7 @@ class Dump:
         image_fd = os.open(image_dir, os.O_RDONLY | os.O_DIRECTORY)
         work_fd = os.open(work_dir, os.O_RDONLY | os.O_DIRECTORY)
         self._directories = (image_fd, work_fd)
-        self._request = _dump_request(state, freeze_cgroup, image_fd, work_fd, config)
+        self._request = _dump_request(state, freeze_cgroup, image_fd, work_fd, config, external)
         try:
             self._process = subprocess.Popen(
                 [criu, "swrk", str(theirs.fileno())],
@@ -206,7 +216,9 @@ class Dump:
         )
 
 
-def _dump_request(state: RuncState, freeze_cgroup: str, image_fd: int, work_fd: int, config: str) -> bytes:
+def _dump_request(
+    state: RuncState, freeze_cgroup: str, image_fd: int, work_fd: int, config: str, external: list[str]
+) -> bytes:
     """A ``criu_req`` of type DUMP; the numbers are those of ``criu_opts`` in images/rpc.proto."""
     rootfs = state.config["rootfs"]
     options: list[tuple[int, Any]] = [
@@ -221,7 +233,6 @@ def _dump_request(state: RuncState, freeze_cgroup: str, image_fd: int, work_fd: 
         (18, True),  # link_remap
         (34, CG_MODE_SOFT),
         (35, GHOST_LIMIT_BYTES),
-        (38, CLONE_NEWNET),  # the target's Docker makes the network
         (44, freeze_cgroup),
         (46, True),  # tcp_skip_in_flight: half-open connections are opened anew by their clients
         (48, True),  # lazy_pages
@@ -236,6 +247,8 @@ def _dump_request(state: RuncState, freeze_cgroup: str, image_fd: int, work_fd: 
     for point, source in mounts:
         inside = point[len(rootfs) :] if point.startswith(rootfs + "/") else ""
         body += encode_field(23, encode_field(1, inside or point) + encode_field(2, inside or source))
+    for option in [*network_option(state), *external]:
+        body += encode_field(37, option)
     return encode_field(1, REQUEST_DUMP) + encode_field(2, body)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .cgroup import Cgroup
-from .criu_dump import Dump
+from .criu_dump import Dump, descriptors, external_mounts, masked_files
 from .criu_images import left_out
 from .errors import InDoubtError, MigrationError
 from .file_sync import FileSync
@@ -28,6 +28,7 @@ from .page_ranges import RangeSet
 from .precopy import shared_files
 from .scratch import hurry
 from .service import Service
+from .tmpfs_mounts import TmpfsSource
 from .wire import Channel
 
 MAX_IMAGES_BODY_BYTES = 64 << 20
@@ -113,6 +114,7 @@ class HandOver:
         self._reconnect = reconnect
         self._answer_timeout_s = answer_timeout_s
         self._dump: Dump | None = None
+        self._tmpfs: TmpfsSource | None = None
         self._guard: Guard | None = None
         self._dumping: _InThread | None = None
 
@@ -121,13 +123,24 @@ class HandOver:
 
         :raises MigrationError: the target no longer waits; nothing was touched.
         """
-        self._channel.request("handover.prepare")
+        runc = self._service.runc
+        external = [*external_mounts(runc), *masked_files(runc)]
+        self._tmpfs = TmpfsSource(runc.pid, external)
+        self._channel.request(
+            "handover.prepare", descriptors=descriptors(runc.pid), tmpfs=self._tmpfs.as_fields()
+        )
         hurry()
         for name in ("images", "work"):
             path = os.path.join(self._dir, name)
             shutil.rmtree(path, ignore_errors=True)
             os.makedirs(path, mode=0o700)
-        self._dump = Dump(self._service.runc, self._service.cgroup.path, self._images, self._work)
+        self._dump = Dump(
+            runc,
+            self._service.cgroup.path,
+            self._images,
+            self._work,
+            [mount.dump_option for mount in self._tmpfs.mounts],
+        )
         self._guard = Guard(self._service.cgroup, self._dump, self._undo_restart_policy)
         self._journal.write(
             "frozen",
@@ -249,10 +262,13 @@ class HandOver:
 
     def _end_of_images(self, guard: Guard) -> dict[str, Any]:
         """Send the mark and wait for the target's word; see the module's docstring for who may run."""
+        tmpfs_changes = self._tmpfs.changed() if self._tmpfs is not None else {}
         guard.release()
         try:
             self._channel.set_timeout(self._answer_timeout_s)
-            return self._channel.request("handover.end", rounds=self._memory.rounds).fields
+            return self._channel.request(
+                "handover.end", rounds=self._memory.rounds, tmpfs=tmpfs_changes
+            ).fields
         except MigrationError as answer:
             if answer.rolled_back:
                 raise

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import ssl
 import threading
@@ -31,6 +30,7 @@ from .memory_target import MemoryTarget
 from .module_base import RUN_DIR
 from .scratch import hurry, wipe
 from .service import ROOTFS_TREE
+from .tmpfs_mounts import TmpfsTarget
 from .wire import Channel, Keys, Message, tls_context
 
 CONTROL = "control.sock"
@@ -81,6 +81,8 @@ class Receiver:
         self._count_lock = threading.Lock()
         self._stop = threading.Event()
         self._lazy: LazyPages | None = None
+        self._tmpfs = TmpfsTarget(os.path.join(self._dir, "tmpfs"))
+        self._prepared = False
         self._spec: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
         self._error: MigrationError | None = None
@@ -247,11 +249,25 @@ class Receiver:
                 container_state="created",
             )
         hurry()
-        shutil.rmtree(self._final_dir, ignore_errors=True)
-        os.makedirs(self._final_dir, mode=0o700)
-        if self._settings.lazy_restore and self._lazy is None and userfaultfd_works():
-            self._lazy = LazyPages(container.work_dir, self._extents, Guard(container.kill))
+        os.makedirs(self._final_dir, mode=0o700, exist_ok=True)
+        # Not the directory itself: a restore that was prepared before has it open.
+        for name in os.listdir(self._final_dir):
+            os.unlink(os.path.join(self._final_dir, name))
+        # runc reads it before CRIU is started.
+        with open(os.path.join(self._final_dir, "descriptors.json"), "w", encoding="utf-8") as out:
+            json.dump(message.fields["descriptors"], out)
+        if self._prepared:
+            self._tmpfs.update({each["key"]: each["entries"] for each in message.fields["tmpfs"]})
+        else:
+            self._prepare_restore(container, message.fields["tmpfs"])
         channel.send("ok", rounds=self._memory.last_round, lazy=self._lazy is not None)
+
+    def _prepare_restore(self, container: ArmedContainer, tmpfs: list[dict[str, Any]]) -> None:
+        if self._settings.lazy_restore and userfaultfd_works():
+            self._lazy = LazyPages(container.work_dir, self._extents, Guard(container.kill))
+        self._tmpfs.make(tmpfs)
+        container.prepare(self._final_dir, self._tmpfs.criu_config, self._lazy is not None)
+        self._prepared = True
 
     def _images(self, message: Message, channel: Channel) -> None:
         """CRIU's own images of the final dump, as (name, size) pairs and their contents in one body."""
@@ -282,7 +298,8 @@ class Receiver:
             self._chain_final()
         self._journal.write("restoring")
         try:
-            figures = container.restore(self._final_dir, self._lazy is not None, RESTORE_TIMEOUT_S)
+            self._tmpfs.update(message.fields["tmpfs"])
+            figures = container.restore(RESTORE_TIMEOUT_S)
         except MigrationError as error:
             self._error = error
             self._journal.write("destroyed", reason=error.message)
@@ -293,6 +310,7 @@ class Receiver:
             channel.send("running", **figures)
         finally:
             self._journal.write("running")
+            self._tmpfs.close()
 
     def _chain_final(self) -> None:
         """Without a lazy restore: CRIU reads what it left out from the rounds' directories."""
@@ -435,6 +453,7 @@ class Receiver:
             self._lazy.close()
         if self._container is not None:
             self._container.destroy(reason)
+        self._tmpfs.close()
         self._journal.write("destroyed", reason=reason)
         self._stop.set()
 
