@@ -22,6 +22,8 @@ RUN = "/run/mec-migration"
 SIGKILL_PENDING = 1 << 8
 # Processes of the container's cgroup that are not yet, or not, the service's own.
 TOOLS = ("criu", "runc", "runc:[1:CHILD]", "runc:[2:INIT]")
+# The restore waits here, in the container's cgroup, before it becomes CRIU.
+GATE = "/gate/criu"
 
 
 def cgroups() -> list[str]:
@@ -46,6 +48,8 @@ def executes(pid: str) -> bool:
     """Whether the process runs the service's code: not dying, not held by CRIU, no tool."""
     fields = dict(line.split(":\t", 1) for line in read(f"/proc/{pid}/status").splitlines() if ":\t" in line)
     if not fields or fields["Name"] in TOOLS or fields["State"][0] in "tZX":
+        return False
+    if any(word.endswith(GATE) for word in read(f"/proc/{pid}/cmdline").split("\0")):
         return False
     pending = int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)
     return not pending & SIGKILL_PENDING

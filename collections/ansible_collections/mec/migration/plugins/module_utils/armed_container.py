@@ -24,7 +24,8 @@ RUNTIME_NAME = "mec"
 # Of what this file and the armed runtime say to each other.
 PROTOCOL = 2
 # The network comes from the target's Docker; connections to the old address cannot be kept.
-CRIU_CONFIG = "tcp-close\nlink-remap\nghost-limit 1073741824\n"
+# Its log of every step costs more than some of the steps; errors and warnings are enough.
+CRIU_CONFIG = "tcp-close\nlink-remap\nghost-limit 1073741824\nverbosity=2\n"
 
 
 class ArmedContainer:

@@ -26,7 +26,8 @@ from .errors import MigrationError
 
 # images/rpc.proto
 REQUEST_DUMP, REQUEST_FEATURE_CHECK = 1, 9
-CG_MODE_SOFT = 3
+CG_MODE_IGNORE, CG_MODE_SOFT = 0, 3
+LOG_WARNINGS = 2
 NETWORK_LOCK_SKIP = 3
 # criu/page-xfer.c: struct page_server_iov {u32 cmd; u32 pages; u64 address; u64 id}, command "close".
 PAGE_SERVER_CLOSE = (0x1023).to_bytes(4, "little") + bytes(28)
@@ -43,6 +44,7 @@ class RuncState(NamedTuple):
     state_dir: str
     pid: int
     config: dict[str, Any]
+    cgroup_paths: dict[str, str] | None = None
 
 
 def runc_state(container_id: str) -> RuncState:
@@ -61,7 +63,13 @@ def runc_state(container_id: str) -> RuncState:
     with open(found[0], encoding="utf-8") as state_file:
         state = json.load(state_file)
     state_dir = os.path.dirname(found[0])
-    return RuncState(os.path.dirname(state_dir), state_dir, int(state["init_process_pid"]), state["config"])
+    return RuncState(
+        os.path.dirname(state_dir),
+        state_dir,
+        int(state["init_process_pid"]),
+        state["config"],
+        state.get("cgroup_paths"),
+    )
 
 
 def external_mounts(state: RuncState) -> list[str]:
@@ -111,6 +119,19 @@ def descriptors(pid: int) -> list[str]:
         except OSError:
             names.append("/dev/null")
     return names
+
+
+def cgroup_mode(state: RuncState) -> str:
+    """``ignore`` where the container has no cgroups below the one that Docker makes for it, else ``soft``.
+
+    Docker sets that one up again on the target; dumping it as well reads every property of every
+    controller while the service is frozen.
+    """
+    if any(space["type"] == "NEWCGROUP" for space in state.config.get("namespaces") or []):
+        return "soft"
+    paths = (state.cgroup_paths or {}).values()
+    nested = any(entry.is_dir() for path in paths if os.path.isdir(path) for entry in os.scandir(path))
+    return "soft" if nested else "ignore"
 
 
 def network_option(state: RuncState) -> list[str]:
@@ -226,12 +247,12 @@ def _dump_request(
         (2, state.pid),
         (3, True),  # leave_running
         (8, True),  # file_locks
-        (9, 4),  # log_level
+        (9, LOG_WARNINGS),
         (10, DUMP_LOG),
         (13, rootfs),
         (17, work_fd),
         (18, True),  # link_remap
-        (34, CG_MODE_SOFT),
+        (34, CG_MODE_IGNORE if cgroup_mode(state) == "ignore" else CG_MODE_SOFT),
         (35, GHOST_LIMIT_BYTES),
         (44, freeze_cgroup),
         (46, True),  # tcp_skip_in_flight: half-open connections are opened anew by their clients

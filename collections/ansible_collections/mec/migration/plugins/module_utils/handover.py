@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .cgroup import Cgroup
-from .criu_dump import Dump, descriptors, external_mounts, masked_files
+from .criu_dump import Dump, cgroup_mode, descriptors, external_mounts, masked_files
 from .criu_images import left_out
 from .errors import InDoubtError, MigrationError
 from .file_sync import FileSync
@@ -127,7 +127,10 @@ class HandOver:
         external = [*external_mounts(runc), *masked_files(runc)]
         self._tmpfs = TmpfsSource(runc.pid, external)
         self._channel.request(
-            "handover.prepare", descriptors=descriptors(runc.pid), tmpfs=self._tmpfs.as_fields()
+            "handover.prepare",
+            descriptors=descriptors(runc.pid),
+            tmpfs=self._tmpfs.as_fields(),
+            cgroup_mode=cgroup_mode(runc),
         )
         hurry()
         for name in ("images", "work"):

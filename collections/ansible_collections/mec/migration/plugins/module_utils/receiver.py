@@ -259,14 +259,16 @@ class Receiver:
         if self._prepared:
             self._tmpfs.update({each["key"]: each["entries"] for each in message.fields["tmpfs"]})
         else:
-            self._prepare_restore(container, message.fields["tmpfs"])
+            self._prepare_restore(container, message)
         channel.send("ok", rounds=self._memory.last_round, lazy=self._lazy is not None)
 
-    def _prepare_restore(self, container: ArmedContainer, tmpfs: list[dict[str, Any]]) -> None:
+    def _prepare_restore(self, container: ArmedContainer, message: Message) -> None:
         if self._settings.lazy_restore and userfaultfd_works():
             self._lazy = LazyPages(container.work_dir, self._extents, Guard(container.kill))
-        self._tmpfs.make(tmpfs)
-        container.prepare(self._final_dir, self._tmpfs.criu_config, self._lazy is not None)
+        self._tmpfs.make(message.fields["tmpfs"])
+        # Not by runc's option: before 1.2 it does not hand `ignore` on.
+        config = self._tmpfs.criu_config + f"manage-cgroups={message.fields['cgroup_mode']}\n"
+        container.prepare(self._final_dir, config, self._lazy is not None)
         self._prepared = True
 
     def _images(self, message: Message, channel: Channel) -> None:
