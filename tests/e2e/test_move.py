@@ -82,6 +82,37 @@ def test_tracker_that_asks_the_kernel(lab: Lab, serve: Serve) -> None:
     assert account["same_process"], "Redis is another process than at the beginning"
 
 
+# What the container's processes see of their tmpfs mounts and of their network's settings.
+INSIDE = """
+cd /proc/$(docker inspect -f '{{.State.Pid}}' redis)
+awk '{print $5, $6, $7, $8, $9, $10, $11}' mountinfo | grep tmpfs | sort
+nsenter --net=ns/net cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/core/somaxconn
+cd root
+find dev dev/shm small large -xdev -printf '%p %M %U %G %s %l\\n' | sort
+find dev/shm small -type f -printf '%p %T@\\n' | sort
+find dev/shm small large -type f -exec sha256sum {} + | sort
+"""
+# What is large travels by CRIU's tar, which keeps whole seconds of times.
+FILL = """
+cd /proc/$(docker inspect -f '{{.State.Pid}}' redis)/root
+mkdir -m 750 small/folder && head -c 3000 /dev/urandom > small/folder/file && chown 33:44 small/folder/file
+ln -s folder/file small/link && mkfifo -m 600 small/fifo && touch -d 2020-02-02 small/folder/file
+head -c 3000000 /dev/urandom > large/file && head -c 500 /dev/urandom > dev/shm/segment
+"""
+
+
+def test_tmpfs_mounts_and_network_settings_move(serve: Serve) -> None:
+    mounts = ["--tmpfs=/small:size=1m,mode=1770", "--tmpfs=/large"]
+    redis = serve("redis", docker=[*mounts, "--sysctl=net.core.somaxconn=512"])
+    redis.source.run(FILL)
+    before = redis.source.run(INSIDE)
+    assert "small/folder/file" in before
+    assert "\n512\n" in before
+    redis.move(redis.target)
+    assert redis.target.run(INSIDE).splitlines() == before.splitlines()
+    redis.lost_nothing()
+
+
 def test_redis_with_a_file_on_a_volume(serve: Serve) -> None:
     redis = serve("redis-aof", client=["--preload-mib=8"])
     redis.move(redis.target)

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which tmpfs mounts of a container are made on the target, and that they hold the same there."""
+
+from __future__ import annotations
+
+import base64
+import os
+import pathlib
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils import tmpfs_mounts
+from ansible_collections.mec.migration.plugins.module_utils.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.tmpfs_mounts import (
+    Mount,
+    TmpfsMount,
+    TmpfsSource,
+    TmpfsTarget,
+)
+
+
+def mount(point, device="0:1", root="/", propagation=(), kind="tmpfs"):
+    return Mount(device, root, point, list(propagation), kind, "tmpfs", "rw,size=64k")
+
+
+def points(*mounts, external=()):
+    return [each.point for each in tmpfs_mounts._candidates(list(mounts), list(external))]
+
+
+def test_mounts_of_the_container_alone_are_taken():
+    root = mount("/", "0:9", kind="overlay")
+    assert points(root, mount("/dev"), mount("/dev/shm", "0:2")) == ["/dev", "/dev/shm"]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [mount("/dev", propagation=["shared:7"])],
+        [mount("/dev"), mount("/elsewhere")],
+        [mount("/dev"), mount("/part", root="/part")],
+        [mount("/dev"), mount("/dev", "0:2", kind="ext4")],
+        [mount("/dev", root="/sub")],
+        [mount("/dev", kind="devtmpfs")],
+    ],
+    ids=["shared", "mounted twice", "a part mounted", "mounted over", "part of another", "no tmpfs"],
+)
+def test_what_is_not_plain_is_left_to_criu(others):
+    assert points(mount("/", "0:9", kind="overlay"), *others) == []
+
+
+def test_binds_that_are_external_anyway_do_not_matter():
+    masked = mount("/proc/keys", root="/null")
+    assert points(mount("/dev"), masked, external=["/proc/keys"]) == ["/dev"]
+
+
+def test_the_tables_escapes_are_undone():
+    assert tmpfs_mounts._unescape("/with\\040space\\134") == "/with space\\"
+    assert any(each.point == "/" for each in tmpfs_mounts.mounts(os.getpid()))
+
+
+class Source(TmpfsSource):
+    """Of a directory in this process's own view of files."""
+
+    def __init__(self, point):
+        self._pid = os.getpid()
+        self.mounts = [TmpfsMount("mec-tmpfs-0", point, "tmpfs", "rw")]
+        self._content = {"mec-tmpfs-0": self._read(self.mounts[0], tmpfs_mounts.MAX_CONTENT_BYTES)}
+
+
+@pytest.fixture
+def full(tmp_path):
+    point = tmp_path / "source"
+    (point / "folder").mkdir(parents=True)
+    (point / "folder" / "file").write_bytes(os.urandom(2000))
+    os.chmod(point / "folder" / "file", 0o4711)
+    os.symlink("folder/file", point / "link")
+    os.mkfifo(point / "fifo", 0o600)
+    os.utime(point / "folder" / "file", ns=(5, 7_000_000_001))
+    return point
+
+
+def listing(point):
+    found = {}
+    for path, folders, files in os.walk(point):
+        for name in [*folders, *files, "."]:
+            each = os.path.join(path, name)
+            status = os.lstat(each)
+            content = pathlib.Path(each).read_bytes() if os.path.isfile(each) else b""
+            link = os.readlink(each) if os.path.islink(each) else ""
+            found[os.path.relpath(each, point)] = (status.st_mode, status.st_mtime_ns, content, link)
+    return found
+
+
+def test_the_copy_is_the_same(full, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    source = Source(str(full))
+    tmpfs_mounts._fill(str(copy), source.as_fields()[0]["entries"])
+    assert listing(copy) == listing(full)
+    assert source.changed() == {}
+    (full / "folder" / "file").write_bytes(b"later")
+    os.unlink(full / "link")
+    target = TmpfsTarget(str(tmp_path))
+    target._path = lambda key: str(copy)
+    target.update(source.changed())
+    assert listing(copy) == listing(full)
+    assert source.changed() == {}
+
+
+def test_large_files_are_left_to_criu(full):
+    (full / "large").write_bytes(bytes(tmpfs_mounts.MAX_CONTENT_BYTES + 1))
+    with pytest.raises(tmpfs_mounts._TooMuch, match="more than 65536 bytes"):
+        Source(str(full))
+
+
+def test_what_comes_late_and_cannot_be_taken_is_an_error(full):
+    source = Source(str(full))
+    os.link(full / "folder" / "file", full / "twice")
+    with pytest.raises(MigrationError, match="changed during the hand-over"):
+        source.changed()
+
+
+def test_nothing_is_filled_outside(tmp_path):
+    entry = ["../outside", 0o100600, 0, 0, 0, 0, base64.b64encode(b"x").decode()]
+    with pytest.raises(OSError, match="outside of its mount"):
+        tmpfs_mounts._fill(str(tmp_path), [entry])
+
+
+def test_options_for_both_sides(tmp_path):
+    assert TmpfsMount("mec-tmpfs-3", "/dev/shm", "shm", "rw").dump_option == "mnt[/dev/shm]:mec-tmpfs-3"
+    target = TmpfsTarget("/run/x")
+    target._mounts = {"mec-tmpfs-3": TmpfsMount("mec-tmpfs-3", "/dev/shm", "shm", "rw")}
+    assert target.criu_config == "external mnt[mec-tmpfs-3]:/run/x/mec-tmpfs-3\n"
