@@ -1,0 +1,248 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Event source for ansible-rulebook: users who have moved to another cell of a policy's map."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: user_cells
+short_description: Events when users have moved to another cell
+version_added: 0.1.0
+author: The mec.migration engineers (@mec-migration)
+description:
+  - Looks again and again where users are, in the format that C(docs/loop.md) describes, and sends an event
+    when a user is in another cell of the policy's map and has stayed there for O(debounce_seconds). A user
+    who goes to and fro at a border makes no event.
+  - All users for whom that is so at the same look are in one event.
+  - A file that is half written, a URL that does not answer, a command that fails or a user outside the map
+    are logged once as a warning; users are taken to be where they were until positions can be read again.
+  - Where users are at the first look is where they start from. That is no event, unless O(at_start).
+options:
+  file:
+    description:
+      - File of positions. It is read again when it has changed.
+      - Give one of O(file), O(url) and O(command).
+    type: path
+  url:
+    description: HTTP or HTTPS address that answers with positions.
+    type: str
+  command:
+    description: Command that prints positions, as a list of words or as one string. No shell is involved.
+    type: raw
+  policy:
+    description: Name or path of the policy; a name is looked for in O(policy_path), then in the collection.
+    type: str
+    default: default
+  policy_path:
+    description: Directory to look for policies in; else the one that E(MEC_MIGRATION_POLICY_PATH) names.
+    type: path
+    default: policies
+  debounce_seconds:
+    description: How long a user must stay in a new cell.
+    type: float
+    default: 10
+  poll_seconds:
+    description: Time from one look to the next.
+    type: float
+    default: 1
+  timeout_seconds:
+    description: How long the URL or the command may take.
+    type: float
+    default: 10
+  at_start:
+    description: Send an event for the users of the first look, too.
+    type: bool
+    default: false
+requirements:
+  - numpy >= 1.26 in the Python of ansible-rulebook
+"""
+
+EXAMPLES = r"""
+- mec.migration.user_cells:
+    file: /srv/mec/positions.json
+    policy: /srv/mec/policies/city.yml
+    debounce_seconds: 30
+"""
+
+RETURN = r"""
+changes:
+  description:
+    - Of each user C(user), C(old_cell), C(new_cell) and C(position).
+    - C(old_cell) is null for a user who was not seen before.
+  type: list
+  elements: dict
+positions:
+  description: Positions of these users alone, as C(playbooks/follow_users.yml) takes them.
+  type: dict
+policy:
+  description: Path of the policy.
+  type: str
+time:
+  description: When the event was sent, UTC.
+  type: str
+"""
+
+import asyncio
+import json
+import logging
+import os
+import shlex
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+# ansible-rulebook runs this file by its path, so the collection is no package that it knows.
+COLLECTIONS = str(Path(__file__).resolve().parents[7])
+if COLLECTIONS not in sys.path:
+    sys.path.append(COLLECTIONS)
+
+from ansible_collections.mec.migration.plugins.plugin_utils.errors import DecisionError
+from ansible_collections.mec.migration.plugins.plugin_utils.hosts import number
+from ansible_collections.mec.migration.plugins.plugin_utils.model import build_map
+from ansible_collections.mec.migration.plugins.plugin_utils.policy import check, find_policy, read_policy
+from ansible_collections.mec.migration.plugins.plugin_utils.user_cells import CellChanges, CellFinder, Change
+
+logger = logging.getLogger("mec.migration.user_cells")
+
+SOURCES = ("file", "url", "command")
+DEFAULTS = {"debounce_seconds": 10.0, "poll_seconds": 1.0, "timeout_seconds": 10.0}
+OPTIONS = (*SOURCES, "policy", "policy_path", "at_start", *DEFAULTS)
+
+
+class Positions:
+    """Where positions come from. :meth:`read` gives the document, or None where it is the last one still."""
+
+    def __init__(self, kind: str, where: Any, timeout_s: float) -> None:
+        self._kind = kind
+        self._where = where
+        self._timeout_s = timeout_s
+        self._read: tuple[int, ...] | None = None
+
+    async def read(self) -> Any:
+        """:raises OSError, ValueError: there are no positions to be had."""
+        if self._kind == "file":
+            status = os.stat(self._where)
+            version = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if version == self._read:
+                return None
+            document = json.loads(Path(self._where).read_bytes())
+            self._read = version
+            return document
+        if self._kind == "url":
+            return json.loads(await asyncio.to_thread(self._fetch))
+        return json.loads(await self._run())
+
+    def _fetch(self) -> bytes:
+        # Its scheme was checked.
+        with urllib.request.urlopen(self._where, timeout=self._timeout_s) as answer:  # noqa: S310
+            content: bytes = answer.read()
+        return content
+
+    async def _run(self) -> bytes:
+        process = await asyncio.create_subprocess_exec(
+            *self._where, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            output, _none = await asyncio.wait_for(process.communicate(), self._timeout_s)
+        except asyncio.TimeoutError as error:
+            raise ValueError(f"no answer within {self._timeout_s:g} s") from error
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            raise ValueError(f"exit status {process.returncode}")
+        return output
+
+
+def positions_from(args: Mapping[str, Any]) -> tuple[Positions, str]:
+    """The source that *args* name, and its name for people."""
+    given = [name for name in SOURCES if args.get(name)]
+    if len(given) != 1:
+        raise DecisionError(f"give one of {', '.join(SOURCES)}; given: {', '.join(given) or 'none'}")
+    kind = given[0]
+    where = args[kind]
+    if kind == "url" and not str(where).startswith(("http://", "https://")):
+        raise DecisionError(f"url is {where!r}; allowed: http:// or https://")
+    if kind == "command" and isinstance(where, str):
+        where = shlex.split(where)
+    return Positions(kind, where, _seconds(args, "timeout_seconds")), f"{kind} {args[kind]}"
+
+
+def _seconds(args: Mapping[str, Any], name: str) -> float:
+    value = number(args.get(name, DEFAULTS[name]), name)
+    if value < 0:
+        raise DecisionError(f"{name} is {value:g}; allowed: at least 0")
+    return value
+
+
+class Warnings:
+    """Says what is wrong when it begins, not at each look."""
+
+    def __init__(self) -> None:
+        self._said: list[str] = []
+
+    def say(self, problems: list[str]) -> None:
+        for problem in problems:
+            if problem not in self._said:
+                logger.warning("%s", problem)
+        if self._said and not problems:
+            logger.warning("positions can be read again")
+        self._said = problems
+
+
+async def events(
+    args: Mapping[str, Any],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterator[dict[str, Any]]:
+    """The events, for ever.
+
+    :param clock: seconds that never go back.
+    :raises DecisionError: an option or the policy is wrong.
+    """
+    unknown = sorted(name for name in args if name not in OPTIONS and not name.startswith("eda_"))
+    if unknown:
+        raise DecisionError(f"unknown option {unknown[0]}; allowed: {', '.join(OPTIONS)}")
+    source, name = positions_from(args)
+    place = args.get("policy_path") or os.environ.get("MEC_MIGRATION_POLICY_PATH") or "policies"
+    policy = find_policy(str(args.get("policy") or "default"), [str(place)])
+    finder = CellFinder(build_map(check(read_policy(policy))))
+    changes = CellChanges(_seconds(args, "debounce_seconds"), at_start=bool(args.get("at_start")))
+    poll_s = _seconds(args, "poll_seconds")
+    warnings = Warnings()
+    cells: dict[str, str] = {}
+    users: Mapping[str, Any] = {}
+    problems: list[str] = []
+    while True:
+        settled: list[Change] = []
+        try:
+            document = await source.read()
+            if document is not None:
+                cells, problems = finder.cells_of(document)
+                users = document["users"]
+            warnings.say(problems)
+            settled = changes.see(cells, clock())
+        except (OSError, ValueError, DecisionError) as error:
+            # Nobody settles while no one knows where they are.
+            warnings.say([f"{name}: {error}; users are taken to be where they were"])
+        if settled:
+            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+            yield {
+                "changes": [{**vars(one), "position": users[one.user]} for one in settled],
+                "positions": {"format": 1, "users": {one.user: users[one.user] for one in settled}},
+                "policy": os.path.abspath(policy),
+                "time": now,
+            }
+        await sleep(poll_s)
+
+
+async def main(queue: asyncio.Queue[Any], args: dict[str, Any]) -> None:
+    """What ansible-rulebook calls."""
+    async for event in events(args):
+        await queue.put(event)
