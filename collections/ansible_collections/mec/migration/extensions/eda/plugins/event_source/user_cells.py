@@ -219,6 +219,7 @@ async def events(
     cells: dict[str, str] = {}
     users: Mapping[str, Any] = {}
     problems: list[str] = []
+    logger.info("watching %s with policy %s", name, policy)
     while True:
         settled: list[Change] = []
         try:
