@@ -31,6 +31,7 @@ test: venv  ## every test: what CI runs
 	$(MAKE) sanity
 	$(MAKE) e2e E2E_LAB=test
 	$(MAKE) loop E2E_LAB=test ARGS=--prepared
+	$(MAKE) eda E2E_LAB=test ARGS=--prepared
 	$(BIN)/ansible-playbook -i inventories/test playbooks/demo.yml -e demo_memory_mib=64
 	$(MAKE) lab-down ARGS="-e testbed_name=test"
 	$(MAKE) e2e-docker28
@@ -80,6 +81,17 @@ e2e: venv  ## migrations and faults between real edge hosts (minutes)
 loop: venv  ## services follow users, two runs at once, a host is drained
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
 	PYTHONPATH=collections $(BIN)/pytest tests/loop --inventory inventories/$(E2E_LAB) $(ARGS)
+
+# With what it needs, in .venv and from Debian: ansible-rulebook and Java.
+.PHONY: eda
+eda: $(VENV)/.eda  ## ansible-rulebook moves a service when its user has moved
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
+	$(BIN)/pytest tests/eda --inventory inventories/$(E2E_LAB) $(ARGS)
+
+$(VENV)/.eda: $(VENV)/.ready
+	$(BIN)/ansible-playbook playbooks/java.yml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,eda]'
+	@touch $@
 
 e2e-docker28: venv  ## a migration there and back where Docker wires the network late
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=docker28 -e testbed_suite=forky -e testbed_hosts=2
