@@ -213,6 +213,24 @@ def test_of_many_moves_those_frozen_longest_are_seen(browser: Browser, write: Wr
     assert "590 ms" in page.texts("section > .move")[-1]
 
 
+def test_crosses_are_not_cut(browser: Browser, write: Write) -> None:
+    record = recorded("failed")
+    first = record["rounds"][0]
+    first["moves"] = [move for move in first["moves"] if move["outcome"] == "failed"]
+    # The failure is the last that was seen, at the right edge; no window gives the strip room.
+    record["rounds"], record["ended"] = [first], first["moves"][0]["ended"]
+    first["ended"] = record["ended"]
+    for width in WIDTHS:
+        page = browser.open(write(record), width)
+        shown(page)
+        crosses = page.boxes(".cross")
+        edges = page.boxes("svg.wide:has(.cross)")
+        assert len(crosses) == len(edges) == 2
+        for cross, edge in zip(crosses, edges, strict=True):
+            assert edge["left"] <= cross["left"]
+            assert cross["left"] + cross["width"] <= edge["left"] + edge["width"]
+
+
 def test_a_plan_says_that_nothing_was_touched(browser: Browser, write: Write) -> None:
     page = browser.open(write(made.run(["redis"], 1, check=True)), 400)
     shown(page)

@@ -69,7 +69,9 @@ class ActionModule(ActionBase):
         hosts = hosts_from_inventory(arguments["hosts"], variables.get("hostvars", {}))
         policy = self._policy(arguments["policy"], variables) if arguments["policy"] else None
         record = complete(run, policy, hosts)
-        files = {html_path: page(record, json_path.name)}
+        # One migration has a record of its own, where one was written.
+        linked = one is None or json_path.exists()
+        files = {html_path: page(record, json_path.name if linked else "")}
         if one is None:
             files[json_path] = json.dumps(record, indent=2, allow_nan=False) + "\n"
         stale = [path for path, content in files.items() if not _holds(path, content)]

@@ -174,6 +174,8 @@ def verdict(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _judge(numbers: Mapping[str, Any], checked: bool) -> tuple[str, str]:
     lost = numbers["lost_writes"] + numbers["wrong_answers"]
+    if numbers["failed"] == numbers["moves"] == 1:
+        return FAILED, "The move failed"
     if numbers["failed"]:
         return FAILED, f"{numbers['failed']} of {_count(numbers['moves'], 'move')} failed"
     if lost:

@@ -323,7 +323,9 @@ def _decisions(record: Mapping[str, Any]) -> str:
         for entry in one["services"]
     ]
     table = _table(["round", "service", "user", "decided", "reason"], rows)
-    return f"<section><h2>Decisions</h2>{_details(f'All {len(rows)}, with their reasons', table)}</section>"
+    return (
+        f"<section><h2>Decisions</h2>{_details(_count(len(rows), 'decision') + ' and why', table)}</section>"
+    )
 
 
 def _foot(record: Mapping[str, Any], moves: Sequence[Move], json_name: str) -> str:

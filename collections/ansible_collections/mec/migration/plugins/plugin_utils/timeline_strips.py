@@ -19,7 +19,8 @@ AXIS, HEADER, ROW, BAR, PAD = 36, 22, 24, 16, 8
 LABEL_PERCENT = 5.0
 STRIP_ROW, STRIP_HEIGHT = 20, 42
 DETAIL_ROW, DETAIL_HEIGHT = 16, 58
-CROSS, CROSS_AFTER = "M-6 -6L6 6M-6 6L6 -6", "M4 -6L16 6M4 6L16 -6"
+# Just before and just after a point, so that neither is cut at an edge.
+CROSS, CROSS_AFTER = "M-16 -6L-4 6M-16 6L-4 -6", "M3 -6L15 6M3 6L15 -6"
 
 
 def escape(text: object) -> str:
@@ -192,7 +193,8 @@ def strip_span(moves: Iterable[Move]) -> tuple[float, float]:
     shown = [move for move in moves if move.copies or move.window is not None]
     before = max((move.freeze - move.copies[0].started for move in shown if move.copies), default=0.0)
     after = max((move.window.seconds for move in shown if move.window is not None), default=0.0)
-    return max(before, 0.1), max(after * 1.05, 0.02 * before)
+    before = max(before, 0.1)
+    return before, max(after * 1.05, 0.07 * before)
 
 
 def strip(name: str, move: Move, before: float, after: float) -> str:

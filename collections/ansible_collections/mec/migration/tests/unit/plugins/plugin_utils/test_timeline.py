@@ -165,7 +165,7 @@ def test_a_run_that_went_well():
     ("rounds", "state", "sentence"),
     [
         ([one_round(1, 100.0, "a", "0")], "well", "All went well: nothing had to move"),
-        ([one_round(1, 100.0, "a", "2", target="b", outcome="failed")], "failed", "1 of 1 move failed"),
+        ([one_round(1, 100.0, "a", "2", target="b", outcome="failed")], "failed", "The move failed"),
         (
             [one_round(1, 100.0, "a", "2", target="b", outcome="skipped")],
             "attention",
