@@ -28,7 +28,7 @@ SERVICE, PORT = "load", 9090
 # What each host of the ring sends.
 MBIT = (20, 100, 1000)
 # MiB, and pages a second that change.
-LOADS = ((16, 0), (16, 5000), (32, 500), (64, 0), (64, 2000), (128, 0), (128, 1000), (256, 0), (256, 500))
+LOADS = ((16, 0), (16, 5000), (64, 0), (64, 2000), (128, 500), (256, 0), (256, 1000))
 SEED = 1
 
 

@@ -12,6 +12,7 @@ default which counts like one uncertain observation, so that few records, or non
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -30,6 +31,7 @@ PAGE_BYTES = 4096
 RECENT_OF_PAIR, RECENT = 5, 200
 MAX_ROUNDS = 10
 DOWNTIME_S = 0.1
+MIN_GAIN, AS_GOOD = 0.9, 1.2
 # A round looks at all memory, however little it sends.
 SCAN_BYTES_PER_S = 600e6
 # Between the last round of pre-copy and the first of the hand-over the controller starts a task.
@@ -84,18 +86,33 @@ class Transfer:
 
 
 def transfer_of(memory_bytes: float, dirty_pages_per_s: float, bandwidth_bytes_per_s: float) -> Transfer:
-    """Rounds until what is left passes in the time that the service may be frozen."""
+    """Rounds as pre-copy and the hand-over make them: see ``stop_rule`` in ``module_utils``."""
+    look_s = memory_bytes / SCAN_BYTES_PER_S
     dirty_bytes_per_s = dirty_pages_per_s * PAGE_BYTES
-    sent = left = memory_bytes
-    previous = float("inf")
-    for _round in range(MAX_ROUNDS - 1):
-        round_s = left / bandwidth_bytes_per_s + memory_bytes / SCAN_BYTES_PER_S
-        left = min(memory_bytes, dirty_bytes_per_s * round_s)
-        if left <= bandwidth_bytes_per_s * DOWNTIME_S or left > 0.9 * previous:
-            break
-        sent += left
-        previous = left
-    return Transfer(sent + min(memory_bytes, dirty_bytes_per_s * GAP_S), left)
+
+    def dirty_after(seconds: float) -> float:
+        # Writes that fall at random on all of the memory; see stop_rule.DirtyModel.
+        if memory_bytes <= 0:
+            return 0.0
+        return memory_bytes * -math.expm1(-dirty_bytes_per_s * seconds / memory_bytes)
+
+    def rounds(left: float, fewest: int) -> Transfer:
+        sent, lowest = 0.0, math.inf
+        for number in range(1, MAX_ROUNDS + 1):
+            sent += left
+            left = dirty_after(look_s + left / bandwidth_bytes_per_s)
+            lowest = min(lowest, left)
+            if number < fewest:
+                continue
+            another = dirty_after(look_s + left / bandwidth_bytes_per_s)
+            stuck = another > MIN_GAIN * left and left <= AS_GOOD * lowest
+            if stuck or left <= bandwidth_bytes_per_s * DOWNTIME_S:
+                break
+        return Transfer(sent, left)
+
+    precopy = rounds(memory_bytes, fewest=2)
+    last = rounds(max(precopy.frozen_bytes, dirty_after(GAP_S)), fewest=1)
+    return Transfer(precopy.memory_bytes + last.memory_bytes, last.frozen_bytes)
 
 
 @dataclass
