@@ -116,7 +116,7 @@ class Lane:
 
     @property
     def rows(self) -> int:
-        return max((bar.row for bar in self.bars), default=0) + 1
+        return max((piece.row for piece in self.bars), default=0) + 1
 
 
 @dataclass
@@ -266,9 +266,9 @@ def _lane(host: str, stays: Iterable[Stay], moves: Iterable[Move]) -> Lane:
     for move in moves:
         if move.target == host and move.outcome == "failed" and move.touches_target is not None:
             bars.append(Bar(move.touches_target, 0, attempt=move))
-    bars.sort(key=lambda bar: bar.shown.started)
+    bars.sort(key=lambda piece: piece.shown.started)
     free: list[float] = []
-    for bar in bars:
-        bar.row = next((row for row, end in enumerate(free) if end <= bar.shown.started), len(free))
-        free[bar.row : bar.row + 1] = [bar.shown.ended]
+    for piece in bars:
+        piece.row = next((row for row, end in enumerate(free) if end <= piece.shown.started), len(free))
+        free[piece.row : piece.row + 1] = [piece.shown.ended]
     return Lane(host, bars)

@@ -100,7 +100,7 @@ def _tiles(model: Timeline) -> str:
         tiles.append((_ms(told["longest_client_gap_ms"]), "longest gap that a client saw"))
         tiles.append((str(told["lost_writes"]), "writes lost"))
     tiles.append((megabytes(told["total_bytes"]), "sent between hosts"))
-    tiles += [(value, what) for value, what in _saved(model.record)]
+    tiles += _saved(model.record)
     items = "".join(f"<li><b>{escape(value)}</b><span>{escape(what)}</span></li>" for value, what in tiles)
     return f'<ul class="tiles">{items}</ul>'
 

@@ -95,11 +95,11 @@ def lanes(model: Timeline) -> str:
             f'<rect class="lane{index % 2}" x="0" y="{top:g}" width="100%" height="{height - 3:g}" rx="6"/>'
         )
         floors.append(f'<text class="host" x="8" y="{top + 15:g}">{escape(lane.host)}</text>')
-        placed += [(bar, top + HEADER + bar.row * ROW) for bar in lane.bars]
+        placed += [(piece, top + HEADER + piece.row * ROW) for piece in lane.bars]
         top += height
     parts = [*floors, *_axis(model, scale, top)]
-    for bar, y in placed:
-        parts += _bar(model, scale, bar, y)
+    for piece, y in placed:
+        parts += _bar(model, scale, piece, y)
     for move in model.moves:
         parts += _passage(scale, move, placed)
     told = "; ".join(
@@ -128,15 +128,17 @@ def _axis(model: Timeline, scale: Scale, height: float) -> list[str]:
     return parts
 
 
-def _bar(model: Timeline, scale: Scale, bar: Bar, y: float) -> list[str]:
-    stay, move = bar.stay, bar.attempt
+def _bar(model: Timeline, scale: Scale, piece: Bar, y: float) -> list[str]:
+    stay, move = piece.stay, piece.attempt
     if stay is None:
         return (
-            [_block("vain", bar.shown, scale, y, BAR, f"{move.service}: made ready in vain")] if move else []
+            [_block("vain", piece.shown, scale, y, BAR, f"{move.service}: made ready in vain")]
+            if move
+            else []
         )
     parts, kind = [], colour(model.services, stay.service)
-    if bar.shown.started < stay.started:
-        ready = Span(bar.shown.started, stay.started)
+    if piece.shown.started < stay.started:
+        ready = Span(piece.shown.started, stay.started)
         note = f"{stay.service}: image, memory and files arrive, the container waits"
         parts.append(_block(f"ready {kind}", ready, scale, y, BAR, note))
     note = f"{stay.service} on {stay.host} for {duration(stay.seconds)}"
@@ -168,8 +170,8 @@ def _sent(scale: Scale, move: Move, y: float) -> list[str]:
 
 def _passage(scale: Scale, move: Move, placed: Sequence[tuple[Bar, float]]) -> list[str]:
     """The frozen window and the way to the other lane, or the end of an attempt."""
-    left = next((y for bar, y in placed if bar.stay is not None and bar.stay.departure is move), None)
-    came = next((y for bar, y in placed if bar.stay is not None and bar.stay.arrival is move), None)
+    left = next((y for piece, y in placed if piece.stay is not None and piece.stay.departure is move), None)
+    came = next((y for piece, y in placed if piece.stay is not None and piece.stay.arrival is move), None)
     if move.window is not None and left is not None and came is not None:
         down = left < came
         start, end = (left + BAR, came) if down else (left, came + BAR)
@@ -180,7 +182,7 @@ def _passage(scale: Scale, move: Move, placed: Sequence[tuple[Bar, float]]) -> l
             f'<line class="went" x1="{x1:.4f}%" y1="{start:g}" x2="{x2:.4f}%" y2="{end:g}"/>',
             _shape("tip", "M0 0L-4 -7H4Z" if down else "M0 0L-4 7H4Z", x2, end),
         ]
-    attempt = next((y for bar, y in placed if bar.attempt is move), None)
+    attempt = next((y for piece, y in placed if piece.attempt is move), None)
     if attempt is None or move.touches_target is None:
         return []
     return [

@@ -112,7 +112,7 @@ def test_nothing_beats_the_offline_optimum(rounds):
         by_strategy(
             [
                 done("redis", before, cell, seconds=seconds, target=after if after != before else None)
-                for (cell, seconds, _), before, after in zip(rounds, ("a", *path), path)
+                for (cell, seconds, _target), before, after in zip(rounds, ("a", *path), path)
             ]
         )[RUN]["cost"]
         for path in itertools.product("ab", repeat=len(rounds))

@@ -230,8 +230,8 @@ def test_stays_end_with_the_freeze_and_begin_with_its_end():
     assert second.arrival is move
     assert [one.late for one in move.copies] == [False, True]
     assert [lane.host for lane in model.lanes] == ["a", "b"]
-    (bar,) = model.lanes[1].bars
-    assert bar.shown.started == pytest.approx(102.0), "the target is made ready from the image on"
+    (piece,) = model.lanes[1].bars
+    assert piece.shown.started == pytest.approx(102.0), "the target is made ready from the image on"
 
 
 def test_a_service_stays_where_a_move_failed():
@@ -240,9 +240,9 @@ def test_a_service_stays_where_a_move_failed():
     assert (stay.host, stay.ended) == ("a", 109.5)
     assert move.window is None
     assert move.freeze == pytest.approx(104.6), "there is no freeze; strips count from the last copy"
-    (bar,) = model.lanes[1].bars
-    assert bar.attempt is move
-    assert bar.shown.ended == 109.0 - 0.5
+    (piece,) = model.lanes[1].bars
+    assert piece.attempt is move
+    assert piece.shown.ended == 109.0 - 0.5
 
 
 def test_a_service_that_others_moved_is_seen_elsewhere():
@@ -287,7 +287,9 @@ def test_bars_of_a_row_never_overlap(path):
     model = timeline(record(*rounds))
     for lane in model.lanes:
         for row in range(lane.rows):
-            bars = sorted((bar.shown for bar in lane.bars if bar.row == row), key=lambda span: span.started)
+            bars = sorted(
+                (piece.shown for piece in lane.bars if piece.row == row), key=lambda span: span.started
+            )
             assert all(one.ended <= other.started for one, other in zip(bars, bars[1:], strict=False))
     # At each moment the service is on one host, or frozen between two.
     spans = sorted(model.stays, key=lambda stay: stay.started)
