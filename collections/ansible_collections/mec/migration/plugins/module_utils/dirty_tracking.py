@@ -135,7 +135,9 @@ def best(against: dict[str, str]) -> tuple[str, str]:
     """The tracker that C(auto) takes, and why, by what :func:`obstacles` found."""
     if not against[SOFT_DIRTY]:
         return SOFT_DIRTY, "the kernel tracks soft-dirty pages"
-    return COMPARE, "the kernel does not track soft-dirty pages"
+    if not against[UFFD]:
+        return UFFD, "the kernel has no soft-dirty pages, but tells written ones by userfaultfd"
+    return COMPARE, f"the kernel does not track soft-dirty pages, and for uffd {against[UFFD]}"
 
 
 def check(name: str, against: dict[str, str], host: str) -> None:

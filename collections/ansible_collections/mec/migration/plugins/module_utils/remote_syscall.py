@@ -26,7 +26,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from .process_memory import areas
+from .process_memory import Area, areas
 from .scratch import hurry
 
 # linux/ptrace.h
@@ -147,7 +147,7 @@ class _Thread:
     def __init__(self, pid: int, tid: int) -> None:
         self.pid = pid
         self.tid = tid
-        self.held_back: list[int] = []
+        self.held_back = False
         self.registers = Registers()
         self.stopped = False
         self._options = PTRACE_O_TRACESYSGOOD
@@ -264,22 +264,26 @@ class _Thread:
 class Stopped:
     """All threads of a process, stopped; on leaving they go on as if nothing had been.
 
-    Only within :func:`in_child`. ``stopped_ms``: for how long they stood still, once they go on.
+    Only within :func:`in_child`. ``areas``: its mappings, which cannot change any more. ``stopped_ms``: for
+    how long they stood still, once they go on.
 
     :raises RemoteError: they cannot be stopped. :raises ProcessLookupError: the process is gone.
     """
 
     def __init__(self, pid: int) -> None:
         self.stopped_ms = 0.0
+        self.areas: list[Area] = []
         self._pid = pid
-        self._instruction = _find_instruction(pid)
-        self._memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        self._memory = -1
         self._threads: dict[int, _Thread] = {}
 
     def __enter__(self) -> Stopped:
         start = time.monotonic()
         try:
             self._stop_all(start + STOP_TIMEOUT_S)
+            # Not before: exec gives it other memory.
+            self.areas = areas(self._pid)
+            self._memory = os.open(f"/proc/{self._pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
         except BaseException:
             self._let_go()
             raise
@@ -336,7 +340,8 @@ class Stopped:
             except OSError:
                 # Gone, or still not stopped: the end of this process lets it go.
                 continue
-        os.close(self._memory)
+        if self._memory >= 0:
+            os.close(self._memory)
 
     def call(self, *calls: Callable[[int], tuple[int, ...]]) -> list[int]:
         """Run system calls in one of the threads, one after the other.
@@ -346,6 +351,7 @@ class Stopped:
         :returns: their results; negative: an error number.
         :raises TryAgain: no thread may be diverted at this moment. :raises RemoteError: none ever may.
         """
+        self._instruction = self._find_instruction()
         refusals = []
         for thread in self._threads.values():
             refusal = thread.diverted_by(self._memory)
@@ -353,6 +359,15 @@ class Stopped:
                 return self._call_in(thread, calls)
             refusals.append(refusal)
         raise TryAgain(refusals[0])
+
+    def _find_instruction(self) -> int:
+        """Address of a system call instruction in its vdso."""
+        for area in self.areas:
+            if area.path == "[vdso]":
+                content = os.pread(self._memory, area.end - area.start, area.start)
+                if SYSCALL_INSTRUCTION in content:
+                    return area.start + content.index(SYSCALL_INSTRUCTION)
+        raise RemoteError("it has no vdso with a system call in it")
 
     def _call_in(self, thread: _Thread, calls: tuple[Callable[[int], tuple[int, ...]], ...]) -> list[int]:
         mask, blocked = ctypes.c_uint64(), ctypes.c_uint64(ALL_SIGNALS)
@@ -380,9 +395,10 @@ class Stopped:
         for _side in ("entry", "exit"):
             thread.ptrace(PTRACE_SYSCALL)
             while (stop := thread.wait(None)).signal != SYSCALL_STOP:
-                if stop.event == 0:
-                    # Only SIGSTOP cannot be blocked; it is sent again afterwards.
-                    thread.held_back.append(stop.signal)
+                if stop.event == 0 and stop.signal != signal.SIGSTOP:
+                    raise RemoteError(f"the call ended with {signal.Signals(stop.signal).name}")
+                # Only SIGSTOP cannot be blocked; it is sent again afterwards.
+                thread.held_back |= stop.event == 0
                 thread.ptrace(PTRACE_SYSCALL)
         thread.ptrace(PTRACE_GETREGS, 0, ctypes.addressof(registers))
         return registers.result
@@ -396,8 +412,7 @@ class Stopped:
                 thread.ptrace(PTRACE_INTERRUPT)
                 thread.ptrace(PTRACE_CONT)
                 while not (stop := thread.wait(None)).plain:
-                    if stop.event == 0 and stop.signal != SYSCALL_STOP:
-                        thread.held_back.append(stop.signal)
+                    thread.held_back |= stop == (signal.SIGSTOP, 0)
                     thread.ptrace(PTRACE_CONT)
                 thread.ptrace(PTRACE_SETSIGMASK, 8, ctypes.addressof(mask))
                 thread.ptrace(PTRACE_SETREGS, 0, ctypes.addressof(thread.registers))
@@ -407,9 +422,9 @@ class Stopped:
                 time.sleep(0.0005)
                 continue
             break
-        for number in thread.held_back:
-            os.kill(thread.pid, number)
-        thread.held_back = []
+        if thread.held_back:
+            os.kill(thread.pid, signal.SIGSTOP)
+        thread.held_back = False
 
 
 def take_descriptor(stopped: Stopped, pid: int, number: int, *arguments: int) -> int:
@@ -439,20 +454,6 @@ def take_descriptor(stopped: Stopped, pid: int, number: int, *arguments: int) ->
     if ours < 0:
         raise RemoteError(f"system call {number} failed in it: {failure}")
     return ours
-
-
-def _find_instruction(pid: int) -> int:
-    """Address of a system call instruction in its vdso."""
-    mapped = areas(pid)
-    if not mapped:
-        raise ProcessLookupError(errno.ESRCH, f"process {pid} is gone")
-    found = [area for area in mapped if area.path == "[vdso]"]
-    if found:
-        with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
-            at = os.pread(memory.fileno(), found[0].end - found[0].start, found[0].start)
-        if SYSCALL_INSTRUCTION in at:
-            return found[0].start + at.index(SYSCALL_INSTRUCTION)
-    raise RemoteError("it has no vdso with a system call in it")
 
 
 def _all_threads(pid: int) -> list[int]:

@@ -26,7 +26,6 @@ from .process_memory import (
     PAGE_IS_WRITTEN,
     Pagemap,
     Query,
-    areas,
 )
 from .remote_syscall import (
     SYS_USERFAULTFD,
@@ -123,7 +122,7 @@ def attach(pid: int, protection: WriteProtection | None) -> tuple[dict[str, Any]
     registered: list[Range] = []
     made: WriteProtection | None = None
     with Stopped(pid) as stopped:
-        wanted = [Range(area.start, area.end) for area in areas(pid) if area.private_anonymous]
+        wanted = [Range(area.start, area.end) for area in stopped.areas if area.private_anonymous]
         if protection is not None:
             with Pagemap(pid) as pagemap:
                 untracked = _touched(wanted, pagemap.scan(wanted, UNTRACKED))

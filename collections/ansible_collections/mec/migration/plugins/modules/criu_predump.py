@@ -42,7 +42,7 @@ options:
       - V(uffd) gives each process a userfaultfd from outside, which stops it for some milliseconds, and lasts
         as long as this module. It needs Linux 6.7 on x86-64. A process with an obstacle (io_uring, a
         debugger, O_DIRECT, pinned memory, a userfaultfd of its own) is compared; RV(tracker_reason) names it.
-      - V(auto) takes V(soft-dirty) where the kernel has it, else V(compare).
+      - V(auto) takes V(soft-dirty) where the kernel has it, else V(uffd) where it works, else V(compare).
     type: str
     choices: [auto, compare, soft-dirty, uffd]
     default: auto

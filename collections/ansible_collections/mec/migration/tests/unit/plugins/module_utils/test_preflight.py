@@ -300,7 +300,9 @@ def test_space_grows_with_memory():
 
 def test_trackers():
     plain = host("west")
-    assert preflight.tracker_plan(plain, "auto")["name"] == "compare"
+    assert preflight.tracker_plan(plain, "auto")["name"] == "uffd"
+    older = host("west", trackers__obstacles__uffd="it is too old")
+    assert preflight.tracker_plan(older, "auto")["name"] == "compare"
     assert preflight.tracker_plan(plain, "compare") == {"name": "compare", "why": "asked for"}
     with pytest.raises(PreflightError, match="CONFIG_MEM_SOFT_DIRTY"):
         preflight.tracker_plan(plain, "soft-dirty")

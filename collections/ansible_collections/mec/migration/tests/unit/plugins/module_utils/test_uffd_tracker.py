@@ -469,5 +469,7 @@ def test_choosing():
     with pytest.raises(PreflightError, match="`uffd` was asked for, but it is made for x86_64"):
         dirty_tracking.check("uffd", {"uffd": "it is made for x86_64, this is aarch64"}, "this host")
     assert dirty_tracking.best({"soft-dirty": "", "uffd": ""})[0] == "soft-dirty"
+    assert dirty_tracking.best({"soft-dirty": "the kernel does not", "uffd": ""})[0] == "uffd"
     name, why = dirty_tracking.best({"soft-dirty": "the kernel does not", "uffd": "it is made for x86_64"})
     assert name == "compare"
+    assert "it is made for x86_64" in why
