@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,8 @@ GAP_S = 5.0
 NOISE, DOUBT = 0.15, 1.0
 # Sent for each byte that is missing or changes, where nothing is known of the image or the service.
 IMAGE_RATIO, MEMORY_RATIO = 0.45, 0.9
+# Of the memory: when less than this is sent again, the first round is what decides.
+LITTLE = 0.2
 
 # Of a phase's constant, for each other service that moves at the same time: tasks share the controller.
 CROWDED = 0.4
@@ -130,24 +132,36 @@ class CostModel:
 
     def __post_init__(self) -> None:
         self.records = self.records[-RECENT:]
-        # By service: sent for each byte that pre-copy would read, and that over how a sample compressed.
-        self._memory_ratios: list[tuple[str, float]] = []
-        self._corrections: list[tuple[str, float]] = []
+        # By service: what was sent for each byte of memory in the first round, over what a sample compresses to;
+        # likewise for what changed later; and the rate of change that rounds saw, over that of a sample.
+        self._samples: list[tuple[str, float]] = []
+        self._changed: list[tuple[str, float]] = []
+        self._rates: list[tuple[str, float]] = []
         for one in self.records:
-            raw = self._transfer(_move_of(one), one["bandwidth_bytes_per_s"]).memory_bytes
-            if raw <= 0:
-                continue
-            ratio = (one["total_bytes"] - one["image_bytes"]) / raw
-            self._memory_ratios.append((one["service"], ratio))
-            share = (one["predicted"] or {}).get("compressed_share")
-            if share:
-                self._corrections.append((one["service"], ratio / share))
+            self._learn(one)
         self._image_ratios = [
             one["image_bytes"] / one["image_missing_bytes"]
             for one in self.records
             if one["image_missing_bytes"] > TELLING_BYTES
         ]
         self.coefficients = {phase: self._fit(phase) for phase in DEFAULTS}
+
+    def _learn(self, one: Mapping[str, Any]) -> None:
+        told, service = one["predicted"] or {}, one["service"]
+        share = told.get("compressed_share")
+        memory_bytes, sent = one["memory_bytes"], one["total_bytes"] - one["image_bytes"]
+        transfer = self._transfer(_move_of(one), one["bandwidth_bytes_per_s"])
+        again = transfer.memory_bytes + transfer.frozen_bytes - memory_bytes
+        first, changed = self.memory_ratios(service, share)
+        if memory_bytes > TELLING_BYTES:
+            # Where little changed, what was sent tells of the first round; else of what changed.
+            if again < LITTLE * memory_bytes:
+                ratio = max(sent - changed * again, 0.0) / memory_bytes
+                self._samples.append((service, ratio / (share or MEMORY_RATIO)))
+            else:
+                self._changed.append((service, max(sent - first * memory_bytes, 0.0) / again))
+        if told.get("dirty_pages_per_s") and one["dirty_pages_per_s"]:
+            self._rates.append((service, one["dirty_pages_per_s"] / told["dirty_pages_per_s"]))
 
     def bandwidth(self, source: str, target: str) -> float:
         """Bytes a second: the pair's own, or both ends' other ones, or all, or the default."""
@@ -166,11 +180,12 @@ class CostModel:
     def predict(self, move: Move) -> dict[str, Any]:
         """``total_bytes``, ``seconds`` and ``frozen_ms``, with what they were computed from."""
         bandwidth = self.bandwidth(move.source, move.target)
-        transfer = self._transfer(move, bandwidth)
-        ratio = self.memory_ratio(move.service, move.compressed_share)
+        rate = _recent(self._rates, move.service, others=True, default=1.0)
+        transfer = self._transfer(replace(move, dirty_pages_per_s=rate * move.dirty_pages_per_s), bandwidth)
+        first, changed = self.memory_ratios(move.service, move.compressed_share)
         image_bytes = self.image_ratio() * move.image_missing_bytes
-        precopy_bytes = ratio * transfer.memory_bytes
-        frozen_bytes = ratio * transfer.frozen_bytes
+        precopy_bytes = first * move.memory_bytes + changed * (transfer.memory_bytes - move.memory_bytes)
+        frozen_bytes = changed * transfer.frozen_bytes
         rows = _rows(move, image_bytes, precopy_bytes, frozen_bytes, bandwidth)
         told = {phase: _dot(row, self.coefficients[phase]) for phase, row in rows.items()}
         return {
@@ -201,15 +216,15 @@ class CostModel:
         known = {key: prediction[key] for key in inputs}
         return self.predict(Move(service, source, target, **known, moves_at_once=moves_at_once))
 
-    def memory_ratio(self, service: str, compressed_share: float | None = None) -> float:
-        """Bytes on the wire for each byte of memory: as a sample compresses, corrected by experience.
+    def memory_ratios(self, service: str, compressed_share: float | None = None) -> tuple[float, float]:
+        """Bytes on the wire for each byte of memory: in the first round, and for what changes later.
 
-        Without a sample as it was before with this service; others say nothing, because memory compresses
-        to a tenth, or not at all.
+        The first is what a sample compresses to, corrected by how that went before. What changes may be of
+        another kind than what stays, and may travel as a difference; it is as it was before.
         """
-        if compressed_share is not None:
-            return compressed_share * _recent(self._corrections, service, others=True, default=1.0)
-        return _recent(self._memory_ratios, service, others=False, default=MEMORY_RATIO)
+        correction = _recent(self._samples, service, others=compressed_share is not None, default=1.0)
+        changed = _recent(self._changed, service, others=False, default=MEMORY_RATIO)
+        return min((compressed_share or MEMORY_RATIO) * correction, 1.0), min(changed, 1.0)
 
     def image_ratio(self) -> float:
         """Bytes on the wire for each byte in missing layers."""

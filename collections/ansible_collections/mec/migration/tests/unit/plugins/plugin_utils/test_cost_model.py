@@ -136,15 +136,48 @@ def test_bandwidth_is_the_pairs_own_then_the_neighbours_then_of_all():
     assert learned.bandwidth("x", "y") == pytest.approx(20e6)
 
 
+def moved(dirty_pages_per_s, sent_of, share=None):
+    """A record of 100 MB of memory over 100 MB/s; *sent_of* says what was sent of its transfer."""
+    transfer = model.transfer_of(1e8, dirty_pages_per_s, 1e8)
+    record = world_record(random.Random(4), 1)
+    return {
+        **record,
+        "memory_bytes": 10**8,
+        "bandwidth_bytes_per_s": 1e8,
+        "dirty_pages_per_s": dirty_pages_per_s,
+        "image_bytes": 0,
+        "total_bytes": int(sent_of(transfer)),
+        "predicted": {**record["predicted"], "compressed_share": share, "dirty_pages_per_s": 1000.0},
+    }
+
+
 def test_memory_compresses_as_a_sample_does_corrected_by_what_was_sent():
-    before = world_record(random.Random(4), 1)
-    learned = model.CostModel([before])
-    assert learned.memory_ratio("redis") == pytest.approx(0.7, rel=0.01)
-    assert learned.memory_ratio("redis", 0.1) == 0.1
-    assert learned.memory_ratio("other") == model.MEMORY_RATIO
+    assert model.CostModel([]).memory_ratios("redis", 0.1) == (0.1, model.MEMORY_RATIO)
+    assert model.CostModel([]).memory_ratios("redis") == (model.MEMORY_RATIO, model.MEMORY_RATIO)
     # A sample had promised 0.5, and 0.7 was sent.
-    sampled = {**before, "predicted": {"compressed_share": 0.5}}
-    assert model.CostModel([sampled]).memory_ratio("other", 0.1) == pytest.approx(0.14, rel=0.01)
+    still = model.CostModel([moved(0.0, lambda transfer: 0.7 * transfer.memory_bytes, share=0.5)])
+    assert still.memory_ratios("redis", 0.5)[0] == pytest.approx(0.7)
+    assert still.memory_ratios("other", 0.1)[0] == pytest.approx(0.14)
+    assert still.memory_ratios("other", 0.9)[0] == 1.0
+
+
+def test_what_changes_may_be_of_another_kind():
+    def sent(transfer):
+        again = transfer.memory_bytes + transfer.frozen_bytes - 1e8
+        assert again > 2e7
+        return 0.9 * 1e8 + 0.2 * again
+
+    busy = model.CostModel([moved(5000.0, sent, share=0.9)])
+    assert busy.memory_ratios("redis", 0.9) == (0.9, pytest.approx(0.2, rel=0.01))
+    assert busy.memory_ratios("other", 0.9) == (0.9, model.MEMORY_RATIO)
+
+
+def test_a_sample_of_the_rate_of_change_is_corrected_by_what_rounds_saw():
+    learned = model.CostModel([moved(500.0, lambda transfer: transfer.memory_bytes)])
+    half = learned.predict(model.Move("redis", "a", "b", 0, 1e8, 1000.0))
+    plain = model.CostModel([]).predict(model.Move("redis", "a", "b", 0, 1e8, 500.0))
+    assert half["dirty_pages_per_s"] == 1000.0
+    assert half["total_bytes"] == pytest.approx(plain["total_bytes"], rel=0.2)
 
 
 def test_a_move_beside_others_takes_longer():
