@@ -132,7 +132,7 @@ class CostModel:
 
     def __post_init__(self) -> None:
         self.records = self.records[-RECENT:]
-        # By service: what was sent for each byte of memory in the first round, over what a sample compresses to;
+        # By service: sent for each byte of memory in the first round, over what a sample compresses to;
         # likewise for what changed later; and the rate of change that rounds saw, over that of a sample.
         self._samples: list[tuple[str, float]] = []
         self._changed: list[tuple[str, float]] = []
