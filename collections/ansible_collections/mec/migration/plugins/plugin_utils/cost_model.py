@@ -135,6 +135,7 @@ class CostModel:
         # By service: sent for each byte of memory in the first round, over what a sample compresses to;
         # likewise for what changed later; and the rate of change that rounds saw, over that of a sample.
         self._samples: list[tuple[str, float]] = []
+        self._peculiar: set[str] = set()
         self._changed: list[tuple[str, float]] = []
         self._rates: list[tuple[str, float]] = []
         for one in self.records:
@@ -153,11 +154,14 @@ class CostModel:
         transfer = self._transfer(_move_of(one), one["bandwidth_bytes_per_s"])
         again = transfer.memory_bytes + transfer.frozen_bytes - memory_bytes
         first, changed = self.memory_ratios(service, share)
-        if memory_bytes > TELLING_BYTES:
+        if memory_bytes > 0:
             # Where little changed, what was sent tells of the first round; else of what changed.
             if again < LITTLE * memory_bytes:
                 ratio = max(sent - changed * again, 0.0) / memory_bytes
                 self._samples.append((service, ratio / (share or MEMORY_RATIO)))
+                if memory_bytes < TELLING_BYTES:
+                    # Much of what is sent is not memory then; that is nothing to others.
+                    self._peculiar.add(service)
             else:
                 self._changed.append((service, max(sent - first * memory_bytes, 0.0) / again))
         if told.get("dirty_pages_per_s") and one["dirty_pages_per_s"]:
@@ -222,7 +226,8 @@ class CostModel:
         The first is what a sample compresses to, corrected by how that went before. What changes may be of
         another kind than what stays, and may travel as a difference; it is as it was before.
         """
-        correction = _recent(self._samples, service, others=compressed_share is not None, default=1.0)
+        known = [one for one in self._samples if one[0] == service or one[0] not in self._peculiar]
+        correction = _recent(known, service, others=compressed_share is not None, default=1.0)
         changed = _recent(self._changed, service, others=False, default=MEMORY_RATIO)
         return min((compressed_share or MEMORY_RATIO) * correction, 1.0), min(changed, 1.0)
 
