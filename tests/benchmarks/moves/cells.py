@@ -10,11 +10,15 @@ from typing import Any
 
 METHODS = {
     "this": "this collection",
+    "this-compare": "this collection, tracker compare",
+    "this-uffd": "this collection, tracker uffd",
     "docker": "stop-and-copy: docker save / load, checkpoint, copy, start",
     "docker-rsync": "by hand: docker checkpoint twice, rsync of the difference",
     "podman": "podman checkpoint --export, copy, restore --import",
 }
-IMAGES = ("cold", "warm")
+# What the target has of the image: nothing, all of it, all but one file of the top layer.
+IMAGES = ("cold", "top", "warm")
+PAGE_BYTES = 4096
 MEASURES = ("total_s", "downtime_ms", "wire_bytes", "window_bytes", "peak_source_bytes", "peak_target_bytes")
 
 
@@ -26,9 +30,12 @@ class Cell:
     dirty_pages: int
     mbit: int
     image: str
+    write_bytes: int = PAGE_BYTES
 
     def __str__(self) -> str:
         load = f"{self.memory_mib} MiB, {self.dirty_pages:,} dirty pages/s"
+        if self.dirty_pages and self.write_bytes < PAGE_BYTES:
+            load += f" by {self.write_bytes} bytes"
         return f"{load}, {self.mbit} Mbit/s, {self.image} image"
 
 
@@ -93,7 +100,7 @@ def medians(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def cell_of(row: dict[str, Any]) -> Cell:
-    return Cell(row["memory_mib"], row["dirty_pages"], row["mbit"], row["image"])
+    return Cell(row["memory_mib"], row["dirty_pages"], row["mbit"], row["image"], row["write_bytes"])
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:

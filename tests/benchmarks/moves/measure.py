@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 SERVICE = "load"
 IMAGE = "mec-demo/load"
 ON_HOST = "/run/benchmark"
+TOP_MIB = 64
 LONG_S = 3600.0
 SETTLE_S = 3.0
 LOGGED_GAP_MS = 20.0
@@ -52,9 +53,17 @@ class Bench:
         self.engine = engine
         self.cell = cell
         self.source, self.target = lab.hosts[:2]
-        env = {"MEMORY_MIB": str(cell.memory_mib), "DIRTY_PAGES": str(cell.dirty_pages)}
+        env = {
+            "MEMORY_MIB": str(cell.memory_mib),
+            "DIRTY_PAGES": str(cell.dirty_pages),
+            "WRITE_BYTES": str(cell.write_bytes),
+        }
         # Docker would start again at once what a checkpoint has ended.
         self.run_words = docker_run(SERVICE, ["--restart", "no"], env)
+        self.image = self.known = IMAGE
+        if cell.image == "top":
+            self.image, self.known = f"{IMAGE}:new", f"{IMAGE}:old"
+            self.run_words = [self.image if word == IMAGE else word for word in self.run_words]
 
     def clear(self) -> None:
         for host in (self.source, self.target):
@@ -67,9 +76,22 @@ class Bench:
     def provide_image(self) -> None:
         there = f"{self.engine} image ls --quiet --filter 'reference=*mec-demo/*'"
         self.target.run(f"{there} | sort -u | xargs -r {self.engine} image rm --force")
-        if self.cell.image == "warm":
-            copy = f"{self.engine} save {IMAGE} | ssh {self.target.address} {self.engine} load"
+        if self.cell.image == "top":
+            self.build_tops()
+        if self.cell.image != "cold":
+            copy = f"{self.engine} save {self.known} | ssh {self.target.address} {self.engine} load"
             self.source.run(copy, timeout_s=LONG_S)
+
+    def build_tops(self) -> None:
+        """Two images whose top layers of TOP_MIB differ in one file of a mebibyte."""
+        folder = f"{ON_HOST}/top"
+        for tag in ("old", "new"):
+            make = f"mkdir -p {folder}/files && cd {folder}"
+            recipe = f"printf 'FROM {IMAGE}\\nCOPY files /top\\n' > Dockerfile"
+            names = f"$(seq {TOP_MIB})" if tag == "old" else "7"
+            fill = f"for n in {names}; do head -c 1048576 /dev/urandom > files/$n; done"
+            build = f"{self.engine} build --quiet --tag {IMAGE}:{tag} ."
+            self.source.run(f"{make} && {recipe} && {fill} && {build}", timeout_s=LONG_S)
 
     def start(self) -> None:
         self.source.run(shlex.join([self.engine, *self.run_words]))
@@ -96,15 +118,16 @@ class Sampling:
         return [cells.parse_samples(process.communicate()[0]) for process in self._processes]
 
 
-def move_by_this(bench: Bench) -> dict[str, Any]:
+def move_by_this(bench: Bench, tracker: str) -> dict[str, Any]:
     directory = bench.lab.scratch / "report"
-    done = bench.lab.migrate(SERVICE, bench.target, migrate_report_dir=str(directory)).ok()
+    options = {"migrate_report_dir": str(directory), "migrate_tracker": tracker}
+    done = bench.lab.migrate(SERVICE, bench.target, **options).ok()
     (path,) = directory.glob("*.json")
     return {"total_s": done.seconds, "report": json.loads(path.read_text())}
 
 
 def move_by_script(bench: Bench, name: str) -> dict[str, Any]:
-    words = [bench.target.address, SERVICE, IMAGE, "create"]
+    words = [bench.target.address, SERVICE, bench.image, "create"]
     words += [word for word in bench.run_words[1:] if word != "--detach"]
     started = time.monotonic()
     said = bench.source.run(" ".join([f"{ON_HOST}/{name}", *words, "</dev/null"]), timeout_s=LONG_S)
@@ -114,8 +137,9 @@ def move_by_script(bench: Bench, name: str) -> dict[str, Any]:
 @contextmanager
 def script_in_place(bench: Bench, method: str) -> Iterator[Callable[[Bench], dict[str, Any]]]:
     """Whatever the method needs on the hosts besides Docker, and its function."""
-    if method == "this":
-        yield move_by_this
+    ours, _dash, tracker = method.partition("-")
+    if ours == "this":
+        yield lambda where: move_by_this(where, tracker or "auto")
         return
     name = SCRIPTS[method]
     bench.source.run(f"cat > {ON_HOST}/{name}; chmod +x {ON_HOST}/{name}", stdin=(HERE / name).read_text())
@@ -179,9 +203,12 @@ def main() -> None:
     options.add_argument("--dirty-pages", type=int, default=1000)
     options.add_argument("--mbit", type=int, default=100)
     options.add_argument("--image", choices=cells.IMAGES, default="cold")
+    options.add_argument(
+        "--write-bytes", type=int, default=cells.PAGE_BYTES, help="that a write to a page changes"
+    )
     given = options.parse_args()
     assert SERVICE in catalogue()
-    cell = cells.Cell(given.memory_mib, given.dirty_pages, given.mbit, given.image)
+    cell = cells.Cell(given.memory_mib, given.dirty_pages, given.mbit, given.image, given.write_bytes)
     # Sockets of SSH have short names only in a short directory.
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         lab = Lab(given.inventory.resolve(), Path(scratch))

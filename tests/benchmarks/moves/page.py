@@ -42,7 +42,7 @@ def chart(rows: Sequence[dict[str, Any]], key: str, heading: str, divisor: float
         y = index * BAR + 2
         end = LEFT + length(row[key], largest)
         low, high = (LEFT + length(row[f"{key}_{edge}"], largest) for edge in ("min", "max"))
-        kind = "bar ours" if row["method"] == "this" else "bar"
+        kind = "bar ours" if row["method"].startswith("this") else "bar"
         name = html.escape(cells.METHODS[row["method"]].split(":")[0])
         parts.append(f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{name} ({row["method"]})</text>')
         parts.append(f'<rect class="{kind}" x="{LEFT}" y="{y}" width="{end - LEFT:.1f}" height="{BAR - 4}"/>')

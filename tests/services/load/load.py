@@ -1,7 +1,9 @@
-"""Holds MEMORY_MIB of incompressible memory and rewrites DIRTY_PAGES pages of it per second.
+"""Holds MEMORY_MIB of incompressible memory and writes to DIRTY_PAGES pages of it per second.
 
-The content of a page follows from the seed, its number and its version, so the
-service can tell at any time which of its pages are not what they must be. The
+A write changes WRITE_BYTES bytes of its page, by default all of them: a record of a
+table is less, a buffer is a page or more. The content of a page follows from the seed,
+its number and its version, so the service can tell at any time which of its pages are
+not what they must be. The
 answer channel takes one JSON object per line and answers with one:
 
   {"op": "status"}                 counters, rate, instance
@@ -33,25 +35,33 @@ VERIFY_PAGES_PER_TURN = 256
 class PageStore:
     """The memory and the table that says what must be in it."""
 
-    def __init__(self, mebibytes: int, seed: bytes) -> None:
+    def __init__(self, mebibytes: int, seed: bytes, write_bytes: int = PAGE) -> None:
+        self.write_bytes = write_bytes
         self.pages = mebibytes * 1024 * 1024 // PAGE
         self.seed = seed
         self.memory = mmap.mmap(-1, self.pages * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.versions = array.array("L", bytes(self.pages * array.array("L").itemsize))
         self.dirtied = 0
         for page in range(self.pages):
-            self._write(page)
+            self.memory[page * PAGE : (page + 1) * PAGE] = self.content(page)
+
+    def record(self, page: int) -> tuple[int, bytes]:
+        """Where in the page its writes go, and what the last one wrote."""
+        key = b"%b/%d/%d" % (self.seed, page, self.versions[page])
+        offset = page * 2654435761 % (PAGE - self.write_bytes + 1)
+        return offset, hashlib.shake_128(key).digest(self.write_bytes)
 
     def content(self, page: int) -> bytes:
-        key = b"%b/%d/%d" % (self.seed, page, self.versions[page])
-        return hashlib.shake_128(key).digest(PAGE)
-
-    def _write(self, page: int) -> None:
-        self.memory[page * PAGE : (page + 1) * PAGE] = self.content(page)
+        content = bytearray(hashlib.shake_128(b"%b/%d" % (self.seed, page)).digest(PAGE))
+        offset, record = self.record(page)
+        content[offset : offset + len(record)] = record
+        return bytes(content)
 
     def dirty(self, page: int) -> None:
         self.versions[page] += 1
-        self._write(page)
+        offset, record = self.record(page)
+        at = page * PAGE + offset
+        self.memory[at : at + len(record)] = record
         self.dirtied += 1
 
     def is_right(self, page: int) -> bool:
@@ -187,7 +197,8 @@ class LoadService:
 def main() -> None:
     mebibytes = int(os.environ.get("MEMORY_MIB", "64"))
     rate = float(os.environ.get("DIRTY_PAGES", "100"))
-    store = PageStore(mebibytes, os.urandom(16))
+    write_bytes = int(os.environ.get("WRITE_BYTES", str(PAGE)))
+    store = PageStore(mebibytes, os.urandom(16), write_bytes)
     LoadService(store, rate, int(os.environ.get("PORT", "9090"))).run()
 
 
