@@ -23,7 +23,7 @@ SIGKILL_PENDING = 1 << 8
 # Processes of the container's cgroup that are not yet, or not, the service's own.
 TOOLS = ("criu", "runc", "runc:[1:CHILD]", "runc:[2:INIT]")
 # The restore waits here, in the container's cgroup, before it becomes CRIU.
-GATE = "/gate/criu"
+GATE = ("/gate/criu", "/criu_gate.py")
 
 
 def cgroups() -> list[str]:

@@ -27,7 +27,7 @@ from .process_memory import Pagemap, anonymous_ranges
 
 IMAGES_DIR = "/run/mec-migration"
 RUNTIME_DIR = "/usr/local/lib/mec-migration"
-RUNTIME_FILES = ("mec-runtime", "armed_runtime.py", "gate/criu")
+RUNTIME_FILES = ("mec-runtime", "armed_runtime.py", "criu_gate.py", "gate/criu")
 
 
 def collect(images_dir: str = IMAGES_DIR, paths: list[str] | None = None) -> dict[str, Any]:

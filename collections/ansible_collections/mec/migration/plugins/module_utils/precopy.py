@@ -66,7 +66,9 @@ class PreCopy:
         """Go on with what another process has learnt of the service and of the link."""
         with contextlib.suppress(FileNotFoundError), open(_state(state_dir), encoding="utf-8") as kept:
             state = json.load(kept)
-            self._model = DirtyModel([(seconds, pages) for seconds, pages in state["observations"]])
+            self._model = DirtyModel(
+                [(float(seconds), int(pages)) for seconds, pages in state["observations"]]
+            )
             self._last_read = state["last_read"]
             self._bytes_per_s = state["bytes_per_s"]
             self._page_bytes = state["page_bytes"]

@@ -61,22 +61,22 @@ class _Tracked:
             self.protection = WriteProtection(descriptors[0])
             self.armed = RangeSet()
         registered = [Range(*one) for one in answer["registered"]]
-        self.armed = (self.armed - RangeSet(registered)) | self._armed_of(registered)
+        if self.protection is not None:
+            self.armed = (self.armed - RangeSet(registered)) | self._armed_of(registered, self.protection)
         return float(answer["stopped_ms"])
 
-    def _armed_of(self, registered: list[Range]) -> RangeSet:
-        assert self.protection is not None
+    def _armed_of(self, registered: list[Range], protection: WriteProtection) -> RangeSet:
         armed = []
         for one in registered:
             pieces = [one]
-            if not self.protection.forget_marks(*one):
+            if not protection.forget_marks(*one):
                 # It has changed since the process went on: piece by piece, without what is new in it.
                 mapped = RangeSet([one])
                 pieces = [
                     piece
                     for area in areas(self.pid)
                     for piece in mapped & RangeSet([(area.start, area.end)])
-                    if self.protection.forget_marks(*piece)
+                    if protection.forget_marks(*piece)
                 ]
             armed += pieces
         return RangeSet(armed)

@@ -105,7 +105,8 @@ class Compression:
 
     def pack(self, body: Body) -> bytes:
         """*body* as a frame, whether that pays or not."""
-        assert self._zstd is not None
+        if self._zstd is None:
+            raise TransferError("a body was to be packed, but this host has no libzstd.so.1; install libzstd")
         return self._zstd.compress(bytes(body))
 
     def decode(self, body: bytes, size_bytes: int) -> bytes:

@@ -161,7 +161,7 @@ def test_little_that_is_new_is_compared_and_much_is_tracked():
         tracker.candidates([victim.pid], False)
         victim.do("map", 0, 100)
         victim.do("write", 0, 100)
-        for _ in range(2):
+        for _turn in range(2):
             assert named(tracker, victim) == set(range(100))
         victim.do("map", 0, 1000)
         victim.do("write", 0, 1000)
@@ -454,10 +454,13 @@ def test_it_is_tried_again(victim):
             raise TryAgain("not yet")
         return {"turn": turns[0]}, []
 
+    def never():
+        raise TryAgain("never")
+
     assert in_child(work)[0] == {"turn": 3}
     turns[0] = 0
     with pytest.raises(TryAgain):
-        in_child(lambda: (_ for _ in ()).throw(TryAgain("never")))
+        in_child(never)
 
 
 # -- which tracker ----------------------------------------------------------------------------------
