@@ -223,10 +223,18 @@ class LazyPages:
         self._given_up = False
         self._error: BaseException | None = None
         self.finished = threading.Event()
+        self._may_fill = threading.Event()
         self.filled_bytes = 0
         self.fill_ms = 0.0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def fill(self) -> None:
+        """From now on fill memory as fast as it goes; before, only what a process touches.
+
+        What ends the frozen window must not wait for a processor meanwhile.
+        """
+        self._may_fill.set()
 
     def close(self) -> None:
         """Give up before the restore has begun."""
@@ -273,7 +281,7 @@ class LazyPages:
             for space in list(self._spaces.values()):
                 if space.waits:
                     space.retry()
-            if self._restored:
+            if self._restored and self._may_fill.is_set():
                 for space in list(self._spaces.values()):
                     if not space.done:
                         self.filled_bytes += space.fill_next()
@@ -282,9 +290,11 @@ class LazyPages:
         connection.close()
 
     def _patience_s(self) -> float | None:
-        if self._restored:
+        if self._restored and self._may_fill.is_set():
             return 0
-        return 0.001 if any(space.waits for space in self._spaces.values()) else None
+        if self._restored or any(space.waits for space in self._spaces.values()):
+            return 0.001
+        return None
 
     def _hear(self, connection: socket.socket) -> None:
         """A task with its descriptor, a zombie without one, or the end of the restore."""

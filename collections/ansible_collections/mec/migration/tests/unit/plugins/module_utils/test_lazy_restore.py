@@ -19,6 +19,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -151,11 +152,20 @@ def serve(restored: Restored, guard: Guard) -> LazyPages:
     return lazy
 
 
+@pytest.mark.parametrize("filled_late", [False, True])
 @pytest.mark.parametrize("behaviour", ["reads_at_random", "forks", "moves_and_drops"])
-def test_a_process_finds_its_memory_whatever_it_does(restored: Restored, behaviour: str) -> None:
+def test_a_process_finds_its_memory_whatever_it_does(
+    restored: Restored, behaviour: str, filled_late: bool
+) -> None:
     killed = restored.work_dir / "killed"
     lazy = serve(restored, Guard(killed.touch))
+    if not filled_late:
+        lazy.fill()
     pid = restored.start(behaviour)
+    if filled_late:
+        time.sleep(0.3)
+        assert lazy.filled_bytes == 0
+        lazy.fill()
     lazy.wait(20)
     assert os.waitpid(pid, 0)[1] == 0
     assert not killed.exists()
@@ -164,6 +174,7 @@ def test_a_process_finds_its_memory_whatever_it_does(restored: Restored, behavio
 def test_a_process_that_ends_is_no_failure(restored: Restored) -> None:
     killed = restored.work_dir / "killed"
     lazy = serve(restored, Guard(killed.touch))
+    lazy.fill()
     pid = restored.start("ends_at_once")
     lazy.wait(20)
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
