@@ -126,23 +126,38 @@ def read_pagemap(path: str) -> tuple[int, list[PagemapEntry]]:
     head, *rest = read_messages(path, PAGEMAP_MAGIC)
     try:
         return int(dict(decode_fields(head))[1]), _pagemap_entries(path, rest)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, IndexError) as error:
         raise MigrationError(f"{path} is damaged: {error}", phase="handover") from error
 
 
 def _pagemap_entries(path: str, messages: list[bytes]) -> list[PagemapEntry]:
+    """A fragmented process has tens of thousands, read in the frozen window: no general decoder here."""
     entries = []
     for message in messages:
-        fields = dict(decode_fields(message))
-        unknown = set(fields) - {1, 2, 3, 4, 5}
-        if unknown:
-            raise MigrationError(
-                f"{path} has pagemap fields {sorted(unknown)} that this version does not know; "
-                "use a CRIU of the tested versions",
-                phase="handover",
-            )
-        flags = int(fields.get(4, PE_PARENT if fields.get(3) else PE_PRESENT))
-        entries.append(PagemapEntry(int(fields[1]), int(fields.get(5, fields[2])), flags))
+        values = [0, -1, -1, 0, -1, -1]
+        at, size = 0, len(message)
+        while at < size:
+            tag, byte = message[at], message[at + 1]
+            at += 2
+            value, shift = byte & 0x7F, 7
+            while byte > 0x7F:
+                byte = message[at]
+                at += 1
+                value |= (byte & 0x7F) << shift
+                shift += 7
+            if tag & 7 or not 1 <= tag >> 3 <= 5:
+                raise MigrationError(
+                    f"{path} has pagemap field {tag >> 3} that this version does not know; "
+                    "use a CRIU of the tested versions",
+                    phase="handover",
+                )
+            values[tag >> 3] = value
+        _none, address, old_pages, in_parent, flags, pages = values
+        if address < 0 or max(pages, old_pages) < 0:
+            raise ValueError("an entry without address or pages")
+        if flags < 0:
+            flags = PE_PARENT if in_parent else PE_PRESENT
+        entries.append(PagemapEntry(address, pages if pages >= 0 else old_pages, flags))
     return entries
 
 
@@ -170,11 +185,44 @@ def layered_entries(present: RangeSet, parent: RangeSet, page_bytes: int) -> lis
 
 def left_out(path: str) -> RangeSet:
     """Addresses of the pages whose content a lazy dump left out of a ``pagemap-*.img``."""
-    return RangeSet(
-        (entry.address, entry.address + entry.pages * PAGE_BYTES)
-        for entry in read_pagemap(path)[1]
-        if entry.flags & PE_LAZY
+    return RangeSet.ordered(
+        (address, address + pages * PAGE_BYTES)
+        for address, pages, flags in read_pagemap(path)[1]
+        if flags & PE_LAZY
     )
+
+
+def leave_out(path: str, known: RangeSet) -> None:
+    """Take the content of *known* pages out of the images, as if the dump had left it out.
+
+    CRIU 4.2 takes a page for a stack, and dumps its content, if its address agrees with a thread's stack
+    pointer in the lowest twelve bits (``is_stack`` in criu/mem.c): all pages do once a stack pointer is a
+    multiple of the page size.
+
+    :param path: of a ``pagemap-*.img``; the pages file lies beside it.
+    """
+    pages_id, entries = read_pagemap(path)
+    pages_path = os.path.join(os.path.dirname(path), f"pages-{pages_id}.img")
+    kept: list[PagemapEntry] = []
+    with open(pages_path, "rb") as pages:
+        content = pages.read()
+    remaining: list[bytes] = []
+    offset = 0
+    for entry in entries:
+        if not entry.flags & PE_PRESENT:
+            kept.append(entry)
+            continue
+        whole = RangeSet([(entry.address, entry.address + entry.pages * PAGE_BYTES)])
+        for start, end in whole & known:
+            kept.append(PagemapEntry(start, (end - start) // PAGE_BYTES, PE_LAZY))
+        for start, end in whole - known:
+            at = offset + start - entry.address
+            remaining.append(content[at : at + end - start])
+            kept.append(PagemapEntry(start, (end - start) // PAGE_BYTES, entry.flags))
+        offset += entry.pages * PAGE_BYTES
+    write_pagemap(path, pages_id, sorted(kept))
+    with open(os.open(pages_path, os.O_WRONLY | os.O_TRUNC), "wb") as pages:
+        pages.write(b"".join(remaining))
 
 
 def refer_to_parent(path: str) -> None:

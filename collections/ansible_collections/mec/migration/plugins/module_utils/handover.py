@@ -12,18 +12,18 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .cgroup import Cgroup
 from .criu_dump import Dump, cgroup_mode, descriptors, external_mounts, masked_files
-from .criu_images import left_out
+from .criu_images import leave_out, left_out
 from .errors import InDoubtError, MigrationError
 from .file_sync import FileSync
+from .in_thread import InThread
 from .journal import Journal
-from .memory_source import MemorySource
+from .memory_source import MemorySource, locked_bytes
 from .page_ranges import RangeSet
 from .precopy import shared_files
 from .scratch import hurry
@@ -116,7 +116,7 @@ class HandOver:
         self._dump: Dump | None = None
         self._tmpfs: TmpfsSource | None = None
         self._guard: Guard | None = None
-        self._dumping: _InThread | None = None
+        self._dumping: InThread[dict[str, int]] | None = None
 
     def prepare(self) -> None:
         """All that can be paid before the freeze.
@@ -194,7 +194,7 @@ class HandOver:
         compare = shared_files(self._service)
         started, start = time.time(), time.monotonic()
         freeze_ms = self._service.cgroup.freeze()
-        self._dumping = dumped = _InThread(dump_now)
+        self._dumping = dumped = InThread(dump_now)
         memory_start = time.monotonic()
         pids = self._service.processes()
         memory = self._memory.round(self._channel, pids, frozen=True)
@@ -205,8 +205,10 @@ class HandOver:
         files_end = time.monotonic()
         dump = dumped.result()
         dump_end = time.monotonic()
-        self._send_missing(pids)
+        self._leave_out_known(pids)
         self._send_images()
+        # After the images, which the target begins to read meanwhile.
+        self._send_missing(pids)
         images_end = time.monotonic()
         target = self._end_of_images(guard)
         end = time.monotonic()
@@ -224,6 +226,20 @@ class HandOver:
             pages_changed=memory.pages_changed,
             target=target,
         )
+
+    def _leave_out_known(self, pids: dict[int, int]) -> None:
+        """Where CRIU has dumped memory all the same: the target has it already."""
+        dumped_bytes = sum(
+            entry.stat().st_size for entry in os.scandir(self._images) if entry.name.startswith("pages-")
+        )
+        known = {number: self._memory.known(number) for number in pids.values()}
+        if dumped_bytes < sum(pages.size_bytes for pages in known.values()) / 4:
+            return
+        for pid, number in pids.items():
+            path = os.path.join(self._images, f"pagemap-{number}.img")
+            # Locked memory is never restored lazily, so its content must be in the images.
+            if os.path.exists(path) and not left_out(path) and not locked_bytes(pid):
+                leave_out(path, known[number])
 
     def _send_missing(self, pids: dict[int, int]) -> None:
         """Send what CRIU left out and no round has sent: pages that it counts and our scan did not."""
@@ -337,28 +353,3 @@ class HandOver:
     @property
     def _work(self) -> str:
         return os.path.join(self._dir, "work")
-
-
-class _InThread:
-    """Runs a function beside the caller; its exception comes out of :meth:`result`."""
-
-    def __init__(self, function: Callable[[], dict[str, int]]) -> None:
-        self._value: dict[str, int] = {}
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
-        self._thread.start()
-
-    def _run(self, function: Callable[[], dict[str, int]]) -> None:
-        try:
-            self._value = function()
-        except BaseException as error:
-            self._error = error
-
-    def wait(self) -> None:
-        self._thread.join()
-
-    def result(self) -> dict[str, int]:
-        self.wait()
-        if self._error is not None:
-            raise self._error
-        return self._value

@@ -258,6 +258,7 @@ class MemorySource:
         process = self._process(pid, number)
         unknown = pages - process.known
         sent_pages = 0
+        fresh: list[tuple[int, int]] = []
         reader = Reader(pid)
         for batch in reader.batches(pages):
             changes = _Changes(process.mirror, batch, reader.address, unknown)
@@ -265,7 +266,9 @@ class MemorySource:
                 self._send_changes(channel, number, changes)
                 sent_pages += len(changes.new) // PAGE_BYTES
                 if unknown:
-                    process.known |= RangeSet((start, end) for start, end, _has_data in changes.runs)
+                    fresh += [(start, end) for start, end, _has_data in changes.runs]
+        if fresh:
+            process.known |= RangeSet(fresh)
         return sent_pages
 
     def _send_changes(self, channel: Channel, process: int, changes: _Changes) -> None:
@@ -324,13 +327,20 @@ def container_pids(pids: list[int]) -> dict[int, int]:
 
 def memory_bytes(pids: list[int]) -> int:
     """Resident private anonymous memory of the processes, from /proc/PID/status."""
-    total = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
-                for line in status:
-                    if line.startswith("RssAnon:"):
-                        total += int(line.split()[1]) * 1024
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return total
+    return sum(_status_bytes(pid, "RssAnon:") for pid in pids)
+
+
+def locked_bytes(pid: int) -> int:
+    """Memory that the process has locked (mlock(2))."""
+    return _status_bytes(pid, "VmLck:")
+
+
+def _status_bytes(pid: int, key: str) -> int:
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+            for line in status:
+                if line.startswith(key):
+                    return int(line.split()[1]) * 1024
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return 0

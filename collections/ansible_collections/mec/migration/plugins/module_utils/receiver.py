@@ -24,6 +24,7 @@ from .criu_images import left_out, refer_to_parent
 from .errors import MigrationError, TransferError
 from .file_apply import FileReceiver
 from .image_sync import LayerReceiver
+from .in_thread import InThread
 from .journal import TARGET, Journal
 from .lazy_restore import Extent, Guard, LazyPages, userfaultfd_works
 from .memory_target import MemoryTarget
@@ -83,6 +84,7 @@ class Receiver:
         self._lazy: LazyPages | None = None
         self._tmpfs = TmpfsTarget(os.path.join(self._dir, "tmpfs"))
         self._prepared = False
+        self._found_extents: InThread[tuple[int, dict[int, list[Extent]]]] | None = None
         self._spec: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
         self._error: MigrationError | None = None
@@ -281,6 +283,9 @@ class Receiver:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as out:
                 out.write(message.body[offset : offset + size])
             offset += size
+        if self._lazy is not None:
+            # While the source sends its last words and CRIU starts.
+            self._found_extents = InThread(self._all_extents)
 
     def _end_of_images(self, message: Message, channel: Channel) -> None:
         """The end-of-images mark: from here on the service may run here."""
@@ -325,8 +330,27 @@ class Receiver:
                 refer_to_parent(os.path.join(self._final_dir, name))
 
     def _extents(self, process: int) -> list[Extent]:
+        if self._found_extents is not None:
+            rounds, found = self._found_extents.result()
+            if rounds == self._memory.last_round and process in found:
+                return found[process]
+        return self._extents_now(process)
+
+    def _extents_now(self, process: int) -> list[Extent]:
         wanted = left_out(os.path.join(self._final_dir, f"pagemap-{process}.img"))
         return self._memory.extents(process, wanted)
+
+    def _all_extents(self) -> tuple[int, dict[int, list[Extent]]]:
+        """The round up to which they are the newest, and those of each process."""
+        rounds = self._memory.last_round
+        found = {}
+        for name in os.listdir(self._final_dir):
+            number = name[len("pagemap-") : -len(".img")]
+            if name.startswith("pagemap-") and number.isdigit():
+                # What is missing may still come; it is missed when it is asked for.
+                with contextlib.suppress(MigrationError):
+                    found[int(number)] = self._extents_now(int(number))
+        return rounds, found
 
     def _status_message(self, message: Message, channel: Channel) -> None:
         channel.send("ok", **self._status())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import struct
 
@@ -22,6 +23,8 @@ from ansible_collections.mec.migration.plugins.module_utils.criu_images import (
     decode_fields,
     encode_field,
     layered_entries,
+    leave_out,
+    left_out,
     read_pagemap,
     varint,
     write_pagemap,
@@ -79,7 +82,7 @@ def test_entries_of_older_versions_have_a_flag_for_the_parent(tmp_path):
 def test_a_newer_format_is_refused(tmp_path):
     compressed = encode_field(1, 0x1000) + encode_field(2, 0) + encode_field(6, 17)
     path = image(tmp_path / "pagemap-1.img", encode_field(1, 1), compressed)
-    with pytest.raises(MigrationError, match=r"fields \[6\] that this version does not know"):
+    with pytest.raises(MigrationError, match=r"field 6 that this version does not know"):
         read_pagemap(path)
 
 
@@ -205,3 +208,33 @@ def test_lazy_pages_are_found_and_referred_to_the_parent(tmp_path):
     assert criu_images.left_out(path) == RangeSet([(0x1000, 0x3000)])
     criu_images.refer_to_parent(path)
     assert read_pagemap(path) == (4, [PagemapEntry(0x1000, 2, PE_PARENT), kept])
+
+
+def test_what_the_target_knows_is_taken_out_of_a_dump_that_left_nothing_out(tmp_path):
+    path = str(tmp_path / "pagemap-7.img")
+    base = 0x7F0000000000
+    write_pagemap(
+        path,
+        7,
+        [
+            PagemapEntry(0x400000, 2, PE_PRESENT),
+            PagemapEntry(base, 10, PE_PRESENT),
+            PagemapEntry(base + 20 * PAGE, 1, PE_PARENT),
+        ],
+    )
+    content = os.urandom(12 * PAGE)
+    (tmp_path / "pages-7.img").write_bytes(content)
+    known = RangeSet([(base + 2 * PAGE, base + 9 * PAGE)])
+    leave_out(path, known)
+    assert read_pagemap(path) == (
+        7,
+        [
+            PagemapEntry(0x400000, 2, PE_PRESENT),
+            PagemapEntry(base, 2, PE_PRESENT),
+            PagemapEntry(base + 2 * PAGE, 7, PE_LAZY),
+            PagemapEntry(base + 9 * PAGE, 1, PE_PRESENT),
+            PagemapEntry(base + 20 * PAGE, 1, PE_PARENT),
+        ],
+    )
+    assert left_out(path) == known
+    assert (tmp_path / "pages-7.img").read_bytes() == content[: 4 * PAGE] + content[11 * PAGE :]

@@ -1,0 +1,37 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A function that runs beside its caller."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class InThread(Generic[Value]):
+    """Starts *function* at once; its exception comes out of :meth:`result`."""
+
+    def __init__(self, function: Callable[[], Value]) -> None:
+        self._values: list[Value] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
+        self._thread.start()
+
+    def _run(self, function: Callable[[], Value]) -> None:
+        try:
+            self._values.append(function())
+        except BaseException as error:
+            self._error = error
+
+    def wait(self) -> None:
+        self._thread.join()
+
+    def result(self) -> Value:
+        self.wait()
+        if self._error is not None:
+            raise self._error
+        return self._values[0]
