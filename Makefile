@@ -101,11 +101,11 @@ e2e-docker28: venv  ## a migration there and back where Docker wires the network
 .PHONY: bench bench-quick bench-lab
 bench: bench-lab  ## moves beside three other ways, the whole grid (a day); goes on where it was interrupted
 	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_memory=16,256,1024 \
-	  -e bench_dirty=0,1000,10000 -e bench_bandwidths=20,100,1000 -e bench_images=cold,warm \
-	  -e bench_methods=this,docker,docker-rsync,podman -e bench_runs=5 $(ARGS)
+	  -e bench_dirty=0,1000,10000 -e bench_bandwidths=20,100,1000 -e bench_images=cold,top,warm \
+	  -e bench_write_bytes=64,4096 -e bench_methods=this,this-compare,docker,docker-rsync,podman -e bench_runs=5 $(ARGS)
 
 bench-quick: bench-lab  ## moves beside docker checkpoint and podman: 256 MiB at 100 Mbit/s
-	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_fresh=true $(ARGS)
+	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_fresh=true -e bench_runs=2 $(ARGS)
 
 bench-lab: venv
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=bench -e testbed_hosts=2 \
