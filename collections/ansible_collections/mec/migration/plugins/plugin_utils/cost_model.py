@@ -55,11 +55,11 @@ DEFAULTS: dict[str, tuple[float, ...]] = {
         "validate": (4.0,),
         IMAGE: (2.5, 1.0, 4.0),
         "arm": (1.0,),
-        PRECOPY: (3.0, 1.0, 8.0),
-        HANDOVER: (3.0, 1.0, 4.0),
-        "verify": (1.5,),
-        "commit": (1.5,),
-        FROZEN: (0.4, 1.0, 2.0),
+        PRECOPY: (2.5, 1.0, 2.0),
+        HANDOVER: (2.0, 1.0, 1.0),
+        "verify": (1.0,),
+        "commit": (1.0,),
+        FROZEN: (0.15, 1.0, 0.3),
     }.items()
 }
 

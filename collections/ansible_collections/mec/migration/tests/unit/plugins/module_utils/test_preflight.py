@@ -319,8 +319,8 @@ def test_trackers():
 
 
 def test_an_estimate():
-    assert preflight.estimate(250_000_000, 1000, 100) == {"first_round_s": 2.0, "downtime_ms": 650}
-    assert preflight.estimate(250_000_000, 1000, 100, lazy=True)["downtime_ms"] == 400
+    assert preflight.estimate(250_000_000, 1000, 100) == {"first_round_s": 2.0, "downtime_ms": 530}
+    assert preflight.estimate(250_000_000, 1000, 100, lazy=True)["downtime_ms"] == 280
 
 
 @pytest.mark.parametrize(
