@@ -25,11 +25,6 @@ Facts = dict[str, Any]
 ROLE = "run the role mec.migration.edge_host on it"
 MIB = 1 << 20
 SPACE_MARGIN_BYTES = 64 * MIB
-# Dump and restore of a process that holds next to nothing; how fast CRIU walks through memory that it does
-# not dump, and how fast it reads pages back.
-FIXED_DOWNTIME_MS = 130
-WALK_BYTES_PER_S = 5e9
-RESTORE_BYTES_PER_S = 1e9
 # Rounds pile up in the target's chain of images: what was sent twice lies there twice.
 CHAIN_FACTOR = 1.5
 
@@ -590,20 +585,3 @@ def tracker_plan(source: Facts, wanted: str) -> dict[str, str]:
         return {"name": name, "why": why}
     check(wanted, against, source["hostname"])
     return {"name": wanted, "why": "asked for"}
-
-
-def estimate(
-    memory_bytes: int, bandwidth_mbit: float, downtime_ms: float, *, lazy: bool = False
-) -> dict[str, float]:
-    """What to expect of incompressible memory over a link of *bandwidth_mbit*.
-
-    :param downtime_ms: what the residual pages may take, by the stop rule.
-    :param lazy: the service runs on while its memory is filled from the images.
-    """
-    first_round_s = memory_bytes * 8 / (bandwidth_mbit * 1e6)
-    walk_ms = memory_bytes / WALK_BYTES_PER_S * 1000
-    restore_ms = 0.0 if lazy else memory_bytes / RESTORE_BYTES_PER_S * 1000
-    return {
-        "first_round_s": round(first_round_s, 2),
-        "downtime_ms": round(FIXED_DOWNTIME_MS + downtime_ms + walk_ms + restore_ms),
-    }

@@ -14,6 +14,7 @@ from ansible_collections.mec.migration.plugins.module_utils import preflight
 from ansible_collections.mec.migration.plugins.module_utils.container_spec import specification
 from ansible_collections.mec.migration.plugins.module_utils.errors import PreflightError
 from ansible_collections.mec.migration.plugins.module_utils.preflight import Container, Port, Refused
+from ansible_collections.mec.migration.plugins.module_utils.preflight_source import estimate
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FACTS = json.loads((FIXTURES / "edge_host.json").read_text())
@@ -319,8 +320,8 @@ def test_trackers():
 
 
 def test_an_estimate():
-    assert preflight.estimate(250_000_000, 1000, 100) == {"first_round_s": 2.0, "downtime_ms": 530}
-    assert preflight.estimate(250_000_000, 1000, 100, lazy=True)["downtime_ms"] == 280
+    assert estimate(250_000_000, 1000, 100) == {"first_round_s": 2.0, "downtime_ms": 530}
+    assert estimate(250_000_000, 1000, 100, lazy=True)["downtime_ms"] == 280
 
 
 @pytest.mark.parametrize(
