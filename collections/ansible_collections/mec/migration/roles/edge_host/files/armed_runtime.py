@@ -293,6 +293,9 @@ class Restore:
         if self._gate is not None:
             self._gate.close()
         if self._process is not None:
+            if self._gate is None:
+                # It hangs where no gate can end it.
+                self._process.kill()
             self._process.wait()
         if self._network is not None:
             self._network.close()
