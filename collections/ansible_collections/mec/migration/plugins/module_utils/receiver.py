@@ -472,9 +472,10 @@ class Receiver:
     def _refuse_if_running(self) -> None:
         if self._restored and self._armed().runs:
             raise MigrationError(
-                f"{self._settings.service} runs on the target already; it is not destroyed. Should Docker there "
-                "not know that (its daemon was killed while it started the container), Docker cannot take it "
-                "over: end its processes and run playbooks/resolve.yml again to go on with the source's copy",
+                f"{self._settings.service} runs on the target already; it is not destroyed. Should Docker "
+                "there not know that (its daemon was killed while it started the container), Docker cannot "
+                "take it over: end its processes and run playbooks/resolve.yml again to go on with the "
+                "source's copy",
                 container_state="running",
             )
 
