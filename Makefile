@@ -80,6 +80,7 @@ e2e: venv  ## migrations and faults between real edge hosts (minutes)
 .PHONY: loop
 loop: venv  ## services follow users, two runs at once, a host is drained
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
+	$(BIN)/ansible-playbook -i inventories/$(E2E_LAB) playbooks/prepare.yml
 	PYTHONPATH=collections $(BIN)/pytest tests/loop --inventory inventories/$(E2E_LAB) $(ARGS)
 
 # With what it needs, in .venv and from Debian: ansible-rulebook and Java.
