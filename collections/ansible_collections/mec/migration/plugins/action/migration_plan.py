@@ -18,8 +18,7 @@ from ..plugin_utils.errors import DecisionError
 from ..plugin_utils.hosts import hosts_from_inventory
 from ..plugin_utils.migration_costs import read
 from ..plugin_utils.planning import Decide, plan, positions_of
-from ..plugin_utils.policy import policy_for
-from ..plugin_utils.request import plain
+from ..plugin_utils.request import plain, policy_of_lookup
 
 ARGUMENTS = {
     "services": {"type": "list", "elements": "dict", "required": True},
@@ -89,10 +88,7 @@ class ActionModule(ActionBase):
         return decide
 
     def _takes_measured_costs(self, name: str, variables: dict[str, Any]) -> bool:
-        lookup = self._lookup()
-        lookup.set_options(var_options=variables, direct={"policy": name, "candidates": []})
-        policy_path, data_dir = (plain(lookup.get_option(key)) for key in ("policy_path", "data_dir"))
-        policy = policy_for(name, plain(variables.get("playbook_dir")), policy_path, data_dir)
+        policy = policy_of_lookup(self._lookup(), name, variables)
         costs = policy.get("costs", "migration", {})
         return isinstance(costs, dict) and costs.get("family") == "measured"
 

@@ -16,8 +16,8 @@ from ansible.plugins.loader import lookup_loader
 
 from ..plugin_utils.errors import DecisionError
 from ..plugin_utils.hosts import hosts_from_inventory
-from ..plugin_utils.policy import Policy, check, policy_for
-from ..plugin_utils.request import plain
+from ..plugin_utils.policy import Policy, check
+from ..plugin_utils.request import plain, policy_of_lookup
 
 ARGUMENTS = {
     "path": {"type": "path", "required": True},
@@ -85,11 +85,8 @@ class ActionModule(ActionBase):
         }
 
     def _policy(self, name: str, variables: dict[str, Any]) -> Policy:
-        """As the lookup that decided finds it."""
         lookup = lookup_loader.get("mec.migration.mdp_decision", loader=self._loader, templar=self._templar)
-        lookup.set_options(var_options=variables, direct={"policy": name, "candidates": []})
-        policy_path, data_dir = (plain(lookup.get_option(key)) for key in ("policy_path", "data_dir"))
-        return check(policy_for(name, plain(variables.get("playbook_dir")), policy_path, data_dir))
+        return check(policy_of_lookup(lookup, name, variables))
 
 
 def _holds(path: Path, content: str) -> bool:

@@ -23,10 +23,12 @@ from typing import Any, NamedTuple
 
 from .criu_images import decode_fields, encode_field, read_dump_stats
 from .errors import MigrationError
+from .mountinfo import mounts
 
 # images/rpc.proto
 REQUEST_DUMP, REQUEST_FEATURE_CHECK = 1, 9
-CG_MODE_IGNORE, CG_MODE_SOFT = 0, 3
+# enum criu_cg_mode, by the names of the option --manage-cgroups
+CGROUP_MODES = {"ignore": 0, "soft": 3}
 LOG_WARNINGS = 2
 NETWORK_LOCK_SKIP = 3
 # criu/page-xfer.c: struct page_server_iov {u32 cmd; u32 pages; u64 address; u64 id}, command "close".
@@ -101,13 +103,7 @@ def masked_files(state: RuncState) -> list[str]:
 
 
 def _cgroup_v1_mount_points() -> list[str]:
-    points = []
-    with open("/proc/self/mountinfo", encoding="utf-8") as lines:
-        for line in lines:
-            fields = line.split()
-            if fields[fields.index("-") + 1] == "cgroup":
-                points.append(fields[4])
-    return points
+    return [mount.point for mount in mounts() if mount.kind == "cgroup"]
 
 
 def descriptors(pid: int) -> list[str]:
@@ -152,10 +148,17 @@ class Dump:
     :param image_dir: an existing directory on tmpfs for the images.
     :param work_dir: an existing directory for the log and CRIU's statistics.
     :param external: more of what CRIU must not dump, in the form of its option ``external``.
+    :param mode: what :func:`cgroup_mode` says; the restore must be told the same.
     """
 
     def __init__(
-        self, state: RuncState, freeze_cgroup: str, image_dir: str, work_dir: str, external: list[str]
+        self,
+        state: RuncState,
+        freeze_cgroup: str,
+        image_dir: str,
+        work_dir: str,
+        external: list[str],
+        mode: str,
     ) -> None:
         self._work_dir = work_dir
         criu = shutil.which("criu") or "/usr/sbin/criu"
@@ -171,7 +174,7 @@ class Dump:
         image_fd = os.open(image_dir, os.O_RDONLY | os.O_DIRECTORY)
         work_fd = os.open(work_dir, os.O_RDONLY | os.O_DIRECTORY)
         self._directories = (image_fd, work_fd)
-        self._request = _dump_request(state, freeze_cgroup, image_fd, work_fd, config, external)
+        self._request = _dump_request(state, freeze_cgroup, image_fd, work_fd, config, external, mode)
         try:
             self._process = subprocess.Popen(
                 [criu, "swrk", str(theirs.fileno())],
@@ -238,7 +241,13 @@ class Dump:
 
 
 def _dump_request(
-    state: RuncState, freeze_cgroup: str, image_fd: int, work_fd: int, config: str, external: list[str]
+    state: RuncState,
+    freeze_cgroup: str,
+    image_fd: int,
+    work_fd: int,
+    config: str,
+    external: list[str],
+    mode: str,
 ) -> bytes:
     """A ``criu_req`` of type DUMP; the numbers are those of ``criu_opts`` in images/rpc.proto."""
     rootfs = state.config["rootfs"]
@@ -252,7 +261,7 @@ def _dump_request(
         (13, rootfs),
         (17, work_fd),
         (18, True),  # link_remap
-        (34, CG_MODE_IGNORE if cgroup_mode(state) == "ignore" else CG_MODE_SOFT),
+        (34, CGROUP_MODES[mode]),
         (35, GHOST_LIMIT_BYTES),
         (44, freeze_cgroup),
         (46, True),  # tcp_skip_in_flight: half-open connections are opened anew by their clients

@@ -14,7 +14,7 @@ import tempfile
 import time
 
 from .criu_dump import (
-    CG_MODE_SOFT,
+    CGROUP_MODES,
     DUMP_LOG,
     HARMLESS,
     NETWORK_LOCK_SKIP,
@@ -119,7 +119,7 @@ def _dump(pid: int, images: str) -> None:
             (9, 4),  # log_level
             (10, DUMP_LOG),
             (17, directory),
-            (34, CG_MODE_SOFT),
+            (34, CGROUP_MODES["soft"]),
             (48, True),  # lazy_pages
             (51, config),
             (64, NETWORK_LOCK_SKIP),

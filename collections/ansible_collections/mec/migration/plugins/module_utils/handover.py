@@ -126,11 +126,12 @@ class HandOver:
         runc = self._service.runc
         external = [*external_mounts(runc), *masked_files(runc)]
         self._tmpfs = TmpfsSource(runc.pid, external)
+        mode = cgroup_mode(runc)
         self._channel.request(
             "handover.prepare",
             descriptors=descriptors(runc.pid),
             tmpfs=self._tmpfs.as_fields(),
-            cgroup_mode=cgroup_mode(runc),
+            cgroup_mode=mode,
         )
         hurry()
         for name in ("images", "work"):
@@ -143,6 +144,7 @@ class HandOver:
             self._images,
             self._work,
             [mount.dump_option for mount in self._tmpfs.mounts],
+            mode,
         )
         self._guard = Guard(self._service.cgroup, self._dump, self._undo_restart_policy)
         self._journal.write(

@@ -10,7 +10,7 @@ virtual machines", VEE 2011, use XOR with run lengths for the same reason.)
 
 from __future__ import annotations
 
-from .wire import Body, Channel, Packed
+from .wire import Body, Channel, LookAway, Packed
 
 try:
     import numpy
@@ -38,18 +38,13 @@ class DeltaEncoder:
     """
 
     def __init__(self) -> None:
-        self._skip = 0
-        self._backoff = 1
+        self._look_away = LookAway(MAX_LOOK_AWAY)
 
     def encode(self, channel: Channel, new: Body, old: Body) -> Packed | None:
         """The packed difference, or None where *new* should travel as it is."""
-        if self._skip:
-            self._skip -= 1
+        if self._look_away.now():
             return None
         packed = channel.pack(xor(new, old))
-        if packed is not None and len(packed.frame) <= WORTHWHILE * len(new):
-            self._backoff = 1
-            return packed
-        self._skip = self._backoff
-        self._backoff = min(MAX_LOOK_AWAY, self._backoff * 2)
-        return None
+        paid = packed is not None and len(packed.frame) <= WORTHWHILE * len(new)
+        self._look_away.learn(paid)
+        return packed if paid else None

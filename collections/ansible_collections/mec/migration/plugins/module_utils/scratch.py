@@ -10,6 +10,8 @@ import os
 import shutil
 import subprocess
 
+from .mountinfo import mounts
+
 # Before what else a busy host does, behind what the kernel does for itself.
 HURRIED_NICE = -15
 
@@ -33,6 +35,4 @@ def wipe(path: str) -> None:
 
 
 def _mounts_below(path: str) -> list[str]:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        points = [line.split()[4] for line in lines]
-    return [point for point in points if point.startswith(os.path.join(path, ""))]
+    return [mount.point for mount in mounts() if mount.point.startswith(os.path.join(path, ""))]

@@ -22,25 +22,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from .errors import MigrationError
+from .mountinfo import Mount, mounts
 
 MAX_CONTENT_BYTES = 64 << 10
 MAX_ENTRIES = 1000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_RDONLY, MS_REMOUNT = 1, 32
 MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class Mount(NamedTuple):
-    """One line of /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
-
-    device: str
-    root: str
-    point: str
-    propagation: list[str]
-    kind: str
-    source: str
-    super_options: str
 
 
 class TmpfsMount(NamedTuple):
@@ -55,32 +44,6 @@ class TmpfsMount(NamedTuple):
     def dump_option(self) -> str:
         """For CRIU's option ``external``, on the dumping side."""
         return f"mnt[{self.point}]:{self.key}"
-
-
-def mounts(pid: int) -> list[Mount]:
-    found = []
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            words = line.split()
-            dash = words.index("-")
-            found.append(
-                Mount(
-                    words[2],
-                    _unescape(words[3]),
-                    _unescape(words[4]),
-                    words[6:dash],
-                    words[dash + 1],
-                    _unescape(words[dash + 2]),
-                    words[dash + 3],
-                )
-            )
-    return found
-
-
-def _unescape(text: str) -> str:
-    for octal, plain in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        text = text.replace(octal, plain)
-    return text
 
 
 class TmpfsSource:

@@ -74,6 +74,30 @@ def tls_context(keys: Keys, *, server: bool, scratch_dir: str) -> ssl.SSLContext
     return context
 
 
+class LookAway:
+    """Leaves out what lately did not pay: one message, then two, four and so on up to *most*."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._left = 0
+        self._next = 1
+
+    def now(self) -> bool:
+        """Whether to leave out the message at hand."""
+        if self._left:
+            self._left -= 1
+            return True
+        return False
+
+    def learn(self, paid: bool) -> None:
+        """Whether the last message that was tried was worth it."""
+        if paid:
+            self._next = 1
+        else:
+            self._left = self._next
+            self._next = min(self._most, self._next * 2)
+
+
 class Compression:
     """Decides per message whether zstd pays, from what it just saw.
 
@@ -85,23 +109,18 @@ class Compression:
 
     def __init__(self, library: zstd.Zstd | None) -> None:
         self._zstd = library
-        self._skip = 0
-        self._backoff = 1
+        self._look_away = LookAway(64)
 
     def encode(self, body: Body) -> bytes | None:
         """The compressed body, or None where it should travel as it is."""
         if self._zstd is None or len(body) < MIN_COMPRESS_BYTES:
             return None
-        if self._skip:
-            self._skip -= 1
+        if self._look_away.now():
             return None
         packed = self._zstd.compress(bytes(body))
-        if len(packed) <= len(body) * (1 - self.MIN_GAIN):
-            self._backoff = 1
-            return packed
-        self._skip = self._backoff
-        self._backoff = min(64, self._backoff * 2)
-        return None
+        paid = len(packed) <= len(body) * (1 - self.MIN_GAIN)
+        self._look_away.learn(paid)
+        return packed if paid else None
 
     def pack(self, body: Body) -> bytes:
         """*body* as a frame, whether that pays or not."""

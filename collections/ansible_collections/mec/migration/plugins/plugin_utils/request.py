@@ -14,7 +14,7 @@ from typing import Any
 from .decision import User
 from .errors import DecisionError
 from .hosts import Host, degrees, hosts_from_inventory, number
-from .policy import Policy
+from .policy import Policy, policy_for
 
 
 def plain(value: Any) -> Any:
@@ -28,6 +28,16 @@ def plain(value: Any) -> Any:
         if isinstance(value, kind):
             return kind(value)
     return "".join(value) if isinstance(value, str) else value
+
+
+def policy_of_lookup(lookup: Any, name: str, variables: Mapping[str, Any]) -> Policy:
+    """The policy *name* as a lookup ``mec.migration.mdp_decision`` finds it; not yet checked.
+
+    :raises PolicyError: there is none of that name.
+    """
+    lookup.set_options(var_options=variables, direct={"policy": name, "candidates": []})
+    policy_path, data_dir = (plain(lookup.get_option(key)) for key in ("policy_path", "data_dir"))
+    return policy_for(name, plain(variables.get("playbook_dir")), policy_path, data_dir)
 
 
 def hosts_for(

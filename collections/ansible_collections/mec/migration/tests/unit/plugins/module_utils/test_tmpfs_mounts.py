@@ -10,10 +10,10 @@ import os
 import pathlib
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import tmpfs_mounts
+from ansible_collections.mec.migration.plugins.module_utils import mountinfo, tmpfs_mounts
 from ansible_collections.mec.migration.plugins.module_utils.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.mountinfo import Mount
 from ansible_collections.mec.migration.plugins.module_utils.tmpfs_mounts import (
-    Mount,
     TmpfsMount,
     TmpfsSource,
     TmpfsTarget,
@@ -55,8 +55,8 @@ def test_binds_that_are_external_anyway_do_not_matter():
 
 
 def test_the_tables_escapes_are_undone():
-    assert tmpfs_mounts._unescape("/with\\040space\\134") == "/with space\\"
-    assert any(each.point == "/" for each in tmpfs_mounts.mounts(os.getpid()))
+    assert mountinfo.unescape("/with\\040space\\134") == "/with space\\"
+    assert any(each.point == "/" for each in mountinfo.mounts(os.getpid()))
 
 
 class Source(TmpfsSource):

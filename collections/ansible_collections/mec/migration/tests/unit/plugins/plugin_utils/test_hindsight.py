@@ -9,35 +9,9 @@ import itertools
 
 import pytest
 from ansible_collections.mec.migration.plugins.plugin_utils.hindsight import OFFLINE, RUN, hindsight, lines
-from ansible_collections.mec.migration.plugins.plugin_utils.hosts import Host
-from ansible_collections.mec.migration.plugins.plugin_utils.policy import Policy, check
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-# Three cells in a row with a host at each end: a slot costs 0 near the user, else 0.5 or 0.75.
-POLICY = check(
-    Policy(
-        "test",
-        {
-            "version": 1,
-            "strategy": "mdp_exact",
-            "discount": 0.9,
-            "map": {"kind": "square", "rows": 1, "columns": 3, "cell_size_m": 500},
-            "mobility": {"kind": "random_walk", "move_probability": 0.3},
-            "costs": {
-                "migration": {"family": "measured", "scale": 0.1},
-                "transmission": {
-                    "family": "constant_plus_exponential",
-                    "delta_c": 1.0,
-                    "delta_l": -1.0,
-                    "theta": 0.5,
-                },
-            },
-        },
-        ".",
-    )
-)
-HOSTS = [Host("a", "0"), Host("b", "2")]
+from row_of_cells import HOSTS, POLICY
 
 
 def done(service, here, cell, *, seconds=4.0, target=None, outcome="moved"):

@@ -9,7 +9,6 @@ import copy
 
 import pytest
 from ansible_collections.mec.migration.plugins.plugin_utils.hosts import Host
-from ansible_collections.mec.migration.plugins.plugin_utils.policy import Policy, check
 from ansible_collections.mec.migration.plugins.plugin_utils.run_report import (
     RunError,
     complete,
@@ -20,31 +19,8 @@ from ansible_collections.mec.migration.plugins.plugin_utils.timeline import Span
 from ansible_collections.mec.migration.plugins.plugin_utils.timeline_page import page
 from hypothesis import given
 from hypothesis import strategies as st
+from row_of_cells import HOSTS, POLICY
 
-# Three cells in a row, a host at each end.
-POLICY = check(
-    Policy(
-        "test",
-        {
-            "version": 1,
-            "strategy": "mdp_exact",
-            "discount": 0.9,
-            "map": {"kind": "square", "rows": 1, "columns": 3, "cell_size_m": 500},
-            "mobility": {"kind": "random_walk", "move_probability": 0.3},
-            "costs": {
-                "migration": {"family": "measured", "scale": 0.1},
-                "transmission": {
-                    "family": "constant_plus_exponential",
-                    "delta_c": 1.0,
-                    "delta_l": -1.0,
-                    "theta": 0.5,
-                },
-            },
-        },
-        ".",
-    )
-)
-HOSTS = [Host("a", "0"), Host("b", "2")]
 PHASES = ("validate", "image", "arm", "pre-copy", "hand over", "verify", "commit")
 WINDOW = {
     "frozen_ms": 500.0,
