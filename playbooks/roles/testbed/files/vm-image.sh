@@ -1,0 +1,41 @@
+#!/bin/sh
+# Builds the root file system of a container that carries an edge host in a virtual
+# machine: QEMU, the guest's kernel, and the guest's disk.
+#   vm-image.sh SUITE INIT EXTRA_PACKAGES OUTPUT CARRIER_INIT GUEST_INIT
+# The guest's root is that of the other edge hosts, see host-image.sh.
+set -eu
+suite=$1 init=$2 extra=$3 output=$4 carrier_init=$5 guest_init=$6
+
+here=$(dirname "$0")
+work=$(mktemp -d -p "$(dirname "$output")")
+trap 'rm -rf "$work"' EXIT
+
+# The kernel has NVMe built in and boots from it without an initrd.
+INITRD=No "$here/host-image.sh" "$suite" "$init" "linux-image-cloud-amd64,kmod${extra:+,$extra}" "$work/guest.tar"
+mkdir "$work/root" "$work/guest"
+tar --directory "$work/root" --extract --numeric-owner --file "$work/guest.tar"
+rm "$work/guest.tar"
+install -m 0755 "$guest_init" "$work/root/usr/local/sbin/edge-vm-init"
+cp "$work"/root/boot/vmlinuz-* "$work/guest/vmlinuz"
+rm -rf "$work"/root/boot/*
+mke2fs -q -t ext4 -L edge-host -E root_owner=0:0 -d "$work/root" "$work/guest/disk.ext4" 12G
+rm -rf "$work/root"
+
+mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+  awk '$1 == "Debian" && $2 !~ /security/ { print $2; exit }')
+part=$output.$$.part
+# QEMU before 10 crashes in software emulation of a current kernel; Debian 13 has 10.
+mmdebstrap --quiet --variant=apt --format=tar \
+  --aptopt='Acquire::Check-Valid-Until "false"' \
+  --aptopt='Acquire::Languages "none"' \
+  --aptopt='APT::Install-Recommends "false"' \
+  --dpkgopt=force-unsafe-io \
+  --dpkgopt='path-exclude=/usr/share/doc/*' \
+  --dpkgopt='path-exclude=/usr/share/man/*' \
+  --dpkgopt='path-exclude=/usr/share/locale/*' \
+  --include=qemu-system-x86,qemu-utils,iproute2,openssh-client \
+  --customize-hook="install -m 0755 '$carrier_init' \"\$1/usr/local/sbin/edge-vm-carrier\"" \
+  --customize-hook="mkdir \"\$1/guest\" && cp '$work/guest/vmlinuz' \"\$1/guest/\"" \
+  --customize-hook="cp '$work/guest/disk.ext4' \"\$1/guest/\" && chroot \"\$1\" qemu-img convert -O qcow2 /guest/disk.ext4 /guest/disk.qcow2 && rm \"\$1/guest/disk.ext4\"" \
+  trixie "$part" ${mirror:+"deb $mirror trixie main"}
+mv "$part" "$output"
