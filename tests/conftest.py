@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.edge import ROOT, Lab, catalogue
+from e2e.edge import ROOT, Lab, Patience, catalogue
 
 MISSING = (
     "tests on recorded movement were deselected; they need "
@@ -26,12 +26,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--prepared", action="store_true", help="the hosts are ready and have the images: do not look again"
     )
+    parser.addoption(
+        "--services",
+        default="redis,web,load",
+        help="demo services that the first host gets the images of, comma-separated",
+    )
+    parser.addoption(
+        "--patience",
+        type=float,
+        default=1.0,
+        help="how many times as long as usual everything may take: hosts that are emulated are slow",
+    )
     parser.addoption("--trace-dir", type=Path, help="directory with cells.csv and trace.npz")
 
 
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The testbed, ready for migrations, with the demo services' images on its first host."""
+    Patience.factor = request.config.getoption("--patience")
     # Sockets of SSH have short names only in a short directory.
     with tempfile.TemporaryDirectory(prefix="e2e-") as scratch:
         found = Lab(ROOT / request.config.getoption("--inventory"), Path(scratch))
@@ -39,7 +51,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
             host.wipe(list(catalogue()))
         if not request.config.getoption("--prepared"):
             found.play("prepare").ok()
-            for service in ("redis", "web", "load"):
+            for service in request.config.getoption("--services").split(","):
                 found.play("deploy", service=service, target=found.hosts[0].name).ok()
                 found.hosts[0].docker("rm", "--force", "--volumes", service)
         yield found

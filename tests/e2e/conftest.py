@@ -15,12 +15,15 @@ Serve = Callable[..., Service]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "docker28: needs a testbed with Docker 28 (testbed_suite=forky)")
+    config.addinivalue_line("markers", "vm: needs a testbed of virtual machines (testbed_kind=vm)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests for another testbed run only where they are asked for: -m docker28."""
-    if "docker28" not in config.getoption("-m"):
-        others = [item for item in items if item.get_closest_marker("docker28")]
+    """Tests for another testbed run only where they are asked for: -m docker28, -m vm."""
+    for marker in ("docker28", "vm"):
+        if marker in config.getoption("-m"):
+            continue
+        others = [item for item in items if item.get_closest_marker(marker)]
         items[:] = [item for item in items if item not in others]
         config.hook.pytest_deselected(items=others)
 

@@ -26,8 +26,19 @@ PLAYBOOK_TIMEOUT_S = 600.0
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
+class Patience:
+    """How many times as long as usual everything may take: on hosts that are emulated, more than once."""
+
+    factor = 1.0
+
+    @classmethod
+    def of(cls, seconds: float) -> float:
+        return seconds * cls.factor
+
+
 def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     """The first true value of *condition*; says *what* never came true."""
+    timeout_s = Patience.of(timeout_s)
     end = time.monotonic() + timeout_s
     while not (value := condition()):
         assert time.monotonic() < end, f"not within {timeout_s:g} s: {what}"
@@ -65,7 +76,7 @@ class Trigger:
 
     def __init__(self, host: Host, condition: str, command: str) -> None:
         self._what = f"{condition} on {host.name}"
-        words = ["python3", ON_HOST, "when", condition, command]
+        words = ["python3", ON_HOST, "when", condition, command, str(Patience.of(180))]
         self._process = host.spawn(shlex.join(words))
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "waiting\n", f"cannot wait for {self._what}"
@@ -73,7 +84,7 @@ class Trigger:
     def fired(self, play: Play | None = None) -> None:
         """The command was run, in the course of *play* or, without one, now."""
         try:
-            output, _ = self._process.communicate(timeout=200 if play is None else 10)
+            output, _ = self._process.communicate(timeout=Patience.of(200 if play is None else 10))
         except subprocess.TimeoutExpired:
             self.end()
             assert play is not None, f"{self._what} never came"
@@ -95,7 +106,12 @@ class Host:
 
     def run(self, command: str, *, check: bool = True, stdin: str = "", timeout_s: float = 120.0) -> str:
         done = subprocess.run(
-            [*self.ssh, command], input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
+            [*self.ssh, command],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=Patience.of(timeout_s),
+            check=False,
         )
         assert not check or done.returncode == 0, f"{self.name}: {command}: {done.stderr or done.stdout}"
         return done.stdout
@@ -146,6 +162,26 @@ class Host:
             "find /var/lib/mec-migration -type f; "
             "find /run/mec-migration -mindepth 1 -not -path '*/progress*'"
         )
+
+    def clock_ahead(self) -> float:
+        """By how many seconds its CLOCK_MONOTONIC is ahead of the one here, to some milliseconds."""
+        boot = "/proc/sys/kernel/random/boot_id"
+        if self.run(f"cat {boot}") == Path(boot).read_text():
+            return 0.0
+        process = self.spawn(f"python3 {ON_HOST} clock")
+        assert process.stdin is not None
+        assert process.stdout is not None
+        shortest, ahead = float("inf"), 0.0
+        for _ in range(20):
+            asked = time.monotonic()
+            process.stdin.write("\n")
+            process.stdin.flush()
+            there = float(process.stdout.readline())
+            answered = time.monotonic()
+            if answered - asked < shortest:
+                shortest, ahead = answered - asked, there - (asked + answered) / 2
+        process.communicate(timeout=Patience.of(10))
+        return ahead
 
     def slow_down(self, mbit: int) -> None:
         """What the host sends, peers and clients alike; :meth:`heal` ends it."""
@@ -246,6 +282,7 @@ class Lab:
         )
 
     def play(self, name: str, *options: str, timeout_s: float = PLAYBOOK_TIMEOUT_S, **variables: Any) -> Play:
+        timeout_s = Patience.of(timeout_s)
         started = time.monotonic()
         process = self.start(name, *options, **variables)
         try:
@@ -326,8 +363,8 @@ class Client:
         command = [
             sys.executable,
             str(SERVICES / "clients" / entry["client"]),
-            "--give-up-s=900",
-            "--seconds=3600",
+            f"--give-up-s={Patience.of(900):g}",
+            f"--seconds={Patience.of(3600):g}",
         ]
         command += [f"--summary={self._summary}", f"--ready={ready}", *options]
         command += [f"{host.address}:{port or entry['port']}" for host in hosts or lab.hosts[:2]]
@@ -339,7 +376,7 @@ class Client:
     def stop(self) -> dict[str, Any]:
         """Let it read everything back; returns its account."""
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(timeout=120)
+        self._process.wait(timeout=Patience.of(120))
         assert self._summary.exists(), f"the client left no account: {self._log.read_text()}"
         account: dict[str, Any] = json.loads(self._summary.read_text())
         return account
@@ -358,9 +395,10 @@ class Client:
 
 
 class Watch:
-    """Who ran when, on all hosts, as their freezers and processes say. They share one clock."""
+    """Who ran when, on all hosts, as their freezers and processes say, on one clock."""
 
     def __init__(self, hosts: list[Host]) -> None:
+        self._hosts = {host.name: host for host in hosts}
         self._processes = {host.name: host.spawn(f"python3 {ON_HOST} watch") for host in hosts}
 
     def at_most_one(self) -> None:
@@ -368,13 +406,15 @@ class Watch:
         spans: list[tuple[float, float, str]] = []
         for name, process in self._processes.items():
             # The end of its input ends it.
-            output, _ = process.communicate(timeout=30)
+            output, _ = process.communicate(timeout=Patience.of(30))
+            ahead = self._hosts[name].clock_ahead()
             lines = [json.loads(line) for line in output.splitlines()]
             assert len(lines) >= 2, f"the watch on {name} broke: {output}"
             for line, following in zip(lines, lines[1:]):
                 assert len(line["running"]) <= 1, f"several containers run on {name}: {line}"
                 if line["running"]:
-                    spans.append((line["from"], following["until"], f"{name} {line['running'][0]}"))
+                    span = line["from"] - ahead, following["until"] - ahead
+                    spans.append((*span, f"{name} {line['running'][0]}"))
         assert spans, "the service was not seen running at all"
         spans.sort()
         for (_, until, first), (start, _, second) in zip(spans, spans[1:]):

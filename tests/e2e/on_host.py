@@ -1,7 +1,8 @@
 """Runs on an edge host during a test: watches who runs there, and does things at the right moment.
 
 on_host.py watch                     a JSON line whenever the set of running containers changes
-on_host.py when CONDITION COMMAND    waits for the condition, then runs the command
+on_host.py when CONDITION COMMAND S  waits for the condition, S seconds at most, then runs the command
+on_host.py clock                     the time on CLOCK_MONOTONIC for every line
 on_host.py pid handover|receiver     the process of the migration that runs here
 """
 
@@ -78,7 +79,7 @@ def watch() -> None:
             print(json.dumps({"until": seen, "from": now, "running": current}), flush=True)
             last = current
         seen = now
-        if select.select([sys.stdin], [], [], POLL_S)[0]:
+        if select.select([sys.stdin], [], [], max(POLL_S, 4 * (time.monotonic() - now)))[0]:
             break
     print(json.dumps({"until": seen, "from": seen, "running": []}), flush=True)
 
@@ -109,15 +110,18 @@ CONDITIONS: dict[str, Callable[..., bool]] = {
 }
 
 
-def when(condition: str, command: str, timeout_s: float = 180) -> int:
+def when(condition: str, command: str, timeout_s: float) -> int:
     name, *arguments = condition.split(":")
     end = time.monotonic() + timeout_s
     print("waiting", flush=True)
+    looked = time.monotonic()
     while not CONDITIONS[name](*arguments):
         if time.monotonic() > end:
             print(f"{condition} never came", flush=True)
             return 3
-        time.sleep(0.002)
+        # Where looking is slow it leaves some of the processor to the migration.
+        time.sleep(max(0.002, 2 * (time.monotonic() - looked)))
+        looked = time.monotonic()
     done = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, check=False)
     print(f"{condition}: {done.returncode} {done.stdout}{done.stderr}", flush=True)
     return done.returncode
@@ -158,7 +162,11 @@ def main() -> int:
     if command == "watch":
         watch()
         return 0
-    return when(arguments[0], arguments[1]) if command == "when" else pid(arguments[0])
+    if command == "clock":
+        for _line in iter(sys.stdin.readline, ""):
+            print(time.monotonic(), flush=True)
+        return 0
+    return when(arguments[0], arguments[1], float(arguments[2])) if command == "when" else pid(arguments[0])
 
 
 if __name__ == "__main__":
