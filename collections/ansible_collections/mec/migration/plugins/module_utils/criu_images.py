@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Union
 
 from .errors import MigrationError
@@ -23,6 +23,8 @@ IMG_COMMON_MAGIC = 0x54564319
 IMG_SERVICE_MAGIC = 0x55105940
 PAGEMAP_MAGIC = 0x56084025
 STATS_MAGIC = 0x57093306
+INVENTORY_MAGIC = 0x58313116
+IMAGES_VERSION = 2
 
 PE_PARENT, PE_LAZY, PE_PRESENT = 1, 2, 4
 
@@ -163,12 +165,27 @@ def _pagemap_entries(path: str, messages: list[bytes]) -> list[PagemapEntry]:
 
 def write_pagemap(path: str, pages_id: int, entries: Iterable[PagemapEntry]) -> None:
     """Write a ``pagemap-*.img``; entries must be sorted by address and must not overlap."""
-    out = [_MAGIC.pack(IMG_COMMON_MAGIC, PAGEMAP_MAGIC)]
-    head = encode_field(1, pages_id)
-    out += (_LENGTH.pack(len(head)), head)
+    messages = [encode_field(1, pages_id)]
     for address, pages, flags in entries:
         # compat_nr_pages (2) is required by the format and zero beside nr_pages (5).
-        message = b"\x08" + varint(address) + b"\x10\x00\x20" + varint(flags) + b"\x28" + varint(pages)
+        messages.append(b"\x08" + varint(address) + b"\x10\x00\x20" + varint(flags) + b"\x28" + varint(pages))
+    _write_messages(path, _MAGIC.pack(IMG_COMMON_MAGIC, PAGEMAP_MAGIC), messages)
+
+
+def write_inventory(path: str, uptime_us: int) -> None:
+    """Write an ``inventory.img`` as far as the parent of a dump needs one (``images/inventory.proto``).
+
+    :param uptime_us: when the parent's dump was made, since boot.
+    """
+    fields = ((1, IMAGES_VERSION), (2, True), (4, True), (8, uptime_us))
+    # The one image without the common magic.
+    magic = INVENTORY_MAGIC.to_bytes(4, "little")
+    _write_messages(path, magic, [b"".join(encode_field(*field) for field in fields)])
+
+
+def _write_messages(path: str, magic: bytes, messages: list[bytes]) -> None:
+    out = [magic]
+    for message in messages:
         out += (_LENGTH.pack(len(message)), message)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as image:
         image.write(b"".join(out))
@@ -214,15 +231,56 @@ def leave_out(path: str, known: RangeSet) -> None:
             continue
         whole = RangeSet([(entry.address, entry.address + entry.pages * PAGE_BYTES)])
         for start, end in whole & known:
-            kept.append(PagemapEntry(start, (end - start) // PAGE_BYTES, PE_LAZY))
+            kept.append(_entry((start, end), PE_LAZY))
         for start, end in whole - known:
             at = offset + start - entry.address
             remaining.append(content[at : at + end - start])
-            kept.append(PagemapEntry(start, (end - start) // PAGE_BYTES, entry.flags))
+            kept.append(_entry((start, end), entry.flags))
         offset += entry.pages * PAGE_BYTES
     write_pagemap(path, pages_id, sorted(kept))
     with open(os.open(pages_path, os.O_WRONLY | os.O_TRUNC), "wb") as pages:
         pages.write(b"".join(remaining))
+
+
+def keep_only_lazy(path: str, lazy: RangeSet, read: Callable[[RangeSet], bytes]) -> None:
+    """After a dump with a parent: leave out the *lazy* ones of the parent's pages, bring in all others.
+
+    :param path: of a ``pagemap-*.img``; the pages file lies beside it.
+    :param read: gives the content of pages, back to back.
+    :raises MigrationError: it does not.
+    """
+    pages_id, entries = read_pagemap(path)
+    of_parent = RangeSet.ordered(
+        (entry.address, entry.address + entry.pages * PAGE_BYTES)
+        for entry in entries
+        if entry.flags & PE_PARENT
+    )
+    if not of_parent:
+        return
+    missing = of_parent - lazy
+    content = read(missing)
+    if len(content) != missing.size_bytes:
+        raise MigrationError(f"{missing} could not be read for {os.path.basename(path)}", phase="handover")
+    kept = [(entry, b"") for entry in entries if not entry.flags & (PE_PARENT | PE_PRESENT)]
+    kept += [(_entry(piece, PE_LAZY), b"") for piece in of_parent & lazy]
+    pages_path = os.path.join(os.path.dirname(path), f"pages-{pages_id}.img")
+    with open(pages_path, "rb") as pages:
+        kept += [
+            (entry, pages.read(entry.pages * PAGE_BYTES)) for entry in entries if entry.flags & PE_PRESENT
+        ]
+    at = 0
+    for piece in missing:
+        size = piece.end - piece.start
+        kept.append((_entry(piece, PE_PRESENT), content[at : at + size]))
+        at += size
+    kept.sort()
+    write_pagemap(path, pages_id, [entry for entry, _content in kept])
+    with open(os.open(pages_path, os.O_WRONLY | os.O_TRUNC), "wb") as pages:
+        pages.write(b"".join(content for _entry_, content in kept))
+
+
+def _entry(piece: tuple[int, int], flags: int) -> PagemapEntry:
+    return PagemapEntry(piece[0], (piece[1] - piece[0]) // PAGE_BYTES, flags)
 
 
 def refer_to_parent(path: str) -> None:

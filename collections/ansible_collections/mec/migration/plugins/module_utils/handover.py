@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from .cgroup import Cgroup
 from .criu_dump import Dump, cgroup_mode, descriptors, external_mounts, masked_files
-from .criu_images import leave_out, left_out
+from .criu_images import keep_only_lazy, leave_out, left_out
+from .criu_parent import NAME, ParentOfAll
 from .errors import InDoubtError, MigrationError
 from .file_sync import FileSync
 from .in_thread import InThread
@@ -26,6 +27,7 @@ from .journal import Journal
 from .memory_source import MemorySource, locked_bytes
 from .page_ranges import RangeSet
 from .precopy import shared_files
+from .process_memory import Reader, anonymous_ranges, locked_ranges
 from .scratch import hurry
 from .service import Service
 from .tmpfs_mounts import TmpfsSource
@@ -138,6 +140,8 @@ class HandOver:
             path = os.path.join(self._dir, name)
             shutil.rmtree(path, ignore_errors=True)
             os.makedirs(path, mode=0o700)
+        parent = ParentOfAll(self._dir, self._service.processes().values())
+        self.parent_obstacle = parent.obstacle
         self._dump = Dump(
             runc,
             self._service.cgroup.path,
@@ -145,6 +149,7 @@ class HandOver:
             self._work,
             [mount.dump_option for mount in self._tmpfs.mounts],
             mode,
+            None if parent.obstacle else parent,
         )
         self._guard = Guard(self._service.cgroup, self._dump, self._undo_restart_policy)
         self._journal.write(
@@ -207,6 +212,7 @@ class HandOver:
         files_end = time.monotonic()
         dump = dumped.result()
         dump_end = time.monotonic()
+        self._without_parent(pids)
         self._leave_out_known(pids)
         self._send_images()
         # After the images, which the target begins to read meanwhile.
@@ -228,6 +234,20 @@ class HandOver:
             pages_changed=memory.pages_changed,
             target=target,
         )
+
+    def _without_parent(self, pids: dict[int, int]) -> None:
+        """Have what CRIU takes for its parent's sent by the rounds, or in the images where it must be."""
+        link = os.path.join(self._images, NAME)
+        if not os.path.islink(link):
+            return
+        os.unlink(link)
+        for pid, number in pids.items():
+            path = os.path.join(self._images, f"pagemap-{number}.img")
+            if os.path.exists(path):
+                lazy = anonymous_ranges(pid)
+                if locked_bytes(pid):
+                    lazy = lazy - locked_ranges(pid)
+                keep_only_lazy(path, lazy, Reader(pid).content)
 
     def _leave_out_known(self, pids: dict[int, int]) -> None:
         """Where CRIU has dumped memory all the same: the target has it already."""
