@@ -19,6 +19,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from .criu_dump import version
 from .criu_images import PE_PRESENT, PagemapEntry, write_inventory, write_pagemap
 from .criu_rpc import features
 from .in_thread import InThread
@@ -29,7 +30,10 @@ KERNEL_NOTE = "/run/criu.kdat"
 # struct kerndat_s (criu/include/kerndat.h), two magic numbers, a device, a number, zero_page_pfn before it.
 HAS_DIRTY_TRACK = 32
 NOTE_COPY = "criu.kdat"
-EVERYTHING = PagemapEntry(PAGE_BYTES, (1 << 47) // PAGE_BYTES - 2, PE_PRESENT)
+# The largest address space of any 64-bit machine.
+EVERYTHING = PagemapEntry(PAGE_BYTES, (1 << 56) // PAGE_BYTES - 2, PE_PRESENT)
+# Before it a page map's entry counts to 2^32 pages.
+CRIU_NEEDED = (4, 2)
 
 CLONE_NEWNS = 0x00020000
 MS_BIND, MS_REC, MS_SLAVE = 1 << 12, 1 << 14, 1 << 19
@@ -75,6 +79,8 @@ class ParentOfAll:
         return InThread(seen_by_one).result()
 
     def _prepare(self, directory: str) -> str:
+        if version() < CRIU_NEEDED:
+            return "CRIU is older than 4.2"
         found = features()
         if found.get("mem_dirty_track"):
             return ""
