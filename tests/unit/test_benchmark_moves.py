@@ -24,6 +24,15 @@ def test_bytes_between_two_moments_lie_on_lines_between_samples():
     assert cells.sent_between(SAMPLES, 10.25, 11.5) == 4000 - 1500
 
 
+def test_what_the_packet_filter_counted_has_the_links_headers():
+    rows = [
+        "Chain POSTROUTING (policy ACCEPT 9 packets, 999 bytes)",
+        "    pkts      bytes target     prot opt in     out     source               destination",
+        "      10     5000            tcp  --  *      eth0    0.0.0.0/0  0.0.0.0/0  tcp spt:9090 /* mine */",
+    ]
+    assert cells.counted(rows, "mine") == 5140
+
+
 def test_a_moment_without_samples_is_no_zero():
     with pytest.raises(ValueError, match="at 9"):
         cells.sent_at(SAMPLES, 9.0)

@@ -19,6 +19,7 @@ METHODS = {
 # What the target has of the image: nothing, all of it, all but one file of the top layer.
 IMAGES = ("cold", "top", "warm")
 PAGE_BYTES = 4096
+ETHERNET_HEADER_BYTES = 14
 MEASURES = ("total_s", "downtime_ms", "wire_bytes", "window_bytes", "peak_source_bytes", "peak_target_bytes")
 
 
@@ -64,6 +65,12 @@ def sent_at(samples: Sequence[Sample], moment: float) -> float:
 
 def sent_between(samples: Sequence[Sample], start: float, end: float) -> int:
     return round(sent_at(samples, end) - sent_at(samples, start))
+
+
+def counted(rows: Iterable[str], comment: str) -> int:
+    """Bytes that `iptables -nvxL` shows for the rule with this comment, with the link's own headers."""
+    (packets, sent) = next(row.split()[:2] for row in rows if f"/* {comment} */" in row)
+    return int(sent) + int(packets) * ETHERNET_HEADER_BYTES
 
 
 def peak_growth(samples: Sequence[Sample], start: float, end: float) -> int:
