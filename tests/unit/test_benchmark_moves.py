@@ -24,6 +24,15 @@ def test_bytes_between_two_moments_lie_on_lines_between_samples():
     assert cells.sent_between(SAMPLES, 10.25, 11.5) == 4000 - 1500
 
 
+def test_what_the_packet_filter_counted_has_the_links_headers():
+    rows = [
+        "Chain POSTROUTING (policy ACCEPT 9 packets, 999 bytes)",
+        "    pkts      bytes target     prot opt in     out     source               destination",
+        "      10     5000            tcp  --  *      eth0    0.0.0.0/0  0.0.0.0/0  tcp spt:9090 /* mine */",
+    ]
+    assert cells.counted(rows, "mine") == 5140
+
+
 def test_a_moment_without_samples_is_no_zero():
     with pytest.raises(ValueError, match="at 9"):
         cells.sent_at(SAMPLES, 9.0)
@@ -70,5 +79,28 @@ def test_a_bar_is_a_quarter_shorter_for_each_decade():
 
 def test_the_page_has_a_bar_for_each_method_and_chart():
     text = page.page(cells.medians([run("docker", 50), run("this", 20)]))
-    assert text.count("<rect") == 2 * len(page.CHARTS)
+    assert text.count('<rect class="bar') == 2 * len(page.CHARTS)
     assert text.count('class="bar ours"') == len(page.CHARTS)
+
+
+def test_the_overview_has_a_dot_for_each_method_and_cell():
+    others = [dict(run("docker", 9), cell=dict(vars(CELL), mbit=20))]
+    rows = cells.medians([run("docker", 50), run("this", 20), *others])
+    drawn = page.overview(rows, *page.CHARTS[0])
+    assert drawn.count("fill-opacity") == 3
+    assert "256 MiB, 1,000 dirty pages/s, 20 Mbit/s, cold image" in drawn
+
+
+def test_the_grid_marks_the_least_and_names_where_a_peer_has_less():
+    rows = cells.medians(
+        [
+            run("docker", 50, downtime_ms=40_000, wire_bytes=100_000_000),
+            run("podman", 50, downtime_ms=30_000, wire_bytes=90_000_000),
+            run("this", 20, downtime_ms=500, wire_bytes=99_000_000),
+        ]
+    )
+    line = cells.grid(rows).splitlines()[-1]
+    assert line.endswith("| **0.50** | 40.00 | 30.00 | 99.0 | 100.0 | **90.0** |")
+    assert cells.worse_than_a_peer(rows, "downtime_ms") == []
+    (sentence,) = cells.worse_than_a_peer(rows, "wire_bytes")
+    assert sentence.endswith("wire_bytes 1.10x of podman")

@@ -19,6 +19,7 @@ METHODS = {
 # What the target has of the image: nothing, all of it, all but one file of the top layer.
 IMAGES = ("cold", "top", "warm")
 PAGE_BYTES = 4096
+ETHERNET_HEADER_BYTES = 14
 MEASURES = ("total_s", "downtime_ms", "wire_bytes", "window_bytes", "peak_source_bytes", "peak_target_bytes")
 
 
@@ -64,6 +65,12 @@ def sent_at(samples: Sequence[Sample], moment: float) -> float:
 
 def sent_between(samples: Sequence[Sample], start: float, end: float) -> int:
     return round(sent_at(samples, end) - sent_at(samples, start))
+
+
+def counted(rows: Iterable[str], comment: str) -> int:
+    """Bytes that `iptables -nvxL` shows for the rule with this comment, with the link's own headers."""
+    (packets, sent) = next(row.split()[:2] for row in rows if f"/* {comment} */" in row)
+    return int(sent) + int(packets) * ETHERNET_HEADER_BYTES
 
 
 def peak_growth(samples: Sequence[Sample], start: float, end: float) -> int:
@@ -127,3 +134,37 @@ def figures(row: dict[str, Any], ours: dict[str, Any] | None) -> list[str]:
     if ours is None or ours is row:
         return list(shown.values())
     return [f"{text} ({row[key] / ours[key]:.1f}x)" for key, text in shown.items()]
+
+
+def grid(rows: Sequence[dict[str, Any]]) -> str:
+    """One line a cell: downtime and bytes of each method; the least of a line is bold."""
+    methods = [name for name in METHODS if any(row["method"] == name for row in rows)]
+    measures = (("downtime_ms", 1e3, 2), ("wire_bytes", 1e6, 1))
+    parts = [
+        f"| | {' | '.join(f'downtime, s: {name}' for name in methods)} "
+        f"| {' | '.join(f'MB: {name}' for name in methods)} |",
+        "|---" + "|--:" * len(methods) * len(measures) + "|",
+    ]
+    for cell in sorted({cell_of(row) for row in rows}):
+        mine = {row["method"]: row for row in rows if cell_of(row) == cell}
+        fields = [str(cell)]
+        for key, divisor, digits in measures:
+            least = min(row[key] for row in mine.values())
+            for name in methods:
+                text = f"{mine[name][key] / divisor:.{digits}f}" if name in mine else ""
+                fields.append(f"**{text}**" if name in mine and mine[name][key] == least else text)
+        parts.append(f"| {' | '.join(fields)} |")
+    return "\n".join(parts) + "\n"
+
+
+def worse_than_a_peer(rows: Sequence[dict[str, Any]], key: str) -> list[str]:
+    """Cells in which ours is more than the least of the peers: a sentence each."""
+    said = []
+    for cell in sorted({cell_of(row) for row in rows}):
+        mine = {row["method"]: row[key] for row in rows if cell_of(row) == cell}
+        peers = {name: value for name, value in mine.items() if not name.startswith("this")}
+        if "this" in mine and peers:
+            best = min(peers, key=lambda name: float(peers[name]))
+            if mine["this"] > peers[best]:
+                said.append(f"{cell}: {key} {mine['this'] / peers[best]:.2f}x of {best}")
+    return said

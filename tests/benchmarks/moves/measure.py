@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """One move of the load generator between two hosts of a testbed, by one method, measured.
 
-Time is that of the command that an operator would type. Bytes are what the source's
-interface sent, whatever it was. Downtime is the longest silence that the client saw.
+Time is that of the command that an operator would type. Bytes are what the source's interface
+sent, but for the service's answers: a service that is not silent must not pay for it. Downtime is
+the longest silence that the client saw.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ from tests.e2e.edge import Client, Host, Lab, catalogue, docker_run
 
 HERE = Path(__file__).resolve().parent
 SERVICE = "load"
+PORT = catalogue()[SERVICE]["port"]
 IMAGE = "mec-demo/load"
 ON_HOST = "/run/benchmark"
 TOP_MIB = 64
 LONG_S = 3600.0
 SETTLE_S = 3.0
 LOGGED_GAP_MS = 20.0
+COUNTER = "mec-benchmark"
+COUNTED = f"-o eth0 -p tcp -m comment --comment {COUNTER}"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 # The client's connection cannot follow to another address; without this CRIU refuses to dump it.
 CRIU_CONFIG = "mkdir -p /etc/criu && echo tcp-close > /etc/criu/runc.conf"
@@ -70,6 +74,7 @@ class Bench:
             for engine in {"docker", self.engine}:
                 host.run(f"{engine} rm --force --volumes {SERVICE} 2>/dev/null", check=False)
             host.run("rm -f /etc/criu/runc.conf")
+            host.run(f"iptables -t mangle -D POSTROUTING {COUNTED} --sport {PORT} 2>/dev/null", check=False)
             host.run(f"rm -rf {ON_HOST}; mkdir {ON_HOST}")
             shape(host, 1000)
 
@@ -92,6 +97,15 @@ class Bench:
             fill = f"for n in {names}; do head -c 1048576 /dev/urandom > files/$n; done"
             build = f"{self.engine} build --quiet --tag {IMAGE}:{tag} ."
             self.source.run(f"{make} && {recipe} && {fill} && {build}", timeout_s=LONG_S)
+
+    def count_answers(self) -> None:
+        """Have the packet filter count what the service sends to clients."""
+        self.source.run(f"iptables -t mangle -A POSTROUTING {COUNTED} --sport {PORT}")
+
+    def answered(self) -> int:
+        """Bytes of it so far, as the interface counts them."""
+        rows = self.source.run("iptables -t mangle -nvxL POSTROUTING").splitlines()
+        return cells.counted(rows, COUNTER)
 
     def start(self) -> None:
         self.source.run(shlex.join([self.engine, *self.run_words]))
@@ -158,15 +172,18 @@ def measure(bench: Bench, method: str) -> dict[str, Any]:
     try:
         bench.provide_image()
         bench.start()
+        bench.count_answers()
         with script_in_place(bench, method) as move:
             client = Client(
                 bench.lab, SERVICE, bench.lab.scratch, ["--probe-ms=1", f"--gap-ms={LOGGED_GAP_MS:g}"]
             )
             sampling = Sampling([bench.source, bench.target])
             time.sleep(SETTLE_S)
+            answered = -bench.answered()
             started = time.monotonic()
             moved = move(bench)
             ended = time.monotonic()
+            answered += bench.answered()
             time.sleep(SETTLE_S)
             on_source, on_target = sampling.end()
         seen = client.lost_nothing()
@@ -180,7 +197,8 @@ def measure(bench: Bench, method: str) -> dict[str, Any]:
         "method": method,
         "downtime_ms": seen["downtime_client_ms"],
         "move_gap_ms": (window[1] - window[0]) * 1000,
-        "wire_bytes": cells.sent_between(on_source, started, ended),
+        "wire_bytes": cells.sent_between(on_source, started, ended) - answered,
+        "answer_bytes": answered,
         "window_bytes": cells.sent_between(on_source, *window),
         "peak_source_bytes": cells.peak_growth(on_source, started, ended),
         "peak_target_bytes": cells.peak_growth(on_target, started, ended),
@@ -207,7 +225,6 @@ def main() -> None:
         "--write-bytes", type=int, default=cells.PAGE_BYTES, help="that a write to a page changes"
     )
     given = options.parse_args()
-    assert SERVICE in catalogue()
     cell = cells.Cell(given.memory_mib, given.dirty_pages, given.mbit, given.image, given.write_bytes)
     # Sockets of SSH have short names only in a short directory.
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:

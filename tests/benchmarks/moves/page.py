@@ -54,12 +54,68 @@ def chart(rows: Sequence[dict[str, Any]], key: str, heading: str, divisor: float
     return f"<figure><figcaption>{heading}</figcaption>{''.join(parts)}</figure>"
 
 
+# Colours that differ in lightness, too.
+DOTS = {
+    "this": "#1f6f54",
+    "this-compare": "#6dbb9d",
+    "this-uffd": "#6dbb9d",
+    "docker": "#b23a2f",
+    "docker-rsync": "#e0a030",
+    "podman": "#5a3d8c",
+}
+ROW, NAMES, RADIUS = 20, 400, 5
+
+
+def overview(rows: Sequence[dict[str, Any]], key: str, heading: str, divisor: float, unit: str) -> str:
+    """All cells below each other, a dot for each method's median, on a logarithmic scale."""
+    methods = [name for name in cells.METHODS if any(row["method"] == name for row in rows)]
+    every = sorted({cells.cell_of(row) for row in rows})
+    values = [row[key] / divisor for row in rows if row[key] > 0]
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    height = ROW * (len(every) + 3)
+
+    def across(value: float) -> float:
+        return NAMES + WIDTH * (math.log10(max(value, 10.0**low)) - low) / max(high - low, 1)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {NAMES + WIDTH + 60} {height}" role="img" '
+        f'font-family="sans-serif" font-size="12"><title>{heading}</title>',
+        f'<rect width="100%" height="{height}" fill="#fff"/>',
+    ]
+    at = 10
+    for name in methods:
+        parts.append(f'<circle cx="{at}" cy="{ROW / 2}" r="{RADIUS}" fill="{DOTS[name]}"/>')
+        parts.append(f'<text x="{at + 10}" y="{ROW / 2 + 4}" fill="#222">{name}</text>')
+        at += 40 + 8 * len(name)
+    for decade in range(low, high + 1):
+        x = across(10.0**decade)
+        parts.append(f'<line x1="{x}" x2="{x}" y1="{ROW}" y2="{height - ROW}" stroke="#ddd"/>')
+        label = f"{10.0**decade:g} {unit}"
+        parts.append(f'<text x="{x}" y="{height - 6}" text-anchor="middle" fill="#222">{label}</text>')
+    for index, cell in enumerate(every):
+        y = ROW * (index + 2)
+        parts.append(f'<text x="{NAMES - 12}" y="{y + 4}" text-anchor="end" fill="#222">{cell}</text>')
+        parts.append(f'<line x1="{NAMES}" x2="{NAMES + WIDTH}" y1="{y}" y2="{y}" stroke="#eee"/>')
+        for row in rows:
+            if cells.cell_of(row) == cell:
+                x = across(row[key] / divisor)
+                said = f"{row['method']}: {row[key] / divisor:,.2f} {unit}"
+                parts.append(
+                    f'<circle cx="{x:.1f}" cy="{y}" r="{RADIUS}" fill="{DOTS[row["method"]]}" '
+                    f'fill-opacity="0.85"><title>{said}</title></circle>'
+                )
+    parts.append("</svg>")
+    return "".join(parts)
+
+
 def page(rows: Sequence[dict[str, Any]]) -> str:
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><title>Moves, measured</title>",
         f"<style>{STYLE}</style><h1>Moves, measured</h1>",
-        "<p>Bars: medians, on a logarithmic scale of four decades. Lines: from the least to the most.</p>",
     ]
+    for spec in (CHARTS[0], CHARTS[2]):
+        parts.append(f"<figure><figcaption>{spec[1]}</figcaption>{overview(rows, *spec)}</figure>")
+    parts.append("<p>Below, bars: medians, on a logarithmic scale of four decades. Lines: least to most.</p>")
     for cell in sorted({cells.cell_of(row) for row in rows}):
         mine = [row for row in rows if cells.cell_of(row) == cell]
         runs = sorted({row["runs"] for row in mine})

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The medians of all measured moves: JSON, CSV, an HTML page, and a Markdown table that is printed, too."""
+"""The medians of all measured moves: JSON, CSV, an HTML page, plots, and a Markdown table, printed, too."""
 
 from __future__ import annotations
 
@@ -29,9 +29,14 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
     table = cells.markdown(rows)
-    (directory / "results.md").write_text(table)
+    (directory / "results.md").write_text(table + "\n" + cells.grid(rows))
     (directory / "index.html").write_text(page.page(rows))
+    for name, spec in (("downtime", page.CHARTS[0]), ("bytes", page.CHARTS[2])):
+        (directory / f"{name}.svg").write_text(page.overview(rows, *spec) + "\n")
     print(table)
+    for key in ("downtime_ms", "wire_bytes"):
+        for sentence in cells.worse_than_a_peer(rows, key):
+            print(f"more than a peer: {sentence}")
 
 
 if __name__ == "__main__":

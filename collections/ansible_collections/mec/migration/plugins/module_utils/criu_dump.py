@@ -19,11 +19,14 @@ import shutil
 import socket
 import subprocess
 import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .criu_images import decode_fields, encode_field, read_dump_stats
 from .errors import MigrationError
 from .mountinfo import mounts
+
+if TYPE_CHECKING:
+    from .criu_parent import ParentOfAll
 
 # images/rpc.proto
 REQUEST_DUMP, REQUEST_FEATURE_CHECK = 1, 9
@@ -149,6 +152,7 @@ class Dump:
     :param work_dir: an existing directory for the log and CRIU's statistics.
     :param external: more of what CRIU must not dump, in the form of its option ``external``.
     :param mode: what :func:`cgroup_mode` says; the restore must be told the same.
+    :param parent: what claims to hold all memory, so that CRIU passes over it; None: there is nothing.
     """
 
     def __init__(
@@ -159,6 +163,7 @@ class Dump:
         work_dir: str,
         external: list[str],
         mode: str,
+        parent: ParentOfAll | None = None,
     ) -> None:
         self._work_dir = work_dir
         criu = shutil.which("criu") or "/usr/sbin/criu"
@@ -174,9 +179,11 @@ class Dump:
         image_fd = os.open(image_dir, os.O_RDONLY | os.O_DIRECTORY)
         work_fd = os.open(work_dir, os.O_RDONLY | os.O_DIRECTORY)
         self._directories = (image_fd, work_fd)
-        self._request = _dump_request(state, freeze_cgroup, image_fd, work_fd, config, external, mode)
-        try:
-            self._process = subprocess.Popen(
+        more = parent.options if parent is not None else []
+        self._request = _dump_request(state, freeze_cgroup, image_fd, work_fd, config, external, mode, more)
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
                 [criu, "swrk", str(theirs.fileno())],
                 pass_fds=[theirs.fileno(), their_pages.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -185,6 +192,9 @@ class Dump:
                 # A signal to our group must not end it while it holds the service's processes.
                 start_new_session=True,
             )
+
+        try:
+            self._process = start() if parent is None else parent.start(start)
         except OSError as error:
             raise MigrationError(f"cannot start {criu}: {error}; install criu 4.2 or later") from error
         finally:
@@ -248,6 +258,7 @@ def _dump_request(
     config: str,
     external: list[str],
     mode: str,
+    more: list[tuple[int, Any]],
 ) -> bytes:
     """A ``criu_req`` of type DUMP; the numbers are those of ``criu_opts`` in images/rpc.proto."""
     rootfs = state.config["rootfs"]
@@ -270,6 +281,7 @@ def _dump_request(
         (51, config),
         (52, True),  # tcp_close
         (64, NETWORK_LOCK_SKIP),
+        *more,
     ]
     body = b"".join(encode_field(number, value) for number, value in options)
     mounts = [(point, point) for point in external_mounts(state)]

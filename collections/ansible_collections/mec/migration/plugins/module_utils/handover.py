@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 
 from .cgroup import Cgroup
 from .criu_dump import Dump, cgroup_mode, descriptors, external_mounts, masked_files
-from .criu_images import leave_out, left_out
+from .criu_parent import ParentOfAll
 from .errors import InDoubtError, MigrationError
 from .file_sync import FileSync
+from .final_images import FinalImages
 from .in_thread import InThread
 from .journal import Journal
-from .memory_source import MemorySource, locked_bytes
+from .memory_source import MemorySource
 from .page_ranges import RangeSet
 from .precopy import shared_files
 from .scratch import hurry
@@ -31,13 +32,12 @@ from .service import Service
 from .tmpfs_mounts import TmpfsSource
 from .wire import Channel
 
-MAX_IMAGES_BODY_BYTES = 64 << 20
-
 
 class Outcome(NamedTuple):
     """What the frozen window was made of. All ``_ms`` on the source's clock, except ``target``'s.
 
-    ``started``: the moment of the freeze, seconds since the epoch.
+    ``started``: the moment of the freeze, seconds since the epoch. ``dump_note``: why CRIU could not pass
+    over memory but had to walk through it; empty if it could.
     """
 
     started: float
@@ -51,6 +51,7 @@ class Outcome(NamedTuple):
     restore_wait_ms: float
     pages_scanned: int
     pages_changed: int
+    dump_note: str
     target: dict[str, Any]
 
 
@@ -117,6 +118,7 @@ class HandOver:
         self._tmpfs: TmpfsSource | None = None
         self._guard: Guard | None = None
         self._dumping: InThread[dict[str, int]] | None = None
+        self._parent_obstacle = ""
 
     def prepare(self) -> None:
         """All that can be paid before the freeze.
@@ -138,6 +140,8 @@ class HandOver:
             path = os.path.join(self._dir, name)
             shutil.rmtree(path, ignore_errors=True)
             os.makedirs(path, mode=0o700)
+        parent = ParentOfAll(self._dir, self._service.processes().values())
+        self._parent_obstacle = parent.obstacle
         self._dump = Dump(
             runc,
             self._service.cgroup.path,
@@ -145,6 +149,7 @@ class HandOver:
             self._work,
             [mount.dump_option for mount in self._tmpfs.mounts],
             mode,
+            None if parent.obstacle else parent,
         )
         self._guard = Guard(self._service.cgroup, self._dump, self._undo_restart_policy)
         self._journal.write(
@@ -205,12 +210,14 @@ class HandOver:
         self._channel.answer("memory.round_end")
         self._files.round(self._channel, always_compare=compare)
         files_end = time.monotonic()
+        images = FinalImages(self._images, self._memory)
+        images.expect(pids)
         dump = dumped.result()
         dump_end = time.monotonic()
-        self._leave_out_known(pids)
-        self._send_images()
+        missing = images.settle()
+        images.send(self._channel)
         # After the images, which the target begins to read meanwhile.
-        self._send_missing(pids)
+        self._send_missing(pids, missing)
         images_end = time.monotonic()
         target = self._end_of_images(guard)
         end = time.monotonic()
@@ -226,60 +233,22 @@ class HandOver:
             restore_wait_ms=(end - images_end) * 1000,
             pages_scanned=memory.pages_scanned,
             pages_changed=memory.pages_changed,
+            dump_note=self._parent_obstacle,
             target=target,
         )
 
-    def _leave_out_known(self, pids: dict[int, int]) -> None:
-        """Where CRIU has dumped memory all the same: the target has it already."""
-        dumped_bytes = sum(
-            entry.stat().st_size for entry in os.scandir(self._images) if entry.name.startswith("pages-")
-        )
-        known = {number: self._memory.known(number) for number in pids.values()}
-        if dumped_bytes < sum(pages.size_bytes for pages in known.values()) / 4:
-            return
-        for pid, number in pids.items():
-            path = os.path.join(self._images, f"pagemap-{number}.img")
-            # Locked memory is never restored lazily, so its content must be in the images.
-            if os.path.exists(path) and not left_out(path) and not locked_bytes(pid):
-                leave_out(path, known[number])
-
-    def _send_missing(self, pids: dict[int, int]) -> None:
+    def _send_missing(self, pids: dict[int, int], missing: dict[int, RangeSet]) -> None:
         """Send what CRIU left out and no round has sent: pages that it counts and our scan did not."""
-        missing: dict[int, RangeSet] = {}
-        for number in pids.values():
-            path = os.path.join(self._images, f"pagemap-{number}.img")
-            if not os.path.exists(path):
-                continue
-            absent = left_out(path) - self._memory.known(number)
-            if absent:
-                missing[number] = absent
-        if missing:
-            self._memory.round(self._channel, pids, frozen=True, only=missing)
-            self._channel.answer("memory.round_end")
-            for number, absent in missing.items():
-                if absent - self._memory.known(number):
-                    raise MigrationError(
-                        f"pages {absent - self._memory.known(number)} of process {number} could not be read",
-                        phase="handover",
-                    )
-
-    def _send_images(self) -> None:
-        files: list[tuple[str, int]] = []
-        body = bytearray()
-        for name in sorted(os.listdir(self._images)):
-            with open(os.path.join(self._images, name), "rb") as image:
-                while True:
-                    piece = image.read(MAX_IMAGES_BODY_BYTES - len(body))
-                    if not piece and files and files[-1][0] == name:
-                        break
-                    files.append((name, len(piece)))
-                    body += piece
-                    if len(body) >= MAX_IMAGES_BODY_BYTES:
-                        self._channel.send("handover.images", bytes(body), files=files)
-                        files, body = [], bytearray()
-                    elif not piece:
-                        break
-        self._channel.send("handover.images", bytes(body), files=files)
+        if not missing:
+            return
+        self._memory.round(self._channel, pids, frozen=True, only=missing)
+        self._channel.answer("memory.round_end")
+        for number, absent in missing.items():
+            unread = absent - self._memory.known(number)
+            if unread:
+                raise MigrationError(
+                    f"pages {unread} of process {number} could not be read", phase="handover"
+                )
 
     def _end_of_images(self, guard: Guard) -> dict[str, Any]:
         """Send the mark and wait for the target's word; see the module's docstring for who may run."""

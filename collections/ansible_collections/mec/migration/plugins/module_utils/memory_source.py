@@ -239,7 +239,7 @@ class MemorySource:
             if pid in pids:
                 scanned += pages.size_bytes // PAGE_BYTES
                 changed += self._send_process(channel, pid, pids[pid], pages)
-        channel.send("memory.round_end", number=self.rounds)
+        channel.send("memory.round_end", number=self.rounds, last=frozen)
         return RoundResult(
             number=self.rounds,
             pages_scanned=scanned,

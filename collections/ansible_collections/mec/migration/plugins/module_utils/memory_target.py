@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The target's side of a container's memory: each round becomes a CRIU image directory.
 
-A directory holds the pages of its round and names all others as held by its parent, the directory of
-the round before; the last one is the parent of CRIU's own final dump. Plain CRIU restores the chain.
+A directory holds the pages of its round and, where CRIU is to read them, names all others as held by its
+parent, the directory of the round before; the last one is the parent of CRIU's own final dump. Plain CRIU
+restores the chain.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 from collections.abc import Callable
 from typing import BinaryIO
 
-from .criu_images import layered_entries, write_pagemap
+from .criu_images import EntryKey, entry_keys, layered_entries, write_pagemap
 from .errors import TransferError
 from .lazy_restore import Extent, Mapped
 from .page_delta import xor
@@ -53,10 +54,14 @@ class _Newest:
 
 
 class MemoryTarget:
-    """Receives rounds into ``<images_dir>/<number>``."""
+    """Receives rounds into ``<images_dir>/<number>``.
 
-    def __init__(self, images_dir: str) -> None:
+    :param chain: CRIU itself will read them: write page maps and links to the parent, too.
+    """
+
+    def __init__(self, images_dir: str, *, chain: bool = True) -> None:
         self._dir = images_dir
+        self._chain = chain
         self._known: dict[int, RangeSet] = {}
         self._round = 0
         self._files: dict[int, _RoundFile] = {}
@@ -128,18 +133,19 @@ class MemoryTarget:
             pages.file.close()
             present = RangeSet(pages.present)
             known = self._known.get(process, RangeSet())
-            write_pagemap(
-                os.path.join(path, f"pagemap-{process}.img"),
-                process,
-                layered_entries(present, known, PAGE_BYTES),
-            )
+            if self._chain:
+                write_pagemap(
+                    os.path.join(path, f"pagemap-{process}.img"),
+                    process,
+                    layered_entries(present, known, PAGE_BYTES),
+                )
             self._known[process] = known | present
             if present:
                 held[process] = (present, Mapped(pages.path))
                 if process in self._newest:
                     self._newest[process].add(*held[process])
         self._held.append(held)
-        if number > 1:
+        if number > 1 and self._chain:
             os.symlink(f"../{number - 1}", os.path.join(path, "parent"))
         self._files = {}
         self._round = number
@@ -164,6 +170,23 @@ class MemoryTarget:
                 f"a difference to page {error.args[0]:#x} of process {process} came before the page itself",
                 phase="pre-copy",
             ) from error
+
+    def extents_by_entry(self) -> dict[int, dict[EntryKey, list[Extent]]]:
+        """For each process: an entry that names pages as CRIU does -> where their newest content lies.
+
+        What CRIU names is mostly just what was sent; computed beforehand, it needs only be looked up.
+        """
+        found: dict[int, dict[EntryKey, list[Extent]]] = {}
+        for process, known in list(self._known.items()):
+            extents = sorted(self.extents(process, known))
+            of_process = found[process] = {}
+            at = 0
+            for key, (_start, end) in zip(entry_keys(known), known):
+                first = at
+                while at < len(extents) and extents[at].start < end:
+                    at += 1
+                of_process[key] = extents[first:at]
+        return found
 
     def extents(self, process: int, wanted: RangeSet) -> list[Extent]:
         """Where the newest content of *wanted* lies in this process's memory.

@@ -115,6 +115,19 @@ def anonymous_ranges(pid: int) -> RangeSet:
     return RangeSet((area.start, area.end) for area in areas(pid) if area.private_anonymous)
 
 
+def locked_ranges(pid: int) -> RangeSet:
+    """Mappings that the process has locked (mlock(2)); asks the kernel for a walk through all memory."""
+    found: list[tuple[int, int]] = []
+    with open(f"/proc/{pid}/smaps", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            word = line.split(None, 1)[0]
+            if not word.endswith(":"):
+                start, _sep, end = word.partition("-")
+            elif word == "VmFlags:" and "lo" in line.split():
+                found.append((int(start, 16), int(end, 16)))
+    return RangeSet(found)
+
+
 class Pagemap:
     """Which pages of a process are there, through /proc/PID/pagemap."""
 
@@ -264,6 +277,10 @@ class Reader:
                     pending, size = [], 0
         if pending:
             yield from self._read(pending)
+
+    def content(self, pages: RangeSet) -> bytes:
+        """The content of *pages*, back to back; shorter if some are gone."""
+        return b"".join(bytes(batch.data) for batch in self.batches(pages))
 
     def _read(self, ranges: list[Range]) -> Iterator[Batch]:
         while ranges:

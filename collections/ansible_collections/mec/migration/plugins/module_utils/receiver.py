@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .armed_container import ArmedContainer
-from .criu_images import left_out, refer_to_parent
+from .criu_images import PE_LAZY, EntryKey, RawPagemap, key_range, refer_to_parent
 from .errors import MigrationError, TransferError
 from .file_apply import FileReceiver
 from .image_sync import LayerReceiver
@@ -29,6 +29,7 @@ from .journal import TARGET, Journal
 from .lazy_restore import Extent, Guard, LazyPages, userfaultfd_works
 from .memory_target import MemoryTarget
 from .module_base import RUN_DIR
+from .page_ranges import RangeSet
 from .scratch import hurry, wipe
 from .service import ROOTFS_TREE
 from .tmpfs_mounts import TmpfsTarget
@@ -72,7 +73,8 @@ class Receiver:
         for path in (self._dir, self._images_dir):
             os.makedirs(path, mode=0o700, exist_ok=True)
         self._journal = Journal(settings.migration_id, TARGET)
-        self._memory = MemoryTarget(self._images_dir)
+        self._lazily = settings.lazy_restore and userfaultfd_works()
+        self._memory = MemoryTarget(self._images_dir, chain=not self._lazily)
         self._container: ArmedContainer | None = None
         self._files: FileReceiver | None = None
         self._layers = LayerReceiver(client, self._staging_dir(client))
@@ -84,6 +86,7 @@ class Receiver:
         self._lazy: LazyPages | None = None
         self._tmpfs = TmpfsTarget(os.path.join(self._dir, "tmpfs"))
         self._prepared = False
+        self._by_entry: InThread[tuple[int, dict[int, dict[EntryKey, list[Extent]]]]] | None = None
         self._found_extents: InThread[tuple[int, dict[int, list[Extent]]]] | None = None
         self._spec: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
@@ -231,6 +234,7 @@ class Receiver:
             "handover.status": self._status_message,
             "handover.abort": self._abort_message,
             **self._memory.handlers,
+            "memory.round_end": self._round_end,
             **self._layers.handlers,
         }
 
@@ -265,13 +269,19 @@ class Receiver:
         channel.send("ok", rounds=self._memory.last_round, lazy=self._lazy is not None)
 
     def _prepare_restore(self, container: ArmedContainer, message: Message) -> None:
-        if self._settings.lazy_restore and userfaultfd_works():
+        if self._lazily:
             self._lazy = LazyPages(container.work_dir, self._extents, Guard(container.kill))
         self._tmpfs.make(message.fields["tmpfs"])
         # Not by runc's option: before 1.2 it does not hand `ignore` on.
         config = self._tmpfs.criu_config + f"manage-cgroups={message.fields['cgroup_mode']}\n"
         container.prepare(self._final_dir, config, self._lazy is not None)
         self._prepared = True
+
+    def _round_end(self, message: Message, channel: Channel) -> None:
+        self._memory.handlers["memory.round_end"](message, channel)
+        if self._lazy is not None and message.fields.get("last"):
+            # While CRIU dumps.
+            self._by_entry = InThread(lambda: (self._memory.last_round, self._memory.extents_by_entry()))
 
     def _images(self, message: Message, channel: Channel) -> None:
         """CRIU's own images of the final dump, as (name, size) pairs and their contents in one body."""
@@ -337,8 +347,21 @@ class Receiver:
         return self._extents_now(process)
 
     def _extents_now(self, process: int) -> list[Extent]:
-        wanted = left_out(os.path.join(self._final_dir, f"pagemap-{process}.img"))
-        return self._memory.extents(process, wanted)
+        rounds, by_entry = self._by_entry.result() if self._by_entry is not None else (0, {})
+        ready = by_entry.get(process, {}) if rounds == self._memory.last_round else {}
+        found: list[Extent] = []
+        others = []
+        for _message, address, flags, pages in RawPagemap(self._pagemap(process)).entries:
+            if flags[0] & PE_LAZY:
+                extents = ready.get((address, pages))
+                if extents is None:
+                    others.append(key_range((address, pages)))
+                else:
+                    found += extents
+        return found + self._memory.extents(process, RangeSet.ordered(others))
+
+    def _pagemap(self, process: int) -> str:
+        return os.path.join(self._final_dir, f"pagemap-{process}.img")
 
     def _all_extents(self) -> tuple[int, dict[int, list[Extent]]]:
         """The round up to which they are the newest, and those of each process."""

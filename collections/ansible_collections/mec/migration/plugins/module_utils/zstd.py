@@ -30,7 +30,7 @@ class Zstd:
         self._is_error = library.ZSTD_isError
         self._is_error.argtypes, self._is_error.restype = [size_t], ctypes.c_uint
 
-    def compress(self, data: bytes, level: int = 1) -> bytes:
+    def compress(self, data: bytes, level: int = 3) -> bytes:
         """*data* as one zstd frame."""
         bound = self._bound(len(data))
         out = ctypes.create_string_buffer(bound)

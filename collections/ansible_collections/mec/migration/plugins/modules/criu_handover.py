@@ -88,7 +88,8 @@ window:
     - The frozen window by its parts, C(frozen_ms), C(frozen_bytes), C(freeze_ms), C(memory_ms),
       C(files_ms), C(dump_ms), C(images_ms), C(restore_wait_ms), C(pages_scanned), C(pages_changed), and
       under C(target) what the target measured. C(started) is in seconds since the epoch on this host's
-      clock.
+      clock. C(dump_note) says why CRIU had to walk through all memory, page by page; it is empty if it
+      could pass over it.
   type: dict
   returned: O(state=handed_over)
 rounds:

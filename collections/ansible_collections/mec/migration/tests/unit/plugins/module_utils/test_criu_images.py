@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import stat
 import struct
 
@@ -20,8 +21,11 @@ from ansible_collections.mec.migration.plugins.module_utils.criu_images import (
     PE_PRESENT,
     STATS_MAGIC,
     PagemapEntry,
+    RawPagemap,
     decode_fields,
     encode_field,
+    entry_keys,
+    key_range,
     layered_entries,
     leave_out,
     left_out,
@@ -57,6 +61,48 @@ def test_a_pagemap_written_and_read_again(tmp_path_factory, written):
     path = str(tmp_path_factory.mktemp("images") / "pagemap-7.img")
     write_pagemap(path, 7, written)
     assert read_pagemap(path) == (7, written)
+
+
+@given(entries)
+def test_a_pagemap_that_is_not_decoded_holds_the_same(tmp_path_factory, written):
+    path = str(tmp_path_factory.mktemp("images") / "pagemap-7.img")
+    write_pagemap(path, 7, written)
+    before = pathlib.Path(path).read_bytes()
+    raw = RawPagemap(path)
+    ranges = [key_range((address, pages)) for _message, address, _flags, pages in raw.entries]
+    assert ranges == [(entry.address, entry.address + entry.pages * PAGE) for entry in written]
+    assert [flags[0] for _message, _address, flags, _pages in raw.entries] == [
+        entry.flags for entry in written
+    ]
+    assert [(raw[1], raw[3]) for raw in raw.entries] == entry_keys(ranges)
+    raw.write()
+    assert pathlib.Path(path).read_bytes() == before
+
+
+@given(entries)
+def test_what_is_the_parents_is_taken_for_lazy(tmp_path_factory, written):
+    path = str(tmp_path_factory.mktemp("images") / "pagemap-7.img")
+    write_pagemap(path, 7, written)
+    RawPagemap(path, lazy_parent=True).write()
+    expected = [entry._replace(flags=PE_LAZY) if entry.flags == PE_PARENT else entry for entry in written]
+    assert read_pagemap(path) == (7, expected)
+
+
+def test_entries_of_older_versions_are_told_apart_all_the_same(tmp_path):
+    old = encode_field(1, 0x1000) + encode_field(2, 3) + encode_field(3, True)
+    path = image(tmp_path / "pagemap-1.img", encode_field(1, 9), old)
+    raw = RawPagemap(path, lazy_parent=True)
+    assert key_range((raw.entries[0][1], raw.entries[0][3])) == (0x1000, 0x4000)
+    raw.write()
+    assert read_pagemap(path) == (9, [PagemapEntry(0x1000, 3, PE_LAZY)])
+
+
+def test_a_damaged_pagemap_that_is_not_decoded_is_refused(tmp_path):
+    path = tmp_path / "pagemap-1.img"
+    write_pagemap(str(path), 1, [PagemapEntry(0x1000, 1, PE_PRESENT), PagemapEntry(0x9000, 300, PE_LAZY)])
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(MigrationError, match="cut short"):
+        RawPagemap(str(path))
 
 
 def test_a_pagemap_byte_for_byte(tmp_path):

@@ -17,6 +17,7 @@ from ansible_collections.mec.migration.plugins.module_utils import page_delta, p
 from ansible_collections.mec.migration.plugins.module_utils.criu_images import (
     PE_PARENT,
     PE_PRESENT,
+    entry_keys,
     read_pagemap,
 )
 from ansible_collections.mec.migration.plugins.module_utils.dirty_tracking import CompareTracker
@@ -118,6 +119,14 @@ class Migration:
                 )
         extents = self.target.extents(process, present)
         assert RangeSet((start, end) for start, end, _source in extents) == present
+        by_entry = self.target.extents_by_entry()[process]
+        for piece in present:
+            if tuple(entry_keys([piece])[0]) in by_entry:
+                of_piece = [extent for extent in extents if piece.start <= extent.start < piece.end]
+                assert by_entry[entry_keys([piece])[0]] == sorted(of_piece)
+        assert sorted(extent for of_entry in by_entry.values() for extent in of_entry) == sorted(
+            self.target.extents(process, self.target._known[process])
+        )
         for start, end, source in extents:
             assert ctypes.string_at(source, end - start) == victim.memory(start, end), hex(start)
         return present.size_bytes // PAGE_BYTES

@@ -10,6 +10,7 @@ import os
 import socket
 import ssl
 import threading
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils import wire, zstd
@@ -348,9 +349,9 @@ def test_incompressible_bodies_are_tried_ever_less_often():
     library = compression._zstd
 
     class Counting:
-        def compress(self, data):
+        def compress(self, data, level):
             tried.append(len(data))
-            return library.compress(data)
+            return library.compress(data, level)
 
     compression._zstd = Counting()
     noise = os.urandom(4096)
@@ -364,6 +365,36 @@ def test_incompressible_bodies_are_tried_ever_less_often():
             break
     assert packed is not None
     assert compression.encode(bytes(4096)) is not None
+
+
+@needs_zstd
+def test_on_a_slow_link_every_body_is_tried_and_a_small_gain_taken():
+    compression = Compression(zstd.load())
+    # Thirty parts of noise, one of zeros: less than what pays on a fast link.
+    mixed = os.urandom(31 << 13) + bytes(1 << 13)
+    assert compression.encode(mixed) is None
+    compression.sent(1 << 20, (1 << 20) / 2.5e6)
+    for _message in range(20):
+        packed = compression.encode(mixed)
+        assert packed is not None
+        assert len(packed) < len(mixed)
+        assert compression.encode(os.urandom(1 << 18)) is None
+
+
+@needs_zstd
+def test_a_fast_link_after_a_slow_one_is_noticed():
+    compression = Compression(zstd.load())
+    noise = os.urandom(1 << 16)
+    compression.encode(noise)
+    compression.sent(1 << 20, 0.4)
+    for _message in range(60):
+        compression.sent(1 << 20, 1e-5)
+    tries = []
+    library = compression._zstd
+    compression._zstd = SimpleNamespace(compress=lambda *given: tries.append(1) or library.compress(*given))
+    for _message in range(200):
+        compression.encode(noise)
+    assert len(tries) < 20
 
 
 @needs_zstd
