@@ -365,6 +365,9 @@ class Client:
             str(SERVICES / "clients" / entry["client"]),
             f"--give-up-s={Patience.of(900):g}",
             f"--seconds={Patience.of(3600):g}",
+            f"--period-ms={Patience.of(2):g}",
+            f"--probe-ms={Patience.of(5):g}",
+            f"--silence-ms={Patience.of(20):g}",
         ]
         command += [f"--summary={self._summary}", f"--ready={ready}", *options]
         command += [f"{host.address}:{port or entry['port']}" for host in hosts or lab.hosts[:2]]

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Builds the root file system of a container that carries an edge host in a virtual
 # machine: QEMU, the guest's kernel, and the guest's disk.
-#   vm-image.sh SUITE INIT EXTRA_PACKAGES OUTPUT CARRIER_INIT GUEST_INIT
+#   vm-image.sh SUITE INIT EXTRA_PACKAGES OUTPUT
 # The guest's root is that of the other edge hosts, see host-image.sh.
 set -eu
-suite=$1 init=$2 extra=$3 output=$4 carrier_init=$5 guest_init=$6
+suite=$1 init=$2 extra=$3 output=$4
 
-here=$(dirname "$0")
+here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d -p "$(dirname "$output")")
 trap 'rm -rf "$work"' EXIT
 
@@ -15,7 +15,11 @@ INITRD=No "$here/host-image.sh" "$suite" "$init" "linux-image-cloud-amd64,kmod${
 mkdir "$work/root" "$work/guest"
 tar --directory "$work/root" --extract --numeric-owner --file "$work/guest.tar"
 rm "$work/guest.tar"
-install -m 0755 "$guest_init" "$work/root/usr/local/sbin/edge-vm-init"
+install -m 0755 "$here/edge-vm-init" "$work/root/usr/local/sbin/"
+python=$work/root/usr/lib/python3/dist-packages
+install -m 0644 "$here/edge_zip_cache.py" "$python/"
+echo 'import edge_zip_cache' >"$python/edge_zip_cache.pth"
+install -d -m 0700 "$work/root/var/cache/edge-zip-cache"
 cp "$work"/root/boot/vmlinuz-* "$work/guest/vmlinuz"
 rm -rf "$work"/root/boot/*
 mke2fs -q -t ext4 -L edge-host -E root_owner=0:0 -d "$work/root" "$work/guest/disk.ext4" 12G
@@ -34,7 +38,7 @@ mmdebstrap --quiet --variant=apt --format=tar \
   --dpkgopt='path-exclude=/usr/share/man/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' \
   --include=qemu-system-x86,qemu-utils,iproute2,openssh-client \
-  --customize-hook="install -m 0755 '$carrier_init' \"\$1/usr/local/sbin/edge-vm-carrier\"" \
+  --customize-hook="install -m 0755 '$here/edge-vm-carrier' \"\$1/usr/local/sbin/\"" \
   --customize-hook="mkdir \"\$1/guest\" && cp '$work/guest/vmlinuz' \"\$1/guest/\"" \
   --customize-hook="cp '$work/guest/disk.ext4' \"\$1/guest/\" && chroot \"\$1\" qemu-img convert -O qcow2 /guest/disk.ext4 /guest/disk.qcow2 && rm \"\$1/guest/disk.ext4\"" \
   trixie "$part" ${mirror:+"deb $mirror trixie main"}

@@ -15,7 +15,14 @@ from . import write_protect
 from .cgroup import Cgroup
 from .errors import PreflightError
 from .page_ranges import RangeSet
-from .process_memory import PAGE_BYTES, Pagemap, anonymous_ranges, present_pages, start_time
+from .process_memory import (
+    PAGE_BYTES,
+    Pagemap,
+    anonymous_ranges,
+    frames_that_differ,
+    present_pages,
+    start_time,
+)
 from .uffd_tracker import UFFD, UffdTracker
 
 AUTO, COMPARE, SOFT_DIRTY = "auto", "compare", "soft-dirty"
@@ -48,11 +55,36 @@ class CompareTracker:
         return {pid: present_pages(pid) for pid in pids}, 0.0
 
 
+class Frames:
+    """Which page frame lay at each address of a process, to tell pages that mremap(2) put there.
+
+    The kernel moves whole page tables (HAVE_MOVE_PMD, x86-64 and arm64) without setting soft-dirty bits.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, int], bytes] = {}
+
+    def exchanged(self, pagemap: Pagemap, ranges: RangeSet) -> RangeSet:
+        """Pages within *ranges* that lie in another frame than at the call before, or did not lie there."""
+        kept: dict[tuple[int, int], bytes] = {}
+        found: list[tuple[int, int]] = []
+        for start, end in ranges:
+            for first, last, entries in pagemap.tables(start, end):
+                kept[first, last] = entries
+                before = self._kept.get((first, last))
+                if before is None:
+                    found.append((first, last))
+                elif entries != before:
+                    found += frames_that_differ(first, before, entries)
+        self._kept = kept
+        return RangeSet(found)
+
+
 class SoftDirtyTracker:
     """The kernel's soft-dirty bits (Documentation/admin-guide/mm/soft-dirty.rst).
 
-    Reading the bits and clearing them are two steps, so the container is frozen for both, except in
-    the first round, which takes every page.
+    Reading the bits and clearing them are two steps, so the container is frozen for both. The first look
+    at a process takes every page.
     """
 
     name = SOFT_DIRTY
@@ -60,7 +92,7 @@ class SoftDirtyTracker:
 
     def __init__(self, cgroup: Cgroup) -> None:
         self._cgroup = cgroup
-        self._seen: dict[int, str] = {}
+        self._seen: dict[int, tuple[str, Frames]] = {}
 
     def candidates(self, pids: list[int], frozen: bool) -> tuple[dict[int, RangeSet], float]:
         frozen_ms = 0.0 if frozen else self._cgroup.freeze()
@@ -69,13 +101,7 @@ class SoftDirtyTracker:
             found = {}
             # A fork between listing and freezing would be missed.
             for pid in self._cgroup.pids() if not frozen else pids:
-                born = start_time(pid)
-                if self._seen.get(pid) == born:
-                    with Pagemap(pid) as pagemap:
-                        found[pid] = pagemap.soft_dirty(anonymous_ranges(pid))
-                else:
-                    found[pid] = present_pages(pid)
-                    self._seen[pid] = born
+                found[pid] = self._written(pid)
                 if not frozen:
                     with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as clear:
                         clear.write("4")
@@ -84,6 +110,16 @@ class SoftDirtyTracker:
                 self._cgroup.thaw()
                 frozen_ms += _now_ms() - start
         return found, frozen_ms
+
+    def _written(self, pid: int) -> RangeSet:
+        born, ranges = start_time(pid), anonymous_ranges(pid)
+        known, frames = self._seen.get(pid, ("", None))
+        if known != born or frames is None:
+            frames = Frames()
+            self._seen[pid] = born, frames
+        with Pagemap(pid) as pagemap:
+            exchanged = frames.exchanged(pagemap, ranges)
+            return pagemap.soft_dirty(ranges - exchanged) | pagemap.present(exchanged)
 
 
 def _now_ms() -> float:

@@ -33,9 +33,15 @@ PAGE_IS_WPALLOWED, PAGE_IS_WRITTEN, PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PAGE_IS_PF
     1 << 4,
     1 << 5,
 )
+PAGE_IS_SOFT_DIRTY = 1 << 7
 SCAN_REGIONS = 4096
 # Documentation/admin-guide/mm/pagemap.rst
 PM_PRESENT, PM_SWAPPED, PM_FILE, PM_SOFT_DIRTY = 1 << 63, 1 << 62, 1 << 61, 1 << 55
+# Where a page lies: its frame, or its place in the swap.
+PM_FRAME = PM_PRESENT | PM_SWAPPED | PM_SOFT_DIRTY - 1
+# What one page table of the lowest level maps.
+TABLE_BYTES = PAGE_BYTES * PAGE_BYTES // 8
+TABLES_AT_ONCE = 512
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -94,6 +100,7 @@ class Query(NamedTuple):
 
 HOLDING = PAGE_IS_PRESENT | PAGE_IS_SWAPPED
 PRESENT = Query()
+SOFT_DIRTY = Query(all_of=PAGE_IS_SOFT_DIRTY)
 
 
 def areas(pid: int) -> list[Area]:
@@ -152,18 +159,39 @@ class Pagemap:
     def present(self, ranges: Iterable[Range]) -> RangeSet:
         """Pages with content (in memory or in swap; not the shared zero page) within *ranges*."""
         wanted = list(ranges)
-        if self._scan:
-            try:
-                return self.scan(wanted, PRESENT)
-            except OSError as error:
-                if error.errno not in (errno.ENOTTY, errno.EINVAL):
-                    raise
-                self._scan = False
-        return self._read(wanted, PM_PRESENT | PM_SWAPPED)
+        found = self._scan_if_possible(wanted, PRESENT)
+        return found if found is not None else self._read(wanted, PM_PRESENT | PM_SWAPPED)
 
     def soft_dirty(self, ranges: Iterable[Range]) -> RangeSet:
         """Pages within *ranges* that were written since ``clear_refs``."""
-        return self._read(list(ranges), PM_SOFT_DIRTY) & self.present(ranges)
+        wanted = list(ranges)
+        found = self._scan_if_possible(wanted, SOFT_DIRTY)
+        if found is not None:
+            return found
+        return self._read(wanted, PM_SOFT_DIRTY) & self._read(wanted, PM_PRESENT | PM_SWAPPED)
+
+    def _scan_if_possible(self, ranges: list[Range], query: Query) -> RangeSet | None:
+        if not self._scan:
+            return None
+        try:
+            return self.scan(ranges, query)
+        except OSError as error:
+            if error.errno not in (errno.ENOTTY, errno.EINVAL):
+                raise
+            self._scan = False
+            return None
+
+    def tables(self, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+        """[start, end) cut where page tables end: start, end, and the entries of its pages."""
+        while start < end:
+            stop = min(end, (start // TABLE_BYTES + TABLES_AT_ONCE) * TABLE_BYTES)
+            entries = os.pread(self._fd, (stop - start) // PAGE_BYTES * 8, start // PAGE_BYTES * 8)
+            at = start
+            while at < stop:
+                last = min(stop, (at // TABLE_BYTES + 1) * TABLE_BYTES)
+                yield at, last, entries[(at - start) // PAGE_BYTES * 8 : (last - start) // PAGE_BYTES * 8]
+                at = last
+            start = stop
 
     def scan(self, ranges: Iterable[Range], query: Query) -> RangeSet:
         """Pages within *ranges* that answer *query*, by PAGEMAP_SCAN."""
@@ -216,6 +244,15 @@ class Pagemap:
             if run >= 0:
                 found.append((start + run * PAGE_BYTES, start + len(entries) * PAGE_BYTES))
         return RangeSet(found)
+
+
+def frames_that_differ(start: int, before: bytes, after: bytes) -> list[tuple[int, int]]:
+    """Pages from *start* on whose entries in :meth:`Pagemap.tables` tell of another frame."""
+    found = []
+    for index, (old, new) in enumerate(zip(memoryview(before).cast("Q"), memoryview(after).cast("Q"))):
+        if (old ^ new) & PM_FRAME:
+            found.append((start + index * PAGE_BYTES, start + (index + 1) * PAGE_BYTES))
+    return found
 
 
 def present_pages(pid: int) -> RangeSet:
