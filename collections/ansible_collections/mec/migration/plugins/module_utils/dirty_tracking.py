@@ -117,6 +117,9 @@ class SoftDirtyTracker:
         if known != born or frames is None:
             frames = Frames()
             self._seen[pid] = born, frames
+        if not ranges:
+            # It has ended.
+            return ranges
         with Pagemap(pid) as pagemap:
             exchanged = frames.exchanged(pagemap, ranges)
             return pagemap.soft_dirty(ranges - exchanged) | pagemap.present(exchanged)

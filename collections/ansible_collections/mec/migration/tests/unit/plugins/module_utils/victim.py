@@ -19,7 +19,8 @@ libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
 libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-FIXED, NOHUGEPAGE, DONTNEED = 0x10, 15, 4
+libc.mremap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p]
+FIXED, NOHUGEPAGE, DONTNEED, MAYMOVE_FIXED = 0x10, 15, 4, 3
 
 
 def fresh(address, pages):
@@ -53,6 +54,8 @@ for line in sys.stdin:
         libc.madvise(address, count * PAGE, DONTNEED)
     elif command == "unmap":
         libc.munmap(address, count * PAGE)
+    elif command == "move":
+        libc.mremap(address, count * PAGE, count * PAGE, MAYMOVE_FIXED, base + seed * PAGE)
     elif command == "map":
         fresh(address, count)
     print("done", flush=True)
@@ -76,7 +79,8 @@ class Victim:
         self._stop()
 
     def do(self, command: str, first: int, count: int = 1, seed: int = 0) -> None:
-        """write, touch (8 bytes of each), zero, read (maps the zero page), drop, unmap or map pages."""
+        """write, touch (8 bytes of each), zero, read (maps the zero page), drop, unmap or map pages,
+        or move them to where page number *seed* is."""
         assert self._process.stdin is not None
         if self._still:
             os.kill(self.pid, signal.SIGCONT)
