@@ -36,6 +36,8 @@ test: venv  ## every test: what CI runs
 	$(MAKE) lab-down ARGS="-e testbed_name=test"
 	$(MAKE) e2e-docker28
 	$(MAKE) lab-down ARGS="-e testbed_name=docker28"
+	$(MAKE) e2e-vm VM_SERVICES=load ARGS="-k tracker"
+	$(MAKE) lab-down ARGS="-e testbed_name=vm"
 
 # ARGS="-e testbed_name=dev -e testbed_suite=forky": see playbooks/roles/testbed.
 .PHONY: lab-up lab-down
@@ -71,7 +73,7 @@ uffd: venv  ## the tracker uffd: 200 runs of services of all kinds, every page c
 
 # On another testbed: E2E_LAB=dev. One test: ARGS="-k in_a_round". Hosts that are ready: ARGS=--prepared.
 E2E_LAB ?= lab
-.PHONY: e2e e2e-docker28
+.PHONY: e2e e2e-docker28 e2e-vm
 e2e: venv  ## migrations and faults between real edge hosts (minutes)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
 	$(BIN)/pytest tests/e2e --inventory inventories/$(E2E_LAB) $(ARGS)
@@ -97,6 +99,13 @@ $(VENV)/.eda: $(VENV)/.ready
 e2e-docker28: venv  ## a migration there and back where Docker wires the network late
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=docker28 -e testbed_suite=forky -e testbed_hosts=2
 	$(BIN)/pytest tests/e2e -m docker28 --inventory inventories/docker28 $(ARGS)
+
+# Other tests there: VM_TESTS=tests/e2e/test_faults.py ARGS="-k receiver_killed_while_armed".
+VM_TESTS ?= tests/e2e -m vm
+VM_SERVICES ?= redis,web,load
+e2e-vm: venv  ## migrations between virtual machines, whose kernel has soft-dirty pages and cgroup v2 (emulated: an hour)
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=vm -e testbed_kind=vm -e testbed_hosts=2
+	$(BIN)/pytest $(VM_TESTS) --inventory inventories/vm --patience 12 --services $(VM_SERVICES) $(ARGS)
 
 # Other cells: ARGS="-e bench_bandwidths=20,100 -e bench_runs=5", see playbooks/benchmark.yml. Results: reports/benchmark.
 .PHONY: bench bench-quick bench-lab

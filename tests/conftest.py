@@ -37,6 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=1.0,
         help="how many times as long as usual everything may take: hosts that are emulated are slow",
     )
+    parser.addoption(
+        "--huge-pages",
+        choices=["always", "madvise", "never"],
+        help="transparent huge pages on the hosts, which must have kernels of their own",
+    )
     parser.addoption("--trace-dir", type=Path, help="directory with cells.csv and trace.npz")
 
 
@@ -49,6 +54,8 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         found = Lab(ROOT / request.config.getoption("--inventory"), Path(scratch))
         for host in found.hosts[:2]:
             host.wipe(list(catalogue()))
+            if request.config.getoption("--huge-pages"):
+                host.set_huge_pages(request.config.getoption("--huge-pages"))
         if not request.config.getoption("--prepared"):
             found.play("prepare").ok()
             for service in request.config.getoption("--services").split(","):

@@ -163,6 +163,10 @@ class Host:
             "find /run/mec-migration -mindepth 1 -not -path '*/progress*'"
         )
 
+    def set_huge_pages(self, word: str) -> None:
+        """Transparent huge pages, for memory that is mapped from now on."""
+        self.run(f"echo {word} > /sys/kernel/mm/transparent_hugepage/enabled")
+
     def clock_ahead(self) -> float:
         """By how many seconds its CLOCK_MONOTONIC is ahead of the one here, to some milliseconds."""
         boot = "/proc/sys/kernel/random/boot_id"

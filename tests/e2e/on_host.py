@@ -79,7 +79,7 @@ def watch() -> None:
             print(json.dumps({"until": seen, "from": now, "running": current}), flush=True)
             last = current
         seen = now
-        if select.select([sys.stdin], [], [], max(POLL_S, 4 * (time.monotonic() - now)))[0]:
+        if select.select([sys.stdin], [], [], max(POLL_S, 9 * (time.monotonic() - now)))[0]:
             break
     print(json.dumps({"until": seen, "from": seen, "running": []}), flush=True)
 

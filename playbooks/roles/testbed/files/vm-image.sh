@@ -10,8 +10,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d -p "$(dirname "$output")")
 trap 'rm -rf "$work"' EXIT
 
-# The kernel has NVMe built in and boots from it without an initrd.
-INITRD=No "$here/host-image.sh" "$suite" "$init" "linux-image-cloud-amd64,kmod${extra:+,$extra}" "$work/guest.tar"
+# The kernel has NVMe built in and boots from it without an initrd. With pytest, unit
+# tests can run on it.
+packages=linux-image-cloud-amd64,kmod,python3-pytest
+INITRD=No "$here/host-image.sh" "$suite" "$init" "$packages${extra:+,$extra}" "$work/guest.tar"
 mkdir "$work/root" "$work/guest"
 tar --directory "$work/root" --extract --numeric-owner --file "$work/guest.tar"
 rm "$work/guest.tar"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tracker soft-dirty on a real process. Kernels without the bits have the frames, which tell of what was moved."""
+"""The tracker soft-dirty on a real process. Without the bits there are the frames, which tell what was moved."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_new_pages_of_a_new_mapping(victim, look):
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["in a round", "frozen"])
 def test_page_tables_that_mremap_moved_over_others(victim, look, frozen):
-    """The kernel marks none of these pages: their contents are as old as the round before, their places are not."""
+    """The kernel marks none of these pages: they are as old as the round before, only their place is new."""
     first = -(victim.base // PAGE_BYTES) % TABLE
     victim.do("write", first, 3 * TABLE)
     look()
