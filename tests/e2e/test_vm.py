@@ -75,7 +75,7 @@ def test_pages_that_the_tracker_names(huge_pages: str, serve: Serve, source: Hos
     assert there == 0 if huge_pages == "never" else there > 8
     report = load.move(target)
     is_soft_dirty(report)
-    scanned = later_rounds(report, "pages_scanned") + report["window"]["pages_scanned"]
+
     changed = later_rounds(report, "pages_changed") + report["window"]["pages_changed"]
     print(huge_pages, report)
     # A bit stands for a huge page where there are some; of those pages few have changed.
