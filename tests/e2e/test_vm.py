@@ -69,7 +69,7 @@ def test_units_of_the_tracker(target: Host) -> None:
 def test_pages_that_the_tracker_names(huge_pages: str, serve: Serve, source: Host, target: Host) -> None:
     for host in (source, target):
         host.set_huge_pages(huge_pages)
-    load = serve("load", MEMORY_MIB="32", DIRTY_PAGES="50")
+    load = serve("load", MEMORY_MIB="32", DIRTY_PAGES="20")
     pages = 32 << 8
     there = huge_pages_of(source, "load")
     assert there == 0 if huge_pages == "never" else there > 8
