@@ -9,6 +9,7 @@ All of it happens in the frozen window.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .criu_images import (
@@ -27,10 +28,18 @@ from .criu_parent import NAME as PARENT_LINK
 from .errors import MigrationError
 from .memory_source import MemorySource, locked_bytes
 from .page_ranges import Range, RangeSet
-from .process_memory import PAGE_BYTES, Pagemap, Reader, anonymous_ranges, locked_ranges
+from .process_memory import (
+    PAGE_BYTES,
+    Pagemap,
+    Reader,
+    always_dumped,
+    anonymous_ranges,
+    locked_ranges,
+)
 from .wire import Channel
 
 MAX_BODY_BYTES = 64 << 20
+MAX_LIKELY_BYTES = 8 << 20
 LAZY, PRESENT = bytes([PE_LAZY]), bytes([PE_PRESENT])
 
 
@@ -40,6 +49,25 @@ class _Expected(NamedTuple):
     pid: int
     lazy: RangeSet
     usual: set[EntryKey]
+
+
+def likely_content(pids: Iterable[int]) -> bytes:
+    """Before the freeze: what the images will hold of memory, if it stays as it is.
+
+    Most of it never changes again.
+    """
+    found: list[bytes] = []
+    size_bytes = 0
+    for pid in pids:
+        try:
+            content = Reader(pid).content(always_dumped(pid))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        size_bytes += len(content)
+        if size_bytes > MAX_LIKELY_BYTES:
+            break
+        found.append(content)
+    return b"".join(found)
 
 
 class FinalImages:
@@ -126,11 +154,11 @@ class FinalImages:
                     files.append((name, len(piece)))
                     body += piece
                     if len(body) >= MAX_BODY_BYTES:
-                        channel.send("handover.images", bytes(body), files=files)
+                        channel.send("handover.images", channel.resembling(body), files=files)
                         files, body = [], bytearray()
                     elif not piece:
                         break
-        channel.send("handover.images", bytes(body), files=files)
+        channel.send("handover.images", channel.resembling(body), files=files)
 
     def _pagemap(self, number: int) -> str:
         return os.path.join(self._dir, f"pagemap-{number}.img")

@@ -228,6 +228,7 @@ class Receiver:
     def _handlers(self) -> dict[str, Callable[[Message, Channel], None]]:
         return {
             "hello": self._hello,
+            "dictionary": lambda message, channel: channel.take_shared(message),
             "handover.prepare": self._prepare,
             "handover.images": self._images,
             "handover.end": self._end_of_images,

@@ -32,10 +32,11 @@ Body = Union[bytes, bytearray, memoryview]
 
 
 class Packed(NamedTuple):
-    """A body that is a zstd frame already; ``size_bytes`` unpacked."""
+    """A body that is a zstd frame already; ``size_bytes`` unpacked. By the dictionary, or without one."""
 
     frame: bytes
     size_bytes: int
+    by_dictionary: bool = False
 
 
 class Keys(NamedTuple):
@@ -132,6 +133,7 @@ class Compression:
         self._look_away = LookAway(64)
         self._sending = _Rate()
         self._trying = _Rate()
+        self.dictionary: zstd.Dictionary | None = None
 
     def sent(self, size_bytes: int, seconds: float) -> None:
         """How long the connection took for a large message: what a byte less would have saved."""
@@ -160,15 +162,23 @@ class Compression:
             raise TransferError("a body was to be packed, but this host has no libzstd.so.1; install libzstd")
         return self._zstd.compress(bytes(body), self.LEVEL)
 
-    def decode(self, body: bytes, size_bytes: int) -> bytes:
+    def use_dictionary(self, data: bytes) -> None:
+        """What both sides hold."""
+        if self._zstd is not None:
+            self.dictionary = self._zstd.dictionary(data)
+
+    def decode(self, body: bytes, size_bytes: int, *, by_dictionary: bool = False) -> bytes:
         if self._zstd is None:
             raise TransferError(
                 "the peer sent a zstd body but this host has no libzstd.so.1; install libzstd"
             )
         if size_bytes > MAX_BODY_BYTES:
             raise TransferError(f"a body of {size_bytes} bytes is over the limit")
+        unpack = self.dictionary if by_dictionary else self._zstd
         try:
-            return self._zstd.decompress(body, size_bytes)
+            if unpack is None:
+                raise ValueError("it was packed by a dictionary that never came")
+            return unpack.decompress(body, size_bytes)
         except ValueError as error:
             raise TransferError(f"a message arrived damaged: {error}") from error
 
@@ -200,6 +210,24 @@ class Channel:
             return None
         return Packed(self._compression.pack(body), len(body))
 
+    def share(self, data: bytes) -> None:
+        """Send what later messages will resemble: see :meth:`resembling`."""
+        if self.compress and data:
+            self.request("dictionary", data)
+            self._compression.use_dictionary(data)
+
+    def take_shared(self, message: Message) -> None:
+        """Handles the peer's :meth:`share`."""
+        self._compression.use_dictionary(message.body)
+        self.send("ok")
+
+    def resembling(self, body: Body) -> Body | Packed:
+        """*body* without what was shared, if something was."""
+        dictionary = self._compression.dictionary
+        if dictionary is None:
+            return body
+        return Packed(dictionary.compress(bytes(body)), len(body), by_dictionary=True)
+
     def send(self, kind: str, body: Body | Packed = b"", **fields: Any) -> int:
         """Send one message; returns the bytes that it took on the wire.
 
@@ -207,6 +235,8 @@ class Channel:
         """
         if isinstance(body, Packed):
             fields["zstd"] = body.size_bytes
+            if body.by_dictionary:
+                fields["dictionary"] = True
             body = body.frame
         elif self.compress:
             packed = self._compression.encode(body)
@@ -248,11 +278,12 @@ class Channel:
             fields = json.loads(header)
             kind = str(fields.pop("kind"))
             unpacked_bytes = int(fields.pop("zstd", -1))
+            by_dictionary = bool(fields.pop("dictionary", False))
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise TransferError(f"a message without a readable header: {error}") from error
         self.received_bytes += PREFIX.size + header_bytes + body_bytes
         if unpacked_bytes >= 0:
-            body = self._compression.decode(bytes(body), unpacked_bytes)
+            body = self._compression.decode(bytes(body), unpacked_bytes, by_dictionary=by_dictionary)
         return Message(kind, fields, bytes(body))
 
     def request(self, kind: str, body: Body = b"", **fields: Any) -> Message:
