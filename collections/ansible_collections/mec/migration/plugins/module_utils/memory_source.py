@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from .dirty_tracking import Tracker
 from .errors import MigrationError
 from .page_delta import DeltaEncoder
-from .page_ranges import Range, RangeSet
+from .page_ranges import Range, RangeSet, Run, pack_runs
 from .process_memory import PAGE_BYTES, Batch, Reader, start_time
 from .wire import Channel
 
@@ -139,22 +139,22 @@ class _Process:
 class _Changes:
     """What of *batch* must be sent; the mirror is brought up to it.
 
-    ``runs`` are (start, end, has data), ``new`` is the data of those that have some, back to back, and
-    ``old`` what the target holds in its place; empty if it holds nothing of some page.
+    ``new`` is the data of those ``runs`` that have some, back to back, and ``old`` what the target holds in
+    its place; empty if it holds nothing of some page.
     """
 
     def __init__(self, mirror: Mirror, batch: Batch, address: int, unknown: RangeSet) -> None:
-        self.runs: list[tuple[int, int, int]] = []
+        self.runs: list[Run] = []
         new: list[memoryview] = []
         old: list[bytes] = []
         offset = 0
         for start, end in batch.ranges:
             changed, equal = mirror.compare(start, end, address + offset)
-            self.runs += [(first, last, 1) for first, last in changed]
+            self.runs += [Run(first, last, True) for first, last in changed]
             holds_all = not unknown or not RangeSet(changed) & unknown
             if unknown and equal:
                 # The mirror starts as zeros: an equal page that the target lacks is a page of zeros.
-                self.runs += [(first, last, 0) for first, last in RangeSet(equal) & unknown]
+                self.runs += [Run(first, last, False) for first, last in RangeSet(equal) & unknown]
             for first, last in changed:
                 new.append(batch.data[offset + first - start : offset + last - start])
                 if holds_all:
@@ -272,12 +272,13 @@ class MemorySource:
         return sent_pages
 
     def _send_changes(self, channel: Channel, process: int, changes: _Changes) -> None:
+        runs = pack_runs(changes.runs)
         if changes.old:
             delta = self._deltas.encode(channel, changes.new, changes.old)
             if delta is not None:
-                channel.send("memory.pages", delta, process=process, runs=changes.runs, delta=True)
+                channel.send("memory.pages", delta, process=process, runs=runs, delta=True)
                 return
-        channel.send("memory.pages", changes.new, process=process, runs=changes.runs)
+        channel.send("memory.pages", changes.new, process=process, runs=runs)
 
     def _process(self, pid: int, number: int) -> _Process:
         born = start_time(pid)

@@ -20,7 +20,7 @@ from .criu_images import EntryKey, entry_keys, layered_entries, write_pagemap
 from .errors import TransferError
 from .lazy_restore import Extent, Mapped
 from .page_delta import xor
-from .page_ranges import Range, RangeSet
+from .page_ranges import Range, RangeSet, Run, unpack_runs
 from .process_memory import PAGE_BYTES
 from .wire import Channel, Message
 
@@ -100,14 +100,18 @@ class MemoryTarget:
             name = f"pages-{process}.img"
             pages = self._files[process] = _RoundFile(os.path.join(self._path(self._round + 1), name))
         data = memoryview(message.body)
+        try:
+            runs = unpack_runs(message.fields["runs"])
+        except ValueError as error:
+            raise TransferError(f"pages of process {process}: {error}", phase="pre-copy") from error
         if message.fields.get("delta"):
-            held = self._held_content(process, message.fields["runs"])
+            held = self._held_content(process, runs)
             if len(held) != len(data):
                 raise TransferError(f"pages of process {process} are missing", phase="pre-copy")
             data = memoryview(xor(data, held))
         offset = 0
-        for start, end, has_data in message.fields["runs"]:
-            if (pages.present and start < pages.present[-1].end) or end <= start or start % PAGE_BYTES:
+        for start, end, has_data in runs:
+            if pages.present and start < pages.present[-1].end:
                 raise TransferError(f"pages of process {process} came out of order", phase="pre-copy")
             size = end - start
             if has_data:
@@ -151,7 +155,7 @@ class MemoryTarget:
         self._round = number
         channel.send("ok", number=number)
 
-    def _held_content(self, process: int, runs: list[list[int]]) -> bytes:
+    def _held_content(self, process: int, runs: list[Run]) -> bytes:
         """What the rounds before hold of *runs*, those that have data."""
         if process not in self._newest:
             newest = self._newest[process] = _Newest()

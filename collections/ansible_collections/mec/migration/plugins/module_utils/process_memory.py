@@ -15,9 +15,8 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .page_ranges import Range, RangeSet
+from .page_ranges import PAGE_BYTES, Range, RangeSet
 
-PAGE_BYTES = mmap.PAGESIZE
 # One copy: large enough to keep the cost per system call small, small enough for the L2 cache.
 BATCH_BYTES = 1 << 20
 IOV_MAX = 1024

@@ -369,6 +369,28 @@ def test_incompressible_bodies_are_tried_ever_less_often():
 
 
 @needs_zstd
+def test_a_long_header_is_packed(plain):
+    channel, far = plain
+    channel.allow_compression(True)
+    runs = list(range(3000))
+    size = channel.send("memory.pages", runs=runs)
+    assert size < len(str(runs)) / 3
+    other = Channel(far)
+    assert other.receive().fields == {"runs": runs}
+
+
+@needs_zstd
+@pytest.mark.parametrize(
+    "header", [b"", b"\x00\x00\x00\x05", b"\x00\x00\x00\x05abcdef", b"\x7f\xff\xff\xffabc"]
+)
+def test_a_packed_header_that_is_none(plain, header):
+    channel, far = plain
+    far.sendall(PREFIX.pack(len(header) | wire.HEADER_PACKED, 0) + header)
+    with pytest.raises(TransferError, match=r"header|damaged"):
+        channel.receive()
+
+
+@needs_zstd
 def test_what_was_shared_is_only_pointed_to():
     likely = os.urandom(200_000)
     body = likely[:90_000] + b"something else" + likely[90_000:]
