@@ -8,12 +8,16 @@ All of it happens in the frozen window.
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from .criu_images import (
     PE_LAZY,
+    PE_PARENT,
     PE_PRESENT,
     EntryKey,
     PagemapEntry,
@@ -38,6 +42,7 @@ from .process_memory import (
 )
 from .wire import Channel
 
+SEGMENT_PAGEMAP = re.compile(r"pagemap-shmem-(\d+)\.img")
 MAX_BODY_BYTES = 64 << 20
 MAX_LIKELY_BYTES = 8 << 20
 LAZY, PRESENT = bytes([PE_LAZY]), bytes([PE_PRESENT])
@@ -105,6 +110,10 @@ class FinalImages:
         link = os.path.join(self._dir, PARENT_LINK)
         if os.path.islink(link):
             os.unlink(link)
+        for name in os.listdir(self._dir):
+            found = SEGMENT_PAGEMAP.fullmatch(name)
+            if found and self._memory.known(-int(found.group(1))):
+                self._settle_segment(RawPagemap(os.path.join(self._dir, name)), -int(found.group(1)))
         self._leave_out_known()
         missing = {}
         for number, expected in self._expected.items():
@@ -127,6 +136,33 @@ class FinalImages:
         _bring_in(pagemap, odd, brought, Reader(expected.pid).content(brought))
         pagemap.write()
         return named - brought - self._memory.known(number)
+
+    def _settle_segment(self, pagemap: RawPagemap, number: int) -> None:
+        """Of shared memory, which CRIU always dumps, keep what has changed since the last round."""
+        entries, kept = [], []
+        with open(pagemap.pages_path, "r+b") as pages:
+            if not os.fstat(pages.fileno()).st_size:
+                return
+            content = mmap.mmap(pages.fileno(), 0)
+        held = ctypes.c_char.from_buffer(content)
+        at = 0
+        for entry in pagemap.entries:
+            start, end = key_range((entry[1], entry[3]))
+            if not entry[2][0] & PE_PRESENT:
+                entries.append(entry)
+                continue
+            known = self._memory.unchanged(number, start, end, ctypes.addressof(held) + at)
+            parts = [(piece, PE_PARENT) for piece in known]
+            parts += [(piece, PE_PRESENT) for piece in RangeSet([(start, end)]) - known]
+            for piece, flags in sorted(parts):
+                entries.append(raw_entry(_entry(piece, flags)))
+                if flags == PE_PRESENT:
+                    kept.append(content[at + piece.start - start : at + piece.end - start])
+            at += end - start
+        pagemap.entries = entries
+        pagemap.write()
+        with open(os.open(pagemap.pages_path, os.O_WRONLY | os.O_TRUNC), "wb") as pages:
+            pages.write(b"".join(kept))
 
     def _leave_out_known(self) -> None:
         """Where CRIU has dumped memory all the same: the target has it already."""

@@ -312,8 +312,7 @@ class Receiver:
                 container_state="created",
                 rolled_back=True,
             )
-        if self._lazy is None:
-            self._chain_final()
+        self._chain_final()
         self._journal.write("restoring")
         try:
             self._tmpfs.update(message.fields["tmpfs"])
@@ -333,9 +332,11 @@ class Receiver:
             self._tmpfs.close()
 
     def _chain_final(self) -> None:
-        """Without a lazy restore: CRIU reads what it left out from the rounds' directories."""
+        """CRIU reads from the rounds' directories what the dump left out, if it is not filled lazily."""
         if self._memory.last_round:
             os.symlink(f"../{self._memory.last_round}", os.path.join(self._final_dir, "parent"))
+        if self._lazily:
+            return
         for name in os.listdir(self._final_dir):
             if name.startswith("pagemap-") and not name.startswith("pagemap-shmem"):
                 refer_to_parent(os.path.join(self._final_dir, name))
