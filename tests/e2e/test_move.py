@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -132,6 +133,21 @@ def test_service_of_several_processes(serve: Serve) -> None:
     web.move(web.target)
     web.lost_nothing()
     is_normal(web.target, "web")
+
+
+def test_shared_memory_travels_before_the_freeze(serve: Serve) -> None:
+    web = serve("web", SHARED_MIB="64")
+    ballast = web.source.run("curl -s http://localhost:8080/ballast")
+    digest = json.loads(ballast)["digest"]
+    here, there = web.source, web.target
+    # On the way back it is a memfd, for that is what CRIU makes of it.
+    for _ in range(2):
+        report = web.move(there)
+        assert report["memory_bytes"] > 64 << 20
+        assert report["frozen_bytes"] < 8 << 20
+        assert json.loads(there.run("curl -s http://localhost:8080/ballast"))["digest"] == digest
+        here, there = there, here
+    web.lost_nothing()
 
 
 @pytest.mark.parametrize("dirty_pages", [0, 500, 5000])

@@ -3,6 +3,7 @@
   PUT /slot/N      stores the body (up to 48 bytes) in slot N, shared by all workers
   GET /slot/N      answers with it
   GET /status      answers like PUT
+  GET /ballast     digest of SHARED_MIB (0 by default) of incompressible shared memory
 
 Every answer carries the number of writes ever taken (shared memory, guarded by a
 token in a pipe), the worker that served it and how many requests that worker has
@@ -11,6 +12,7 @@ served (its private memory).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 import os
@@ -32,6 +34,8 @@ class SharedState:
         self.token_out, self.token_in = os.pipe()
         os.write(self.token_in, b"t")
         self.instance = os.urandom(8).hex()
+        self.ballast = mmap.mmap(-1, int(os.environ.get("SHARED_MIB", "0")) * 1048576 + 1)
+        self.ballast[:] = os.urandom(len(self.ballast))
 
     def store(self, slot: int, value: bytes) -> int:
         at = HEADER + slot * SLOT
@@ -80,6 +84,8 @@ class Handler(BaseHTTPRequestHandler):
         kind, _, number = self.path.strip("/").partition("/")
         if kind == "status":
             self.answer(200, {**common, "total": self.state.load(0)[0]})
+        elif kind == "ballast":
+            self.answer(200, {**common, "digest": hashlib.sha256(self.state.ballast).hexdigest()})
         elif kind != "slot" or not number.isdigit() or int(number) >= SLOTS:
             self.answer(404, common)
         elif value is not None:

@@ -280,6 +280,24 @@ def _decode_varint(value: bytes) -> int:
     return sum((byte & 0x7F) << 7 * at for at, byte in enumerate(value))
 
 
+class ImageNames(NamedTuple):
+    """Of the memory of a process (its number in the container) or of a segment (minus its inode number)."""
+
+    pagemap: str
+    pages_id: int
+
+    @property
+    def pages(self) -> str:
+        return f"pages-{self.pages_id}.img"
+
+
+def image_names(number: int) -> ImageNames:
+    if number > 0:
+        return ImageNames(f"pagemap-{number}.img", number)
+    # Behind all numbers of processes.
+    return ImageNames(f"pagemap-shmem-{-number}.img", 1 << 31 | -number % (1 << 31))
+
+
 def layered_entries(present: RangeSet, parent: RangeSet, page_bytes: int) -> list[PagemapEntry]:
     """Entries for *present* pages of this directory and *parent* pages of the one below."""
     entries = [PagemapEntry(start, (end - start) // page_bytes, PE_PRESENT) for start, end in present]

@@ -8,11 +8,16 @@ All of it happens in the frozen window.
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
+import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .criu_images import (
     PE_LAZY,
+    PE_PARENT,
     PE_PRESENT,
     EntryKey,
     PagemapEntry,
@@ -27,10 +32,19 @@ from .criu_parent import NAME as PARENT_LINK
 from .errors import MigrationError
 from .memory_source import MemorySource, locked_bytes
 from .page_ranges import Range, RangeSet
-from .process_memory import PAGE_BYTES, Pagemap, Reader, anonymous_ranges, locked_ranges
+from .process_memory import (
+    PAGE_BYTES,
+    Pagemap,
+    Reader,
+    always_dumped,
+    anonymous_ranges,
+    locked_ranges,
+)
 from .wire import Channel
 
+SEGMENT_PAGEMAP = re.compile(r"pagemap-shmem-(\d+)\.img")
 MAX_BODY_BYTES = 64 << 20
+MAX_LIKELY_BYTES = 8 << 20
 LAZY, PRESENT = bytes([PE_LAZY]), bytes([PE_PRESENT])
 
 
@@ -40,6 +54,25 @@ class _Expected(NamedTuple):
     pid: int
     lazy: RangeSet
     usual: set[EntryKey]
+
+
+def likely_content(pids: Iterable[int]) -> bytes:
+    """Before the freeze: what the images will hold of memory, if it stays as it is.
+
+    Most of it never changes again.
+    """
+    found: list[bytes] = []
+    size_bytes = 0
+    for pid in pids:
+        try:
+            content = Reader(pid).content(always_dumped(pid))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        size_bytes += len(content)
+        if size_bytes > MAX_LIKELY_BYTES:
+            break
+        found.append(content)
+    return b"".join(found)
 
 
 class FinalImages:
@@ -77,6 +110,10 @@ class FinalImages:
         link = os.path.join(self._dir, PARENT_LINK)
         if os.path.islink(link):
             os.unlink(link)
+        for name in os.listdir(self._dir):
+            found = SEGMENT_PAGEMAP.fullmatch(name)
+            if found and self._memory.known(-int(found.group(1))):
+                self._settle_segment(RawPagemap(os.path.join(self._dir, name)), -int(found.group(1)))
         self._leave_out_known()
         missing = {}
         for number, expected in self._expected.items():
@@ -99,6 +136,33 @@ class FinalImages:
         _bring_in(pagemap, odd, brought, Reader(expected.pid).content(brought))
         pagemap.write()
         return named - brought - self._memory.known(number)
+
+    def _settle_segment(self, pagemap: RawPagemap, number: int) -> None:
+        """Of shared memory, which CRIU always dumps, keep what has changed since the last round."""
+        entries, kept = [], []
+        with open(pagemap.pages_path, "r+b") as pages:
+            if not os.fstat(pages.fileno()).st_size:
+                return
+            content = mmap.mmap(pages.fileno(), 0)
+        held = ctypes.c_char.from_buffer(content)
+        at = 0
+        for entry in pagemap.entries:
+            start, end = key_range((entry[1], entry[3]))
+            if not entry[2][0] & PE_PRESENT:
+                entries.append(entry)
+                continue
+            known = self._memory.unchanged(number, start, end, ctypes.addressof(held) + at)
+            parts = [(piece, PE_PARENT) for piece in known]
+            parts += [(piece, PE_PRESENT) for piece in RangeSet([(start, end)]) - known]
+            for piece, flags in sorted(parts):
+                entries.append(raw_entry(_entry(piece, flags)))
+                if flags == PE_PRESENT:
+                    kept.append(content[at + piece.start - start : at + piece.end - start])
+            at += end - start
+        pagemap.entries = entries
+        pagemap.write()
+        with open(os.open(pagemap.pages_path, os.O_WRONLY | os.O_TRUNC), "wb") as pages:
+            pages.write(b"".join(kept))
 
     def _leave_out_known(self) -> None:
         """Where CRIU has dumped memory all the same: the target has it already."""
@@ -126,11 +190,11 @@ class FinalImages:
                     files.append((name, len(piece)))
                     body += piece
                     if len(body) >= MAX_BODY_BYTES:
-                        channel.send("handover.images", bytes(body), files=files)
+                        channel.send("handover.images", channel.resembling(body), files=files)
                         files, body = [], bytearray()
                     elif not piece:
                         break
-        channel.send("handover.images", bytes(body), files=files)
+        channel.send("handover.images", channel.resembling(body), files=files)
 
     def _pagemap(self, number: int) -> str:
         return os.path.join(self._dir, f"pagemap-{number}.img")

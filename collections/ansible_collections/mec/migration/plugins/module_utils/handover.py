@@ -21,7 +21,7 @@ from .criu_dump import Dump, cgroup_mode, descriptors, external_mounts, masked_f
 from .criu_parent import ParentOfAll
 from .errors import InDoubtError, MigrationError
 from .file_sync import FileSync
-from .final_images import FinalImages
+from .final_images import FinalImages, likely_content
 from .in_thread import InThread
 from .journal import Journal
 from .memory_source import MemorySource
@@ -135,6 +135,7 @@ class HandOver:
             tmpfs=self._tmpfs.as_fields(),
             cgroup_mode=mode,
         )
+        self._channel.share(likely_content(self._service.cgroup.pids()))
         hurry()
         for name in ("images", "work"):
             path = os.path.join(self._dir, name)

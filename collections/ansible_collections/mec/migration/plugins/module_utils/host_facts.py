@@ -23,6 +23,7 @@ from .criu_rpc import criu_path, features
 from .dirty_tracking import COMPARE, best, obstacles
 from .docker_engine import Engine
 from .listening import Listener, addresses, command, holders, listeners
+from .mountinfo import mounts
 from .process_memory import Pagemap, anonymous_ranges
 
 IMAGES_DIR = "/run/mec-migration"
@@ -94,11 +95,7 @@ def cgroup_facts() -> dict[str, Any]:
     """Version, and for version 1 the hierarchies that are mounted: they become part of a checkpoint."""
     if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
         return {"version": 2, "hierarchies": []}
-    hierarchies = []
-    for line in _read("/proc/self/mountinfo").splitlines():
-        fields = line.split()
-        if fields[fields.index("-") + 1] == "cgroup":
-            hierarchies.append(os.path.basename(fields[4]))
+    hierarchies = [os.path.basename(mount.point) for mount in mounts() if mount.kind == "cgroup"]
     return {"version": 1, "hierarchies": sorted(hierarchies)}
 
 
@@ -263,11 +260,7 @@ def _file_system(path: str) -> str:
     """The type of the file system that *path* is on."""
     device = os.stat(path).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
-    for line in _read("/proc/self/mountinfo").splitlines():
-        fields = line.split()
-        if fields[2] == wanted:
-            return fields[fields.index("-") + 1]
-    return "unknown"
+    return next((mount.kind for mount in mounts() if mount.device == wanted), "unknown")
 
 
 def kind_of(path: str) -> str:

@@ -35,6 +35,7 @@ SOCKET_NAME = "lazy-pages.socket"
 RESTORE_FINISHED = 0x52535446
 FILL_BYTES = 512 << 10
 MAP_POPULATE = 0x8000
+MADV_REMOVE = 9
 FAULT_BYTES = 64 << 10
 
 # linux/userfaultfd.h
@@ -46,6 +47,10 @@ _COPY = struct.Struct("=QQQQq")
 _ZERO = struct.Struct("=QQQq")
 _RANGE = struct.Struct("=QQ")
 _MESSAGE = struct.Struct("=B7xQQQ")
+
+
+_libc = ctypes.CDLL(None)
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 class Extent(NamedTuple):
@@ -70,13 +75,17 @@ class Mapped:
 
 
 class Space:
-    """What is still to be filled of one process (one userfaultfd)."""
+    """What is still to be filled of one process (one userfaultfd).
+
+    What has been filled is given back: else the host would hold the memory twice.
+    """
 
     def __init__(self, descriptor: int, extents: list[Extent]) -> None:
         self.descriptor = descriptor
         # Reversed: the background fill takes from the end of the list, which costs nothing.
         self._left = sorted(extents, reverse=True)
         self._again: set[int] = set()
+        self._shared = False
         self.gone = False
         self.settled = False
         """All mappings are there: what is not mapped now is gone for good."""
@@ -99,6 +108,8 @@ class Space:
     def fork(self, descriptor: int) -> Space:
         child = Space(descriptor, list(self._left))
         child.settled = self.settled
+        # Each of the two still needs the same content.
+        self._shared = child._shared = True
         return child
 
     def fill_next(self) -> int:
@@ -184,6 +195,9 @@ class Space:
             if code and not done:
                 # EEXIST: filled already. ENOENT: unmapped.
                 done = PAGE_BYTES
+            if not self._shared:
+                # An images directory that cannot do it only keeps more until the end.
+                _libc.madvise(source, done, MADV_REMOVE)
             address, source, size = address + done, source + done, size - done
             piece = size
         return True

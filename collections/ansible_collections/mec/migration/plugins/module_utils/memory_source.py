@@ -9,6 +9,7 @@ that a page is sent only if its content really changed.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import mmap
@@ -20,13 +21,16 @@ from typing import Any, NamedTuple
 from .dirty_tracking import Tracker
 from .errors import MigrationError
 from .page_delta import DeltaEncoder
-from .page_ranges import Range, RangeSet
+from .page_ranges import Range, RangeSet, Run, pack_runs
 from .process_memory import PAGE_BYTES, Batch, Reader, start_time
+from .shared_memory import SegmentReader, segments
 from .wire import Channel
 
 ADDRESS_SPACE_BYTES = 1 << 47
 WINDOW_BYTES = 64 << 20
 PROBE_BYTES = 64 << 10
+# In place of a start time. Should another segment take over the number, only what differs is sent.
+SEGMENT = "segment"
 
 _libc = ctypes.CDLL(None)
 _memcmp = _libc.memcmp
@@ -128,9 +132,10 @@ def _extend(ranges: list[Range], start: int, end: int) -> None:
 
 
 class _Process:
-    """What was sent of one process, known by its number inside the container."""
+    """What was sent of one process or segment."""
 
-    def __init__(self, mirror: Mirror, born: str, known: RangeSet) -> None:
+    def __init__(self, number: int, mirror: Mirror, born: str, known: RangeSet) -> None:
+        self.number = number
         self.mirror = mirror
         self.born = born
         self.known = known
@@ -139,22 +144,22 @@ class _Process:
 class _Changes:
     """What of *batch* must be sent; the mirror is brought up to it.
 
-    ``runs`` are (start, end, has data), ``new`` is the data of those that have some, back to back, and
-    ``old`` what the target holds in its place; empty if it holds nothing of some page.
+    ``new`` is the data of those ``runs`` that have some, back to back, and ``old`` what the target holds in
+    its place; empty if it holds nothing of some page.
     """
 
     def __init__(self, mirror: Mirror, batch: Batch, address: int, unknown: RangeSet) -> None:
-        self.runs: list[tuple[int, int, int]] = []
+        self.runs: list[Run] = []
         new: list[memoryview] = []
         old: list[bytes] = []
         offset = 0
         for start, end in batch.ranges:
             changed, equal = mirror.compare(start, end, address + offset)
-            self.runs += [(first, last, 1) for first, last in changed]
+            self.runs += [Run(first, last, True) for first, last in changed]
             holds_all = not unknown or not RangeSet(changed) & unknown
             if unknown and equal:
                 # The mirror starts as zeros: an equal page that the target lacks is a page of zeros.
-                self.runs += [(first, last, 0) for first, last in RangeSet(equal) & unknown]
+                self.runs += [Run(first, last, False) for first, last in RangeSet(equal) & unknown]
             for first, last in changed:
                 new.append(batch.data[offset + first - start : offset + last - start])
                 if holds_all:
@@ -167,7 +172,10 @@ class _Changes:
 
 
 class MemorySource:
-    """Sends a container's private anonymous memory in rounds.
+    """Sends a container's private anonymous memory in rounds, and its shared memory until it is frozen.
+
+    Each process is known by its number in the container, each segment of shared memory by minus its
+    inode number.
 
     :param state_dir: directory on tmpfs, mode 0700: holds the mirrors and what is known between the
         processes that run rounds (pre-copy, then hand-over).
@@ -202,7 +210,8 @@ class MemorySource:
         self.rounds = int(state["rounds"])
         for number, kept in state["processes"].items():
             mirror = Mirror(self._mirror_path(int(number)))
-            self._processes[int(number)] = _Process(mirror, kept["born"], RangeSet(map(tuple, kept["known"])))
+            known = RangeSet(map(tuple, kept["known"]))
+            self._processes[int(number)] = _Process(int(number), mirror, kept["born"], known)
 
     def known(self, process: int) -> RangeSet:
         """The pages of *process* (its number in the container) that the target holds."""
@@ -238,7 +247,16 @@ class MemorySource:
         for pid, pages in by_pid.items():
             if pid in pids:
                 scanned += pages.size_bytes // PAGE_BYTES
-                changed += self._send_process(channel, pid, pids[pid], pages)
+                changed += self._send_pages(
+                    channel, self._process(pids[pid], start_time(pid)), Reader(pid), pages
+                )
+        if not frozen:
+            for shmid, path in segments(list(pids)).items():
+                # Whoever ends it or maps it otherwise meanwhile: its last content is in CRIU's images.
+                with contextlib.suppress(OSError), contextlib.closing(SegmentReader(path)) as reader:
+                    pages = reader.held()
+                    scanned += pages.size_bytes // PAGE_BYTES
+                    changed += self._send_pages(channel, self._process(-shmid, SEGMENT), reader, pages)
         channel.send("memory.round_end", number=self.rounds, last=frozen)
         return RoundResult(
             number=self.rounds,
@@ -254,16 +272,21 @@ class MemorySource:
         """The target has confirmed the last round: what is on disk may be gone on from."""
         self._save(in_round=False)
 
-    def _send_process(self, channel: Channel, pid: int, number: int, pages: RangeSet) -> int:
-        process = self._process(pid, number)
+    def unchanged(self, number: int, start: int, end: int, data_address: int) -> RangeSet:
+        """Those pages of [start, end) that the target holds as they lie at *data_address*."""
+        if number not in self._processes:
+            return RangeSet()
+        process = self._processes[number]
+        return RangeSet(process.mirror.compare(start, end, data_address)[1]) & process.known
+
+    def _send_pages(self, channel: Channel, process: _Process, reader: Reader, pages: RangeSet) -> int:
         unknown = pages - process.known
         sent_pages = 0
         fresh: list[tuple[int, int]] = []
-        reader = Reader(pid)
         for batch in reader.batches(pages):
             changes = _Changes(process.mirror, batch, reader.address, unknown)
             if changes.runs:
-                self._send_changes(channel, number, changes)
+                self._send_changes(channel, process.number, changes)
                 sent_pages += len(changes.new) // PAGE_BYTES
                 if unknown:
                     fresh += [(start, end) for start, end, _has_data in changes.runs]
@@ -272,18 +295,18 @@ class MemorySource:
         return sent_pages
 
     def _send_changes(self, channel: Channel, process: int, changes: _Changes) -> None:
+        runs = pack_runs(changes.runs)
         if changes.old:
             delta = self._deltas.encode(channel, changes.new, changes.old)
             if delta is not None:
-                channel.send("memory.pages", delta, process=process, runs=changes.runs, delta=True)
+                channel.send("memory.pages", delta, process=process, runs=runs, delta=True)
                 return
-        channel.send("memory.pages", changes.new, process=process, runs=changes.runs)
+        channel.send("memory.pages", changes.new, process=process, runs=runs)
 
-    def _process(self, pid: int, number: int) -> _Process:
-        born = start_time(pid)
+    def _process(self, number: int, born: str) -> _Process:
         process = self._processes.get(number)
         if process is None:
-            process = _Process(Mirror(self._mirror_path(number)), born, RangeSet())
+            process = _Process(number, Mirror(self._mirror_path(number)), born, RangeSet())
             process.mirror.clear()
             self._processes[number] = process
         elif process.born != born:

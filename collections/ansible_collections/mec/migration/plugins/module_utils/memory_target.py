@@ -5,7 +5,7 @@
 
 A directory holds the pages of its round and, where CRIU is to read them, names all others as held by its
 parent, the directory of the round before; the last one is the parent of CRIU's own final dump. Plain CRIU
-restores the chain.
+restores the chain. Shared memory is always restored so, that of processes only where it cannot be lazily.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import shutil
 from collections.abc import Callable
 from typing import BinaryIO
 
-from .criu_images import EntryKey, entry_keys, layered_entries, write_pagemap
+from .criu_images import EntryKey, entry_keys, image_names, layered_entries, write_pagemap
 from .errors import TransferError
 from .lazy_restore import Extent, Mapped
 from .page_delta import xor
-from .page_ranges import Range, RangeSet
+from .page_ranges import Range, RangeSet, Run, unpack_runs
 from .process_memory import PAGE_BYTES
 from .wire import Channel, Message
 
@@ -56,7 +56,7 @@ class _Newest:
 class MemoryTarget:
     """Receives rounds into ``<images_dir>/<number>``.
 
-    :param chain: CRIU itself will read them: write page maps and links to the parent, too.
+    :param chain: CRIU itself will read processes' memory, too: write page maps for it.
     """
 
     def __init__(self, images_dir: str, *, chain: bool = True) -> None:
@@ -97,17 +97,21 @@ class MemoryTarget:
         process = int(message.fields["process"])
         pages = self._files.get(process)
         if pages is None:
-            name = f"pages-{process}.img"
-            pages = self._files[process] = _RoundFile(os.path.join(self._path(self._round + 1), name))
+            path = os.path.join(self._path(self._round + 1), image_names(process).pages)
+            pages = self._files[process] = _RoundFile(path)
         data = memoryview(message.body)
+        try:
+            runs = unpack_runs(message.fields["runs"])
+        except ValueError as error:
+            raise TransferError(f"pages of process {process}: {error}", phase="pre-copy") from error
         if message.fields.get("delta"):
-            held = self._held_content(process, message.fields["runs"])
+            held = self._held_content(process, runs)
             if len(held) != len(data):
                 raise TransferError(f"pages of process {process} are missing", phase="pre-copy")
             data = memoryview(xor(data, held))
         offset = 0
-        for start, end, has_data in message.fields["runs"]:
-            if (pages.present and start < pages.present[-1].end) or end <= start or start % PAGE_BYTES:
+        for start, end, has_data in runs:
+            if pages.present and start < pages.present[-1].end:
                 raise TransferError(f"pages of process {process} came out of order", phase="pre-copy")
             size = end - start
             if has_data:
@@ -127,16 +131,17 @@ class MemoryTarget:
         held: dict[int, tuple[RangeSet, Mapped]] = {}
         for process in sorted(set(self._known) | set(self._files)):
             pages = self._files.get(process)
+            names = image_names(process)
             if pages is None:
-                pages = _RoundFile(os.path.join(path, f"pages-{process}.img"))
+                pages = _RoundFile(os.path.join(path, names.pages))
             pages.file.truncate(pages.size_bytes)
             pages.file.close()
             present = RangeSet(pages.present)
             known = self._known.get(process, RangeSet())
-            if self._chain:
+            if self._chain or process < 0:
                 write_pagemap(
-                    os.path.join(path, f"pagemap-{process}.img"),
-                    process,
+                    os.path.join(path, names.pagemap),
+                    names.pages_id,
                     layered_entries(present, known, PAGE_BYTES),
                 )
             self._known[process] = known | present
@@ -145,13 +150,13 @@ class MemoryTarget:
                 if process in self._newest:
                     self._newest[process].add(*held[process])
         self._held.append(held)
-        if number > 1 and self._chain:
+        if number > 1:
             os.symlink(f"../{number - 1}", os.path.join(path, "parent"))
         self._files = {}
         self._round = number
         channel.send("ok", number=number)
 
-    def _held_content(self, process: int, runs: list[list[int]]) -> bytes:
+    def _held_content(self, process: int, runs: list[Run]) -> bytes:
         """What the rounds before hold of *runs*, those that have data."""
         if process not in self._newest:
             newest = self._newest[process] = _Newest()
@@ -178,6 +183,8 @@ class MemoryTarget:
         """
         found: dict[int, dict[EntryKey, list[Extent]]] = {}
         for process, known in list(self._known.items()):
+            if process < 0:
+                continue
             extents = sorted(self.extents(process, known))
             of_process = found[process] = {}
             at = 0

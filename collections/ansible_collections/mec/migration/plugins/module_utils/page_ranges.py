@@ -9,13 +9,50 @@ All bounds are byte addresses, ends exclusive. Set operations are merges, linear
 from __future__ import annotations
 
 import bisect
+import mmap
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+PAGE_BYTES = mmap.PAGESIZE
 
 
 class Range(NamedTuple):
     start: int
     end: int
+
+
+class Run(NamedTuple):
+    """A range on its way to the target; without data it is pages of zeros."""
+
+    start: int
+    end: int
+    has_data: bool
+
+
+def pack_runs(runs: Iterable[Run]) -> list[int]:
+    """Small numbers for ordered runs of pages: the gap before each, then twice its pages, plus 1 for data."""
+    packed: list[int] = []
+    at = 0
+    for start, end, has_data in runs:
+        packed += ((start - at) // PAGE_BYTES, (end - start) // PAGE_BYTES * 2 + has_data)
+        at = end
+    return packed
+
+
+def unpack_runs(packed: list[int]) -> list[Run]:
+    """What :func:`pack_runs` was given.
+
+    :raises ValueError: they are not in order, or empty.
+    """
+    runs = []
+    at = 0
+    for gap, size in zip(packed[::2], packed[1::2]):
+        if gap < 0 or size < 2:
+            raise ValueError("runs of pages out of order")
+        start = at + gap * PAGE_BYTES
+        at = start + (size >> 1) * PAGE_BYTES
+        runs.append(Run(start, at, bool(size & 1)))
+    return runs
 
 
 class RangeSet:

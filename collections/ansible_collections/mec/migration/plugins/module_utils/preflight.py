@@ -64,6 +64,7 @@ class Container(NamedTuple):
     """What the preflight knows of the service.
 
     :param moved: destinations of the mounts whose content moves.
+    :param shared_bytes: how much of the memory is shared; CRIU dumps it once more.
     :param listening: with host networking, the ports that its processes listen on.
     """
 
@@ -72,6 +73,7 @@ class Container(NamedTuple):
     memory_bytes: int
     moved: tuple[str, ...] = ()
     listening: tuple[Port, ...] = ()
+    shared_bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -342,9 +344,13 @@ def _room(host: Facts, needed: int, what: str, memory: int) -> Iterator[str]:
         )
 
 
+def _source_needs(container: Container) -> int:
+    return container.memory_bytes + container.shared_bytes + SPACE_MARGIN_BYTES
+
+
 def _source_space(pair: Pair) -> Iterator[str]:
     memory = pair.container.memory_bytes
-    yield from _room(pair.source, memory + SPACE_MARGIN_BYTES, "a mirror", memory)
+    yield from _room(pair.source, _source_needs(pair.container), "a mirror", memory)
 
 
 def _target_space(pair: Pair) -> Iterator[str]:
@@ -362,8 +368,7 @@ def _memory_left(host: Facts, needed: int, what: str) -> Iterator[str]:
 
 
 def _source_memory(pair: Pair) -> Iterator[str]:
-    needed = pair.container.memory_bytes + SPACE_MARGIN_BYTES
-    yield from _memory_left(pair.source, needed, "a mirror of what was sent")
+    yield from _memory_left(pair.source, _source_needs(pair.container), "a mirror of what was sent")
 
 
 def _target_memory(pair: Pair) -> Iterator[str]:

@@ -15,6 +15,7 @@ from .host_facts import collect
 from .listening import listeners, open_sockets
 from .preflight import Container, Facts, Port, Refused, problems, tracker_plan, warnings
 from .service import Service, inspect
+from .shared_memory import shared_bytes
 
 # Dump and restore of a process that holds next to nothing; how fast CRIU walks through memory that it does
 # not dump, and how fast it reads pages back.
@@ -40,6 +41,7 @@ def look(client: Any, name: str, move_binds: list[str]) -> Container:
         service.memory_bytes,
         tuple(mount["destination"] for mount in service.moved_mounts()),
         _listening(service.processes()) if inspected["HostConfig"]["NetworkMode"] == "host" else (),
+        shared_bytes(service.cgroup.pids()),
     )
 
 

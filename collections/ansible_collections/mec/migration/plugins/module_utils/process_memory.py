@@ -15,9 +15,8 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .page_ranges import Range, RangeSet
+from .page_ranges import PAGE_BYTES, Range, RangeSet
 
-PAGE_BYTES = mmap.PAGESIZE
 # One copy: large enough to keep the cost per system call small, small enough for the L2 cache.
 BATCH_BYTES = 1 << 20
 IOV_MAX = 1024
@@ -26,9 +25,10 @@ IOV_MAX = 1024
 PAGEMAP_SCAN = 0xC0606610
 SCAN_ARGUMENT = struct.Struct("=12Q")
 SCAN_REGION = struct.Struct("=3Q")
-PAGE_IS_WPALLOWED, PAGE_IS_WRITTEN, PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PAGE_IS_PFNZERO = (
+PAGE_IS_WPALLOWED, PAGE_IS_WRITTEN, PAGE_IS_FILE, PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PAGE_IS_PFNZERO = (
     1 << 0,
     1 << 1,
+    1 << 2,
     1 << 3,
     1 << 4,
     1 << 5,
@@ -162,6 +162,14 @@ class Pagemap:
         found = self._scan_if_possible(wanted, PRESENT)
         return found if found is not None else self._read(wanted, PM_PRESENT | PM_SWAPPED)
 
+    def written_of_files(self, ranges: Iterable[Range]) -> RangeSet:
+        """Pages within *ranges*, which are of files, that are no longer the file's."""
+        wanted = list(ranges)
+        self.present(wanted[:1])
+        if self._scan:
+            return self.scan(wanted, Query(none_of=PAGE_IS_FILE))
+        return self._read(wanted, PM_PRESENT | PM_SWAPPED)
+
     def soft_dirty(self, ranges: Iterable[Range]) -> RangeSet:
         """Pages within *ranges* that were written since ``clear_refs``."""
         wanted = list(ranges)
@@ -262,6 +270,18 @@ def present_pages(pid: int) -> RangeSet:
             return pagemap.present(anonymous_ranges(pid))
     except (FileNotFoundError, ProcessLookupError):
         return RangeSet()
+
+
+def always_dumped(pid: int) -> RangeSet:
+    """What CRIU puts into its images whatever else it leaves out: written pages of files, and the vdso.
+
+    :raises OSError: the process is gone.
+    """
+    mapped = [area for area in areas(pid) if area.permissions[0] == "r" and area.permissions[3] == "p"]
+    files = RangeSet((area.start, area.end) for area in mapped if area.path.startswith("/"))
+    vdso = RangeSet((area.start, area.end) for area in mapped if area.path == "[vdso]")
+    with Pagemap(pid) as pagemap:
+        return pagemap.written_of_files(files) | vdso
 
 
 def start_time(pid: int) -> str:

@@ -228,6 +228,7 @@ class Receiver:
     def _handlers(self) -> dict[str, Callable[[Message, Channel], None]]:
         return {
             "hello": self._hello,
+            "dictionary": lambda message, channel: channel.take_shared(message),
             "handover.prepare": self._prepare,
             "handover.images": self._images,
             "handover.end": self._end_of_images,
@@ -311,8 +312,7 @@ class Receiver:
                 container_state="created",
                 rolled_back=True,
             )
-        if self._lazy is None:
-            self._chain_final()
+        self._chain_final()
         self._journal.write("restoring")
         try:
             self._tmpfs.update(message.fields["tmpfs"])
@@ -332,9 +332,11 @@ class Receiver:
             self._tmpfs.close()
 
     def _chain_final(self) -> None:
-        """Without a lazy restore: CRIU reads what it left out from the rounds' directories."""
+        """CRIU reads from the rounds' directories what the dump left out, if it is not filled lazily."""
         if self._memory.last_round:
             os.symlink(f"../{self._memory.last_round}", os.path.join(self._final_dir, "parent"))
+        if self._lazily:
+            return
         for name in os.listdir(self._final_dir):
             if name.startswith("pagemap-") and not name.startswith("pagemap-shmem"):
                 refer_to_parent(os.path.join(self._final_dir, name))

@@ -14,6 +14,7 @@ from .criu_dump import RuncState, runc_state
 from .errors import PreflightError
 from .file_scan import Tree
 from .memory_source import container_pids, memory_bytes
+from .shared_memory import shared_bytes
 
 ROOTFS_TREE = "rootfs"
 
@@ -48,7 +49,9 @@ class Service:
 
     @property
     def memory_bytes(self) -> int:
-        return memory_bytes(self.cgroup.pids())
+        """Private and shared anonymous memory, as far as it holds anything."""
+        pids = self.cgroup.pids()
+        return memory_bytes(pids) + shared_bytes(pids)
 
     def moved_mounts(self) -> list[dict[str, Any]]:
         """The mounts whose content moves: writable named volumes, and bind mounts on request."""

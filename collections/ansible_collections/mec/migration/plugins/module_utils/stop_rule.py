@@ -103,7 +103,7 @@ class StopRule(NamedTuple):
     :param min_gain: stop if another round is expected to leave more than this share of what is left.
     """
 
-    downtime_ms: float = 100.0
+    downtime_ms: float = 30.0
     max_rounds: int = 10
     min_gain: float = 0.9
 

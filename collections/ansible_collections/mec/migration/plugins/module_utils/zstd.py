@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One-shot zstd frames through the system's libzstd.
+"""One-shot zstd frames through the system's libzstd, with or without a dictionary.
 
 An edge host has libzstd (its package manager links it) but, below Python 3.14, no binding in the
-standard library. Four functions of the stable API (zstd.h, "Simple API") are all that is needed.
+standard library. A few functions of the stable API (zstd.h, "Simple API", "Bulk processing dictionary API")
+are all that is needed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ class Zstd:
     """libzstd, loaded. Use :func:`load`, which answers None where the library is missing."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
         size_t = ctypes.c_size_t
         pointer = ctypes.c_void_p
         self._bound = library.ZSTD_compressBound
@@ -47,6 +49,67 @@ class Zstd:
         out = ctypes.create_string_buffer(max(1, size_bytes))
         written = self._decompress(out, size_bytes, frame, len(frame))
         if self._is_error(written) or written != size_bytes:
+            raise ValueError(f"zstd frame does not decompress to {size_bytes} bytes")
+        return ctypes.string_at(out, size_bytes)
+
+    def dictionary(self, data: bytes) -> Dictionary:
+        """For frames of what resembles *data*, which both sides hold."""
+        return Dictionary(self._library, data)
+
+
+class Dictionary:
+    """Frames that only point to what the dictionary holds. Indexed once, so that a frame is quick."""
+
+    LEVEL = 3
+
+    def __init__(self, library: ctypes.CDLL, data: bytes) -> None:
+        self._library = library
+        pointer, size_t = ctypes.c_void_p, ctypes.c_size_t
+        for name, arguments, result in (
+            ("createCCtx", [], pointer),
+            ("createDCtx", [], pointer),
+            ("createCDict", [pointer, size_t, ctypes.c_int], pointer),
+            ("createDDict", [pointer, size_t], pointer),
+            ("compress_usingCDict", [pointer, pointer, size_t, pointer, size_t, pointer], size_t),
+            ("decompress_usingDDict", [pointer, pointer, size_t, pointer, size_t, pointer], size_t),
+            ("freeCCtx", [pointer], size_t),
+            ("freeDCtx", [pointer], size_t),
+            ("freeCDict", [pointer], size_t),
+            ("freeDDict", [pointer], size_t),
+        ):
+            function = getattr(library, f"ZSTD_{name}")
+            function.argtypes, function.restype = arguments, result
+        self._packing = library.ZSTD_createCDict(data, len(data), self.LEVEL)
+        self._unpacking = library.ZSTD_createDDict(data, len(data))
+        self._packer = library.ZSTD_createCCtx()
+        self._unpacker = library.ZSTD_createDCtx()
+
+    def __del__(self) -> None:
+        self._library.ZSTD_freeCDict(self._packing)
+        self._library.ZSTD_freeDDict(self._unpacking)
+        self._library.ZSTD_freeCCtx(self._packer)
+        self._library.ZSTD_freeDCtx(self._unpacker)
+
+    def compress(self, data: bytes) -> bytes:
+        bound = self._library.ZSTD_compressBound(len(data))
+        out = ctypes.create_string_buffer(bound)
+        written = self._library.ZSTD_compress_usingCDict(
+            self._packer, out, bound, data, len(data), self._packing
+        )
+        if self._library.ZSTD_isError(written):
+            raise ValueError(f"zstd could not compress {len(data)} bytes")
+        return ctypes.string_at(out, written)
+
+    def decompress(self, frame: bytes, size_bytes: int) -> bytes:
+        """The content of *frame*, which must be exactly *size_bytes* long.
+
+        :raises ValueError: the frame is damaged, of another size, or was made with another dictionary.
+        """
+        out = ctypes.create_string_buffer(max(1, size_bytes))
+        written = self._library.ZSTD_decompress_usingDDict(
+            self._unpacker, out, size_bytes, frame, len(frame), self._unpacking
+        )
+        if self._library.ZSTD_isError(written) or written != size_bytes:
             raise ValueError(f"zstd frame does not decompress to {size_bytes} bytes")
         return ctypes.string_at(out, size_bytes)
 

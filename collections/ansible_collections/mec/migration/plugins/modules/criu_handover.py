@@ -57,7 +57,7 @@ options:
   downtime_ms:
     description: Rounds are made right before the freeze until what is left passes in this time.
     type: float
-    default: 100
+    default: 30
   max_rounds:
     description: At most so many rounds are made right before the freeze.
     type: int
@@ -208,7 +208,7 @@ def main() -> None:
             },
             "move_binds": {"type": "list", "elements": "str", "default": []},
             "tracker": {"type": "str", "choices": list(dirty_tracking.NAMES), "default": "auto"},
-            "downtime_ms": {"type": "float", "default": 100},
+            "downtime_ms": {"type": "float", "default": 30},
             "max_rounds": {"type": "int", "default": 3},
             "answer_timeout_s": {"type": "float", "default": 60},
         },

@@ -49,7 +49,7 @@ options:
   downtime_ms:
     description: Stop when what is left passes through the link in this time.
     type: float
-    default: 100
+    default: 30
   max_rounds:
     description: Stop after so many rounds whatever is left.
     type: int
@@ -178,7 +178,7 @@ def main() -> None:
             "container": {"type": "str", "required": True},
             "move_binds": {"type": "list", "elements": "str", "default": []},
             "tracker": {"type": "str", "choices": list(dirty_tracking.NAMES), "default": "auto"},
-            "downtime_ms": {"type": "float", "default": 100},
+            "downtime_ms": {"type": "float", "default": 30},
             "max_rounds": {"type": "int", "default": 10},
             "min_gain": {"type": "float", "default": 0.9},
             "idle_timeout_s": {"type": "float", "default": 300},

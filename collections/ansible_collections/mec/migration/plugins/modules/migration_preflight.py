@@ -66,7 +66,7 @@ options:
     description:
       - What the last pages may take while the service is frozen, for the estimate in RV(plan.downtime_ms).
     type: float
-    default: 100
+    default: 30
   lazy_restore:
     description:
       - Whether the service is to run on while its memory is filled, for the estimate in RV(plan.downtime_ms),
@@ -197,7 +197,7 @@ def main() -> None:
             "canary": {"type": "bool", "default": True},
             "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
             "bandwidth_mbit": {"type": "float", "default": 1000},
-            "downtime_ms": {"type": "float", "default": 100},
+            "downtime_ms": {"type": "float", "default": 30},
             "lazy_restore": {"type": "bool", "default": True},
         },
         supports_check_mode=True,

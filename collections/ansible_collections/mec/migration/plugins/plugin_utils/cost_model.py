@@ -30,7 +30,7 @@ PAGE_BYTES = 4096
 # Of a pair of hosts, then of all: what the link gives changes with the time of the day.
 RECENT_OF_PAIR, RECENT = 5, 200
 MAX_ROUNDS = 10
-DOWNTIME_S = 0.1
+DOWNTIME_S = 0.03
 MIN_GAIN, AS_GOOD = 0.9, 1.2
 # A round looks at all memory, however little it sends.
 SCAN_BYTES_PER_S = 600e6

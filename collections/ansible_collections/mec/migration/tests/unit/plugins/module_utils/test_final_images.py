@@ -18,7 +18,7 @@ from ansible_collections.mec.migration.plugins.module_utils.criu_images import (
     write_pagemap,
 )
 from ansible_collections.mec.migration.plugins.module_utils.errors import MigrationError
-from ansible_collections.mec.migration.plugins.module_utils.final_images import FinalImages
+from ansible_collections.mec.migration.plugins.module_utils.final_images import FinalImages, likely_content
 from ansible_collections.mec.migration.plugins.module_utils.page_ranges import Range, RangeSet
 from ansible_collections.mec.migration.plugins.module_utils.process_memory import (
     PAGE_BYTES,
@@ -141,3 +141,13 @@ def test_a_dump_without_a_parent_is_left_as_it_is(victim, tmp_path):
     images.expect({victim.pid: NUMBER})
     assert images.settle() == {}
     assert read_pagemap(path) == (3, entries)
+
+
+def test_what_the_images_will_hold_is_known_before_the_freeze(victim, tmp_path):
+    as_dumped(victim, tmp_path)
+    start, end = vdso(victim)
+    likely = likely_content([victim.pid, 1 << 22])
+    assert victim.memory(start, end) in likely
+    # The interpreter's own variables: written pages of its file, but not what it only reads.
+    files = [area for area in areas(victim.pid) if area.path.startswith("/") and area.permissions[3] == "p"]
+    assert end - start < len(likely) < sum(area.end - area.start for area in files) / 4

@@ -19,6 +19,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -169,6 +170,19 @@ def test_a_process_finds_its_memory_whatever_it_does(
     lazy.wait(20)
     assert os.waitpid(pid, 0)[1] == 0
     assert not killed.exists()
+
+
+@pytest.mark.parametrize(("behaviour", "kept"), [("reads_at_random", False), ("forks", True)])
+def test_what_is_filled_is_given_back_unless_a_child_needs_it_too(behaviour: str, kept: bool) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        restored = Restored(os.urandom(PAGES * PAGE), Path(directory))
+        lazy = serve(restored, Guard(lambda: None))
+        pid = restored.start(behaviour)
+        os.waitpid(pid, 0)
+        lazy.fill()
+        lazy.wait(20)
+        held_bytes = os.stat(os.path.join(directory, "pages-1.img")).st_blocks * 512
+        assert (held_bytes > PAGES * PAGE / 2) is kept
 
 
 def test_a_process_that_ends_is_no_failure(restored: Restored) -> None:

@@ -6,7 +6,13 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.page_ranges import Range, RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.page_ranges import (
+    Range,
+    RangeSet,
+    Run,
+    pack_runs,
+    unpack_runs,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,3 +76,19 @@ def test_what_touches_is_joined_and_shows_as_hexadecimal():
     assert made.ranges == [Range(0x1000, 0x3000)]
     assert repr(made) == "RangeSet([('0x1000', '0x3000')])"
     assert made != [(0x1000, 0x3000)]
+
+
+runs = st.lists(st.tuples(st.integers(0, 1 << 36), st.integers(1, 1 << 20), st.booleans()), max_size=20)
+
+
+@given(runs)
+def test_runs_travel_as_small_numbers(given_runs):
+    made, at = [], 0
+    for gap, pages, has_data in given_runs:
+        start = at + gap * 4096
+        at = start + pages * 4096
+        made.append(Run(start, at, has_data))
+    packed = pack_runs(made)
+    assert unpack_runs(packed) == made
+    assert len(packed) == 2 * len(made)
+    assert all(number >= 0 for number in packed)

@@ -23,6 +23,7 @@ from ansible_collections.mec.migration.plugins.module_utils.wire import (
     connect,
     tls_context,
 )
+from peers import Peer
 
 # Made on the controller: where there is none (ansible-test with an edge host's Python), nothing to try.
 key_pair = pytest.importorskip("ansible_collections.mec.migration.plugins.lookup.migration_keys").key_pair
@@ -365,6 +366,69 @@ def test_incompressible_bodies_are_tried_ever_less_often():
             break
     assert packed is not None
     assert compression.encode(bytes(4096)) is not None
+
+
+@needs_zstd
+def test_a_long_header_is_packed(plain):
+    channel, far = plain
+    channel.allow_compression(True)
+    runs = list(range(3000))
+    size = channel.send("memory.pages", runs=runs)
+    assert size < len(str(runs)) / 3
+    other = Channel(far)
+    assert other.receive().fields == {"runs": runs}
+
+
+@needs_zstd
+@pytest.mark.parametrize(
+    "header", [b"", b"\x00\x00\x00\x05", b"\x00\x00\x00\x05abcdef", b"\x7f\xff\xff\xffabc"]
+)
+def test_a_packed_header_that_is_none(plain, header):
+    channel, far = plain
+    far.sendall(PREFIX.pack(len(header) | wire.HEADER_PACKED, 0) + header)
+    with pytest.raises(TransferError, match=r"header|damaged"):
+        channel.receive()
+
+
+@needs_zstd
+def test_what_was_shared_is_only_pointed_to():
+    likely = os.urandom(200_000)
+    body = likely[:90_000] + b"something else" + likely[90_000:]
+    handlers = {
+        "dictionary": lambda message, channel: channel.take_shared(message),
+        "handover.images": lambda message, channel: channel.send("ok", message.body),
+    }
+    with Peer(handlers) as peer:
+        assert peer.channel.resembling(body) == body
+        peer.channel.share(likely)
+        before = peer.channel.sent_bytes
+        answer = peer.channel.request("handover.images", peer.channel.resembling(body))
+        assert answer.body == body
+        assert peer.channel.sent_bytes - before < 1000
+        # Other messages are as before.
+        assert peer.channel.pack(body).by_dictionary is False
+
+
+@needs_zstd
+def test_a_body_by_a_dictionary_that_never_came(plain):
+    channel, far = plain
+    packed = zstd.load().dictionary(os.urandom(5000)).compress(bytes(10_000))
+    header = b'{"kind":"handover.images","zstd":10000,"dictionary":true}'
+    far.sendall(PREFIX.pack(len(header), len(packed)) + header + packed)
+    with pytest.raises(TransferError, match="dictionary that never came"):
+        channel.receive()
+
+
+@needs_zstd
+def test_a_body_by_another_dictionary_is_damaged():
+    library = zstd.load()
+    one, other = (library.dictionary(os.urandom(5000)) for _each in range(2))
+    body = os.urandom(100)
+    assert one.decompress(one.compress(body), 100) == body
+    with pytest.raises(ValueError, match="does not decompress to 99 bytes"):
+        one.decompress(one.compress(body), 99)
+    with pytest.raises(ValueError, match="does not decompress"):
+        other.decompress(one.compress(body)[:-4], 100)
 
 
 @needs_zstd
