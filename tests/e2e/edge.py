@@ -299,6 +299,10 @@ class Lab:
         return Play(process.returncode, output, changed, time.monotonic() - started)
 
     def migrate(self, service: str, target: Host, *options: str, **variables: Any) -> Play:
+        if Patience.factor > 1:
+            timeouts = {"silence": 10, "answer": 60, "idle": 300, "health": 30}
+            patient = {f"migrate_{name}_timeout_s": Patience.of(usual) for name, usual in timeouts.items()}
+            variables = {**patient, **variables}
         return self.play("migrate", *options, service=service, target=target.name, **variables)
 
     def runs_on(self) -> list[str]:

@@ -28,6 +28,10 @@ options:
         description: Port of the receiver.
         type: int
         required: true
+      silence_timeout_s:
+        description: How long the receiver may keep this side waiting before the connection counts as cut.
+        type: float
+        default: 10
       key:
         description: This side's private key (PEM), made for this one migration.
         type: str

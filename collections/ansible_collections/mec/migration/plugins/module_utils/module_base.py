@@ -37,6 +37,7 @@ PEER_ARGUMENTS: dict[str, Any] = {
         "options": {
             "address": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
+            "silence_timeout_s": {"type": "float", "default": 10},
             **KEY_ARGUMENTS,
         },
     },
@@ -79,6 +80,7 @@ def connect_peer(params: dict[str, Any]) -> Channel:
         Keys(peer["key"], peer["certificate"], peer["peer_certificate"]),
         migration_id=params["migration_id"],
         scratch_dir=state_dir(params["migration_id"]),
+        timeout_s=peer["silence_timeout_s"],
         compress=params["compress"],
     )
 
