@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tracker soft-dirty on a real process. Without the bits there are the frames, which tell what was moved."""
+"""The tracker soft-dirty on a real process. Without the bits, its frames still tell what was moved."""
 
 from __future__ import annotations
 
