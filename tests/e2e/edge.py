@@ -373,7 +373,8 @@ class Client:
             str(SERVICES / "clients" / entry["client"]),
             f"--give-up-s={Patience.of(900):g}",
             f"--seconds={Patience.of(3600):g}",
-            f"--period-ms={Patience.of(2):g}",
+            # A slow host's processor is needed for the move.
+            f"--period-ms={2 * Patience.factor**2:g}",
             f"--probe-ms={Patience.of(5):g}",
             f"--silence-ms={Patience.of(20):g}",
         ]
