@@ -36,7 +36,7 @@ test: venv  ## every test: what CI runs
 	$(MAKE) lab-down ARGS="-e testbed_name=test"
 	$(MAKE) e2e-docker28
 	$(MAKE) lab-down ARGS="-e testbed_name=docker28"
-	$(MAKE) e2e-vm VM_SERVICES=load ARGS="-k tracker"
+	$(MAKE) e2e-vm VM_SERVICES=load ARGS="-k 'units or always'"
 	$(MAKE) lab-down ARGS="-e testbed_name=vm"
 
 # ARGS="-e testbed_name=dev -e testbed_suite=forky": see playbooks/roles/testbed.

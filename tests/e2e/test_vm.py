@@ -73,7 +73,7 @@ def test_pages_that_the_tracker_names(huge_pages: str, serve: Serve, source: Hos
     pages = 32 << 8
     there = huge_pages_of(source, "load")
     assert there == 0 if huge_pages == "never" else there > 8
-    report = load.move(target)
+    report = load.move(target, migrate_max_rounds=4)
     is_soft_dirty(report)
 
     changed = later_rounds(report, "pages_changed") + report["window"]["pages_changed"]
