@@ -28,6 +28,8 @@ PREFIX = struct.Struct("!IQ")
 MAX_HEADER_BYTES = 16 << 20
 MAX_BODY_BYTES = 256 << 20
 MIN_COMPRESS_BYTES = 512
+# A longer body is mostly something else, and packing it takes its time.
+MAX_RESEMBLING_BYTES = 16 << 20
 HEADER_PACKED = 1 << 31
 HEADER_LENGTH = struct.Struct("!I")
 
@@ -231,7 +233,7 @@ class Channel:
     def resembling(self, body: Body) -> Body | Packed:
         """*body* without what was shared, if something was."""
         dictionary = self._compression.dictionary
-        if dictionary is None:
+        if dictionary is None or len(body) > MAX_RESEMBLING_BYTES:
             return body
         return Packed(dictionary.compress(bytes(body)), len(body), by_dictionary=True)
 
