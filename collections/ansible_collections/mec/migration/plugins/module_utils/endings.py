@@ -173,17 +173,21 @@ def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
 def begin_source(service: str, migration_id: str, idle_timeout_s: float) -> None:
     """Note that a migration of *service* begins here, and wipe what an interrupted one has left.
 
-    The copy of the service's memory that pre-copy keeps is wiped after *idle_timeout_s* if no hand-over
-    comes: a controller that died does not leave it behind.
+    The copy of the service's memory that pre-copy keeps is wiped *idle_timeout_s* after this process has
+    ended if no hand-over comes: a controller that died does not leave it behind.
     """
     for entry in entries(service=service):
         if entry["side"] == SOURCE and entry["migration_id"] != migration_id:
             _forget_source(entry["migration_id"], Journal(entry["migration_id"], SOURCE), check_mode=False)
     journal = Journal(migration_id, SOURCE)
     journal.write("prepared", service=service)
+    ended, held_open = os.pipe()
     if os.fork() == 0:
         try:
+            os.close(held_open)
             detach_process()
+            # Pre-copy takes as long as it takes: the time begins with its end.
+            os.read(ended, 1)
             time.sleep(idle_timeout_s)
             if Journal(migration_id, SOURCE).state == "prepared":
                 _forget_source(migration_id, journal, check_mode=False)

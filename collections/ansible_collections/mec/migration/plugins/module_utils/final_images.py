@@ -218,7 +218,7 @@ def _bring_in(pagemap: RawPagemap, odd: list[int], brought: RangeSet, content: b
             f"{len(content)} bytes of {brought.size_bytes}",
             phase="handover",
         )
-    with open(pagemap.pages_path, "rb") as pages:
+    with open(os.open(pagemap.pages_path, os.O_RDONLY | os.O_CREAT, 0o600), "rb") as pages:
         dumped = pages.read()
     entries, kept = [], []
     turns = set(odd)

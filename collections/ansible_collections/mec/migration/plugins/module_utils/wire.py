@@ -28,6 +28,8 @@ PREFIX = struct.Struct("!IQ")
 MAX_HEADER_BYTES = 16 << 20
 MAX_BODY_BYTES = 256 << 20
 MIN_COMPRESS_BYTES = 512
+# A longer body is mostly something else, and packing it takes its time.
+MAX_RESEMBLING_BYTES = 16 << 20
 HEADER_PACKED = 1 << 31
 HEADER_LENGTH = struct.Struct("!I")
 
@@ -129,8 +131,8 @@ class Compression:
     # Some 2 % smaller still, and so many times as slow.
     SLOW_LEVEL, SLOWER = 9, 15
     MIN_GAIN = 0.07
-    CHEAP = 0.1
-    """A try is cheap that takes this part of the time that sending takes."""
+    # Parts of the time that sending takes. The kernel sends on meanwhile, but the processor is the service's.
+    CHEAP, CHEAP_SLOW = 0.5, 0.1
     UNPACK_S_PER_BYTE = 1e-9
 
     def __init__(self, library: zstd.Zstd | None) -> None:
@@ -151,7 +153,7 @@ class Compression:
         cheap = 0 < self._trying.s_per_byte < self._sending.s_per_byte * self.CHEAP
         if not cheap and self._look_away.now():
             return None
-        slow = cheap and self._trying.s_per_byte * self.SLOWER < self._sending.s_per_byte * self.CHEAP
+        slow = cheap and self._trying.s_per_byte * self.SLOWER < self._sending.s_per_byte * self.CHEAP_SLOW
         start = time.monotonic()
         packed = self._zstd.compress(bytes(body), self.SLOW_LEVEL if slow else self.LEVEL)
         took = time.monotonic() - start
@@ -231,7 +233,7 @@ class Channel:
     def resembling(self, body: Body) -> Body | Packed:
         """*body* without what was shared, if something was."""
         dictionary = self._compression.dictionary
-        if dictionary is None:
+        if dictionary is None or len(body) > MAX_RESEMBLING_BYTES:
             return body
         return Packed(dictionary.compress(bytes(body)), len(body), by_dictionary=True)
 
