@@ -36,7 +36,7 @@ test: venv  ## every test: what CI runs
 	$(MAKE) lab-down ARGS="-e testbed_name=test"
 	$(MAKE) e2e-docker28
 	$(MAKE) lab-down ARGS="-e testbed_name=docker28"
-	$(MAKE) e2e-vm VM_SERVICES=load ARGS="-k 'units or always'"
+	$(MAKE) e2e-vm VM_SERVICES=load ARGS="-k tracker"
 	$(MAKE) lab-down ARGS="-e testbed_name=vm"
 
 # ARGS="-e testbed_name=dev -e testbed_suite=forky": see playbooks/roles/testbed.
@@ -103,7 +103,7 @@ e2e-docker28: venv  ## a migration there and back where Docker wires the network
 # Other tests there: VM_TESTS=tests/e2e/test_faults.py ARGS="-k receiver_killed_while_armed".
 VM_TESTS ?= tests/e2e -m vm
 VM_SERVICES ?= redis,web,load
-e2e-vm: venv  ## migrations between virtual machines, whose kernel has soft-dirty pages and cgroup v2 (emulated: an hour)
+e2e-vm: venv  ## migrations between virtual machines, whose kernel has soft-dirty pages and cgroup v2 (emulated: half an hour)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=vm -e testbed_kind=vm -e testbed_hosts=2
 	$(BIN)/pytest $(VM_TESTS) --inventory inventories/vm --patience 12 --services $(VM_SERVICES) $(ARGS)
 
