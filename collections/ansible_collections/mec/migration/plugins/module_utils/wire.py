@@ -122,8 +122,8 @@ class Compression:
     """Decides per message whether zstd pays, from what it just saw.
 
     On a link that takes far longer to send a message than zstd to try, each is tried, and a small gain
-    is welcome. On a faster one, bodies that did not shrink make it look away for a while; how long
-    doubles up to 64 messages, so that incompressible memory costs almost nothing.
+    is welcome. On a faster one, bodies that did not shrink make it look away from up to four messages, so
+    that incompressible memory costs little, and what follows it is still seen.
     """
 
     # Nearly as fast as 1, and 2 to 3 % smaller.
@@ -137,7 +137,7 @@ class Compression:
 
     def __init__(self, library: zstd.Zstd | None) -> None:
         self._zstd = library
-        self._look_away = LookAway(64)
+        self._look_away = LookAway(4)
         self._sending = _Rate()
         self._trying = _Rate()
         self.dictionary: zstd.Dictionary | None = None

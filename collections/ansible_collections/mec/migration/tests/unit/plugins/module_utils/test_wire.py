@@ -344,7 +344,7 @@ def test_nothing_is_packed_where_the_user_does_not_want_it():
 
 
 @needs_zstd
-def test_incompressible_bodies_are_tried_ever_less_often():
+def test_of_incompressible_bodies_one_in_five_is_tried():
     compression = Compression(zstd.load())
     tried = []
     library = compression._zstd
@@ -358,9 +358,9 @@ def test_incompressible_bodies_are_tried_ever_less_often():
     noise = os.urandom(4096)
     for _message in range(1000):
         assert compression.encode(noise) is None
-    assert len(tried) < 25
+    assert 190 < len(tried) < 210
     # And it notices when the data changes.
-    for _message in range(65):
+    for _message in range(5):
         packed = compression.encode(bytes(4096))
         if packed is not None:
             break
@@ -458,7 +458,7 @@ def test_a_fast_link_after_a_slow_one_is_noticed():
     compression._zstd = SimpleNamespace(compress=lambda *given: tries.append(1) or library.compress(*given))
     for _message in range(200):
         compression.encode(noise)
-    assert len(tries) < 20
+    assert len(tries) < 50
 
 
 @needs_zstd
