@@ -39,6 +39,8 @@ class _Target:
         self.touched: set[str] = set()
         self.last_round: set[str] = set()
         self.ever: set[str] = set()
+        # Of the round that the last commit ended; for later ones the root knows.
+        self.last_emptied: set[str] = set()
 
 
 class FileReceiver:
@@ -79,14 +81,16 @@ class FileReceiver:
             target.excluded = frozenset(fields["excluded"])
             target.mentioned = set()
         token = str(message.fields["token"])
-        answer: dict[str, Any] = {"known": False, "unacknowledged": {}}
+        answer: dict[str, Any] = {"known": False, "unacknowledged": {}, "emptied": {}}
         if token and token in (self._token, self._last_token):
             answer["known"] = True
             for name, target in self._targets.items():
-                paths = set(target.touched)
+                paths, emptied = set(target.touched), set(target.root.emptied)
                 if token != self._token:
                     paths |= target.last_round
+                    emptied |= target.last_emptied
                 answer["unacknowledged"][name] = sorted(paths)
+                answer["emptied"][name] = sorted(emptied)
         channel.send("ok", **answer)
 
     def _on_batch(self, message: Message, _channel: Channel) -> None:
@@ -132,6 +136,7 @@ class FileReceiver:
         for target in self._targets.values():
             target.ever |= target.touched
             target.last_round, target.touched, target.mentioned = target.touched, set(), set()
+            target.last_emptied, target.root.emptied = target.root.emptied, set()
 
     # -- operations ------------------------------------------------------------------------------
 

@@ -59,6 +59,11 @@ class Held:
             copy.drop_details(path)
         return copy
 
+    def below(self, directories: Iterable[str]) -> set[str]:
+        """The paths that lie in one of *directories*."""
+        prefixes = tuple(f"{path}/" if path else "" for path in directories)
+        return {path for path in self.stats if path and path.startswith(prefixes)} if prefixes else set()
+
     def drop_details(self, path: str) -> None:
         self.digests.pop(path, None)
         self.xattrs.pop(path, None)

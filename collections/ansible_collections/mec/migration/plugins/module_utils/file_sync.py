@@ -86,6 +86,7 @@ class FileSync:
             self._full = set()
             self._unknown = {name: set(paths) for name, paths in answer["unacknowledged"].items()}
             for name, paths in self._unknown.items():
+                paths.update(self._held[name].below(answer["emptied"][name]))
                 for path in paths:
                     self._held[name].drop(path)
         else:

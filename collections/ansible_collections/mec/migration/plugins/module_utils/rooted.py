@@ -32,6 +32,8 @@ class Root:
         self.path = path
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._directories: OrderedDict[str, int] = OrderedDict()
+        # Directories below which everything was removed, until somebody takes note of it.
+        self.emptied: set[str] = set()
 
     def directory(self, path: str) -> int:
         """A descriptor of the directory *path*; it belongs to this object, use it at once."""
@@ -96,6 +98,7 @@ class Root:
 
     def clear(self, path: str) -> None:
         """Remove everything below the directory *path*, never past a mount point."""
+        self.emptied.add(path)
         # Depth first with a stack of paths: every directory is emptied after its children were.
         stack = [(path, False)]
         device = os.fstat(self.directory(path)).st_dev

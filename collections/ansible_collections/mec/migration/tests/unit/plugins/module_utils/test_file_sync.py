@@ -331,6 +331,21 @@ def test_a_lost_acknowledgement_is_repaired(pair):
     pair.check()
 
 
+def test_what_lay_in_a_directory_that_a_cut_round_removed_is_sent_again(pair):
+    deep = pair.source / "b" / "a"
+    deep.mkdir(parents=True)
+    (deep / "a").write_text("x")
+    pair.round()
+    shutil.rmtree(pair.source / "b")
+    with contextlib.suppress(MigrationError):
+        # The target hears of it, the source not that it did.
+        pair.round(limit=2)
+    deep.mkdir(parents=True)
+    (deep / "a").write_text("x")
+    pair.round()
+    pair.check()
+
+
 def test_failure_on_the_target_is_the_answer(pair):
     (pair.source / "file").write_text("x")
     pair.receiver = FileReceiver({"volume:other": str(pair.target)})
