@@ -117,9 +117,9 @@ def test_tables_are_cut_where_they_end(victim):
         pieces = list(pagemap.tables(start, end))
         assert pieces[0][0] == start
         assert pieces[-1][1] == end
-        for (_, last, _), (following, _, _) in zip(pieces, pieces[1:]):
-            assert last == following
-            assert last % TABLE_BYTES == 0
+        for before, after in zip(pieces, pieces[1:]):
+            assert before[1] == after[0]
+            assert before[1] % TABLE_BYTES == 0
         assert all(len(entries) == (last - first) // PAGE_BYTES * 8 for first, last, entries in pieces)
         far = list(pagemap.tables(end - PAGE_BYTES, end + TABLES_AT_ONCE * TABLE_BYTES))
         assert far[-1][1] == end + TABLES_AT_ONCE * TABLE_BYTES
