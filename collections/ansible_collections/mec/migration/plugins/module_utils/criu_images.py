@@ -260,10 +260,7 @@ def raw_entry(entry: PagemapEntry) -> tuple[bytes, bytes, bytes, bytes]:
 
 def entry_keys(ranges: RangeSet) -> list[EntryKey]:
     """How entries for *ranges* begin and how long they are."""
-    return [
-        (varint(start), _SMALL[pages] if (pages := (end - start) // PAGE_BYTES) < 128 else varint(pages))
-        for start, end in ranges
-    ]
+    return [(varint(start), varint((end - start) // PAGE_BYTES)) for start, end in ranges]
 
 
 def key_range(key: EntryKey) -> Range:
@@ -338,18 +335,19 @@ def leave_out(path: str, known: RangeSet) -> None:
             continue
         whole = RangeSet([(entry.address, entry.address + entry.pages * PAGE_BYTES)])
         for start, end in whole & known:
-            kept.append(_entry((start, end), PE_LAZY))
+            kept.append(entry_of((start, end), PE_LAZY))
         for start, end in whole - known:
             at = offset + start - entry.address
             remaining.append(content[at : at + end - start])
-            kept.append(_entry((start, end), entry.flags))
+            kept.append(entry_of((start, end), entry.flags))
         offset += entry.pages * PAGE_BYTES
     write_pagemap(path, pages_id, sorted(kept))
     with open(os.open(pages_path, os.O_WRONLY | os.O_TRUNC), "wb") as pages:
         pages.write(b"".join(remaining))
 
 
-def _entry(piece: tuple[int, int], flags: int) -> PagemapEntry:
+def entry_of(piece: tuple[int, int], flags: int) -> PagemapEntry:
+    """The entry that names *piece*."""
     return PagemapEntry(piece[0], (piece[1] - piece[0]) // PAGE_BYTES, flags)
 
 

@@ -20,9 +20,9 @@ from .criu_images import (
     PE_PARENT,
     PE_PRESENT,
     EntryKey,
-    PagemapEntry,
     RawPagemap,
     entry_keys,
+    entry_of,
     key_range,
     leave_out,
     left_out,
@@ -31,9 +31,8 @@ from .criu_images import (
 from .criu_parent import NAME as PARENT_LINK
 from .errors import MigrationError
 from .memory_source import MemorySource, locked_bytes
-from .page_ranges import Range, RangeSet
+from .page_ranges import RangeSet
 from .process_memory import (
-    PAGE_BYTES,
     Pagemap,
     Reader,
     always_dumped,
@@ -155,7 +154,7 @@ class FinalImages:
             parts = [(piece, PE_PARENT) for piece in known]
             parts += [(piece, PE_PRESENT) for piece in RangeSet([(start, end)]) - known]
             for piece, flags in sorted(parts):
-                entries.append(raw_entry(_entry(piece, flags)))
+                entries.append(raw_entry(entry_of(piece, flags)))
                 if flags == PE_PRESENT:
                     kept.append(content[at + piece.start - start : at + piece.end - start])
             at += end - start
@@ -229,7 +228,7 @@ def _bring_in(pagemap: RawPagemap, odd: list[int], brought: RangeSet, content: b
             parts = [(piece, PE_PRESENT) for piece in whole & brought]
             parts += [(piece, PE_LAZY) for piece in whole - brought]
             for piece, flags in sorted(parts):
-                entries.append(raw_entry(_entry(piece, flags)))
+                entries.append(raw_entry(entry_of(piece, flags)))
                 if flags == PE_PRESENT:
                     size = piece.end - piece.start
                     kept.append(content[taken : taken + size])
@@ -243,7 +242,3 @@ def _bring_in(pagemap: RawPagemap, odd: list[int], brought: RangeSet, content: b
     pagemap.entries = entries
     with open(os.open(pagemap.pages_path, os.O_WRONLY | os.O_TRUNC), "wb") as pages:
         pages.write(b"".join(kept))
-
-
-def _entry(piece: Range, flags: int) -> PagemapEntry:
-    return PagemapEntry(piece.start, (piece.end - piece.start) // PAGE_BYTES, flags)
