@@ -50,7 +50,9 @@ def executes(pid: str) -> bool:
     fields = dict(line.split(":\t", 1) for line in read(f"/proc/{pid}/status").splitlines() if ":\t" in line)
     if not fields or fields["Name"] in TOOLS or fields["State"][0] in "tZX":
         return False
-    if any(word.endswith(GATE) for word in read(f"/proc/{pid}/cmdline").split("\0")):
+    words = read(f"/proc/{pid}/cmdline")
+    # None: it is on its way out, or into another program.
+    if not words or any(word.endswith(GATE) for word in words.split("\0")):
         return False
     pending = int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)
     return not pending & SIGKILL_PENDING
@@ -97,6 +99,12 @@ def memory_round(number: str, directory: str = RUN) -> bool:
     return bool(glob.glob(f"{directory}/*/images/{number}/pages-*"))
 
 
+def gate() -> bool:
+    """On the target: the restore waits for its word, and goes no further once it is stopped."""
+    waits = any(GATE[1] in read(path) for path in glob.glob("/proc/[0-9]*/cmdline"))
+    return waits and not glob.glob(f"{RUN}/*/restore/gate.sock")
+
+
 def sending() -> bool:
     """On the source: it is in the middle of a round."""
     return any('"in_round": true' in read(path) for path in glob.glob(f"{RUN}/*/memory.json"))
@@ -106,6 +114,7 @@ CONDITIONS: dict[str, Callable[..., bool]] = {
     "journal": journal,
     "frozen": frozen,
     "round": memory_round,
+    "gate": gate,
     "sending": sending,
 }
 

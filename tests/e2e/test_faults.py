@@ -5,17 +5,16 @@ from __future__ import annotations
 import pytest
 
 from .conftest import Serve
-from .edge import ON_HOST, SMALL, Host, Lab, Service, kill_group, wait_for
+from .edge import ON_HOST, SMALL, Host, Lab, Play, Service, kill_group, wait_for
 
 # Slow enough that a round, or the frozen window of a busy service, lasts for seconds.
 SLOW_MBIT = 100
 KILL_RECEIVER = f"kill -9 $(python3 {ON_HOST} pid receiver)"
 KILL_HANDOVER = f"kill -9 $(python3 {ON_HOST} pid handover)"
 KILL_DOCKERD = "pkill -9 -x dockerd"
-# The restore takes less than a tenth of a second: it is held, for the daemon to end in the middle of it.
-KILL_DOCKERD_IN_THE_RESTORE = f"pkill -STOP -o -x criu; {KILL_DOCKERD}; sleep 1; pkill -CONT -o -x criu; true"
 RUNS_ON = "redis is running on edge-a"
 RESTORING = "journal:target:restoring"
+GATE = "[c]riu_gate.py"
 
 
 @pytest.fixture
@@ -29,6 +28,18 @@ def busy(serve: Serve, source: Host) -> Service:
     service = serve("load", MEMORY_MIB="32", DIRTY_PAGES="3000")
     source.slow_down(SLOW_MBIT)
     return service
+
+
+class InTheRestore:
+    """A command on the target in the midst of the restore, which is held for it: it is over in no time."""
+
+    def __init__(self, target: Host, command: str) -> None:
+        self._held = target.when("gate", f"pkill -STOP -f {GATE}")
+        self._then = target.when(RESTORING, f"{command}; pkill -CONT -f {GATE}")
+
+    def fired(self, play: Play) -> None:
+        self._held.fired(play)
+        self._then.fired(play)
 
 
 def delete_binary(service: Service) -> str:
@@ -132,7 +143,7 @@ def test_controller_killed_in_precopy(redis: Service, lab: Lab, source: Host, ta
 
 
 def test_answer_lost_and_the_target_runs_it(redis: Service, lab: Lab, source: Host, target: Host) -> None:
-    fault = target.when(RESTORING, target.cut_from(source, reset=False))
+    fault = InTheRestore(target, target.cut_from(source, reset=False))
     failed = redis.migrate(target, migrate_answer_timeout_s=3)
     fault.fired(failed)
     failed.refused("playbooks/resolve.yml", "no one can know")
@@ -145,7 +156,7 @@ def test_answer_lost_and_the_target_runs_it(redis: Service, lab: Lab, source: Ho
 
 def test_answer_lost_and_the_restore_failed(redis: Service, lab: Lab, source: Host, target: Host) -> None:
     broken = target.when("round:1", delete_binary(redis))
-    fault = target.when(RESTORING, target.cut_from(source, reset=False))
+    fault = InTheRestore(target, target.cut_from(source, reset=False))
     failed = redis.migrate(target, migrate_answer_timeout_s=3)
     broken.fired(failed)
     fault.fired(failed)
@@ -158,7 +169,7 @@ def test_answer_lost_and_the_restore_failed(redis: Service, lab: Lab, source: Ho
 
 def test_receiver_killed_after_the_mark(redis: Service, lab: Lab, source: Host, target: Host) -> None:
     """What became of the restore only resolve.yml can find out."""
-    fault = target.when(RESTORING, KILL_RECEIVER)
+    fault = InTheRestore(target, KILL_RECEIVER)
     failed = redis.migrate(target, migrate_answer_timeout_s=3)
     fault.fired(failed)
     failed.refused("playbooks/resolve.yml")
@@ -169,7 +180,7 @@ def test_receiver_killed_after_the_mark(redis: Service, lab: Lab, source: Host, 
 
 
 def test_docker_daemon_killed_after_the_mark(redis: Service, lab: Lab, source: Host, target: Host) -> None:
-    fault = target.when(RESTORING, KILL_DOCKERD_IN_THE_RESTORE)
+    fault = InTheRestore(target, f"{KILL_DOCKERD}; sleep 1")
     failed = redis.migrate(target)
     fault.fired(failed)
     if "resolve.yml" in failed.text:

@@ -19,7 +19,6 @@ import contextlib
 import ctypes
 import errno
 import fcntl
-import mmap
 import os
 import select
 import socket
@@ -27,14 +26,13 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
+from .extents import Extent, Extents
 from .process_memory import PAGE_BYTES
 
 SOCKET_NAME = "lazy-pages.socket"
 RESTORE_FINISHED = 0x52535446
 FILL_BYTES = 512 << 10
-MAP_POPULATE = 0x8000
 MADV_REMOVE = 9
 FAULT_BYTES = 64 << 10
 
@@ -53,27 +51,6 @@ _libc = ctypes.CDLL(None)
 _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
-class Extent(NamedTuple):
-    """[start, end) of a process, whose content lies at *source* in this process's memory."""
-
-    start: int
-    end: int
-    source: int
-
-
-class Mapped:
-    """A pages file in this process's memory, every page of it, so that copying out takes no faults."""
-
-    def __init__(self, path: str) -> None:
-        size = os.path.getsize(path)
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            self._map = mmap.mmap(fd, size, mmap.MAP_SHARED | MAP_POPULATE) if size else None
-        finally:
-            os.close(fd)
-        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map)) if self._map else 0
-
-
 class Space:
     """What is still to be filled of one process (one userfaultfd).
 
@@ -82,8 +59,7 @@ class Space:
 
     def __init__(self, descriptor: int, extents: list[Extent]) -> None:
         self.descriptor = descriptor
-        # Reversed: the background fill takes from the end of the list, which costs nothing.
-        self._left = sorted(extents, reverse=True)
+        self._left = Extents(extents)
         self._again: set[int] = set()
         self._shared = False
         self.gone = False
@@ -116,17 +92,14 @@ class Space:
         """Fill the next piece; returns its bytes."""
         if self.gone or not self._left:
             return 0
-        extent = self._left.pop()
-        size = min(FILL_BYTES, extent.end - extent.start)
-        if extent.start + size < extent.end:
-            self._left.append(Extent(extent.start + size, extent.end, extent.source + size))
-        self._copy(extent.start, extent.source, size)
-        return size
+        start, end, source = self._left.take_last(FILL_BYTES)
+        self._copy(start, source, end - start)
+        return end - start
 
     def fault(self, address: int) -> None:
         """Fill the page at *address*, and some after it."""
         address -= address % PAGE_BYTES
-        found = self.drop(address, address + FAULT_BYTES)
+        found = self._left.drop(address, address + FAULT_BYTES)
         complete = [self._copy(start, source, end - start) for start, end, source in found]
         if found and found[0].start <= address:
             if not complete[0]:
@@ -137,41 +110,13 @@ class Space:
         if self._call(UFFDIO_ZEROPAGE, request) == errno.EAGAIN:
             self._again.add(address)
 
-    def drop(self, start: int, end: int) -> list[Extent]:
-        """Take [start, end) out of what is left to fill; returns those parts in order of address."""
-        kept: list[Extent] = []
-        dropped: list[Extent] = []
-        left = self._left
-        # The list is descending, and long: find the first extent that starts at or before the end.
-        low, beyond = 0, len(left)
-        while low < beyond:
-            middle = (low + beyond) // 2
-            if left[middle].start > end:
-                low = middle + 1
-            else:
-                beyond = middle
-        index = low
-        while index < len(left) and left[index].end > start:
-            extent = left[index]
-            index += 1
-            first, last = max(extent.start, start), min(extent.end, end)
-            if first >= last:
-                kept.append(extent)
-                continue
-            dropped.append(Extent(first, last, extent.source + first - extent.start))
-            if last < extent.end:
-                kept.append(Extent(last, extent.end, extent.source + last - extent.start))
-            if extent.start < first:
-                kept.append(Extent(extent.start, first, extent.source))
-        left[low:index] = sorted(kept, reverse=True)
-        return sorted(dropped)
+    def drop(self, start: int, end: int) -> None:
+        """[start, end) is not to be filled any more."""
+        self._left.drop(start, end)
 
     def remap(self, old: int, new: int, size: int) -> None:
-        moved = [
-            Extent(start + new - old, end + new - old, source)
-            for start, end, source in self.drop(old, old + size)
-        ]
-        self._left = sorted(self._left + moved, reverse=True)
+        for start, end, source in self._left.drop(old, old + size):
+            self._left.put(Extent(start + new - old, end + new - old, source))
 
     def unregister(self, start: int, end: int) -> None:
         self._call(UFFDIO_UNREGISTER, bytearray(_RANGE.pack(start, end - start)))
@@ -190,7 +135,7 @@ class Space:
             if (code == errno.EAGAIN and not done) or (code == errno.ENOENT and not self.settled):
                 # The address space is changing, and the event that says how is waiting to be read; or
                 # the restore has not come to this mapping yet.
-                self._left = sorted([*self._left, Extent(address, address + size, source)], reverse=True)
+                self._left.put(Extent(address, address + size, source))
                 return False
             if code and not done:
                 # EEXIST: filled already. ENOENT: unmapped.

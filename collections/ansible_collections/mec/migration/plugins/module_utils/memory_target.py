@@ -13,12 +13,12 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
-from .criu_images import EntryKey, entry_keys, image_names, layered_entries, write_pagemap
+from .criu_images import EntryKey, entry_keys, image_names, key_range, layered_entries, write_pagemap
 from .errors import TransferError
-from .lazy_restore import Extent, Mapped
+from .extents import Extent, Extents, Mapped
 from .page_delta import xor
 from .page_ranges import Range, RangeSet, Run, unpack_runs
 from .process_memory import PAGE_BYTES
@@ -36,23 +36,6 @@ class _RoundFile:
         self.size_bytes = 0
 
 
-class _Newest:
-    """Where the newest content of each page lies in this process's memory."""
-
-    def __init__(self) -> None:
-        self._places: dict[int, int] = {}
-
-    def add(self, present: RangeSet, mapped: Mapped) -> None:
-        source = mapped.address
-        for start, end in present:
-            addresses = range(start, end, PAGE_BYTES)
-            self._places.update(zip(addresses, range(source, source + end - start, PAGE_BYTES)))
-            source += end - start
-
-    def page(self, address: int) -> bytes:
-        return ctypes.string_at(self._places[address], PAGE_BYTES)
-
-
 class MemoryTarget:
     """Receives rounds into ``<images_dir>/<number>``.
 
@@ -65,8 +48,9 @@ class MemoryTarget:
         self._known: dict[int, RangeSet] = {}
         self._round = 0
         self._files: dict[int, _RoundFile] = {}
-        self._held: list[dict[int, tuple[RangeSet, Mapped]]] = []
-        self._newest: dict[int, _Newest] = {}
+        self._newest: dict[int, Extents] = {}
+        self._maps: list[Mapped] = []
+        self._ranges: dict[EntryKey, Range] = {}
 
     @property
     def handlers(self) -> dict[str, Callable[[Message, Channel], None]]:
@@ -128,7 +112,6 @@ class MemoryTarget:
     def _end(self, message: Message, channel: Channel) -> None:
         number = int(message.fields["number"])
         path = self._path(number)
-        held: dict[int, tuple[RangeSet, Mapped]] = {}
         for process in sorted(set(self._known) | set(self._files)):
             pages = self._files.get(process)
             names = image_names(process)
@@ -146,77 +129,51 @@ class MemoryTarget:
                 )
             self._known[process] = known | present
             if present:
-                held[process] = (present, Mapped(pages.path))
-                if process in self._newest:
-                    self._newest[process].add(*held[process])
-        self._held.append(held)
+                self._put(process, present, Mapped(pages.path))
+            if not message.fields.get("last"):
+                # The window is too short for it, and changes little.
+                self._ranges.update(zip(entry_keys(self._known[process]), self._known[process]))
         if number > 1:
             os.symlink(f"../{number - 1}", os.path.join(path, "parent"))
         self._files = {}
         self._round = number
         channel.send("ok", number=number)
 
+    def _put(self, process: int, present: RangeSet, mapped: Mapped) -> None:
+        """The newest content of *present* lies back to back in *mapped*."""
+        self._maps.append(mapped)
+        newest = self._newest.setdefault(process, Extents())
+        source = mapped.address
+        for start, end in present:
+            newest.put(Extent(start, end, source))
+            source += end - start
+
     def _held_content(self, process: int, runs: list[Run]) -> bytes:
         """What the rounds before hold of *runs*, those that have data."""
-        if process not in self._newest:
-            newest = self._newest[process] = _Newest()
-            for held in self._held:
-                if process in held:
-                    newest.add(*held[process])
-        try:
-            return b"".join(
-                self._newest[process].page(address)
-                for start, end, has_data in runs
-                if has_data
-                for address in range(start, end, PAGE_BYTES)
-            )
-        except KeyError as error:
-            raise TransferError(
-                f"a difference to page {error.args[0]:#x} of process {process} came before the page itself",
-                phase="pre-copy",
-            ) from error
+        wanted = RangeSet.ordered((start, end) for start, end, has_data in runs if has_data)
+        return b"".join(
+            ctypes.string_at(source, end - start) for start, end, source in self.extents(process, wanted)
+        )
 
-    def extents_by_entry(self) -> dict[int, dict[EntryKey, list[Extent]]]:
-        """For each process: an entry that names pages as CRIU does -> where their newest content lies.
-
-        What CRIU names is mostly just what was sent; computed beforehand, it needs only be looked up.
-        """
-        found: dict[int, dict[EntryKey, list[Extent]]] = {}
-        for process, known in list(self._known.items()):
-            if process < 0:
-                continue
-            extents = sorted(self.extents(process, known))
-            of_process = found[process] = {}
-            at = 0
-            for key, (_start, end) in zip(entry_keys(known), known):
-                first = at
-                while at < len(extents) and extents[at].start < end:
-                    at += 1
-                of_process[key] = extents[first:at]
-        return found
+    def named_by(self, keys: Iterable[EntryKey]) -> RangeSet:
+        """The addresses of entries, in order of address; most of them are just what was sent."""
+        known = self._ranges
+        return RangeSet.ordered(known.get(key) or key_range(key) for key in keys)
 
     def extents(self, process: int, wanted: RangeSet) -> list[Extent]:
-        """Where the newest content of *wanted* lies in this process's memory.
+        """Where the newest content of *wanted* lies in this process's memory, in order of address.
 
         :raises TransferError: some of it never came.
         """
-        found: list[Extent] = []
-        for held in reversed(self._held):
-            if process not in held:
-                continue
-            present, mapped = held[process]
-            taken = wanted & present
-            wanted = wanted - taken
-            # The file holds the ranges of `present` back to back.
-            offset, at = 0, 0
-            for start, end in taken:
-                while present.ranges[at].end <= start:
-                    offset += present.ranges[at].end - present.ranges[at].start
-                    at += 1
-                source = mapped.address + offset + start - present.ranges[at].start
-                found.append(Extent(start, end, source))
-        if wanted:
-            raise TransferError(f"pages of process {process} never came: {wanted}", phase="handover")
+        found = self._newest.get(process, Extents()).within(wanted)
+        missing = wanted.size_bytes - sum(end - start for start, end, _source in found)
+        if missing:
+            never = wanted - RangeSet((start, end) for start, end, _source in found)
+            raise TransferError(
+                f"pages of process {process} never came, {missing} bytes from {never.ranges[0].start:#x} on; "
+                "start the migration again",
+                phase="handover",
+            )
         return found
 
     def _path(self, number: int) -> str:

@@ -20,16 +20,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .armed_container import ArmedContainer
-from .criu_images import PE_LAZY, EntryKey, RawPagemap, key_range, refer_to_parent
+from .criu_images import PE_LAZY, RawPagemap, refer_to_parent
 from .errors import MigrationError, TransferError
+from .extents import Extent
 from .file_apply import FileReceiver
 from .image_sync import LayerReceiver
 from .in_thread import InThread
 from .journal import TARGET, Journal
-from .lazy_restore import Extent, Guard, LazyPages, userfaultfd_works
+from .lazy_restore import Guard, LazyPages, userfaultfd_works
 from .memory_target import MemoryTarget
 from .module_base import RUN_DIR
-from .page_ranges import RangeSet
 from .scratch import hurry, wipe
 from .service import ROOTFS_TREE
 from .tmpfs_mounts import TmpfsTarget
@@ -86,7 +86,6 @@ class Receiver:
         self._lazy: LazyPages | None = None
         self._tmpfs = TmpfsTarget(os.path.join(self._dir, "tmpfs"))
         self._prepared = False
-        self._by_entry: InThread[tuple[int, dict[int, dict[EntryKey, list[Extent]]]]] | None = None
         self._found_extents: InThread[tuple[int, dict[int, list[Extent]]]] | None = None
         self._spec: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
@@ -235,7 +234,6 @@ class Receiver:
             "handover.status": self._status_message,
             "handover.abort": self._abort_message,
             **self._memory.handlers,
-            "memory.round_end": self._round_end,
             **self._layers.handlers,
         }
 
@@ -277,12 +275,6 @@ class Receiver:
         config = self._tmpfs.criu_config + f"manage-cgroups={message.fields['cgroup_mode']}\n"
         container.prepare(self._final_dir, config, self._lazy is not None)
         self._prepared = True
-
-    def _round_end(self, message: Message, channel: Channel) -> None:
-        self._memory.handlers["memory.round_end"](message, channel)
-        if self._lazy is not None and message.fields.get("last"):
-            # While CRIU dumps.
-            self._by_entry = InThread(lambda: (self._memory.last_round, self._memory.extents_by_entry()))
 
     def _images(self, message: Message, channel: Channel) -> None:
         """CRIU's own images of the final dump, as (name, size) pairs and their contents in one body."""
@@ -349,18 +341,9 @@ class Receiver:
         return self._extents_now(process)
 
     def _extents_now(self, process: int) -> list[Extent]:
-        rounds, by_entry = self._by_entry.result() if self._by_entry is not None else (0, {})
-        ready = by_entry.get(process, {}) if rounds == self._memory.last_round else {}
-        found: list[Extent] = []
-        others = []
-        for _message, address, flags, pages in RawPagemap(self._pagemap(process)).entries:
-            if flags[0] & PE_LAZY:
-                extents = ready.get((address, pages))
-                if extents is None:
-                    others.append(key_range((address, pages)))
-                else:
-                    found += extents
-        return found + self._memory.extents(process, RangeSet.ordered(others))
+        entries = RawPagemap(self._pagemap(process)).entries
+        keys = ((address, pages) for _message, address, flags, pages in entries if flags[0] & PE_LAZY)
+        return self._memory.extents(process, self._memory.named_by(keys))
 
     def _pagemap(self, process: int) -> str:
         return os.path.join(self._final_dir, f"pagemap-{process}.img")

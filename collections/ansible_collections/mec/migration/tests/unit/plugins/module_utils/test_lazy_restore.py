@@ -24,13 +24,12 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.mec.migration.plugins.module_utils.extents import Extent, Mapped
 from ansible_collections.mec.migration.plugins.module_utils.lazy_restore import (
     RESTORE_FINISHED,
     SOCKET_NAME,
-    Extent,
     Guard,
     LazyPages,
-    Mapped,
     userfaultfd_works,
 )
 
