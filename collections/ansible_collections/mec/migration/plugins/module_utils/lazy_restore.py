@@ -28,11 +28,14 @@ import time
 from collections.abc import Callable
 
 from .extents import Extent, Extents
+from .page_ranges import RangeSet
 from .process_memory import PAGE_BYTES
 
 SOCKET_NAME = "lazy-pages.socket"
 RESTORE_FINISHED = 0x52535446
 FILL_BYTES = 512 << 10
+# What may be filled in the frozen window: as many pages as take some milliseconds.
+FIRST_BYTES = 4 << 20
 MADV_REMOVE = 9
 FAULT_BYTES = 64 << 10
 
@@ -92,15 +95,26 @@ class Space:
         """Fill the next piece; returns its bytes."""
         if self.gone or not self._left:
             return 0
-        start, end, source = self._left.take_last(FILL_BYTES)
-        self._copy(start, source, end - start)
-        return end - start
+        extent = self._left.take_last(FILL_BYTES)
+        self._copy(*extent)
+        return extent.end - extent.start
+
+    def fill_first(self, recent: list[RangeSet]) -> int:
+        """Fill of *recent*, the first set first, what is little enough; returns the bytes."""
+        filled_bytes = 0
+        for start, end in [piece for ranges in recent for piece in ranges]:
+            if filled_bytes >= FIRST_BYTES or self.gone:
+                break
+            for extent in self._left.drop(start, min(end, start + FIRST_BYTES)):
+                self._copy(*extent)
+                filled_bytes += extent.end - extent.start
+        return filled_bytes
 
     def fault(self, address: int) -> None:
         """Fill the page at *address*, and some after it."""
         address -= address % PAGE_BYTES
         found = self._left.drop(address, address + FAULT_BYTES)
-        complete = [self._copy(start, source, end - start) for start, end, source in found]
+        complete = [self._copy(*extent) for extent in found]
         if found and found[0].start <= address:
             if not complete[0]:
                 self._again.add(address)
@@ -121,9 +135,9 @@ class Space:
     def unregister(self, start: int, end: int) -> None:
         self._call(UFFDIO_UNREGISTER, bytearray(_RANGE.pack(start, end - start)))
 
-    def _copy(self, address: int, source: int, size: int) -> bool:
+    def _copy(self, address: int, end: int, source: int) -> bool:
         """Whether all of it is in place; if not, the rest is back among what is left."""
-        piece = size
+        piece = size = end - address
         while size > 0 and not self.gone:
             request = bytearray(_COPY.pack(address, source, piece, 0, 0))
             code = self._call(UFFDIO_COPY, request)
@@ -165,10 +179,18 @@ class LazyPages:
 
     :param work_dir: CRIU's work directory of the restore; the socket lies there.
     :param extents: gives what is to be filled of a process, by its number in the container.
+    :param recent: gives what of it changed last, the newest first: the service will touch that at once.
     """
 
-    def __init__(self, work_dir: str, extents: Callable[[int], list[Extent]], guard: Guard) -> None:
+    def __init__(
+        self,
+        work_dir: str,
+        extents: Callable[[int], list[Extent]],
+        guard: Guard,
+        recent: Callable[[int], list[RangeSet]] = lambda number: [],
+    ) -> None:
         self._extents = extents
+        self._recent = recent
         self._guard = guard
         path = os.path.join(work_dir, SOCKET_NAME)
         with contextlib.suppress(FileNotFoundError):
@@ -178,6 +200,7 @@ class LazyPages:
         self._listener.listen(1)
         self._poll = select.epoll()
         self._spaces: dict[int, Space] = {}
+        self._numbers: dict[int, int] = {}
         self._restored = False
         self._given_up = False
         self._error: BaseException | None = None
@@ -189,7 +212,7 @@ class LazyPages:
         self._thread.start()
 
     def fill(self) -> None:
-        """From now on fill memory as fast as it goes; before, only what a process touches.
+        """From now on fill memory as fast as it goes; before, what a process touches and what changed last.
 
         What ends the frozen window must not wait for a processor meanwhile.
         """
@@ -268,10 +291,14 @@ class LazyPages:
             self._restored = True
             for space in self._spaces.values():
                 space.settled = True
+            # CRIU has still to let go of the processes: what they touch first does not wait for us then.
+            for descriptor, process in self._numbers.items():
+                self.filled_bytes += self._spaces[descriptor].fill_first(self._recent(process))
         elif number > 0:
             _word, ancillary, _flags, _sender = connection.recvmsg(1, socket.CMSG_SPACE(4))
             descriptors = array.array("i")
             descriptors.frombytes(ancillary[0][2][:4])
+            self._numbers[descriptors[0]] = number
             self._add(Space(descriptors[0], self._extents(number)))
 
     def _add(self, space: Space) -> None:

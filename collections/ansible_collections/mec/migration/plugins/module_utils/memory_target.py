@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
@@ -50,6 +51,7 @@ class MemoryTarget:
         self._files: dict[int, _RoundFile] = {}
         self._newest: dict[int, Extents] = {}
         self._maps: list[Mapped] = []
+        self._recent: deque[dict[int, RangeSet]] = deque(maxlen=2)
         self._ranges: dict[EntryKey, Range] = {}
 
     @property
@@ -112,6 +114,7 @@ class MemoryTarget:
     def _end(self, message: Message, channel: Channel) -> None:
         number = int(message.fields["number"])
         path = self._path(number)
+        changed: dict[int, RangeSet] = {}
         for process in sorted(set(self._known) | set(self._files)):
             pages = self._files.get(process)
             names = image_names(process)
@@ -129,11 +132,14 @@ class MemoryTarget:
                 )
             self._known[process] = known | present
             if present:
+                changed[process] = present
                 self._put(process, present, Mapped(pages.path))
             if not message.fields.get("last"):
                 # The window is too short for it, and changes little.
                 self._ranges.update(zip(entry_keys(self._known[process]), self._known[process]))
         if number > 1:
+            # The first brings everything.
+            self._recent.appendleft(changed)
             os.symlink(f"../{number - 1}", os.path.join(path, "parent"))
         self._files = {}
         self._round = number
@@ -154,6 +160,10 @@ class MemoryTarget:
         return b"".join(
             ctypes.string_at(source, end - start) for start, end, source in self.extents(process, wanted)
         )
+
+    def recent(self, process: int) -> list[RangeSet]:
+        """What of the process came in the last round, and in the one before."""
+        return [changed[process] for changed in self._recent if process in changed]
 
     def named_by(self, keys: Iterable[EntryKey]) -> RangeSet:
         """The addresses of entries, in order of address; most of them are just what was sent."""

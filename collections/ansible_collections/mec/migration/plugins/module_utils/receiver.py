@@ -269,7 +269,8 @@ class Receiver:
 
     def _prepare_restore(self, container: ArmedContainer, message: Message) -> None:
         if self._lazily:
-            self._lazy = LazyPages(container.work_dir, self._extents, Guard(container.kill))
+            guard = Guard(container.kill)
+            self._lazy = LazyPages(container.work_dir, self._extents, guard, self._memory.recent)
         self._tmpfs.make(message.fields["tmpfs"])
         # Not by runc's option: before 1.2 it does not hand `ignore` on.
         config = self._tmpfs.criu_config + f"manage-cgroups={message.fields['cgroup_mode']}\n"

@@ -32,6 +32,7 @@ from ansible_collections.mec.migration.plugins.module_utils.lazy_restore import 
     LazyPages,
     userfaultfd_works,
 )
+from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
 
 PAGE = mmap.PAGESIZE
 PAGES = 600
@@ -127,6 +128,20 @@ class Restored:
                 return False
         return True
 
+    def waits_for_the_last_pages(self) -> bool:
+        """The last eight of the first mapping come by themselves, the others do not."""
+        last = range(self.border - 8, self.border)
+        end = time.monotonic() + 10
+        while not self._present(last.stop - 1) and time.monotonic() < end:
+            time.sleep(0.01)
+        came = [number for number in range(PAGES // 2) if self._present(number)]
+        return came == list(last) and all(self._page(number) == self._wanted(number) for number in last)
+
+    def _present(self, number: int) -> bool:
+        with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+            entry = os.pread(pagemap.fileno(), 8, (self.address // PAGE + number) * 8)
+        return bool(entry[7] & 0x80)
+
     def ends_at_once(self) -> bool:
         os.kill(os.getpid(), signal.SIGKILL)
         return False
@@ -138,7 +153,7 @@ def restored(tmp_path: Path) -> Restored:
     return Restored(os.urandom(PAGES * PAGE), tmp_path)
 
 
-def serve(restored: Restored, guard: Guard) -> LazyPages:
+def serve(restored: Restored, guard: Guard, recent: list[RangeSet] | None = None) -> LazyPages:
     path = restored.work_dir / "pages-1.img"
     path.write_bytes(restored.content)
     mapped = Mapped(str(path))
@@ -147,7 +162,7 @@ def serve(restored: Restored, guard: Guard) -> LazyPages:
         assert number == NUMBER
         return [Extent(restored.address, restored.address + PAGES * PAGE, mapped.address)]
 
-    lazy = LazyPages(str(restored.work_dir), extents, guard)
+    lazy = LazyPages(str(restored.work_dir), extents, guard, lambda number: recent or [])
     lazy.mapped = mapped  # type: ignore[attr-defined]
     return lazy
 
@@ -182,6 +197,16 @@ def test_what_is_filled_is_given_back_unless_a_child_needs_it_too(behaviour: str
         lazy.wait(20)
         held_bytes = os.stat(os.path.join(directory, "pages-1.img")).st_blocks * 512
         assert (held_bytes > PAGES * PAGE / 2) is kept
+
+
+def test_what_changed_last_is_there_before_it_is_touched(restored: Restored) -> None:
+    border = restored.address + restored.border * PAGE
+    recent = [RangeSet([(border - PAGE, border)]), RangeSet([(border - 8 * PAGE, border)])]
+    lazy = serve(restored, Guard(lambda: None), recent)
+    pid = restored.start("waits_for_the_last_pages")
+    assert os.waitpid(pid, 0)[1] == 0
+    lazy.fill()
+    lazy.wait(20)
 
 
 def test_a_process_that_ends_is_no_failure(restored: Restored) -> None:
