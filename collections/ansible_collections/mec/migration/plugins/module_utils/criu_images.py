@@ -10,10 +10,11 @@ is preceded by its length in 4 bytes, little-endian).
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Union
 
 from .errors import MigrationError
@@ -40,6 +41,8 @@ _FLAGS_BEFORE, _FLAGS_AFTER = b"\x10\x00\x20", b"\x28"
 FieldValue = Union[int, bytes]
 # Address and number of pages of an entry, as varints.
 EntryKey = tuple[bytes, bytes]
+# Its message with its length, address, flags, number of pages.
+RawEntry = tuple[bytes, bytes, bytes, bytes]
 
 
 class PagemapEntry(NamedTuple):
@@ -180,7 +183,11 @@ def _pagemap_entries(path: str, messages: list[bytes]) -> list[PagemapEntry]:
 
 def write_pagemap(path: str, pages_id: int, entries: Iterable[PagemapEntry]) -> None:
     """Write a ``pagemap-*.img``; entries must be sorted by address and must not overlap."""
-    messages = [_framed(encode_field(1, pages_id)), *(raw_entry(entry)[0] for entry in entries)]
+    _write_pagemap(path, pages_id, (raw_entry(entry) for entry in entries))
+
+
+def _write_pagemap(path: str, pages_id: int, entries: Iterable[RawEntry]) -> None:
+    messages = [_framed(encode_field(1, pages_id)), *(entry[0] for entry in entries)]
     _write_image(path, _MAGIC.pack(IMG_COMMON_MAGIC, PAGEMAP_MAGIC), messages)
 
 
@@ -209,7 +216,7 @@ class RawPagemap:
 
     A fragmented process has tens of thousands, and most are what was expected: known by their bytes.
 
-    :ivar entries: (message with its length, address, flags, number of pages), all as bytes.
+    :ivar entries: of each, its parts as bytes.
     """
 
     def __init__(self, path: str, *, lazy_parent: bool = False) -> None:
@@ -223,7 +230,7 @@ class RawPagemap:
         self._pages_id = pages_id
 
     @staticmethod
-    def _read(path: str, lazy_parent: bool) -> tuple[int, list[tuple[bytes, bytes, bytes, bytes]]]:
+    def _read(path: str, lazy_parent: bool) -> tuple[int, list[RawEntry]]:
         with open(path, "rb") as image:
             data = image.read()
         if lazy_parent:
@@ -243,14 +250,10 @@ class RawPagemap:
         ]
 
     def write(self) -> None:
-        _write_image(
-            self.path,
-            _MAGIC.pack(IMG_COMMON_MAGIC, PAGEMAP_MAGIC),
-            [_framed(encode_field(1, self._pages_id)), *(entry[0] for entry in self.entries)],
-        )
+        _write_pagemap(self.path, self._pages_id, self.entries)
 
 
-def raw_entry(entry: PagemapEntry) -> tuple[bytes, bytes, bytes, bytes]:
+def raw_entry(entry: PagemapEntry) -> RawEntry:
     """As :class:`RawPagemap` holds it."""
     address, flags, pages = varint(entry.address), varint(entry.flags), varint(entry.pages)
     # compat_nr_pages (2) is required by the format and zero beside nr_pages (5).
@@ -313,6 +316,47 @@ def left_out(path: str) -> RangeSet:
     )
 
 
+class Part(NamedTuple):
+    """A piece of an entry, and its content where *flags* say that the pages file holds it."""
+
+    piece: tuple[int, int]
+    flags: int
+    content: bytes | memoryview = b""
+
+
+def rewrite(pagemap: RawPagemap, split: Callable[[RawEntry, memoryview], list[Part] | None]) -> None:
+    """Split entries, and write the page map and its pages anew; there is a pages file at the end.
+
+    :param split: given an entry and its content, if the pages file holds it: the parts, in order of
+        address; None leaves it as it is.
+    """
+    with open(os.open(pagemap.pages_path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as pages:
+        size_bytes = os.fstat(pages.fileno()).st_size
+        held = memoryview(mmap.mmap(pages.fileno(), size_bytes) if size_bytes else b"")
+    entries: list[RawEntry] = []
+    kept: list[bytes | memoryview] = []
+    at = 0
+    for entry in pagemap.entries:
+        content = held[at:at]
+        if entry[2][0] & PE_PRESENT:
+            start, end = key_range((entry[1], entry[3]))
+            content = held[at : at + end - start]
+        at += len(content)
+        parts = split(entry, content)
+        if parts is None:
+            entries.append(entry)
+            kept.append(content)
+            continue
+        for piece, flags, piece_content in parts:
+            entries.append(raw_entry(entry_of(piece, flags)))
+            kept.append(piece_content)
+    pagemap.entries = entries
+    pagemap.write()
+    remaining = b"".join(kept)
+    with open(os.open(pagemap.pages_path, os.O_WRONLY | os.O_TRUNC), "wb") as pages:
+        pages.write(remaining)
+
+
 def leave_out(path: str, known: RangeSet) -> None:
     """Take the content of *known* pages out of the images, as if the dump had left it out.
 
@@ -322,28 +366,18 @@ def leave_out(path: str, known: RangeSet) -> None:
 
     :param path: of a ``pagemap-*.img``; the pages file lies beside it.
     """
-    pages_id, entries = read_pagemap(path)
-    pages_path = os.path.join(os.path.dirname(path), f"pages-{pages_id}.img")
-    kept: list[PagemapEntry] = []
-    with open(pages_path, "rb") as pages:
-        content = pages.read()
-    remaining: list[bytes] = []
-    offset = 0
-    for entry in entries:
-        if not entry.flags & PE_PRESENT:
-            kept.append(entry)
-            continue
-        whole = RangeSet([(entry.address, entry.address + entry.pages * PAGE_BYTES)])
-        for start, end in whole & known:
-            kept.append(entry_of((start, end), PE_LAZY))
+
+    def split(entry: RawEntry, content: memoryview) -> list[Part] | None:
+        if not entry[2][0] & PE_PRESENT:
+            return None
+        whole = RangeSet([key_range((entry[1], entry[3]))])
+        ((first, _end),) = whole
+        parts = [Part(piece, PE_LAZY) for piece in whole & known]
         for start, end in whole - known:
-            at = offset + start - entry.address
-            remaining.append(content[at : at + end - start])
-            kept.append(entry_of((start, end), entry.flags))
-        offset += entry.pages * PAGE_BYTES
-    write_pagemap(path, pages_id, sorted(kept))
-    with open(os.open(pages_path, os.O_WRONLY | os.O_TRUNC), "wb") as pages:
-        pages.write(b"".join(remaining))
+            parts.append(Part((start, end), entry[2][0], content[start - first : end - first]))
+        return sorted(parts, key=lambda part: part.piece)
+
+    rewrite(RawPagemap(path), split)
 
 
 def entry_of(piece: tuple[int, int], flags: int) -> PagemapEntry:

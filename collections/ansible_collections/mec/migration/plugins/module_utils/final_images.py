@@ -9,7 +9,6 @@ All of it happens in the frozen window.
 from __future__ import annotations
 
 import ctypes
-import mmap
 import os
 import re
 from collections.abc import Iterable
@@ -20,18 +19,19 @@ from .criu_images import (
     PE_PARENT,
     PE_PRESENT,
     EntryKey,
+    Part,
+    RawEntry,
     RawPagemap,
     entry_keys,
-    entry_of,
     key_range,
     leave_out,
     left_out,
-    raw_entry,
+    rewrite,
 )
 from .criu_parent import NAME as PARENT_LINK
 from .errors import MigrationError
 from .memory_source import MemorySource, locked_bytes
-from .page_ranges import RangeSet
+from .page_ranges import Range, RangeSet
 from .process_memory import (
     Pagemap,
     Reader,
@@ -44,7 +44,7 @@ from .wire import Channel
 SEGMENT_PAGEMAP = re.compile(r"pagemap-shmem-(\d+)\.img")
 MAX_BODY_BYTES = 64 << 20
 MAX_LIKELY_BYTES = 8 << 20
-LAZY, PRESENT = bytes([PE_LAZY]), bytes([PE_PRESENT])
+LAZY = bytes([PE_LAZY])
 
 
 class _Expected(NamedTuple):
@@ -125,43 +125,34 @@ class FinalImages:
 
     def _settle(self, pagemap: RawPagemap, expected: _Expected, number: int) -> RangeSet:
         usual = expected.usual
-        odd = [
-            at
-            for at, (_message, address, flags, pages) in enumerate(pagemap.entries)
+        odd = {
+            (address, pages): key_range((address, pages))
+            for _message, address, flags, pages in pagemap.entries
             if flags == LAZY and (address, pages) not in usual
-        ]
-        named = RangeSet.ordered(key_range(_key(pagemap, at)) for at in odd)
+        }
+        named = RangeSet.ordered(odd.values())
         brought = named - expected.lazy
-        _bring_in(pagemap, odd, brought, Reader(expected.pid).content(brought))
-        pagemap.write()
+        if brought:
+            _bring_in(pagemap, odd, brought, Reader(expected.pid).content(brought))
+        else:
+            pagemap.write()
         return named - brought - self._memory.known(number)
 
     def _settle_segment(self, pagemap: RawPagemap, number: int) -> None:
         """Of shared memory, which CRIU always dumps, keep what has changed since the last round."""
-        entries, kept = [], []
-        with open(pagemap.pages_path, "r+b") as pages:
-            if not os.fstat(pages.fileno()).st_size:
-                return
-            content = mmap.mmap(pages.fileno(), 0)
-        held = ctypes.c_char.from_buffer(content)
-        at = 0
-        for entry in pagemap.entries:
+
+        def split(entry: RawEntry, content: memoryview) -> list[Part] | None:
+            if not content:
+                return None
             start, end = key_range((entry[1], entry[3]))
-            if not entry[2][0] & PE_PRESENT:
-                entries.append(entry)
-                continue
-            known = self._memory.unchanged(number, start, end, ctypes.addressof(held) + at)
-            parts = [(piece, PE_PARENT) for piece in known]
-            parts += [(piece, PE_PRESENT) for piece in RangeSet([(start, end)]) - known]
-            for piece, flags in sorted(parts):
-                entries.append(raw_entry(entry_of(piece, flags)))
-                if flags == PE_PRESENT:
-                    kept.append(content[at + piece.start - start : at + piece.end - start])
-            at += end - start
-        pagemap.entries = entries
-        pagemap.write()
-        with open(os.open(pagemap.pages_path, os.O_WRONLY | os.O_TRUNC), "wb") as pages:
-            pages.write(b"".join(kept))
+            place = ctypes.addressof(ctypes.c_char.from_buffer(content))
+            known = self._memory.unchanged(number, start, end, place)
+            parts = [Part(piece, PE_PARENT) for piece in known]
+            for piece in RangeSet([(start, end)]) - known:
+                parts.append(Part(piece, PE_PRESENT, content[piece.start - start : piece.end - start]))
+            return sorted(parts, key=lambda part: part.piece)
+
+        rewrite(pagemap, split)
 
     def _leave_out_known(self) -> None:
         """Where CRIU has dumped memory all the same: the target has it already."""
@@ -199,46 +190,29 @@ class FinalImages:
         return os.path.join(self._dir, f"pagemap-{number}.img")
 
 
-def _key(pagemap: RawPagemap, at: int) -> EntryKey:
-    _message, address, _flags, pages = pagemap.entries[at]
-    return address, pages
-
-
-def _bring_in(pagemap: RawPagemap, odd: list[int], brought: RangeSet, content: bytes) -> None:
-    """Split the *odd* entries into what is *brought* in and what stays left out; rewrite the pages.
+def _bring_in(pagemap: RawPagemap, odd: dict[EntryKey, Range], brought: RangeSet, content: bytes) -> None:
+    """Split the *odd* entries into what is *brought* in and what stays left out.
 
     :param content: of *brought*, back to back.
     """
-    if not brought:
-        return
     if len(content) != brought.size_bytes:
         raise MigrationError(
             f"{brought} could not be read for {os.path.basename(pagemap.path)}: "
             f"{len(content)} bytes of {brought.size_bytes}",
             phase="handover",
         )
-    with open(os.open(pagemap.pages_path, os.O_RDONLY | os.O_CREAT, 0o600), "rb") as pages:
-        dumped = pages.read()
-    entries, kept = [], []
-    turns = set(odd)
-    taken = dumped_at = 0
-    for at, entry in enumerate(pagemap.entries):
-        if at in turns:
-            whole = RangeSet([key_range(_key(pagemap, at))])
-            parts = [(piece, PE_PRESENT) for piece in whole & brought]
-            parts += [(piece, PE_LAZY) for piece in whole - brought]
-            for piece, flags in sorted(parts):
-                entries.append(raw_entry(entry_of(piece, flags)))
-                if flags == PE_PRESENT:
-                    size = piece.end - piece.start
-                    kept.append(content[taken : taken + size])
-                    taken += size
-            continue
-        entries.append(entry)
-        if entry[2] != LAZY:
-            start, end = key_range(_key(pagemap, at))
-            kept.append(dumped[dumped_at : dumped_at + end - start])
-            dumped_at += end - start
-    pagemap.entries = entries
-    with open(os.open(pagemap.pages_path, os.O_WRONLY | os.O_TRUNC), "wb") as pages:
-        pages.write(b"".join(kept))
+    taken = 0
+
+    def split(entry: RawEntry, _content: memoryview) -> list[Part] | None:
+        nonlocal taken
+        place = odd.get((entry[1], entry[3]))
+        if place is None or entry[2] != LAZY:
+            return None
+        whole = RangeSet([place])
+        parts = [Part(piece, PE_LAZY) for piece in whole - brought]
+        for start, end in whole & brought:
+            parts.append(Part((start, end), PE_PRESENT, content[taken : taken + end - start]))
+            taken += end - start
+        return sorted(parts, key=lambda part: part.piece)
+
+    rewrite(pagemap, split)
