@@ -27,7 +27,7 @@ from .journal import Journal
 from .memory_source import MemorySource
 from .page_ranges import RangeSet
 from .precopy import shared_files
-from .scratch import hurry
+from .scratch import hurry, no_hurry
 from .service import Service
 from .tmpfs_mounts import TmpfsSource
 from .wire import Channel
@@ -222,6 +222,7 @@ class HandOver:
         images_end = time.monotonic()
         target = self._end_of_images(guard)
         end = time.monotonic()
+        no_hurry()
         return Outcome(
             started=round(started, 3),
             frozen_ms=(end - start) * 1000,

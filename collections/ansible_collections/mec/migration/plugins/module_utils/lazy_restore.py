@@ -30,6 +30,7 @@ from collections.abc import Callable
 from .extents import Extent, Extents
 from .page_ranges import RangeSet
 from .process_memory import PAGE_BYTES
+from .scratch import no_hurry
 
 SOCKET_NAME = "lazy-pages.socket"
 RESTORE_FINISHED = 0x52535446
@@ -99,16 +100,16 @@ class Space:
         self._copy(*extent)
         return extent.end - extent.start
 
-    def fill_first(self, recent: list[RangeSet]) -> int:
-        """Fill of *recent*, the first set first, what is little enough; returns the bytes."""
-        filled_bytes = 0
+    def fill_first(self, recent: list[RangeSet], most_bytes: int = FIRST_BYTES) -> int:
+        """Fill of *recent*, the first set first, *most_bytes* at most; returns the bytes."""
+        left_bytes = most_bytes
         for start, end in [piece for ranges in recent for piece in ranges]:
-            if filled_bytes >= FIRST_BYTES or self.gone:
+            if not left_bytes:
                 break
-            for extent in self._left.drop(start, min(end, start + FIRST_BYTES)):
+            for extent in self._left.drop(start, min(end, start + left_bytes)):
                 self._copy(*extent)
-                filled_bytes += extent.end - extent.start
-        return filled_bytes
+                left_bytes -= extent.end - extent.start
+        return most_bytes - left_bytes
 
     def fault(self, address: int) -> None:
         """Fill the page at *address*, and some after it."""
@@ -202,21 +203,14 @@ class LazyPages:
         self._spaces: dict[int, Space] = {}
         self._numbers: dict[int, int] = {}
         self._restored = False
+        self._restored_at = 0.0
         self._given_up = False
         self._error: BaseException | None = None
         self.finished = threading.Event()
-        self._may_fill = threading.Event()
         self.filled_bytes = 0
         self.fill_ms = 0.0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-
-    def fill(self) -> None:
-        """From now on fill memory as fast as it goes; before, what a process touches and what changed last.
-
-        What ends the frozen window must not wait for a processor meanwhile.
-        """
-        self._may_fill.set()
 
     def close(self) -> None:
         """Give up before the restore has begun."""
@@ -252,29 +246,27 @@ class LazyPages:
         connection, _peer = self._listener.accept()
         self._listener.close()
         self._poll.register(connection.fileno(), select.EPOLLIN)
-        start = 0.0
         while not self._restored or not all(space.done for space in self._spaces.values()):
             for descriptor, _events in self._poll.poll(self._patience_s()):
                 if descriptor == connection.fileno():
                     self._hear(connection)
-                    start = time.monotonic()
                 else:
                     self._event(self._spaces[descriptor])
             for space in list(self._spaces.values()):
                 if space.waits:
                     space.retry()
-            if self._restored and self._may_fill.is_set():
+            if self._restored:
                 for space in list(self._spaces.values()):
                     if not space.done:
                         self.filled_bytes += space.fill_next()
                         break
-        self.fill_ms = (time.monotonic() - start) * 1000
+        self.fill_ms = (time.monotonic() - self._restored_at) * 1000
         connection.close()
 
     def _patience_s(self) -> float | None:
-        if self._restored and self._may_fill.is_set():
+        if self._restored:
             return 0
-        if self._restored or any(space.waits for space in self._spaces.values()):
+        if any(space.waits for space in self._spaces.values()):
             return 0.001
         return None
 
@@ -289,11 +281,14 @@ class LazyPages:
         number = int.from_bytes(word, "little", signed=True)
         if number == RESTORE_FINISHED:
             self._restored = True
+            self._restored_at = time.monotonic()
             for space in self._spaces.values():
                 space.settled = True
             # CRIU has still to let go of the processes: what they touch first does not wait for us then.
             for descriptor, process in self._numbers.items():
                 self.filled_bytes += self._spaces[descriptor].fill_first(self._recent(process))
+            # On few processors the service would wait until all is filled.
+            no_hurry()
         elif number > 0:
             _word, ancillary, _flags, _sender = connection.recvmsg(1, socket.CMSG_SPACE(4))
             descriptors = array.array("i")

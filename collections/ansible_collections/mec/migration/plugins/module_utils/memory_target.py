@@ -124,16 +124,16 @@ class MemoryTarget:
             pages.file.close()
             present = RangeSet(pages.present)
             known = self._known.get(process, RangeSet())
-            if self._chain or process < 0:
+            if self._is_chained(process):
                 write_pagemap(
                     os.path.join(path, names.pagemap),
                     names.pages_id,
                     layered_entries(present, known, PAGE_BYTES),
                 )
-            self._known[process] = known | present
             if present:
                 changed[process] = present
-                self._put(process, present, Mapped(pages.path))
+                self._take(process, present, pages.path)
+            self._known[process] = known | present
             if not message.fields.get("last"):
                 # The window is too short for it, and changes little.
                 self._ranges.update(zip(entry_keys(self._known[process]), self._known[process]))
@@ -145,14 +145,32 @@ class MemoryTarget:
         self._round = number
         channel.send("ok", number=number)
 
-    def _put(self, process: int, present: RangeSet, mapped: Mapped) -> None:
-        """The newest content of *present* lies back to back in *mapped*."""
-        self._maps.append(mapped)
+    def _take(self, process: int, present: RangeSet, path: str) -> None:
+        """The pages file at *path* holds the newest content of *present*, back to back.
+
+        It goes where older content lies already: memory that is in few pieces is filled sooner.
+        """
+        mapped = Mapped(path)
         newest = self._newest.setdefault(process, Extents())
+        arrived: list[Extent] = []
         source = mapped.address
         for start, end in present:
-            newest.put(Extent(start, end, source))
+            arrived.append(Extent(start, end, source))
             source += end - start
+        for new in arrived:
+            for old in newest.within(RangeSet.ordered([(new.start, new.end)])):
+                ctypes.memmove(old.source, new.part(old.start, old.end).source, old.end - old.start)
+        fresh = Extents(arrived).within(present - self._known.get(process, RangeSet()))
+        for extent in fresh:
+            newest.put(extent)
+        if fresh:
+            self._maps.append(mapped)
+        elif not self._is_chained(process):
+            os.truncate(path, 0)
+
+    def _is_chained(self, process: int) -> bool:
+        """Whether CRIU will read it."""
+        return self._chain or process < 0
 
     def _held_content(self, process: int, runs: list[Run]) -> bytes:
         """What the rounds before hold of *runs*, those that have data."""

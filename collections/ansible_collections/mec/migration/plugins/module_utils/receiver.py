@@ -319,8 +319,6 @@ class Receiver:
             # The source's word comes first: it is what ends the frozen window.
             channel.send("running", **figures)
         finally:
-            if self._lazy is not None:
-                self._lazy.fill()
             self._journal.write("running")
             self._tmpfs.close()
 

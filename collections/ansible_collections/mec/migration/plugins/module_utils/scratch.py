@@ -16,10 +16,18 @@ from .mountinfo import mounts
 HURRIED_NICE = -15
 
 
+_usual_nice = os.getpriority(os.PRIO_PROCESS, 0)
+
+
 def hurry() -> None:
-    """Let this process, and CRIU below it, run before others: a service is frozen meanwhile."""
+    """Let this thread, and what it starts, run before others: a service is frozen meanwhile."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, HURRIED_NICE)
+
+
+def no_hurry() -> None:
+    """Let this thread no longer run before others, the service that goes on among them."""
+    os.setpriority(os.PRIO_PROCESS, 0, _usual_nice)
 
 
 def wipe(path: str) -> None:

@@ -20,6 +20,7 @@ import socket
 import struct
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from ansible_collections.mec.migration.plugins.module_utils.lazy_restore import 
     SOCKET_NAME,
     Guard,
     LazyPages,
+    Space,
     userfaultfd_works,
 )
 from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
@@ -79,11 +81,25 @@ class Restored:
                 os._exit(code)
         return pid
 
-    def _register(self) -> None:
-        descriptor = libc.syscall(323, os.O_CLOEXEC | os.O_NONBLOCK)
+    def watch(self) -> int:
+        """The descriptor that tells who touches the memory."""
+        descriptor = int(libc.syscall(323, os.O_CLOEXEC | os.O_NONBLOCK))
         fcntl.ioctl(descriptor, UFFDIO_API, bytearray(struct.pack("=QQQ", 0xAA, EVENTS, 0)), True)
         register = bytearray(struct.pack("=QQQQ", self.address, PAGES * PAGE, 1, 0))
         fcntl.ioctl(descriptor, UFFDIO_REGISTER, register, True)
+        return descriptor
+
+    def ranges(self, first: int, end: int) -> RangeSet:
+        return RangeSet([(self.address + first * PAGE, self.address + end * PAGE)])
+
+    def present(self) -> list[int]:
+        """Pages that are in place, seen without a touch."""
+        with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+            entries = os.pread(pagemap.fileno(), 8 * PAGES, self.address // PAGE * 8)
+        return [number for number in range(PAGES) if entries[8 * number + 7] & 0x80]
+
+    def _register(self) -> None:
+        descriptor = self.watch()
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.connect(str(self.work_dir / SOCKET_NAME))
             connection.send(NUMBER.to_bytes(4, "little"))
@@ -128,20 +144,6 @@ class Restored:
                 return False
         return True
 
-    def waits_for_the_last_pages(self) -> bool:
-        """The last eight of the first mapping come by themselves, the others do not."""
-        last = range(self.border - 8, self.border)
-        end = time.monotonic() + 10
-        while not self._present(last.stop - 1) and time.monotonic() < end:
-            time.sleep(0.01)
-        came = [number for number in range(PAGES // 2) if self._present(number)]
-        return came == list(last) and all(self._page(number) == self._wanted(number) for number in last)
-
-    def _present(self, number: int) -> bool:
-        with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
-            entry = os.pread(pagemap.fileno(), 8, (self.address // PAGE + number) * 8)
-        return bool(entry[7] & 0x80)
-
     def ends_at_once(self) -> bool:
         os.kill(os.getpid(), signal.SIGKILL)
         return False
@@ -153,7 +155,7 @@ def restored(tmp_path: Path) -> Restored:
     return Restored(os.urandom(PAGES * PAGE), tmp_path)
 
 
-def serve(restored: Restored, guard: Guard, recent: list[RangeSet] | None = None) -> LazyPages:
+def serve(restored: Restored, guard: Guard) -> LazyPages:
     path = restored.work_dir / "pages-1.img"
     path.write_bytes(restored.content)
     mapped = Mapped(str(path))
@@ -162,57 +164,74 @@ def serve(restored: Restored, guard: Guard, recent: list[RangeSet] | None = None
         assert number == NUMBER
         return [Extent(restored.address, restored.address + PAGES * PAGE, mapped.address)]
 
-    lazy = LazyPages(str(restored.work_dir), extents, guard, lambda number: recent or [])
+    lazy = LazyPages(str(restored.work_dir), extents, guard)
     lazy.mapped = mapped  # type: ignore[attr-defined]
     return lazy
+
+
+@pytest.fixture
+def may_fill(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Until it is set only faults are served, and what changed last."""
+    event = threading.Event()
+    fill_next = Space.fill_next
+    monkeypatch.setattr(Space, "fill_next", lambda self: fill_next(self) if event.is_set() else 0)
+    return event
 
 
 @pytest.mark.parametrize("filled_late", [False, True])
 @pytest.mark.parametrize("behaviour", ["reads_at_random", "forks", "moves_and_drops"])
 def test_a_process_finds_its_memory_whatever_it_does(
-    restored: Restored, behaviour: str, filled_late: bool
+    restored: Restored, behaviour: str, filled_late: bool, may_fill: threading.Event
 ) -> None:
     killed = restored.work_dir / "killed"
     lazy = serve(restored, Guard(killed.touch))
     if not filled_late:
-        lazy.fill()
+        may_fill.set()
     pid = restored.start(behaviour)
     if filled_late:
         time.sleep(0.3)
         assert lazy.filled_bytes == 0
-        lazy.fill()
+        may_fill.set()
     lazy.wait(20)
     assert os.waitpid(pid, 0)[1] == 0
     assert not killed.exists()
 
 
 @pytest.mark.parametrize(("behaviour", "kept"), [("reads_at_random", False), ("forks", True)])
-def test_what_is_filled_is_given_back_unless_a_child_needs_it_too(behaviour: str, kept: bool) -> None:
+def test_what_is_filled_is_given_back_unless_a_child_needs_it_too(
+    behaviour: str, kept: bool, may_fill: threading.Event
+) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         restored = Restored(os.urandom(PAGES * PAGE), Path(directory))
         lazy = serve(restored, Guard(lambda: None))
         pid = restored.start(behaviour)
         os.waitpid(pid, 0)
-        lazy.fill()
+        may_fill.set()
         lazy.wait(20)
         held_bytes = os.stat(os.path.join(directory, "pages-1.img")).st_blocks * 512
         assert (held_bytes > PAGES * PAGE / 2) is kept
 
 
-def test_what_changed_last_is_there_before_it_is_touched(restored: Restored) -> None:
-    border = restored.address + restored.border * PAGE
-    recent = [RangeSet([(border - PAGE, border)]), RangeSet([(border - 8 * PAGE, border)])]
-    lazy = serve(restored, Guard(lambda: None), recent)
-    pid = restored.start("waits_for_the_last_pages")
-    assert os.waitpid(pid, 0)[1] == 0
-    lazy.fill()
-    lazy.wait(20)
+def test_what_changed_last_is_filled_first(restored: Restored) -> None:
+    """And no more of it than the frozen window can bear."""
+    path = restored.work_dir / "pages-1.img"
+    path.write_bytes(restored.content)
+    mapped = Mapped(str(path))
+    descriptor = restored.watch()
+    space = Space(descriptor, [Extent(restored.address, restored.address + PAGES * PAGE, mapped.address)])
+    last, before = restored.ranges(100, 104), restored.ranges(10, 300)
+    assert space.fill_first([last, before], most_bytes=10 * PAGE) == 10 * PAGE
+    assert restored.present() == [*range(10, 16), *range(100, 104)]
+    while not space.done:
+        space.fill_next()
+    assert restored.present() == list(range(PAGES))
+    assert restored.reads_at_random()
+    os.close(descriptor)
 
 
 def test_a_process_that_ends_is_no_failure(restored: Restored) -> None:
     killed = restored.work_dir / "killed"
     lazy = serve(restored, Guard(killed.touch))
-    lazy.fill()
     pid = restored.start("ends_at_once")
     lazy.wait(20)
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
