@@ -58,7 +58,7 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 class Space:
     """What is still to be filled of one process (one userfaultfd).
 
-    What has been filled is given back: else the host would hold the memory twice.
+    What nobody waited for is given back once it is filled: else the host would hold the memory twice.
     """
 
     def __init__(self, descriptor: int, extents: list[Extent]) -> None:
@@ -97,7 +97,7 @@ class Space:
         if self.gone or not self._left:
             return 0
         extent = self._left.take_last(FILL_BYTES)
-        self._copy(*extent)
+        self._copy(*extent, give_back=not self._shared)
         return extent.end - extent.start
 
     def fill_first(self, recent: list[RangeSet], most_bytes: int = FIRST_BYTES) -> int:
@@ -136,8 +136,12 @@ class Space:
     def unregister(self, start: int, end: int) -> None:
         self._call(UFFDIO_UNREGISTER, bytearray(_RANGE.pack(start, end - start)))
 
-    def _copy(self, address: int, end: int, source: int) -> bool:
-        """Whether all of it is in place; if not, the rest is back among what is left."""
+    def _copy(self, address: int, end: int, source: int, *, give_back: bool = False) -> bool:
+        """Whether all of it is in place; if not, the rest is back among what is left.
+
+        :param give_back: the content is not needed any more. It takes as long again as the copy, so not
+            while somebody waits.
+        """
         piece = size = end - address
         while size > 0 and not self.gone:
             request = bytearray(_COPY.pack(address, source, piece, 0, 0))
@@ -155,7 +159,7 @@ class Space:
             if code and not done:
                 # EEXIST: filled already. ENOENT: unmapped.
                 done = PAGE_BYTES
-            if not self._shared:
+            if give_back:
                 # An images directory that cannot do it only keeps more until the end.
                 _libc.madvise(source, done, MADV_REMOVE)
             address, source, size = address + done, source + done, size - done
