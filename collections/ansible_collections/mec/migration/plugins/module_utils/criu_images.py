@@ -317,7 +317,7 @@ def left_out(path: str) -> RangeSet:
 
 
 class Part(NamedTuple):
-    """A piece of an entry, and its content where *flags* say that the pages file holds it."""
+    """A piece of an entry, and its content if the pages file is to hold it, as *flags* say."""
 
     piece: tuple[int, int]
     flags: int
@@ -327,8 +327,8 @@ class Part(NamedTuple):
 def rewrite(pagemap: RawPagemap, split: Callable[[RawEntry, memoryview], list[Part] | None]) -> None:
     """Split entries, and write the page map and its pages anew; there is a pages file at the end.
 
-    :param split: given an entry and its content, if the pages file holds it: the parts, in order of
-        address; None leaves it as it is.
+    :param split: given an entry and its content (empty where the pages file has none), its parts in order
+        of address, or None to leave it as it is.
     """
     with open(os.open(pagemap.pages_path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as pages:
         size_bytes = os.fstat(pages.fileno()).st_size

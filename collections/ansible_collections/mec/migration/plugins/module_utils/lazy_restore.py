@@ -36,7 +36,7 @@ SOCKET_NAME = "lazy-pages.socket"
 RESTORE_FINISHED = 0x52535446
 FILL_BYTES = 512 << 10
 # What may be filled in the frozen window: as many pages as take some milliseconds.
-FIRST_BYTES = 4 << 20
+FIRST_BYTES = 2 << 20
 MADV_REMOVE = 9
 FAULT_BYTES = 64 << 10
 
@@ -100,7 +100,7 @@ class Space:
         self._copy(*extent, give_back=not self._shared)
         return extent.end - extent.start
 
-    def fill_first(self, recent: list[RangeSet], most_bytes: int = FIRST_BYTES) -> int:
+    def fill_first(self, recent: list[RangeSet], most_bytes: int) -> int:
         """Fill of *recent*, the first set first, *most_bytes* at most; returns the bytes."""
         left_bytes = most_bytes
         for start, end in [piece for ranges in recent for piece in ranges]:
@@ -290,7 +290,8 @@ class LazyPages:
                 space.settled = True
             # CRIU has still to let go of the processes: what they touch first does not wait for us then.
             for descriptor, process in self._numbers.items():
-                self.filled_bytes += self._spaces[descriptor].fill_first(self._recent(process))
+                left_bytes = FIRST_BYTES - self.filled_bytes
+                self.filled_bytes += self._spaces[descriptor].fill_first(self._recent(process), left_bytes)
             # On few processors the service would wait until all is filled.
             no_hurry()
         elif number > 0:
