@@ -446,6 +446,19 @@ def test_on_a_slow_link_every_body_is_tried_and_a_small_gain_taken():
 
 
 @needs_zstd
+def test_a_large_message_that_shrinks_is_not_passed_over():
+    compression = Compression(zstd.load())
+    for _message in range(20):
+        assert compression.encode(os.urandom(4096)) is None
+    noise, text = os.urandom(1 << 20), bytes(1 << 20)
+    for _message in range(8):
+        assert compression.encode(noise) is None
+        packed = compression.encode(text)
+        assert packed is not None
+        assert compression.decode(packed, len(text)) == text
+
+
+@needs_zstd
 def test_a_fast_link_after_a_slow_one_is_noticed():
     compression = Compression(zstd.load())
     noise = os.urandom(1 << 16)
