@@ -357,6 +357,16 @@ def rewrite(pagemap: RawPagemap, split: Callable[[RawEntry, memoryview], list[Pa
         pages.write(remaining)
 
 
+def without(entry: RawEntry, content: memoryview, known: RangeSet, flags: int) -> list[Part]:
+    """The parts of an entry whose *known* pages are to be found elsewhere, as *flags* say."""
+    start, end = key_range((entry[1], entry[3]))
+    whole = RangeSet([(start, end)])
+    parts = [Part(piece, flags) for piece in whole & known]
+    for first, last in whole - known:
+        parts.append(Part((first, last), entry[2][0], content[first - start : last - start]))
+    return sorted(parts, key=lambda part: part.piece)
+
+
 def leave_out(path: str, known: RangeSet) -> None:
     """Take the content of *known* pages out of the images, as if the dump had left it out.
 
@@ -370,12 +380,7 @@ def leave_out(path: str, known: RangeSet) -> None:
     def split(entry: RawEntry, content: memoryview) -> list[Part] | None:
         if not entry[2][0] & PE_PRESENT:
             return None
-        whole = RangeSet([key_range((entry[1], entry[3]))])
-        ((first, _end),) = whole
-        parts = [Part(piece, PE_LAZY) for piece in whole & known]
-        for start, end in whole - known:
-            parts.append(Part((start, end), entry[2][0], content[start - first : end - first]))
-        return sorted(parts, key=lambda part: part.piece)
+        return without(entry, content, known, PE_LAZY)
 
     rewrite(RawPagemap(path), split)
 

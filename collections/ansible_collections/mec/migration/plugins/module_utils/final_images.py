@@ -27,6 +27,7 @@ from .criu_images import (
     leave_out,
     left_out,
     rewrite,
+    without,
 )
 from .criu_parent import NAME as PARENT_LINK
 from .errors import MigrationError
@@ -147,10 +148,7 @@ class FinalImages:
             start, end = key_range((entry[1], entry[3]))
             place = ctypes.addressof(ctypes.c_char.from_buffer(content))
             known = self._memory.unchanged(number, start, end, place)
-            parts = [Part(piece, PE_PARENT) for piece in known]
-            for piece in RangeSet([(start, end)]) - known:
-                parts.append(Part(piece, PE_PRESENT, content[piece.start - start : piece.end - start]))
-            return sorted(parts, key=lambda part: part.piece)
+            return without(entry, content, known, PE_PARENT)
 
         rewrite(pagemap, split)
 
