@@ -61,6 +61,7 @@ class PreCopy:
         self._page_bytes = float(PAGE_BYTES)
         self._moments: list[Moment] = []
         self.rounds: list[Round] = []
+        self.stop_reason = ""
 
     def load(self, state_dir: str) -> None:
         """Go on with what another process has learnt of the service and of the link."""
@@ -84,14 +85,14 @@ class PreCopy:
         with open(_state(state_dir), "w", encoding="utf-8") as out:
             json.dump(state, out)
 
-    def run(self, rule: StopRule) -> str:
-        """Rounds until *rule* holds; returns why it stopped, as a sentence."""
+    def run(self, rule: StopRule) -> None:
+        """Rounds until *rule* holds; ``stop_reason`` then says why it does."""
         for _turn in range(rule.max_rounds):
             self.round()
-            reason = rule.reason(self._moments, self._model)
-            if reason:
-                return reason
-        return f"the limit of {rule.max_rounds} rounds is reached"
+            self.stop_reason = rule.reason(self._moments, self._model)
+            if self.stop_reason:
+                return
+        self.stop_reason = f"the limit of {rule.max_rounds} rounds is reached"
 
     def round(self) -> Round:
         """One round: files, then pages, both acknowledged by the target."""

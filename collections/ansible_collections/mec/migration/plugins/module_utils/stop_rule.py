@@ -15,6 +15,9 @@ WORKING_SET_STEP = 1.25
 FEWEST_PAGES = 0.5
 # A moment this near to the best one so far is as good.
 AS_GOOD = 1.2
+# What passes between the last round of pre-copy and the first one of the hand-over: the end of one
+# module and the start of the next. Too long does no harm, for the hand-over makes the rounds then.
+HANDOVER_GAP_S = 3.0
 
 
 class DirtyModel:
@@ -101,11 +104,14 @@ class StopRule(NamedTuple):
     :param downtime_ms: dirty pages must fit through the link in this time.
     :param max_rounds: stop after so many rounds whatever is left.
     :param min_gain: stop if another round is expected to leave more than this share of what is left.
+    :param gap_s: the service is not frozen at the stop, but runs on so long until someone makes further
+        rounds. To send less than becomes dirty meanwhile is idle.
     """
 
     downtime_ms: float = 30.0
     max_rounds: int = 10
     min_gain: float = 0.9
+    gap_s: float = 0.0
 
     def reason(self, moments: list[Moment], model: DirtyModel) -> str:
         """Why to freeze after the last of *moments*, one for each round; empty to go on."""
@@ -118,6 +124,8 @@ class StopRule(NamedTuple):
                 f"the {left} that are left pass in {self.downtime_ms:g} ms "
                 f"at {now.bytes_per_s / 1e6:.0f} MB/s"
             )
+        if self.gap_s and now.dirty_pages <= model.pages_after(self.gap_s):
+            return f"the {left} that are left are less than becomes dirty until the hand-over goes on"
         next_pages = model.pages_after(now.look_s + now.seconds)
         lowest = min(moment.dirty_pages for moment in moments)
         if next_pages > self.min_gain * now.dirty_pages and now.dirty_pages <= AS_GOOD * lowest:

@@ -61,7 +61,7 @@ options:
   max_rounds:
     description: At most so many rounds are made right before the freeze.
     type: int
-    default: 3
+    default: 10
   answer_timeout_s:
     description: How long the target may take to say that the service runs.
     type: float
@@ -96,6 +96,10 @@ rounds:
   description: The rounds right before the freeze, as M(mec.migration.criu_predump) reports them.
   type: list
   elements: dict
+  returned: O(state=handed_over)
+stop_reason:
+  description: Why it was time to freeze.
+  type: str
   returned: O(state=handed_over)
 tracker:
   description: The tracker that was used.
@@ -178,6 +182,7 @@ def hand_over(params: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "changed": True,
         "window": window._asdict(),
         "rounds": as_fields(rounds.rounds),
+        "stop_reason": rounds.stop_reason,
         "tracker": tracker.name,
         "tracker_reason": dirty_tracking.explain(tracker, why),
         "sent_bytes": channel.sent_bytes,
@@ -209,7 +214,7 @@ def main() -> None:
             "move_binds": {"type": "list", "elements": "str", "default": []},
             "tracker": {"type": "str", "choices": list(dirty_tracking.NAMES), "default": "auto"},
             "downtime_ms": {"type": "float", "default": 30},
-            "max_rounds": {"type": "int", "default": 3},
+            "max_rounds": {"type": "int", "default": 10},
             "answer_timeout_s": {"type": "float", "default": 60},
         },
         required_if=[("state", "handed_over", ("peer",))],

@@ -47,7 +47,9 @@ options:
     choices: [auto, compare, soft-dirty, uffd]
     default: auto
   downtime_ms:
-    description: Stop when what is left passes through the link in this time.
+    description:
+      - Stop when what is left passes through the link in this time, or is less than what becomes dirty until
+        M(mec.migration.criu_handover) goes on with rounds of its own.
     type: float
     default: 30
   max_rounds:
@@ -135,7 +137,7 @@ from ansible_collections.mec.migration.plugins.module_utils.precopy import (
     files_state,
 )
 from ansible_collections.mec.migration.plugins.module_utils.service import Service
-from ansible_collections.mec.migration.plugins.module_utils.stop_rule import StopRule
+from ansible_collections.mec.migration.plugins.module_utils.stop_rule import HANDOVER_GAP_S, StopRule
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
@@ -158,14 +160,14 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     files = FileSync.load(files_state(directory), service.trees())
     files.prepare(channel)
     copy = PreCopy(service, channel, memory, files, progress)
-    stop_reason = copy.run(StopRule(params["downtime_ms"], params["max_rounds"], params["min_gain"]))
+    copy.run(StopRule(params["downtime_ms"], params["max_rounds"], params["min_gain"], HANDOVER_GAP_S))
     files.save(files_state(directory))
     copy.save(directory)
     channel.close()
     return dict(
         result,
         tracker_reason=dirty_tracking.explain(tracker, why),
-        stop_reason=stop_reason,
+        stop_reason=copy.stop_reason,
         rounds=as_fields(copy.rounds),
         bandwidth_bytes_per_s=copy.bytes_per_s,
     )

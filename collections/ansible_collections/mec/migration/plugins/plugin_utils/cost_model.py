@@ -35,7 +35,7 @@ MIN_GAIN, AS_GOOD = 0.9, 1.2
 # A round looks at all memory, however little it sends.
 SCAN_BYTES_PER_S = 600e6
 # Between the last round of pre-copy and the first of the hand-over the controller starts a task.
-GAP_S = 5.0
+GAP_S = 3.0
 # How far a measurement is off by chance, and how far a default may be: shares of their values.
 NOISE, DOUBT = 0.15, 1.0
 # Sent for each byte that is missing or changes, where nothing is known of the image or the service.
@@ -98,7 +98,7 @@ def transfer_of(memory_bytes: float, dirty_pages_per_s: float, bandwidth_bytes_p
             return 0.0
         return memory_bytes * -math.expm1(-dirty_bytes_per_s * seconds / memory_bytes)
 
-    def rounds(left: float, fewest: int) -> Transfer:
+    def rounds(left: float, fewest: int, enough: float) -> Transfer:
         sent, lowest = 0.0, math.inf
         for number in range(1, MAX_ROUNDS + 1):
             sent += left
@@ -108,12 +108,14 @@ def transfer_of(memory_bytes: float, dirty_pages_per_s: float, bandwidth_bytes_p
                 continue
             another = dirty_after(look_s + left / bandwidth_bytes_per_s)
             stuck = another > MIN_GAIN * left and left <= AS_GOOD * lowest
-            if stuck or left <= bandwidth_bytes_per_s * DOWNTIME_S:
+            if stuck or left <= max(enough, bandwidth_bytes_per_s * DOWNTIME_S):
                 break
         return Transfer(sent, left)
 
-    precopy = rounds(memory_bytes, fewest=2)
-    last = rounds(max(precopy.frozen_bytes, dirty_after(GAP_S)), fewest=1)
+    gap_bytes = dirty_after(GAP_S)
+    precopy = rounds(memory_bytes, fewest=2, enough=gap_bytes)
+    still_clean = 1 - precopy.frozen_bytes / memory_bytes if memory_bytes > 0 else 0.0
+    last = rounds(precopy.frozen_bytes + gap_bytes * still_clean, fewest=1, enough=0.0)
     return Transfer(precopy.memory_bytes + last.memory_bytes, last.frozen_bytes)
 
 

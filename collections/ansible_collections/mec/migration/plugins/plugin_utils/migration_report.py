@@ -46,7 +46,7 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "clock": clock,
         "tracker": str(handover["tracker"]),
         "tracker_reason": str(handover["tracker_reason"]),
-        "stop_reason": str(precopy["stop_reason"]),
+        "stop_reason": str(handover["stop_reason"]),
         "memory_bytes": int(precopy["memory_bytes"]),
         "image_bytes": image_bytes,
         "image_missing_bytes": int(image.get("layer_bytes") or 0),

@@ -29,7 +29,6 @@ def facts(**changes):
         "precopy": {
             "ended": 134.0,
             "rounds": [],
-            "stop_reason": "",
             "memory_bytes": 1,
             "bandwidth_bytes_per_s": 1.0,
         },
@@ -37,6 +36,7 @@ def facts(**changes):
             "ended": 144.0,
             "rounds": [],
             "sent_bytes": 0,
+            "stop_reason": "little is left",
             "tracker": "compare",
             "tracker_reason": "",
             "window": {**WINDOW, "started": 142.0, "restore_wait_ms": 1.0},
