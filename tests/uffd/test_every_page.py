@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils import write_protect
 from ansible_collections.mec.migration.plugins.module_utils.errors import TransferError
-from ansible_collections.mec.migration.plugins.module_utils.memory_source import MemorySource, container_pids
+from ansible_collections.mec.migration.plugins.module_utils.memory_source import MemorySource
 from ansible_collections.mec.migration.plugins.module_utils.memory_target import MemoryTarget
 from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
 from ansible_collections.mec.migration.plugins.module_utils.process_memory import (
@@ -27,6 +27,7 @@ from ansible_collections.mec.migration.plugins.module_utils.process_memory impor
     anonymous_ranges,
     present_pages,
 )
+from ansible_collections.mec.migration.plugins.module_utils.processes import container_pids
 from ansible_collections.mec.migration.plugins.module_utils.uffd_tracker import UffdTracker
 from peers import Peer
 

@@ -15,12 +15,13 @@ import time
 from typing import Any
 
 from .cgroup import Cgroup
-from .criu_dump import RESTORE_LOG, explain, log_tail, runc_state
 from .criu_images import read_restore_stats
+from .criu_log import explain, log_tail
 from .errors import MigrationError
+from .module_base import ARMED_DIR, RUNTIME_NAME
+from .runc_state import runc_state
 
-ARMED_DIR = "/run/mec-migration/armed"
-RUNTIME_NAME = "mec"
+RESTORE_LOG = "restore.log"
 # Of what this file and the armed runtime say to each other.
 PROTOCOL = 2
 # The network comes from the target's Docker; connections to the old address cannot be kept.

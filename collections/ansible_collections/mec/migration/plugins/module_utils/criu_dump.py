@@ -11,19 +11,19 @@ ours. CRIU then writes everything but the contents of private anonymous memory, 
 
 from __future__ import annotations
 
-import glob
-import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .criu_images import decode_fields, encode_field, read_dump_stats
+from .criu_log import explain, log_tail
 from .errors import MigrationError
 from .mountinfo import mounts
+from .runc_state import RuncState
 
 if TYPE_CHECKING:
     from .criu_parent import ParentOfAll
@@ -38,43 +38,7 @@ NETWORK_LOCK_SKIP = 3
 PAGE_SERVER_CLOSE = (0x1023).to_bytes(4, "little") + bytes(28)
 
 GHOST_LIMIT_BYTES = 1 << 30
-LOG_TAIL_LINES = 12
-DUMP_LOG, RESTORE_LOG = "dump.log", "restore.log"
-
-
-class RuncState(NamedTuple):
-    """What runc knows of a running container."""
-
-    root: str
-    state_dir: str
-    pid: int
-    config: dict[str, Any]
-    cgroup_paths: dict[str, str] | None = None
-
-
-def runc_state(container_id: str) -> RuncState:
-    """runc's state of a Docker container, whatever runtime name Docker runs it under.
-
-    :raises MigrationError: the container is not running under runc.
-    """
-    found = glob.glob(f"/run/docker/runtime-*/moby/{container_id}/state.json") + glob.glob(
-        f"/var/run/docker/runtime-*/moby/{container_id}/state.json"
-    )
-    if not found:
-        raise MigrationError(
-            f"no runc state of container {container_id[:12]} below /run/docker/runtime-*/moby: it is not "
-            "running, or not under runc; only runc containers can be migrated"
-        )
-    with open(found[0], encoding="utf-8") as state_file:
-        state = json.load(state_file)
-    state_dir = os.path.dirname(found[0])
-    return RuncState(
-        os.path.dirname(state_dir),
-        state_dir,
-        int(state["init_process_pid"]),
-        state["config"],
-        state.get("cgroup_paths"),
-    )
+DUMP_LOG = "dump.log"
 
 
 def external_mounts(state: RuncState) -> list[str]:
@@ -292,39 +256,6 @@ def _dump_request(
     for option in [*network_option(state), *external]:
         body += encode_field(37, option)
     return encode_field(1, REQUEST_DUMP) + encode_field(2, body)
-
-
-def log_tail(path: str) -> str:
-    """The last lines of a CRIU log that say why it stopped: errors first, else simply the last ones."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as log:
-            lines = log.read().splitlines()
-    except OSError:
-        return ""
-    telling = [line for line in lines if "Error" in line and not re.search(HARMLESS, line)] or lines
-    return "\n".join(telling[-LOG_TAIL_LINES:])
-
-
-# Said where CAP_SYS_RESOURCE is missing; CRIU goes on.
-HARMLESS = r"Can't setup RLIMIT_NOFILE"
-# What CRIU's log says, and what to do about it.
-REMEDIES = (
-    (r"Can't get 1:16 opt", "this CRIU cannot dump TCP sockets on this kernel; install CRIU 4.2"),
-    (r"io_uring", "the service uses io_uring, which CRIU cannot dump; switch it off in the service"),
-    (r"has bad size|Can't open file .* on restore", "a file of the service differs on the target"),
-    (r"no dirty tracking|soft-dirty", "use the tracker `compare`"),
-    (r"ghost file .* too big", "the service holds a large deleted file open"),
-    (r"No space left on device", "give the images directory more room (a larger tmpfs)"),
-    (r"tty|pts", "containers started with `-t` cannot be moved"),
-)
-
-
-def explain(log: str) -> str:
-    """A sentence with the remedy for what *log* shows, or where to look."""
-    for pattern, remedy in REMEDIES:
-        if re.search(pattern, log):
-            return f"Remedy: {remedy}."
-    return "See log_tail for CRIU's own words."
 
 
 def version(criu: str | None = None) -> tuple[int, ...]:

@@ -16,15 +16,13 @@ import time
 from .criu_dump import (
     CGROUP_MODES,
     DUMP_LOG,
-    HARMLESS,
     NETWORK_LOCK_SKIP,
     PAGE_SERVER_CLOSE,
     REQUEST_DUMP,
     REQUEST_FEATURE_CHECK,
-    explain,
-    log_tail,
 )
 from .criu_images import FieldValue, decode_fields, encode_field
+from .criu_log import HARMLESS, explain, log_tail
 from .errors import PreflightError
 
 # images/rpc.proto: criu_features

@@ -21,8 +21,8 @@ from .process_memory import (
     anonymous_ranges,
     frames_that_differ,
     present_pages,
-    start_time,
 )
+from .processes import start_time
 from .uffd_tracker import UFFD, UffdTracker
 
 AUTO, COMPARE, SOFT_DIRTY = "auto", "compare", "soft-dirty"

@@ -11,12 +11,12 @@ import shutil
 import time
 from typing import Any
 
-from .armed_container import ARMED_DIR
 from .cgroup import Cgroup
+from .daemon import detach_process
 from .errors import MigrationError
 from .journal import SOURCE, TARGET, Journal, entries
-from .module_base import RUN_DIR
-from .receiver import IN_USE_S, control, detach_process
+from .module_base import ARMED_DIR, RUN_DIR
+from .receiver_control import IN_USE_S, control
 from .scratch import wipe
 
 RUNNING, FROZEN, ABSENT = "running", "frozen", "absent"

@@ -40,6 +40,8 @@ DOCKER_MANAGED = (
 OVERLAY_XATTR_PREFIX = "trusted.overlay."
 # Other names in security.* (SELinux, IMA, Smack labels) are the policy of the host, not the file's.
 SECURITY_XATTRS_MOVED = ("security.capability",)
+# The name of the container's own files; those of a mount bear its destination.
+ROOTFS_TREE = "rootfs"
 
 
 class Tree(NamedTuple):

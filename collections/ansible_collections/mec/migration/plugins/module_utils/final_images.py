@@ -31,7 +31,7 @@ from .criu_images import (
 )
 from .criu_parent import NAME as PARENT_LINK
 from .errors import MigrationError
-from .memory_source import MemorySource, locked_bytes
+from .memory_source import MemorySource
 from .page_ranges import Range, RangeSet
 from .process_memory import (
     Pagemap,
@@ -40,6 +40,7 @@ from .process_memory import (
     anonymous_ranges,
     locked_ranges,
 )
+from .processes import locked_bytes
 from .wire import Channel
 
 SEGMENT_PAGEMAP = re.compile(r"pagemap-shmem-(\d+)\.img")

@@ -17,12 +17,12 @@ import subprocess
 from typing import Any
 
 from . import zstd
-from .armed_container import RUNTIME_NAME
 from .criu_dump import version as criu_version
 from .criu_rpc import criu_path, features
 from .dirty_tracking import COMPARE, best, obstacles
 from .docker_engine import Engine
 from .listening import Listener, addresses, command, holders, listeners
+from .module_base import RUNTIME_NAME
 from .mountinfo import mounts
 from .process_memory import Pagemap, anonymous_ranges
 

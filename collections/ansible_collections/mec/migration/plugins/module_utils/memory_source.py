@@ -22,7 +22,8 @@ from .dirty_tracking import Tracker
 from .errors import MigrationError
 from .page_delta import DeltaEncoder
 from .page_ranges import Range, RangeSet, Run, pack_runs
-from .process_memory import PAGE_BYTES, Batch, Reader, start_time
+from .process_memory import PAGE_BYTES, Batch, Reader
+from .processes import start_time
 from .shared_memory import SegmentReader, segments
 from .wire import Channel
 
@@ -331,39 +332,3 @@ class MemorySource:
         with open(temporary, "w", encoding="utf-8") as out:
             json.dump(state, out)
         os.replace(temporary, self._state_path)
-
-
-def container_pids(pids: list[int]) -> dict[int, int]:
-    """Number on the host -> number inside the container (the innermost PID namespace)."""
-    numbers = {}
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
-                for line in status:
-                    if line.startswith("NSpid:"):
-                        numbers[pid] = int(line.split()[-1])
-                        break
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return numbers
-
-
-def memory_bytes(pids: list[int]) -> int:
-    """Resident private anonymous memory of the processes, from /proc/PID/status."""
-    return sum(_status_bytes(pid, "RssAnon:") for pid in pids)
-
-
-def locked_bytes(pid: int) -> int:
-    """Memory that the process has locked (mlock(2))."""
-    return _status_bytes(pid, "VmLck:")
-
-
-def _status_bytes(pid: int, key: str) -> int:
-    try:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
-            for line in status:
-                if line.startswith(key):
-                    return int(line.split()[1]) * 1024
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    return 0

@@ -22,6 +22,8 @@ except ImportError:
     HAS_DOCKER = False
 
 RUN_DIR = "/run/mec-migration"
+# The armed runtime: where it looks for who waits for it, and what Docker calls it.
+ARMED_DIR, RUNTIME_NAME = f"{RUN_DIR}/armed", "mec"
 
 KEY_ARGUMENTS: dict[str, Any] = {
     "key": {"type": "str", "required": True, "no_log": True},

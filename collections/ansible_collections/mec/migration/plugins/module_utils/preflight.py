@@ -15,10 +15,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from .armed_container import RUNTIME_NAME
 from .container_spec import check_movable
 from .dirty_tracking import AUTO, SOFT_DIRTY, best, check
 from .errors import PreflightError
+from .module_base import RUNTIME_NAME
 
 Facts = dict[str, Any]
 

@@ -284,15 +284,6 @@ def always_dumped(pid: int) -> RangeSet:
         return pagemap.written_of_files(files) | vdso
 
 
-def start_time(pid: int) -> str:
-    """When *pid* was started, in clock ticks since boot: tells a process from a later one of its number."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()[19]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
 class Batch(NamedTuple):
     """Pages that were read together: *ranges* in order, their content back to back in *data*."""
 

@@ -21,24 +21,23 @@ from typing import Any, NamedTuple
 
 from .armed_container import ArmedContainer
 from .criu_images import PE_LAZY, RawPagemap, refer_to_parent
+from .daemon import detach_process
 from .errors import MigrationError, TransferError
 from .extents import Extent
 from .file_apply import FileReceiver
+from .file_scan import ROOTFS_TREE
 from .image_sync import LayerReceiver
 from .in_thread import InThread
 from .journal import TARGET, Journal
 from .lazy_restore import Guard, LazyPages, userfaultfd_works
 from .memory_target import MemoryTarget
 from .module_base import RUN_DIR
+from .receiver_control import CONTROL, IN_USE_S, migration_dir
 from .scratch import hurry, wipe
-from .service import ROOTFS_TREE
 from .tmpfs_mounts import TmpfsTarget
 from .wire import Channel, Keys, Message, tls_context
 
-CONTROL = "control.sock"
 IMAGES, FINAL = "images", "final"
-# Between two tasks of a play nobody speaks to the receiver for a moment.
-IN_USE_S = 15.0
 # Answered at once, also while a restore is under way.
 UNLOCKED = ("hello", "handover.status")
 RESTORE_TIMEOUT_S = 45.0
@@ -55,10 +54,6 @@ class Settings(NamedTuple):
     images_dir: str
     idle_timeout_s: float
     lazy_restore: bool
-
-
-def migration_dir(migration_id: str) -> str:
-    return os.path.join(RUN_DIR, migration_id)
 
 
 class Receiver:
@@ -496,38 +491,6 @@ class Receiver:
         self._stop.set()
 
 
-def control(migration_id: str, operation: str, timeout_s: float = 120.0, **fields: Any) -> dict[str, Any]:
-    """Ask the receiver of a migration on this host.
-
-    :raises MigrationError: it refused, or is not there.
-    """
-    path = os.path.join(migration_dir(migration_id), CONTROL)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout_s)
-        try:
-            connection.connect(path)
-            with connection.makefile("rw", encoding="utf-8") as stream:
-                stream.write(json.dumps(dict(fields, operation=operation)) + "\n")
-                stream.flush()
-                line = stream.readline()
-        except OSError as error:
-            raise MigrationError(
-                f"the receiver of migration {migration_id} does not answer on {path}: {error}", phase="arm"
-            ) from error
-    if not line:
-        raise MigrationError(f"the receiver of migration {migration_id} ended", phase="arm")
-    answer: dict[str, Any] = json.loads(line)
-    if "error" in answer:
-        raise MigrationError(
-            answer["error"],
-            phase=answer.get("phase", "arm"),
-            container_state=answer.get("container_state", "unknown"),
-            log_tail=answer.get("log_tail", ""),
-            rolled_back=bool(answer.get("rolled_back")),
-        )
-    return answer
-
-
 def detach(receiver: Receiver) -> None:
     """Go on as a process of its own: the caller returns, the fork serves."""
     if os.fork():
@@ -539,14 +502,3 @@ def detach(receiver: Receiver) -> None:
         code = 0
     finally:
         os._exit(code)
-
-
-def detach_process() -> None:
-    """Make this fork a daemon: no terminal, no files of its parent's that someone waits for."""
-    os.setsid()
-    if os.fork():
-        os._exit(0)
-    os.chdir("/")
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(null, number)

@@ -10,13 +10,11 @@ from typing import Any
 
 from .cgroup import Cgroup
 from .container_spec import check_movable, specification
-from .criu_dump import RuncState, runc_state
 from .errors import PreflightError
-from .file_scan import Tree
-from .memory_source import container_pids, memory_bytes
+from .file_scan import ROOTFS_TREE, Tree
+from .processes import container_pids, memory_bytes
+from .runc_state import RuncState, runc_state
 from .shared_memory import shared_bytes
-
-ROOTFS_TREE = "rootfs"
 
 
 class Service:

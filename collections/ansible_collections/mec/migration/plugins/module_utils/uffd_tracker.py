@@ -22,8 +22,8 @@ from .process_memory import (
     anonymous_ranges,
     areas,
     present_pages,
-    start_time,
 )
+from .processes import start_time
 from .remote_syscall import RemoteError, in_child, share_memory
 from .write_protect import CLEAR, LINK, UNTRACKED, WRITTEN, WriteProtection, attach
 

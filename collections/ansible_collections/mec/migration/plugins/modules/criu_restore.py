@@ -104,7 +104,7 @@ from ansible_collections.mec.migration.plugins.module_utils.module_base import (
     docker_client,
     run_module,
 )
-from ansible_collections.mec.migration.plugins.module_utils.receiver import control
+from ansible_collections.mec.migration.plugins.module_utils.receiver_control import control
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

@@ -114,9 +114,9 @@ from ansible_collections.mec.migration.plugins.module_utils.module_base import (
 from ansible_collections.mec.migration.plugins.module_utils.receiver import (
     Receiver,
     Settings,
-    control,
     detach,
 )
+from ansible_collections.mec.migration.plugins.module_utils.receiver_control import control
 from ansible_collections.mec.migration.plugins.module_utils.wire import Keys
 
 

@@ -65,10 +65,11 @@ class FollowedAction(TimedAction):
         finally:
             # Else the executor would poll the job once more.
             self._task.async_val = 0
-        if job.get("failed") or "ansible_job_id" not in job:
+        if job.get("failed") or "results_file" not in job:
             return dict(job)
         result = self._follow(path, str(job["ansible_job_id"]), task_vars)
-        self._low_level_execute_command(self._join("rm", "-f", path), sudoable=True)
+        # One command; async_status with mode cleanup would be one more module to start.
+        self._low_level_execute_command(self._join("rm", "-f", path, job["results_file"]), sudoable=True)
         return result
 
     def _follow(self, path: str, job: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
@@ -106,17 +107,13 @@ class FollowedAction(TimedAction):
         return bool(line.get("end"))
 
     def _status(self, job: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        status = self._async_status(job, "status", task_vars)
+        directory = self.get_shell_option("async_dir", default="~/.ansible_async")
+        arguments = {"jid": job, "mode": "status", "_async_dir": directory}
+        status = dict(self._execute_module("ansible.legacy.async_status", arguments, task_vars=task_vars))
         if status.get("finished"):
-            self._async_status(job, "cleanup", task_vars)
             for key in ("ansible_job_id", "started", "results_file"):
                 status.pop(key, None)
         return status
-
-    def _async_status(self, job: str, mode: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        directory = self.get_shell_option("async_dir", default="~/.ansible_async")
-        arguments = {"jid": job, "mode": mode, "_async_dir": directory}
-        return dict(self._execute_module("ansible.legacy.async_status", arguments, task_vars=task_vars))
 
     def _join(self, *words: str) -> str:
         return str(self._connection._shell.join(words))

@@ -26,8 +26,6 @@ from ansible_collections.mec.migration.plugins.module_utils.memory_source import
     WINDOW_BYTES,
     MemorySource,
     Mirror,
-    container_pids,
-    memory_bytes,
 )
 from ansible_collections.mec.migration.plugins.module_utils.memory_target import MemoryTarget
 from ansible_collections.mec.migration.plugins.module_utils.page_ranges import Range, RangeSet
@@ -505,17 +503,3 @@ def test_pages_that_never_came_are_missed(migration, victim):
     wanted = RangeSet([(victim.base, victim.base + 2 * PAGE_BYTES)])
     with pytest.raises(TransferError, match="pages of process 1 never came"):
         migration.target.extents(1, wanted)
-
-
-# -- what is asked of /proc -------------------------------------------------------------------------
-
-
-def test_numbers_inside_and_memory_of_processes(victim):
-    assert container_pids([victim.pid]) == {victim.pid: victim.pid}
-    before = memory_bytes([victim.pid])
-    victim.do("write", 0, victim.pages)
-    assert memory_bytes([victim.pid]) - before >= (victim.pages - 8) * PAGE_BYTES
-    pid = victim.pid
-    victim.kill()
-    assert container_pids([pid]) == {}
-    assert memory_bytes([pid]) == 0
