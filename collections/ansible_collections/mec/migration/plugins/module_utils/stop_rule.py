@@ -118,7 +118,7 @@ class StopRule(NamedTuple):
         now = moments[-1]
         if not model.known:
             return ""
-        left = f"{now.dirty_pages * now.page_bytes / 1e6:.1f} MB"
+        left = _size(now.dirty_pages * now.page_bytes)
         if now.seconds * 1000 <= self.downtime_ms:
             return (
                 f"the {left} that are left pass in {self.downtime_ms:g} ms "
@@ -131,6 +131,10 @@ class StopRule(NamedTuple):
         if next_pages > self.min_gain * now.dirty_pages and now.dirty_pages <= AS_GOOD * lowest:
             return (
                 f"no further convergence: {left} left, and another round would leave "
-                f"{next_pages * now.page_bytes / 1e6:.1f} MB"
+                f"{_size(next_pages * now.page_bytes)}"
             )
         return ""
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
