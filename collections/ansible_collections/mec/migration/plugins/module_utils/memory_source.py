@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .dirty_tracking import Tracker
+from .dirty_tracking import COMPARE, Tracker
 from .errors import MigrationError
 from .page_delta import DeltaEncoder
 from .page_ranges import Range, RangeSet, Run, pack_runs
@@ -213,6 +213,11 @@ class MemorySource:
             mirror = Mirror(self._mirror_path(int(number)))
             known = RangeSet(map(tuple, kept["known"]))
             self._processes[int(number)] = _Process(int(number), mirror, kept["born"], known)
+
+    @property
+    def looks_at_all(self) -> bool:
+        """Whether each round looks at all memory, not only at what was written."""
+        return self._tracker.name == COMPARE
 
     def known(self, process: int) -> RangeSet:
         """The pages of *process* (its number in the container) that the target holds."""

@@ -16,7 +16,7 @@ from .file_sync import FileRound, FileSync, shared_writable_files
 from .memory_source import MemorySource, RoundResult
 from .process_memory import PAGE_BYTES
 from .service import Service
-from .stop_rule import DirtyModel, Moment, StopRule
+from .stop_rule import DirtyModel, LookModel, Moment, StopRule
 from .wire import Channel
 
 FILES_STATE, STATE = "files.json", "precopy.json"
@@ -57,7 +57,7 @@ class PreCopy:
         self._model = DirtyModel()
         self._last_read: float | None = None
         self._bytes_per_s = 0.0
-        self._look_s = 0.0
+        self._look = LookModel(looks_at_all=memory.looks_at_all)
         self._page_bytes = float(PAGE_BYTES)
         self._moments: list[Moment] = []
         self.rounds: list[Round] = []
@@ -73,6 +73,7 @@ class PreCopy:
             self._last_read = state["last_read"]
             self._bytes_per_s = state["bytes_per_s"]
             self._page_bytes = state["page_bytes"]
+            self._look.spread = state["spread"]
 
     def save(self, state_dir: str) -> None:
         state = {
@@ -81,6 +82,7 @@ class PreCopy:
             "last_read": self._last_read,
             "bytes_per_s": self._bytes_per_s,
             "page_bytes": self._page_bytes,
+            "spread": self._look.spread,
         }
         with open(_state(state_dir), "w", encoding="utf-8") as out:
             json.dump(state, out)
@@ -129,8 +131,7 @@ class PreCopy:
         if sent > TELLING_BYTES or not self._bytes_per_s:
             self._bytes_per_s = max(self._bytes_per_s, sent / max(seconds, 1e-3))
         look_s = max(seconds - sent / self._bytes_per_s, 0.0) if self._bytes_per_s else seconds
-        # The first round is slowed by all that it sends.
-        self._look_s = look_s if not self._look_s else min(self._look_s, look_s)
+        self._look.observe(look_s, memory.pages_scanned, memory.pages_changed)
         if memory.pages_changed:
             self._page_bytes = memory.sent_bytes / memory.pages_changed
         if self._last_read is not None:
@@ -139,8 +140,8 @@ class PreCopy:
         self._last_read = read_at
         # Before a second read nothing is known of how fast pages are dirtied.
         dirty_pages = self._model.pages_after(end - read_at) if self._model.known else memory.pages_changed
-        moment = Moment(dirty_pages, self._page_bytes, self._bytes_per_s, self._look_s)
-        self._moments.append(moment)
+        look_s = self._look.seconds(dirty_pages)
+        self._moments.append(Moment(dirty_pages, self._page_bytes, self._bytes_per_s, look_s))
         return Round(
             number=memory.number,
             started=round(started, 3),

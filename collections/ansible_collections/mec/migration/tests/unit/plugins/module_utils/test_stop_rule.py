@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.mec.migration.plugins.module_utils.stop_rule import (
     HANDOVER_GAP_S,
     DirtyModel,
+    LookModel,
     Moment,
     StopRule,
 )
@@ -199,3 +200,44 @@ def test_reasons_say_what_is_left():
     slow = Moment(1000, PAGE_BYTES, 1e6, 0.1)
     assert "are less than becomes dirty" in StopRule(100, gap_s=3).reason([slow], model)
     assert "no further convergence: 4.1 MB left" in StopRule(100).reason([slow], model)
+
+
+@pytest.mark.parametrize(("looks_at_all", "expected_s"), [(False, 0.1), (True, 2.0)])
+def test_the_next_round_looks_at_what_is_dirty_or_at_all(looks_at_all, expected_s):
+    look = LookModel(looks_at_all=looks_at_all)
+    look.observe(2.0, scanned=20000, changed=500)
+    assert look.seconds(1000) == pytest.approx(expected_s)
+    assert look.seconds(1e9) == 2.0
+
+
+def test_pages_that_are_looked_at_in_vain_count():
+    look = LookModel(looks_at_all=False)
+    look.observe(2.0, scanned=20000, changed=20000)
+    look.observe(0.2, scanned=2000, changed=500)
+    assert look.spread == 4
+    assert look.seconds(100) == pytest.approx(0.2 * 400 / 2000)
+    in_another_process = LookModel(looks_at_all=False, spread=look.spread)
+    in_another_process.observe(2.0, scanned=20000, changed=500)
+    assert in_another_process.seconds(100) == pytest.approx(2.0 * 400 / 20000)
+
+
+def test_a_first_look_at_all_memory_is_not_the_end_of_convergence():
+    """10,000 pages a second of 1 GiB, small writes: looking at them takes longer than sending them."""
+    chance, dirty = random.Random(1), set()
+    look, model, moments, left = LookModel(looks_at_all=False), DirtyModel(), [], []
+    present, page_bytes, rule = 1 << 18, 70, StopRule(downtime_ms=30)
+    scanned, changed = present, 60000
+    for _round in range(rule.max_rounds):
+        look_s = 12e-6 * scanned + 25e-6 * changed
+        seconds = look_s + changed * page_bytes / LINK_BYTES_PER_S
+        model.observe(changed / 10000, changed, present)
+        dirty = {chance.randrange(present) for _write in range(int(10000 * seconds))}
+        left.append(len(dirty))
+        look.observe(look_s, scanned, changed)
+        expected = model.pages_after(seconds)
+        moments.append(Moment(expected, page_bytes, LINK_BYTES_PER_S, look.seconds(expected)))
+        if rule.reason(moments, model):
+            break
+        scanned = changed = len(dirty)
+    assert len(left) > 2
+    assert left[-1] < left[0] / 5
