@@ -130,7 +130,7 @@ class Moment(NamedTuple):
 class StopRule(NamedTuple):
     """When to stop copying and freeze.
 
-    :param downtime_ms: dirty pages must fit through the link in this time.
+    :param downtime_ms: to look at dirty pages and to send them must fit in this time.
     :param max_rounds: stop after so many rounds whatever is left.
     :param min_gain: stop if another round is expected to leave more than this share of what is left.
     :param gap_s: the service is not frozen at the stop, but runs on so long until someone makes further
@@ -148,7 +148,7 @@ class StopRule(NamedTuple):
         if not model.known:
             return ""
         left = _size(now.dirty_pages * now.page_bytes)
-        if now.seconds * 1000 <= self.downtime_ms:
+        if (now.seconds + now.look_s) * 1000 <= self.downtime_ms:
             return (
                 f"the {left} that are left pass in {self.downtime_ms:g} ms "
                 f"at {now.bytes_per_s / 1e6:.0f} MB/s"

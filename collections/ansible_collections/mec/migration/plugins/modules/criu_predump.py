@@ -48,7 +48,7 @@ options:
     default: auto
   downtime_ms:
     description:
-      - Stop when what is left passes through the link in this time, or is less than what becomes dirty until
+      - Stop when what is left can be looked at and sent in this time, or is less than what becomes dirty until
         M(mec.migration.criu_handover) goes on with rounds of its own.
     type: float
     default: 30

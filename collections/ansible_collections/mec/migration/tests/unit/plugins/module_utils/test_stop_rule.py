@@ -193,9 +193,11 @@ def test_before_the_second_read_nothing_stops_it():
 def test_reasons_say_what_is_left():
     model = DirtyModel()
     model.observe(1.0, 1000, PAGES)
-    quick = Moment(1000, PAGE_BYTES, 1e9, 0.1)
+    quick = Moment(1000, PAGE_BYTES, 1e9, 0.05)
     assert StopRule(100).reason([quick], model) == "the 4.1 MB that are left pass in 100 ms at 1000 MB/s"
-    little = Moment(1000, 40, 1e9, 0.1)
+    long_to_look_at = Moment(1000, PAGE_BYTES, 1e9, 0.2)
+    assert "pass in" not in StopRule(100).reason([long_to_look_at], model)
+    little = Moment(1000, 40, 1e9, 0.05)
     assert StopRule(100).reason([little], model).startswith("the 40 kB that are left")
     slow = Moment(1000, PAGE_BYTES, 1e6, 0.1)
     assert "are less than becomes dirty" in StopRule(100, gap_s=3).reason([slow], model)
