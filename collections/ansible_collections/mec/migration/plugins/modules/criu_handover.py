@@ -55,7 +55,7 @@ options:
     choices: [auto, compare, soft-dirty, uffd]
     default: auto
   downtime_ms:
-    description: Rounds are made right before the freeze until what is left can be looked at and sent in this time.
+    description: Rounds are made before the freeze until what is left can be looked at and sent in this time.
     type: float
     default: 30
   max_rounds:

@@ -48,8 +48,8 @@ options:
     default: auto
   downtime_ms:
     description:
-      - Stop when what is left can be looked at and sent in this time, or is less than what becomes dirty until
-        M(mec.migration.criu_handover) goes on with rounds of its own.
+      - Stop when what is left can be looked at and sent in this time, or is less than what becomes dirty
+        until M(mec.migration.criu_handover) goes on with rounds of its own.
     type: float
     default: 30
   max_rounds:
