@@ -15,7 +15,7 @@ from .cgroup import Cgroup
 from .daemon import detach_process
 from .errors import MigrationError
 from .journal import SOURCE, TARGET, Journal, entries
-from .module_base import ARMED_DIR, RUN_DIR
+from .module_base import ARMED_DIR, migration_dir
 from .receiver_control import IN_USE_S, control
 from .scratch import wipe
 
@@ -293,7 +293,7 @@ def _give_back_policy(client: Any, container_id: str, journal: Journal) -> None:
 
 def _forget_source(migration_id: str, journal: Journal, check_mode: bool) -> None:
     if not check_mode:
-        shutil.rmtree(os.path.join(RUN_DIR, migration_id), ignore_errors=True)
+        shutil.rmtree(migration_dir(migration_id), ignore_errors=True)
         journal.remove()
 
 
@@ -301,7 +301,7 @@ def _wipe(migration_id: str, journal: Journal) -> None:
     images = str(journal.entry.get("images_dir") or "")
     if images and os.path.basename(images) == "images":
         wipe(os.path.dirname(images))
-    wipe(os.path.join(RUN_DIR, migration_id))
+    wipe(migration_dir(migration_id))
     # A receiver that was killed leaves the socket on which the armed runtime found it.
     with contextlib.suppress(OSError):
         os.unlink(os.path.join(ARMED_DIR, str(journal.entry.get("container_id") or "")))

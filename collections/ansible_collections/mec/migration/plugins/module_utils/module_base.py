@@ -62,9 +62,14 @@ def check_migration_id(migration_id: str) -> str:
     return migration_id
 
 
+def migration_dir(migration_id: str) -> str:
+    """This host's directory of one migration, on tmpfs; it need not be there."""
+    return os.path.join(RUN_DIR, migration_id)
+
+
 def state_dir(migration_id: str) -> str:
-    """The source's directory of one migration, on tmpfs, mode 0700; made if need be."""
-    path = os.path.join(RUN_DIR, check_migration_id(migration_id))
+    """The same, mode 0700; made if need be."""
+    path = migration_dir(check_migration_id(migration_id))
     os.makedirs(RUN_DIR, mode=0o700, exist_ok=True)
     os.makedirs(path, mode=0o700, exist_ok=True)
     return path

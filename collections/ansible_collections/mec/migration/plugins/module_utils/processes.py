@@ -15,37 +15,37 @@ def start_time(pid: int) -> str:
         return ""
 
 
+def status(task: int | str, name: str) -> str:
+    """The line *name* of /proc/*task*/status, without its name; empty if it, or the task, is gone.
+
+    :param task: number of a process, or ``PID/task/TID``.
+    """
+    try:
+        with open(f"/proc/{task}/status", encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if line.startswith(f"{name}:"):
+                    return line.partition(":")[2].strip()
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return ""
+
+
 def container_pids(pids: list[int]) -> dict[int, int]:
     """Number on the host -> number inside the container (the innermost PID namespace)."""
-    numbers = {}
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
-                for line in status:
-                    if line.startswith("NSpid:"):
-                        numbers[pid] = int(line.split()[-1])
-                        break
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return numbers
+    inside = {pid: status(pid, "NSpid").split() for pid in pids}
+    return {pid: int(numbers[-1]) for pid, numbers in inside.items() if numbers}
 
 
 def memory_bytes(pids: list[int]) -> int:
-    """Resident private anonymous memory of the processes, from /proc/PID/status."""
-    return sum(_status_bytes(pid, "RssAnon:") for pid in pids)
+    """Resident private anonymous memory of the processes."""
+    return sum(_status_bytes(pid, "RssAnon") for pid in pids)
 
 
 def locked_bytes(pid: int) -> int:
     """Memory that the process has locked (mlock(2))."""
-    return _status_bytes(pid, "VmLck:")
+    return _status_bytes(pid, "VmLck")
 
 
-def _status_bytes(pid: int, key: str) -> int:
-    try:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
-            for line in status:
-                if line.startswith(key):
-                    return int(line.split()[1]) * 1024
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    return 0
+def _status_bytes(pid: int, name: str) -> int:
+    words = status(pid, name).split()
+    return int(words[0]) * 1024 if words else 0

@@ -31,8 +31,8 @@ from .in_thread import InThread
 from .journal import TARGET, Journal
 from .lazy_restore import Guard, LazyPages, userfaultfd_works
 from .memory_target import MemoryTarget
-from .module_base import RUN_DIR
-from .receiver_control import CONTROL, IN_USE_S, migration_dir
+from .module_base import state_dir
+from .receiver_control import CONTROL, IN_USE_S
 from .scratch import hurry, wipe
 from .tmpfs_mounts import TmpfsTarget
 from .wire import Channel, Keys, Message, tls_context
@@ -62,11 +62,9 @@ class Receiver:
     def __init__(self, settings: Settings, client: Any) -> None:
         self._settings = settings
         self._client = client
-        self._dir = migration_dir(settings.migration_id)
+        self._dir = state_dir(settings.migration_id)
         self._images_dir = os.path.join(settings.images_dir, settings.migration_id, IMAGES)
-        os.makedirs(RUN_DIR, mode=0o700, exist_ok=True)
-        for path in (self._dir, self._images_dir):
-            os.makedirs(path, mode=0o700, exist_ok=True)
+        os.makedirs(self._images_dir, mode=0o700, exist_ok=True)
         self._journal = Journal(settings.migration_id, TARGET)
         self._lazily = settings.lazy_restore and userfaultfd_works()
         self._memory = MemoryTarget(self._images_dir, chain=not self._lazily)

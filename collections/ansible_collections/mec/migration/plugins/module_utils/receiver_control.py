@@ -11,15 +11,11 @@ import socket
 from typing import Any
 
 from .errors import MigrationError
-from .module_base import RUN_DIR
+from .module_base import migration_dir
 
 CONTROL = "control.sock"
 # Between two tasks of a play nobody speaks to the receiver for a moment.
 IN_USE_S = 15.0
-
-
-def migration_dir(migration_id: str) -> str:
-    return os.path.join(RUN_DIR, migration_id)
 
 
 def control(migration_id: str, operation: str, timeout_s: float = 120.0, **fields: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from . import processes
 from .process_memory import Area, areas
 from .scratch import hurry
 
@@ -246,15 +247,7 @@ class _Thread:
 
     def status(self, name: str) -> str:
         """A line of its /proc status; empty if it is gone."""
-        try:
-            path = f"/proc/{self.pid}/task/{self.tid}/status"
-            with open(path, encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    if line.startswith(f"{name}:"):
-                        return line.partition(":")[2].strip()
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-        return ""
+        return processes.status(f"{self.pid}/task/{self.tid}", name)
 
     def _signal_pending(self) -> bool:
         pending = int(self.status("SigPnd") or "0", 16) | int(self.status("ShdPnd") or "0", 16)

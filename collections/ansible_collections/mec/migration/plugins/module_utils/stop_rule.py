@@ -101,10 +101,10 @@ class LookModel:
         self._seconds, self._pages = seconds, max(scanned, 1)
 
     def seconds(self, dirty_pages: float) -> float:
-        """What a round over so many dirty pages will take."""
+        """What a round over so many dirty pages will take; one must have been observed."""
         if self._looks_at_all:
             return self._seconds
-        return self._seconds * min(dirty_pages * self.spread / max(self._pages, 1), 1.0)
+        return self._seconds * min(dirty_pages * self.spread / self._pages, 1.0)
 
 
 class Moment(NamedTuple):

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from ..module_utils.stop_rule import AS_GOOD, HANDOVER_GAP_S, StopRule
 from .migration_costs import TELLING_BYTES, CostError
 from .requirements import require_numpy
 
@@ -29,13 +30,9 @@ else:
 PAGE_BYTES = 4096
 # Of a pair of hosts, then of all: what the link gives changes with the time of the day.
 RECENT_OF_PAIR, RECENT = 5, 200
-MAX_ROUNDS = 10
-DOWNTIME_S = 0.03
-MIN_GAIN, AS_GOOD = 0.9, 1.2
+RULE = StopRule()
 # A round looks at all memory, however little it sends.
 SCAN_BYTES_PER_S = 600e6
-# Between the last round of pre-copy and the first of the hand-over the controller starts a task.
-GAP_S = 3.0
 # How far a measurement is off by chance, and how far a default may be: shares of their values.
 NOISE, DOUBT = 0.15, 1.0
 # Sent for each byte that is missing or changes, where nothing is known of the image or the service.
@@ -100,19 +97,19 @@ def transfer_of(memory_bytes: float, dirty_pages_per_s: float, bandwidth_bytes_p
 
     def rounds(left: float, fewest: int, enough: float) -> Transfer:
         sent, lowest = 0.0, math.inf
-        for number in range(1, MAX_ROUNDS + 1):
+        for number in range(1, RULE.max_rounds + 1):
             sent += left
             left = dirty_after(look_s + left / bandwidth_bytes_per_s)
             lowest = min(lowest, left)
             if number < fewest:
                 continue
             another = dirty_after(look_s + left / bandwidth_bytes_per_s)
-            stuck = another > MIN_GAIN * left and left <= AS_GOOD * lowest
-            if stuck or left <= max(enough, bandwidth_bytes_per_s * DOWNTIME_S):
+            stuck = another > RULE.min_gain * left and left <= AS_GOOD * lowest
+            if stuck or left <= max(enough, bandwidth_bytes_per_s * RULE.downtime_ms / 1000):
                 break
         return Transfer(sent, left)
 
-    gap_bytes = dirty_after(GAP_S)
+    gap_bytes = dirty_after(HANDOVER_GAP_S)
     precopy = rounds(memory_bytes, fewest=2, enough=gap_bytes)
     still_clean = 1 - precopy.frozen_bytes / memory_bytes if memory_bytes > 0 else 0.0
     last = rounds(precopy.frozen_bytes + gap_bytes * still_clean, fewest=1, enough=0.0)

@@ -213,7 +213,7 @@ def test_a_busy_machine_takes_longer():
 )
 def test_transfer_is_bounded(memory, dirty, bandwidth):
     transfer = model.transfer_of(memory, dirty, bandwidth)
-    assert memory <= transfer.memory_bytes <= 2 * model.MAX_ROUNDS * memory
+    assert memory <= transfer.memory_bytes <= 2 * model.RULE.max_rounds * memory
     assert 0 <= transfer.frozen_bytes <= memory
 
 
