@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from .cgroup import Cgroup
-from .criu_images import read_restore_stats
+from .criu_images import RESTORE_STATS, read_restore_stats
 from .criu_log import explain, log_tail
 from .errors import MigrationError
 from .module_base import ARMED_DIR, RUNTIME_NAME
@@ -46,6 +46,7 @@ class ArmedContainer:
         self._runtime_pid = 0
         self._start_error: str | None = None
         self._started = threading.Event()
+        self._restoring = False
         self.id = ""
         self.rootfs = ""
         self.mount_sources: dict[str, str] = {}
@@ -181,16 +182,23 @@ class ArmedContainer:
     def restore(self, timeout_s: float) -> dict[str, Any]:
         """Bring the processes back; returns ``restore_ms`` and CRIU's own figures.
 
-        :raises MigrationError: the restore failed. Nothing runs; the container is destroyed.
+        :raises MigrationError: the restore failed, or Docker gave up the start meanwhile. Nothing runs; the
+            container is destroyed.
         """
-        event = self._order(timeout_s, command="restore")
+        self._restoring = True
+        event: dict[str, Any] = {"code": -1}
+        if not self._started.is_set():
+            event = self._order(timeout_s, command="restore")
         if event.get("code") != 0:
             tail = log_tail(os.path.join(self.work_dir, RESTORE_LOG))
             self._end_restore()
             self.destroy("restore failed")
+            code = event.get("code")
+            reason = f"(runc restore: {code}). {explain(tail)}"
+            if code == -1 and self._start_error:
+                reason = f"because Docker there gave up its start: {self._start_error}"
             raise MigrationError(
-                f"CRIU could not restore container {self._spec['name']} on the target (runc restore: "
-                f"{event.get('code')}). {explain(tail)}",
+                f"CRIU could not restore container {self._spec['name']} on the target {reason}",
                 phase="handover",
                 container_state="absent",
                 log_tail=tail,
@@ -272,6 +280,11 @@ class ArmedContainer:
             self._start_error = _docker_message(error)
         finally:
             self._started.set()
+        # A daemon that comes back cannot take over what its dead one had not noted: it must not come to run.
+        # Once it runs CRIU writes its statistics.
+        runs = os.path.exists(os.path.join(self.work_dir, RESTORE_STATS))
+        if self._start_error and self._restoring and not runs:
+            self._end_restore()
 
     def _read_event(self) -> dict[str, Any]:
         line = self._stream.readline()

@@ -130,7 +130,7 @@ class Dump:
         parent: ParentOfAll | None = None,
     ) -> None:
         self._work_dir = work_dir
-        criu = shutil.which("criu") or "/usr/sbin/criu"
+        criu = criu_path() or "criu"
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pages, their_pages = socket.socketpair()
         # The page server ends at once: the contents are sent elsewhere, and the freezer holds the tasks.
@@ -258,11 +258,16 @@ def _dump_request(
     return encode_field(1, REQUEST_DUMP) + encode_field(2, body)
 
 
-def version(criu: str | None = None) -> tuple[int, ...]:
+def criu_path() -> str:
+    """Where CRIU is, empty if it is not installed."""
+    return shutil.which("criu") or shutil.which("criu", path="/usr/local/sbin:/usr/sbin:/sbin") or ""
+
+
+def version() -> tuple[int, ...]:
     """The installed CRIU's version, e.g. (4, 2, 1); empty if there is none."""
-    path = criu or shutil.which("criu") or "/usr/sbin/criu"
+    argv = [criu_path() or "criu", "--version"]
     try:
-        out = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=10)
+        out = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10)
     except OSError:
         return ()
     found = re.search(r"Version:\s*(\d+(?:\.\d+)*)", out.stdout)

@@ -25,6 +25,7 @@ IMG_COMMON_MAGIC = 0x54564319
 IMG_SERVICE_MAGIC = 0x55105940
 PAGEMAP_MAGIC = 0x56084025
 STATS_MAGIC = 0x57093306
+RESTORE_STATS = "stats-restore"
 INVENTORY_MAGIC = 0x58313116
 IMAGES_VERSION = 2
 
@@ -415,7 +416,7 @@ def read_dump_stats(work_dir: str) -> dict[str, int]:
 
 
 def read_restore_stats(work_dir: str) -> dict[str, int]:
-    """CRIU's own measurements of a restore (``stats-restore``); empty if missing."""
+    """CRIU's own measurements of a restore (``RESTORE_STATS``); empty if missing."""
     names = {
         1: "pages_compared",
         2: "pages_skipped_cow",
@@ -423,7 +424,7 @@ def read_restore_stats(work_dir: str) -> dict[str, int]:
         4: "restore_time_us",
         5: "pages_restored",
     }
-    return _read_stats(os.path.join(work_dir, "stats-restore"), 2, names)
+    return _read_stats(os.path.join(work_dir, RESTORE_STATS), 2, names)
 
 
 def _read_stats(path: str, number: int, names: dict[int, str]) -> dict[str, int]:

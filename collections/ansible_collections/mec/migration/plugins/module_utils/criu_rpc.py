@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -20,6 +19,7 @@ from .criu_dump import (
     PAGE_SERVER_CLOSE,
     REQUEST_DUMP,
     REQUEST_FEATURE_CHECK,
+    criu_path,
 )
 from .criu_images import FieldValue, decode_fields, encode_field
 from .criu_log import HARMLESS, explain, log_tail
@@ -28,11 +28,6 @@ from .errors import PreflightError
 # images/rpc.proto: criu_features
 FEATURES = {1: "mem_dirty_track", 2: "lazy_pages", 3: "pidfd_store"}
 ANSWER_SUCCESS, ANSWER_FEATURES, ANSWER_MESSAGE = 2, 8, 9
-
-
-def criu_path() -> str:
-    """Where CRIU is, empty if it is not installed."""
-    return shutil.which("criu") or shutil.which("criu", path="/usr/local/sbin:/usr/sbin:/sbin") or ""
 
 
 def call(request: bytes, pass_fds: tuple[int, ...] = (), timeout_s: float = 10.0) -> dict[int, FieldValue]:

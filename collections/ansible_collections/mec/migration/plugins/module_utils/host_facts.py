@@ -17,8 +17,9 @@ import subprocess
 from typing import Any
 
 from . import zstd
+from .criu_dump import criu_path
 from .criu_dump import version as criu_version
-from .criu_rpc import criu_path, features
+from .criu_rpc import features
 from .dirty_tracking import COMPARE, best, obstacles
 from .docker_engine import Engine
 from .listening import Listener, addresses, command, holders, listeners
@@ -101,7 +102,7 @@ def cgroup_facts() -> dict[str, Any]:
 
 def criu_facts() -> dict[str, Any]:
     path = criu_path()
-    version = criu_version(path) if path else ()
+    version = criu_version() if path else ()
     return {
         "path": path,
         "version": ".".join(map(str, version)),

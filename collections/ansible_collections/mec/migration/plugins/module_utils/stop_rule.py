@@ -20,12 +20,19 @@ AS_GOOD = 1.2
 HANDOVER_GAP_S = 3.0
 
 
-class DirtyModel:
-    """How many distinct pages are dirty some time after memory was read.
+def dirty_after(seconds: float, per_s: float, working_set: float) -> float:
+    """Of *working_set* pages (or bytes), those dirty after *seconds* with *per_s* writes a second.
 
-    Writes that fall at random on a working set of W pages, r a second, leave W (1 - exp(-r t / W)) of
-    them dirty after t seconds: the occupancy problem in its continuous limit. W is the one for which
-    the rounds seen so far agree best on r.
+    Writes that fall at random on W pages, r a second, leave W (1 - exp(-r t / W)) of them dirty after
+    t seconds: the occupancy problem in its continuous limit.
+    """
+    return working_set * -math.expm1(-per_s * seconds / working_set) if working_set > 0 else 0.0
+
+
+class DirtyModel:
+    """How many distinct pages are dirty some time after memory was read: see :func:`dirty_after`.
+
+    The working set is the one for which the rounds seen so far agree best on the writes a second.
     """
 
     def __init__(self, observations: list[tuple[float, int]] | None = None) -> None:
@@ -48,7 +55,7 @@ class DirtyModel:
 
     def pages_after(self, seconds: float) -> float:
         """Dirty pages to expect *seconds* after a read."""
-        return self._working_set * -math.expm1(-self._pages_per_s * seconds / self._working_set)
+        return dirty_after(seconds, self._pages_per_s, self._working_set)
 
     def _fit(self, present: int) -> None:
         working_set = max(pages for _seconds, pages in self._observations) + 1.0

@@ -12,7 +12,6 @@ came after the last round, a mapping that is new or of a kind that cannot be.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from .cgroup import Cgroup
 from .page_ranges import Range, RangeSet
@@ -23,7 +22,7 @@ from .process_memory import (
     areas,
     present_pages,
 )
-from .processes import start_time
+from .processes import start_time, status
 from .remote_syscall import RemoteError, in_child, share_memory
 from .write_protect import CLEAR, LINK, UNTRACKED, WRITTEN, WriteProtection, attach
 
@@ -194,11 +193,11 @@ def obstacle(pid: int, others: list[int]) -> str:
     :param others: processes that may share its memory.
     :raises OSError: it is gone.
     """
-    status = _status(pid)
-    if status.get("TracerPid", "0") != "0":
-        return f"process {status['TracerPid']} traces it"
-    if not status.get("VmPin", "0 kB").startswith("0 "):
-        return f"{status['VmPin']} of its memory are pinned for a device"
+    tracer, pinned = status(pid, "TracerPid"), status(pid, "VmPin")
+    if tracer not in ("", "0"):
+        return f"process {tracer} traces it"
+    if pinned and not pinned.startswith("0 "):
+        return f"{pinned} of its memory are pinned for a device"
     if any(area.path.startswith("/[aio]") for area in areas(pid)):
         return "it uses asynchronous input/output, which writes memory unseen"
     for other in others:
@@ -234,8 +233,3 @@ def _shares_memory(pid: int, other: int) -> bool:
         return share_memory(pid, other)
     except ProcessLookupError:
         return False
-
-
-def _status(pid: int) -> dict[str, Any]:
-    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as lines:
-        return {name: value.strip() for name, _sep, value in (line.partition(":") for line in lines)}

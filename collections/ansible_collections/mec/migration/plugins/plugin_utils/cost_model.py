@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ..module_utils.stop_rule import AS_GOOD, HANDOVER_GAP_S, StopRule
+from ..module_utils.stop_rule import AS_GOOD, HANDOVER_GAP_S, StopRule, dirty_after
 from .migration_costs import TELLING_BYTES, CostError
 from .requirements import require_numpy
 
@@ -89,27 +89,24 @@ def transfer_of(memory_bytes: float, dirty_pages_per_s: float, bandwidth_bytes_p
     look_s = memory_bytes / SCAN_BYTES_PER_S
     dirty_bytes_per_s = dirty_pages_per_s * PAGE_BYTES
 
-    def dirty_after(seconds: float) -> float:
-        # Writes that fall at random on all of the memory; see stop_rule.DirtyModel.
-        if memory_bytes <= 0:
-            return 0.0
-        return memory_bytes * -math.expm1(-dirty_bytes_per_s * seconds / memory_bytes)
+    def dirtied(seconds: float) -> float:
+        return dirty_after(seconds, dirty_bytes_per_s, memory_bytes)
 
     def rounds(left: float, fewest: int, enough: float) -> Transfer:
         sent, lowest = 0.0, math.inf
         for number in range(1, RULE.max_rounds + 1):
             sent += left
-            left = dirty_after(look_s + left / bandwidth_bytes_per_s)
+            left = dirtied(look_s + left / bandwidth_bytes_per_s)
             lowest = min(lowest, left)
             if number < fewest:
                 continue
-            another = dirty_after(look_s + left / bandwidth_bytes_per_s)
+            another = dirtied(look_s + left / bandwidth_bytes_per_s)
             stuck = another > RULE.min_gain * left and left <= AS_GOOD * lowest
             if stuck or left <= max(enough, bandwidth_bytes_per_s * RULE.downtime_ms / 1000):
                 break
         return Transfer(sent, left)
 
-    gap_bytes = dirty_after(HANDOVER_GAP_S)
+    gap_bytes = dirtied(HANDOVER_GAP_S)
     precopy = rounds(memory_bytes, fewest=2, enough=gap_bytes)
     still_clean = 1 - precopy.frozen_bytes / memory_bytes if memory_bytes > 0 else 0.0
     last = rounds(precopy.frozen_bytes + gap_bytes * still_clean, fewest=1, enough=0.0)
