@@ -34,11 +34,12 @@ from .scratch import no_hurry
 
 SOCKET_NAME = "lazy-pages.socket"
 RESTORE_FINISHED = 0x52535446
-FILL_BYTES = 512 << 10
+# Pieces of what nobody asked for: in quiet moments, and while the service asks for others.
+FILL_BYTES, BUSY_FILL_BYTES = 512 << 10, 64 << 10
 # What may be filled in the frozen window: as many pages as take some milliseconds.
 FIRST_BYTES = 2 << 20
 MADV_REMOVE = 9
-FAULT_BYTES = 64 << 10
+FAULT_BYTES = 16 << 10
 
 # linux/userfaultfd.h
 UFFDIO_COPY = 0xC028AA03
@@ -58,13 +59,15 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 class Space:
     """What is still to be filled of one process (one userfaultfd).
 
-    What nobody waited for is given back once it is filled: else the host would hold the memory twice.
+    What nobody waited for is given back once it is filled: else the host would hold the memory twice. To
+    give back takes as long again as to fill, so that is done in moments when nobody waits.
     """
 
     def __init__(self, descriptor: int, extents: list[Extent]) -> None:
         self.descriptor = descriptor
         self._left = Extents(extents)
         self._again: set[int] = set()
+        self._spent: list[tuple[int, int]] = []
         self._shared = False
         self.gone = False
         self.settled = False
@@ -92,13 +95,30 @@ class Space:
         self._shared = child._shared = True
         return child
 
-    def fill_next(self) -> int:
+    def fill_next(self, most_bytes: int) -> int:
         """Fill the next piece; returns its bytes."""
         if self.gone or not self._left:
             return 0
-        extent = self._left.take_last(FILL_BYTES)
-        self._copy(*extent, give_back=not self._shared)
-        return extent.end - extent.start
+        start, end, source = self._left.take_last(most_bytes)
+        if self._copy(start, end, source) and not self._shared:
+            # Pieces come in falling order.
+            if self._spent and self._spent[-1][0] == source + end - start:
+                self._spent[-1] = (source, self._spent[-1][1])
+            else:
+                self._spent.append((source, source + end - start))
+        return end - start
+
+    def give_back(self) -> int:
+        """Give back a piece of the images whose content is in place; returns its bytes."""
+        if not self._spent:
+            return 0
+        start, end = self._spent.pop()
+        if end - start > FILL_BYTES:
+            self._spent.append((start, end - FILL_BYTES))
+            start = end - FILL_BYTES
+        # An images directory that cannot do it only keeps more until the end.
+        _libc.madvise(start, end - start, MADV_REMOVE)
+        return end - start
 
     def fill_first(self, recent: list[RangeSet], most_bytes: int) -> int:
         """Fill of *recent*, the first set first, *most_bytes* at most; returns the bytes."""
@@ -136,12 +156,8 @@ class Space:
     def unregister(self, start: int, end: int) -> None:
         self._call(UFFDIO_UNREGISTER, bytearray(_RANGE.pack(start, end - start)))
 
-    def _copy(self, address: int, end: int, source: int, *, give_back: bool = False) -> bool:
-        """Whether all of it is in place; if not, the rest is back among what is left.
-
-        :param give_back: the content is not needed any more. It takes as long again as the copy, so not
-            while somebody waits.
-        """
+    def _copy(self, address: int, end: int, source: int) -> bool:
+        """Whether all of it is in place; if not, the rest is back among what is left."""
         piece = size = end - address
         while size > 0 and not self.gone:
             request = bytearray(_COPY.pack(address, source, piece, 0, 0))
@@ -159,9 +175,6 @@ class Space:
             if code and not done:
                 # EEXIST: filled already. ENOENT: unmapped.
                 done = PAGE_BYTES
-            if give_back:
-                # An images directory that cannot do it only keeps more until the end.
-                _libc.madvise(source, done, MADV_REMOVE)
             address, source, size = address + done, source + done, size - done
             piece = size
         return True
@@ -250,8 +263,10 @@ class LazyPages:
         connection, _peer = self._listener.accept()
         self._listener.close()
         self._poll.register(connection.fileno(), select.EPOLLIN)
+        piece_bytes = FILL_BYTES
         while not self._restored or not all(space.done for space in self._spaces.values()):
-            for descriptor, _events in self._poll.poll(self._patience_s()):
+            events = self._poll.poll(self._patience_s())
+            for descriptor, _kind in events:
                 if descriptor == connection.fileno():
                     self._hear(connection)
                 else:
@@ -259,13 +274,23 @@ class LazyPages:
             for space in list(self._spaces.values()):
                 if space.waits:
                     space.retry()
-            if self._restored:
-                for space in list(self._spaces.values()):
-                    if not space.done:
-                        self.filled_bytes += space.fill_next()
-                        break
+            if events:
+                # Whoever asked asks again soon, and must not find us at a long piece.
+                piece_bytes = BUSY_FILL_BYTES
+            elif self._restored:
+                self._fill(piece_bytes)
+                piece_bytes = min(2 * piece_bytes, FILL_BYTES)
         self.fill_ms = (time.monotonic() - self._restored_at) * 1000
         connection.close()
+
+    def _fill(self, piece_bytes: int) -> None:
+        """A piece of what nobody asked for."""
+        for space in list(self._spaces.values()):
+            if not space.done:
+                self.filled_bytes += space.fill_next(piece_bytes)
+                if piece_bytes == FILL_BYTES:
+                    space.give_back()
+                return
 
     def _patience_s(self) -> float | None:
         if self._restored:

@@ -27,6 +27,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.extents import Extent, Mapped
 from ansible_collections.mec.migration.plugins.module_utils.lazy_restore import (
+    BUSY_FILL_BYTES,
+    FILL_BYTES,
     RESTORE_FINISHED,
     SOCKET_NAME,
     Guard,
@@ -155,6 +157,10 @@ class Restored:
                 return False
         return True
 
+    def touches_nothing(self) -> bool:
+        time.sleep(0.5)
+        return True
+
     def ends_at_once(self) -> bool:
         os.kill(os.getpid(), signal.SIGKILL)
         return False
@@ -181,7 +187,7 @@ def may_fill(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Until it is set only faults are served, and what changed last."""
     event = threading.Event()
     fill_next = Space.fill_next
-    monkeypatch.setattr(Space, "fill_next", lambda self: fill_next(self) if event.is_set() else 0)
+    monkeypatch.setattr(Space, "fill_next", lambda self, most: fill_next(self, most) if event.is_set() else 0)
     return event
 
 
@@ -212,11 +218,30 @@ def test_what_is_filled_is_given_back_unless_a_child_needs_it_too(forked: bool) 
         if forked:
             space.fork(space.descriptor)
         while not space.done:
-            space.fill_next()
+            space.fill_next(FILL_BYTES // 8)
+        while space.give_back():
+            pass
         held_bytes = os.stat(os.path.join(directory, "pages-1.img")).st_blocks * 512
         assert held_bytes == (PAGES * PAGE if forked else 0)
         assert restored.reads_at_random()
         os.close(space.descriptor)
+
+
+def test_pieces_are_long_only_while_nobody_asks(restored: Restored, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = []
+    fill_next = Space.fill_next
+
+    def noted(space: Space, most_bytes: int) -> int:
+        pieces.append(most_bytes)
+        return fill_next(space, most_bytes)
+
+    monkeypatch.setattr(Space, "fill_next", noted)
+    lazy = serve(restored, Guard(restored.work_dir.touch))
+    pid = restored.start("touches_nothing")
+    lazy.wait(20)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert pieces[:4] == [BUSY_FILL_BYTES, 2 * BUSY_FILL_BYTES, 4 * BUSY_FILL_BYTES, FILL_BYTES]
+    assert set(pieces[4:]) == {FILL_BYTES}
 
 
 def test_what_changed_last_is_filled_first(restored: Restored) -> None:
@@ -226,7 +251,7 @@ def test_what_changed_last_is_filled_first(restored: Restored) -> None:
     assert space.fill_first([last, before], most_bytes=10 * PAGE) == 10 * PAGE
     assert restored.present() == [*range(10, 16), *range(100, 104)]
     while not space.done:
-        space.fill_next()
+        space.fill_next(FILL_BYTES)
     assert restored.present() == list(range(PAGES))
     assert restored.reads_at_random()
     os.close(space.descriptor)
