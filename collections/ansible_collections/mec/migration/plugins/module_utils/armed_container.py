@@ -19,6 +19,7 @@ from .criu_images import RESTORE_STATS, read_restore_stats
 from .criu_log import explain, log_tail
 from .errors import MigrationError
 from .module_base import ARMED_DIR, RUNTIME_NAME
+from .processes import start_time
 from .runc_state import runc_state
 
 RESTORE_LOG = "restore.log"
@@ -43,7 +44,7 @@ class ArmedContainer:
         self._listener: socket.socket | None = None
         self._stream: Any = None
         self._connection: socket.socket | None = None
-        self._runtime_pid = 0
+        self._runtime_pid, self._runtime_started = 0, ""
         self._start_error: str | None = None
         self._started = threading.Event()
         self._restoring = False
@@ -120,6 +121,7 @@ class ArmedContainer:
                     ) from None
         waiting = self._read_event()
         self._runtime_pid = int(waiting["pid"])
+        self._runtime_started = start_time(self._runtime_pid)
         if waiting.get("protocol") != PROTOCOL:
             reason = "the armed runtime there is of another version; apply role mec.migration.edge_host again"
             self.destroy(reason)
@@ -258,6 +260,9 @@ class ArmedContainer:
 
     def _end_restore(self) -> None:
         """End a restore that hangs: the armed runtime and all that came out of it."""
+        if not self._runtime_started or start_time(self._runtime_pid) != self._runtime_started:
+            # It has ended, and the number may be another's.
+            return
         parents = {}
         for name in os.listdir("/proc"):
             if name.isdigit():
