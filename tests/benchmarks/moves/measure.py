@@ -64,7 +64,8 @@ class Bench:
         }
         # Docker would start again at once what a checkpoint has ended.
         self.run_words = docker_run(SERVICE, ["--restart", "no"], env)
-        self.image = self.known = IMAGE
+        # With its tag: without one `docker save` takes what other cells have built, too.
+        self.image = self.known = f"{IMAGE}:latest"
         if cell.image == "top":
             self.image, self.known = f"{IMAGE}:new", f"{IMAGE}:old"
             self.run_words = [self.image if word == IMAGE else word for word in self.run_words]
@@ -80,7 +81,9 @@ class Bench:
 
     def provide_image(self) -> None:
         there = f"{self.engine} image ls --quiet --filter 'reference=*mec-demo/*'"
-        self.target.run(f"{there} | sort -u | xargs -r {self.engine} image rm --force")
+        # An image goes only after those that were built on it.
+        remove = f"{there} | sort -u | xargs -r {self.engine} image rm --force"
+        self.target.run(f'for turn in 1 2 3; do {remove} || true; done; test -z "$({there})"')
         if self.cell.image == "top":
             self.build_tops()
         if self.cell.image != "cold":
