@@ -63,7 +63,7 @@ DOTS = {
     "docker-rsync": "#e0a030",
     "podman": "#5a3d8c",
 }
-ROW, NAMES, RADIUS = 20, 400, 5
+ROW, NAMES, RADIUS = 20, 460, 5
 
 
 def overview(rows: Sequence[dict[str, Any]], key: str, heading: str, divisor: float, unit: str) -> str:
