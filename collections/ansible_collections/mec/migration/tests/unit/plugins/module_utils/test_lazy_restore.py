@@ -240,8 +240,10 @@ def test_pieces_are_long_only_while_nobody_asks(restored: Restored, monkeypatch:
     pid = restored.start("touches_nothing")
     lazy.wait(20)
     assert os.waitpid(pid, 0)[1] == 0
-    assert pieces[:4] == [BUSY_FILL_BYTES, 2 * BUSY_FILL_BYTES, 4 * BUSY_FILL_BYTES, FILL_BYTES]
-    assert set(pieces[4:]) == {FILL_BYTES}
+    # Short after CRIU's last word and after the end of its connection, longer each time from there on.
+    assert pieces[0] == BUSY_FILL_BYTES
+    again = [after for before, after in zip(pieces, pieces[1:]) if after != min(2 * before, FILL_BYTES)]
+    assert again in ([], [BUSY_FILL_BYTES])
 
 
 def test_what_changed_last_is_filled_first(restored: Restored) -> None:
