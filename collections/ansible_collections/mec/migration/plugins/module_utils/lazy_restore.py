@@ -36,6 +36,8 @@ SOCKET_NAME = "lazy-pages.socket"
 RESTORE_FINISHED = 0x52535446
 # Pieces of what nobody asked for: in quiet moments, and while the service asks for others.
 FILL_BYTES, BUSY_FILL_BYTES = 512 << 10, 64 << 10
+# After so many turns in which the service asked, something else is filled all the same.
+MOST_ASKED = 64
 # What may be filled in the frozen window: as many pages as take some milliseconds.
 FIRST_BYTES = 2 << 20
 MADV_REMOVE = 9
@@ -264,6 +266,7 @@ class LazyPages:
         self._listener.close()
         self._poll.register(connection.fileno(), select.EPOLLIN)
         piece_bytes = FILL_BYTES
+        asked = 0
         while not self._restored or not all(space.done for space in self._spaces.values()):
             events = self._poll.poll(self._patience_s())
             for descriptor, _kind in events:
@@ -274,10 +277,11 @@ class LazyPages:
             for space in list(self._spaces.values()):
                 if space.waits:
                     space.retry()
+            asked = asked + 1 if events else 0
             if events:
                 # Whoever asked asks again soon, and must not find us at a long piece.
                 piece_bytes = BUSY_FILL_BYTES
-            elif self._restored:
+            if self._restored and asked % MOST_ASKED == 0:
                 self._fill(piece_bytes)
                 piece_bytes = min(2 * piece_bytes, FILL_BYTES)
         self.fill_ms = (time.monotonic() - self._restored_at) * 1000
