@@ -31,12 +31,15 @@ def busy(serve: Serve, source: Host) -> Service:
 
 
 class InTheRestore:
-    """A command on the target in the midst of the restore, which is held for it: it is over in no time."""
+    """A command on the target in the midst of the restore, which is held for it: it is over in no time.
 
-    def __init__(self, target: Host, command: str) -> None:
+    :param ends_it: the fault must end the restore, so there is nothing to let go afterwards.
+    """
+
+    def __init__(self, target: Host, command: str, *, ends_it: bool = False) -> None:
         self._held = target.when("gate", f"pkill -STOP -f {GATE}")
-        # Some faults end what is held.
-        self._then = target.when(RESTORING, f"{command}; pkill -CONT -f {GATE} || true")
+        afterwards = f"! pgrep -f {GATE}" if ends_it else f"pkill -CONT -f {GATE}"
+        self._then = target.when(RESTORING, f"{command}; {afterwards}")
 
     def fired(self, play: Play) -> None:
         self._held.fired(play)
@@ -182,7 +185,7 @@ def test_receiver_killed_after_the_mark(redis: Service, lab: Lab, source: Host, 
 
 def test_docker_daemon_killed_after_the_mark(redis: Service, lab: Lab, source: Host, target: Host) -> None:
     """Its next one could not take the service over, so the restore is ended before the service runs."""
-    fault = InTheRestore(target, f"{KILL_DOCKERD}; sleep 1")
+    fault = InTheRestore(target, f"{KILL_DOCKERD}; sleep 1", ends_it=True)
     failed = redis.migrate(target)
     fault.fired(failed)
     failed.refused("gave up its start", RUNS_ON)

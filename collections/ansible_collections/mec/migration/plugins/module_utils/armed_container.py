@@ -188,14 +188,12 @@ class ArmedContainer:
             container is destroyed.
         """
         self._restoring = True
-        event: dict[str, Any] = {"code": -1}
-        if not self._started.is_set():
-            event = self._order(timeout_s, command="restore")
-        if event.get("code") != 0:
+        event = self._order(timeout_s, command="restore") if self.waiting else {"code": -1}
+        code = event.get("code")
+        if code != 0:
             tail = log_tail(os.path.join(self.work_dir, RESTORE_LOG))
             self._end_restore()
             self.destroy("restore failed")
-            code = event.get("code")
             reason = f"(runc restore: {code}). {explain(tail)}"
             if code == -1 and self._start_error:
                 reason = f"because Docker there gave up its start: {self._start_error}"
@@ -287,8 +285,8 @@ class ArmedContainer:
             self._started.set()
         # A daemon that comes back cannot take over what its dead one had not noted: it must not come to run.
         # Once it runs CRIU writes its statistics.
-        runs = os.path.exists(os.path.join(self.work_dir, RESTORE_STATS))
-        if self._start_error and self._restoring and not runs:
+        stats = os.path.join(self.work_dir, RESTORE_STATS)
+        if self._start_error and self._restoring and not os.path.exists(stats):
             self._end_restore()
 
     def _read_event(self) -> dict[str, Any]:

@@ -101,10 +101,9 @@ def cgroup_facts() -> dict[str, Any]:
 
 
 def criu_facts() -> dict[str, Any]:
-    path = criu_path()
-    version = criu_version() if path else ()
+    version = criu_version()
     return {
-        "path": path,
+        "path": criu_path(),
         "version": ".".join(map(str, version)),
         "features": features() if version else {},
     }
