@@ -1,7 +1,8 @@
 """Runs on an edge host during a test: watches who runs there, and does things at the right moment.
 
 on_host.py watch                     a JSON line whenever the set of running containers changes
-on_host.py when CONDITION COMMAND S  waits for the condition, S seconds at most, then runs the command
+on_host.py when CONDITION COMMAND S  waits for the condition, S seconds at most, then runs the command, which
+                                     may name the processes $HANDOVER and $RECEIVER
 on_host.py clock                     the time on CLOCK_MONOTONIC for every line
 on_host.py pid handover|receiver     the process of the migration that runs here
 """
@@ -23,6 +24,7 @@ RUN = "/run/mec-migration"
 SIGKILL_PENDING = 1 << 8
 # Processes of the container's cgroup that are not yet, or not, the service's own.
 TOOLS = ("criu", "runc", "runc:[1:CHILD]", "runc:[2:INIT]")
+ROLES = ("handover", "receiver")
 # The restore waits here, in the container's cgroup, before it becomes CRIU.
 GATE = ("/gate/criu", "/criu_gate.py")
 
@@ -131,7 +133,12 @@ def when(condition: str, command: str, timeout_s: float) -> int:
         # Where looking is slow it leaves some of the processor to the migration.
         time.sleep(max(0.002, 2 * (time.monotonic() - looked)))
         looked = time.monotonic()
-    done = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, check=False)
+    # Found here and not by the command: a start of Python takes seconds on a host that is emulated.
+    named = {role.upper(): str(find(role)) for role in ROLES if f"${role.upper()}" in command}
+    environment = {**os.environ, **named}
+    done = subprocess.run(
+        ["bash", "-ec", command], env=environment, capture_output=True, text=True, check=False
+    )
     print(f"{condition}: {done.returncode} {done.stdout}{done.stderr}", flush=True)
     return done.returncode
 
@@ -148,8 +155,8 @@ def holders(wanted: Callable[[str], bool]) -> set[int]:
     return found
 
 
-def pid(role: str) -> int:
-    """The handover (its guard is a child of it), or the receiver."""
+def find(role: str) -> int | None:
+    """The process of the handover (its guard is a child of it), or of the receiver."""
     if role == "handover":
         pids = holders(lambda link: link.startswith(RUN) and "/memory-" in link)
     else:
@@ -160,10 +167,17 @@ def pid(role: str) -> int:
     for one in sorted(pids):
         parent = int(read(f"/proc/{one}/stat").rsplit(")", 1)[1].split()[1])
         if parent not in pids:
-            print(one)
-            return 0
-    print(f"no {role} runs here", file=sys.stderr)
-    return 1
+            return one
+    return None
+
+
+def pid(role: str) -> int:
+    found = find(role)
+    if found is None:
+        print(f"no {role} runs here", file=sys.stderr)
+        return 1
+    print(found)
+    return 0
 
 
 def main() -> int:

@@ -9,8 +9,8 @@ from .edge import ON_HOST, SMALL, Host, Lab, Play, Service, kill_group, wait_for
 
 # Slow enough that a round, or the frozen window of a busy service, lasts for seconds.
 SLOW_MBIT = 100
-KILL_RECEIVER = f"kill -9 $(python3 {ON_HOST} pid receiver)"
-KILL_HANDOVER = f"kill -9 $(python3 {ON_HOST} pid handover)"
+KILL_RECEIVER = "kill -9 $RECEIVER"
+KILL_HANDOVER = "kill -9 $HANDOVER"
 KILL_DOCKERD = "pkill -9 -x dockerd"
 RUNS_ON = "redis is running on edge-a"
 RESTORING = "journal:target:restoring"
