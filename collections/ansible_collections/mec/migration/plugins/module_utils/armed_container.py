@@ -48,6 +48,7 @@ class ArmedContainer:
         self._start_error: str | None = None
         self._started = threading.Event()
         self._restoring = False
+        self._broken_off = False
         self.id = ""
         self.rootfs = ""
         self.mount_sources: dict[str, str] = {}
@@ -195,7 +196,8 @@ class ArmedContainer:
             self._end_restore()
             self.destroy("restore failed")
             reason = f"(runc restore: {code}). {explain(tail)}"
-            if code == -1 and self._start_error:
+            # The runtime may still have said by which signal its restore ended.
+            if self._start_error and (code == -1 or self._broken_off):
                 reason = f"because Docker there gave up its start: {self._start_error}"
             raise MigrationError(
                 f"CRIU could not restore container {self._spec['name']} on the target {reason}",
@@ -287,6 +289,7 @@ class ArmedContainer:
         # Once it runs CRIU writes its statistics.
         stats = os.path.join(self.work_dir, RESTORE_STATS)
         if self._start_error and self._restoring and not os.path.exists(stats):
+            self._broken_off = True
             self._end_restore()
 
     def _read_event(self) -> dict[str, Any]:
