@@ -32,6 +32,12 @@ options:
         description: How long the receiver may keep this side waiting before the connection counts as cut.
         type: float
         default: 10
+      bandwidth_limit_mbit:
+        description:
+          - Send no faster than this, in Mbit/s, while the service runs; V(0) for no limit.
+          - What M(mec.migration.criu_handover) sends in the frozen window is not limited.
+        type: float
+        default: 0
       key:
         description: This side's private key (PEM), made for this one migration.
         type: str

@@ -201,6 +201,8 @@ class HandOver:
         before_bytes = self._channel.sent_bytes
         compare = shared_files(self._service)
         started, start = time.time(), time.monotonic()
+        # Nobody is served now who could be in its way.
+        self._channel.limit(0)
         freeze_ms = self._service.cgroup.freeze()
         self._dumping = dumped = InThread(dump_now)
         memory_start = time.monotonic()

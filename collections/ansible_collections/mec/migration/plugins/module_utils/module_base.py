@@ -40,6 +40,7 @@ PEER_ARGUMENTS: dict[str, Any] = {
             "address": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
             "silence_timeout_s": {"type": "float", "default": 10},
+            "bandwidth_limit_mbit": {"type": "float", "default": 0},
             **KEY_ARGUMENTS,
         },
     },
@@ -78,9 +79,15 @@ def state_dir(migration_id: str) -> str:
 def connect_peer(params: dict[str, Any]) -> Channel:
     """A channel to the receiver that the module's options name.
 
+    :raises PreflightError: a limit that is none.
     :raises TransferError: it cannot be reached.
     """
     peer = params["peer"]
+    limit_mbit = peer["bandwidth_limit_mbit"]
+    if limit_mbit < 0:
+        raise PreflightError(
+            f"bandwidth_limit_mbit is {limit_mbit:g}, and must be a rate in Mbit/s, or 0 for no limit"
+        )
     return connect(
         peer["address"],
         peer["port"],
@@ -89,6 +96,7 @@ def connect_peer(params: dict[str, Any]) -> Channel:
         scratch_dir=state_dir(params["migration_id"]),
         timeout_s=peer["silence_timeout_s"],
         compress=params["compress"],
+        limit_mbit=limit_mbit,
     )
 
 

@@ -32,6 +32,9 @@ MIN_COMPRESS_BYTES = 512
 MAX_RESEMBLING_BYTES = 16 << 20
 HEADER_PACKED = 1 << 31
 HEADER_LENGTH = struct.Struct("!I")
+# <asm-generic/socket.h>; Python has no name for it. The kernel's word for no limit is ~0U.
+SO_MAX_PACING_RATE, NOT_PACED = 47, (1 << 32) - 1
+BYTES_PER_S_OF_MBIT = 125_000
 
 Body = Union[bytes, bytearray, memoryview]
 
@@ -346,6 +349,15 @@ class Channel:
             )
         return message
 
+    def limit(self, mbit: float) -> None:
+        """Send no faster than *mbit*, headers included; 0 lifts the limit.
+
+        The kernel then spreads packets out in time, so that they do not fill the link's queue, in which the
+        service's own answers would wait.
+        """
+        rate = min(max(int(mbit * BYTES_PER_S_OF_MBIT), 1), NOT_PACED) if mbit else NOT_PACED
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, struct.pack("=I", rate))
+
     def set_timeout(self, timeout_s: float | None) -> None:
         self._socket.settimeout(timeout_s)
 
@@ -379,9 +391,11 @@ def connect(
     scratch_dir: str,
     timeout_s: float = 10.0,
     compress: bool = True,
+    limit_mbit: float = 0,
 ) -> Channel:
     """Connect to the target's receiver and greet it.
 
+    :param limit_mbit: see :meth:`Channel.limit`.
     :raises TransferError: no connection, the wrong certificate, or another migration's receiver.
     """
     context = tls_context(keys, server=False, scratch_dir=scratch_dir)
@@ -395,6 +409,7 @@ def connect(
             f"migration {migration_id} still running there, and may this host reach that port?"
         ) from error
     channel = Channel(connection, compress=compress)
+    channel.limit(limit_mbit)
     hello = channel.request("hello", migration_id=migration_id, zstd_ok=channel.can_unpack)
     channel.allow_compression(bool(hello.fields.get("zstd_ok")))
     return channel

@@ -10,6 +10,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -119,6 +120,26 @@ def refused(credentials, tmp_path, client, server):
         )
     assert listening.join().channel is None
     return caught.value
+
+
+def seconds_to_send(pair, size_bytes):
+    source, target = pair
+    thread = threading.Thread(target=lambda: (target.receive(), target.send("ok")))
+    thread.start()
+    start = time.monotonic()
+    source.request("memory.pages", os.urandom(size_bytes))
+    seconds = time.monotonic() - start
+    thread.join(10)
+    return seconds
+
+
+def test_a_limit_holds_until_it_is_lifted(pair):
+    source, _target = pair
+    source.limit(16)
+    limited = seconds_to_send(pair, 1 << 20)
+    source.limit(0)
+    assert limited > 0.25
+    assert seconds_to_send(pair, 1 << 20) < limited / 2
 
 
 def test_messages_go_both_ways(pair):
