@@ -130,7 +130,7 @@ class Dump:
         parent: ParentOfAll | None = None,
     ) -> None:
         self._work_dir = work_dir
-        criu = criu_path() or "criu"
+        criu = criu_program()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pages, their_pages = socket.socketpair()
         # The page server ends at once: the contents are sent elsewhere, and the freezer holds the tasks.
@@ -263,9 +263,14 @@ def criu_path() -> str:
     return shutil.which("criu") or shutil.which("criu", path="/usr/local/sbin:/usr/sbin:/sbin") or ""
 
 
+def criu_program() -> str:
+    """How to start CRIU. Where it is not installed the start fails, and says so."""
+    return criu_path() or "criu"
+
+
 def version() -> tuple[int, ...]:
     """The installed CRIU's version, e.g. (4, 2, 1); empty if there is none."""
-    argv = [criu_path() or "criu", "--version"]
+    argv = [criu_program(), "--version"]
     try:
         out = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10)
     except OSError:

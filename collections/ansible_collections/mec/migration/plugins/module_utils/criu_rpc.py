@@ -19,7 +19,7 @@ from .criu_dump import (
     PAGE_SERVER_CLOSE,
     REQUEST_DUMP,
     REQUEST_FEATURE_CHECK,
-    criu_path,
+    criu_program,
 )
 from .criu_images import FieldValue, decode_fields, encode_field
 from .criu_log import HARMLESS, explain, log_tail
@@ -39,7 +39,7 @@ def call(request: bytes, pass_fds: tuple[int, ...] = (), timeout_s: float = 10.0
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         process = subprocess.Popen(
-            [criu_path() or "criu", "swrk", str(theirs.fileno())],
+            [criu_program(), "swrk", str(theirs.fileno())],
             pass_fds=(theirs.fileno(), *pass_fds),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

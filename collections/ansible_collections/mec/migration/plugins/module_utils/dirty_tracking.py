@@ -30,9 +30,13 @@ NAMES = (AUTO, COMPARE, SOFT_DIRTY, UFFD)
 
 
 class Tracker(Protocol):
-    """What the rounds need of a tracker. All processes of a container are asked together."""
+    """What the rounds need of a tracker. All processes of a container are asked together.
+
+    ``looks_at_all``: it names all memory in each round, not only what was written.
+    """
 
     name: str
+    looks_at_all: bool
 
     @property
     def notes(self) -> list[str]:
@@ -49,6 +53,7 @@ class CompareTracker:
     """Names every page that is there; whether it changed is left to the comparison. Any kernel."""
 
     name = COMPARE
+    looks_at_all = True
     notes: list[str] = []  # noqa: RUF012 - nothing is ever added
 
     def candidates(self, pids: list[int], frozen: bool) -> tuple[dict[int, RangeSet], float]:
@@ -88,6 +93,7 @@ class SoftDirtyTracker:
     """
 
     name = SOFT_DIRTY
+    looks_at_all = False
     notes: list[str] = []  # noqa: RUF012 - nothing is ever added
 
     def __init__(self, cgroup: Cgroup) -> None:

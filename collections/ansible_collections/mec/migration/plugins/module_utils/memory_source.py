@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .dirty_tracking import COMPARE, Tracker
+from .dirty_tracking import Tracker
 from .errors import MigrationError
 from .page_delta import DeltaEncoder
 from .page_ranges import Range, RangeSet, Run, pack_runs
@@ -217,7 +217,7 @@ class MemorySource:
     @property
     def looks_at_all(self) -> bool:
         """Whether each round looks at all memory, not only at what was written."""
-        return self._tracker.name == COMPARE
+        return self._tracker.looks_at_all
 
     def known(self, process: int) -> RangeSet:
         """The pages of *process* (its number in the container) that the target holds."""

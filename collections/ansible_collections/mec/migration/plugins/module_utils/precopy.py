@@ -73,7 +73,7 @@ class PreCopy:
             self._last_read = state["last_read"]
             self._bytes_per_s = state["bytes_per_s"]
             self._page_bytes = state["page_bytes"]
-            self._look = LookModel(looks_at_all=self._memory.looks_at_all, spread=state["spread"])
+            self._look.spread = state["spread"]
 
     def save(self, state_dir: str) -> None:
         state = {

@@ -105,6 +105,7 @@ class UffdTracker:
     """
 
     name = UFFD
+    looks_at_all = False
 
     def __init__(self, cgroup: Cgroup) -> None:
         self._cgroup = cgroup
