@@ -14,19 +14,6 @@ class ActionModule(FollowedAction):
 
     module_name = "mec.migration.image_layer_sync"
 
-    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        if self._task.check_mode or self._task.async_val:
-            return super().act(arguments, task_vars)
-        # To ask first is cheaper than to start and follow a job that finds nothing to do.
-        self._task.check_mode = True
-        try:
-            asked = self._execute_module(self.module_name, arguments, task_vars=task_vars)
-        finally:
-            self._task.check_mode = False
-        if asked.get("failed") or not asked.get("changed"):
-            return dict(asked)
-        return super().act(arguments, task_vars)
-
     def describe(self, line: dict[str, Any]) -> str:
         if "layers_left" not in line:
             return ""

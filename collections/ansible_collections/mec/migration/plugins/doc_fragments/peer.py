@@ -56,7 +56,8 @@ options:
     default: true
   progress_file:
     description:
-      - File on the host to which a JSON line is appended for each round.
+      - File on the host to which a JSON line is appended for each round. The module then goes on in the
+        background, and the last line has its result.
       - Set by the action plugin, which shows the lines while the module runs.
     type: path
 """

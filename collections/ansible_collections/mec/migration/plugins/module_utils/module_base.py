@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -136,20 +137,45 @@ class Progress:
             self._file.write(json.dumps(dict(line, time=time.time())) + "\n")
             self._file.flush()
 
-    def close(self) -> None:
-        """Tell the follower that the module is at its end."""
-        if self._file is not None:
-            self(end=True)
-            self._file.close()
+
+Run = Callable[[Any, Progress], dict[str, Any]]
 
 
-def run_module(module: Any, run: Callable[[Any, Progress], dict[str, Any]]) -> None:
-    """Run a module's logic and turn the error family into ``fail_json``; ends the process."""
-    progress = Progress(module.params.get("progress_file"))
+def run_module(module: Any, run: Run) -> None:
+    """Run a module's logic and turn the error family into ``fail_json``; ends the process.
+
+    With ``progress_file`` the logic goes on in a process of its own, which a connection that is lost does not
+    end, and the result is that file's last line. Ansible's own async jobs would cost some three more commands
+    on the host.
+    """
+    path = module.params.get("progress_file")
+    if not path:
+        try:
+            result = run(module, Progress(None))
+        except MigrationError as error:
+            module.fail_json(msg=error.message, **error.result())
+        module.exit_json(**result)
+    progress = Progress(path)
+    pid = os.fork()
+    if pid:
+        module.exit_json(changed=True, pid=pid)
+    _run_in_background(module, run, progress)
+
+
+def _run_in_background(module: Any, run: Run, progress: Progress) -> None:
+    """What the forked process does. It imports nothing: Ansible takes the modules' archive away meanwhile."""
     try:
-        result = run(module, progress)
-    except MigrationError as error:
-        progress.close()
-        module.fail_json(msg=error.message, **error.result())
-    progress.close()
-    module.exit_json(**result)
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in range(3):
+            os.dup2(nothing, descriptor)
+        try:
+            result = run(module, progress)
+        except MigrationError as error:
+            result = dict(error.result(), failed=True, msg=error.message)
+        except Exception as error:
+            what = f"the module broke: {error!r}"
+            result = {"failed": True, "msg": what, "exception": traceback.format_exc()}
+        progress(end=True, result=result)
+    finally:
+        os._exit(0)

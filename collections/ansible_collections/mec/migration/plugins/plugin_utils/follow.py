@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Showing what a long module does while it does it.
 
-The module runs as an async job and appends JSON lines to a file on the host; this side follows the
-file and prints. Core Ansible has nothing for that.
+The module goes on in the background and appends JSON lines to a file on the host, the last of which holds
+its result; this side follows the file and prints. Core Ansible has nothing for that.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from ansible.utils.display import Display
 display = Display()
 
 PROGRESS_DIR = "/run/mec-migration/progress"
-POLL_S = 0.3
-# A module that is silent for so long is asked for: it may have died without a last line.
-SILENCE_S = 15.0
+# One command waits so long for a line, so that a connection is never silent for longer.
+WAIT_S = 10
+# Where a host's tail cannot wait.
+PAUSE_S = 0.1
+ALIVE = "alive"
 
 
 class TimedAction(ActionBase):
@@ -48,72 +50,60 @@ class TimedAction(ActionBase):
 class FollowedAction(TimedAction):
     """Base of action plugins whose module takes ``progress_file``. Subclasses give the words."""
 
-    time_limit_s = 24 * 3600
-
     def describe(self, line: dict[str, Any]) -> str:
         """One line for the user from one progress line of the module; empty for none."""
         raise NotImplementedError
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        arguments.pop("progress_file", None)
         if self._task.check_mode or self._task.async_val:
             return super().act(arguments, task_vars)
         path = f"{PROGRESS_DIR}/{uuid.uuid4().hex}.jsonl"
-        arguments["progress_file"] = path
-        self._task.async_val = self.time_limit_s
-        try:
-            job = self._execute_module(self.module_name, arguments, task_vars=task_vars, wrap_async=True)
-        finally:
-            # Else the executor would poll the job once more.
-            self._task.async_val = 0
-        if job.get("failed") or "results_file" not in job:
-            return dict(job)
-        result = self._follow(path, str(job["ansible_job_id"]), task_vars)
-        # One command; async_status with mode cleanup would be one more module to start.
-        self._low_level_execute_command(self._join("rm", "-f", path, job["results_file"]), sudoable=True)
+        begun = super().act({**arguments, "progress_file": path}, task_vars)
+        if begun.get("failed") or "pid" not in begun:
+            return begun
+        result = self._follow(path, int(begun["pid"]))
+        self._run(self._join("rm", "-f", path))
         return result
 
-    def _follow(self, path: str, job: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        shown, heard = 0, time.monotonic()
+    def _follow(self, path: str, pid: int) -> dict[str, Any]:
+        """Show what the module appends to *path* until it ends; its result."""
+        shown = 0
         while True:
+            text, alive = self._read(path, pid, shown + 1)
             # By lines, not bytes: a pseudo-terminal in between changes line ends. What does not come from
-            # the file must not count: tail's word that it is not there yet, the empty line of su's prompt.
-            command = self._join("tail", "-n", f"+{shown + 1}", path) + " 2>/dev/null"
-            text = self._low_level_execute_command(command, sudoable=True)["stdout"]
+            # the file must not count: a warning of the shell, the empty line of su's prompt.
             complete = [line for line in text[: text.rfind("\n") + 1].splitlines() if line.startswith("{")]
             shown += len(complete)
-            ended = False
             for line in complete:
-                ended = self._show(line) or ended
-                heard = time.monotonic()
-            if ended or time.monotonic() - heard > SILENCE_S:
-                status = self._status(job, task_vars)
-                if status.pop("finished", False):
-                    return status
-                if not ended:
-                    heard = time.monotonic()
-            time.sleep(POLL_S)
+                told = json.loads(line)
+                if told.get("end"):
+                    return dict(told["result"])
+                words = self.describe(told)
+                if words:
+                    display.display(f"    {words}")
+            if not alive:
+                return {
+                    "failed": True,
+                    "msg": f"{self.module_name} ended without a result (process {pid}): it was killed, or "
+                    "the host ran out of memory; see the log of its kernel",
+                }
+            time.sleep(PAUSE_S)
 
-    def _show(self, text: str) -> bool:
-        """Print a progress line; returns whether it says that the module is at its end."""
-        try:
-            line = json.loads(text)
-        except ValueError:
-            return False
-        if not isinstance(line, dict):
-            return False
-        words = self.describe(line)
-        if words:
-            display.display(f"    {words}")
-        return bool(line.get("end"))
+    def _read(self, path: str, pid: int, first: int) -> tuple[str, bool]:
+        """The file from its line *first* on, once there is one, and whether the module still runs."""
+        tail = ("tail", "-n", f"+{first}")
+        wait = self._join("timeout", str(WAIT_S), *tail, "-f", f"--pid={pid}", path)
+        # Looked at before the file is read: what ends in between has written its last line.
+        alive = self._join("kill", "-0", str(pid))
+        read = self._join(*tail, path)
+        text = self._run(
+            f"{wait} 2>/dev/null | head -n 1 >/dev/null; {alive} 2>/dev/null && echo {ALIVE}; {read}"
+        )
+        return text, ALIVE in text.splitlines()
 
-    def _status(self, job: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        directory = self.get_shell_option("async_dir", default="~/.ansible_async")
-        arguments = {"jid": job, "mode": "status", "_async_dir": directory}
-        status = dict(self._execute_module("ansible.legacy.async_status", arguments, task_vars=task_vars))
-        if status.get("finished"):
-            for key in ("ansible_job_id", "started", "results_file"):
-                status.pop(key, None)
-        return status
+    def _run(self, command: str) -> str:
+        return str(self._low_level_execute_command(command, sudoable=True)["stdout"])
 
     def _join(self, *words: str) -> str:
         return str(self._connection._shell.join(words))

@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules that go on in the background: their last line is their result, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.module_base import run_module
+
+
+class Ended(Exception):
+    """What ``sys.exit`` is to a module."""
+
+
+class Module:
+    """As much of an AnsibleModule as :func:`run_module` needs."""
+
+    def __init__(self, path=None):
+        self.params = {"progress_file": path}
+
+    def exit_json(self, **result):
+        raise Ended(result)
+
+    def fail_json(self, **result):
+        raise Ended({"failed": True, **result})
+
+
+def answer(run, path=None):
+    with pytest.raises(Ended) as ended:
+        run_module(Module(path), run)
+    return ended.value.args[0]
+
+
+def in_background(run, tmp_path):
+    """What the process in the background appends to its file."""
+    path = str(tmp_path / "progress" / "one.jsonl")
+    begun = answer(run, path)
+    assert begun["pid"] != os.getpid()
+    _pid, status = os.waitpid(begun["pid"], 0)
+    assert status == 0
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    with open(path, encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def works(_module, progress):
+    progress(round=1)
+    return {"changed": True, "pid": os.getpid(), "session": os.getsid(0)}
+
+
+def refuses(_module, _progress):
+    raise MigrationError("the link is cut", phase="pre-copy", container_state="running", rolled_back=True)
+
+
+def breaks(_module, _progress):
+    return {}["window"]
+
+
+def test_the_last_line_is_the_result(tmp_path):
+    first, last = in_background(works, tmp_path)
+    assert first["round"] == 1
+    assert last["end"] is True
+    assert last["result"]["changed"] is True
+    # Of a session of its own: no terminal and no lost connection ends it.
+    assert last["result"]["session"] == last["result"]["pid"] != os.getpid()
+
+
+def test_an_error_of_the_family_is_the_result(tmp_path):
+    (last,) = in_background(refuses, tmp_path)
+    told = {key: last["result"][key] for key in ("failed", "msg", "phase", "container_state", "rolled_back")}
+    assert told == {
+        "failed": True,
+        "msg": "the link is cut",
+        "phase": "pre-copy",
+        "container_state": "running",
+        "rolled_back": True,
+    }
+    assert answer(refuses) == last["result"]
+
+
+def test_any_other_error_is_told_too(tmp_path):
+    (last,) = in_background(breaks, tmp_path)
+    assert last["result"]["failed"] is True
+    assert "window" in last["result"]["msg"]
+    assert "in breaks" in last["result"]["exception"]
+
+
+def test_nobody_waits_for_what_goes_on(tmp_path):
+    reader, writer = os.pipe()
+
+    def waits(_module, _progress):
+        return {"heard": os.read(reader, 1).decode()}
+
+    path = tmp_path / "progress.jsonl"
+    begun = answer(waits, str(path))
+    assert path.read_text() == ""
+    os.write(writer, b"x")
+    os.waitpid(begun["pid"], 0)
+    assert json.loads(path.read_text())["result"] == {"heard": "x"}
+    os.close(reader)
+    os.close(writer)
+
+
+def test_without_a_file_it_stays_in_the_foreground():
+    assert answer(works)["pid"] == os.getpid()
