@@ -1,19 +1,24 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fork that outlives the module it comes from."""
+"""Forks that outlive the module they come from."""
 
 from __future__ import annotations
 
 import os
 
 
-def detach_process() -> None:
-    """Make this fork a daemon: no terminal, no files of its parent's that someone waits for."""
+def leave_session() -> None:
+    """Go on, as the same process, without a terminal or files of the parent's that someone waits for."""
     os.setsid()
-    if os.fork():
-        os._exit(0)
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(null, number)
+
+
+def detach_process() -> None:
+    """Make this fork a daemon, in one more process, which never gets a terminal again."""
+    leave_session()
+    if os.fork():
+        os._exit(0)

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from .daemon import leave_session
 from .errors import MigrationError, PreflightError
 from .wire import Channel, Keys, connect
 
@@ -165,10 +166,7 @@ def run_module(module: Any, run: Run) -> None:
 def _run_in_background(module: Any, run: Run, progress: Progress) -> None:
     """What the forked process does. It imports nothing: Ansible takes the modules' archive away meanwhile."""
     try:
-        os.setsid()
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for descriptor in range(3):
-            os.dup2(nothing, descriptor)
+        leave_session()
         try:
             result = run(module, progress)
         except MigrationError as error:
