@@ -91,14 +91,15 @@ class LookModel:
     A tracker that asks the kernel names all pages once and then little more than the dirty ones, so that
     the next round is shorter by as much as it has fewer pages to look at.
 
+    ``spread``: pages looked at for each one that had changed; another process may have seen it.
+
     :param looks_at_all: the tracker names all pages each time.
-    :param spread: pages looked at for each one that had changed, as rounds of another process saw it.
     """
 
-    def __init__(self, *, looks_at_all: bool, spread: float = 1.0) -> None:
+    def __init__(self, *, looks_at_all: bool) -> None:
         self._looks_at_all = looks_at_all
         self._seconds, self._pages = 0.0, 0
-        self.spread = spread
+        self.spread = 1.0
 
     def observe(self, seconds: float, scanned: int, changed: int) -> None:
         """A round looked at *scanned* pages, of which *changed* had to be sent."""

@@ -218,7 +218,8 @@ def test_pages_that_are_looked_at_in_vain_count():
     look.observe(0.2, scanned=2000, changed=500)
     assert look.spread == 4
     assert look.seconds(100) == pytest.approx(0.2 * 400 / 2000)
-    in_another_process = LookModel(looks_at_all=False, spread=look.spread)
+    in_another_process = LookModel(looks_at_all=False)
+    in_another_process.spread = look.spread
     in_another_process.observe(2.0, scanned=20000, changed=500)
     assert in_another_process.seconds(100) == pytest.approx(2.0 * 400 / 20000)
 
