@@ -82,8 +82,9 @@ def test_pages_that_the_tracker_names(huge_pages: str, serve: Serve, source: Hos
         assert max(looked_at) < pages / 4
     else:
         # One bit stands for a huge page; what changed in it is found by comparing.
-        assert min(looked_at) > pages / 2
-        assert changed[0] < looked_at[0] / 8
+        # How many of them the window looks at depends on how long ago the last round was.
+        assert looked_at[0] > pages / 2
+        assert all(found < looked / 8 for found, looked in zip(changed, looked_at, strict=True))
     assert changed[1] < pages / 20
     account = load.lost_nothing()
     assert account["wrong_pages"] == 0
