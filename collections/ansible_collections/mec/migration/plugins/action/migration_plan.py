@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 
 from ..module_utils.migration_load import load_per_cpu
+from ..module_utils.wire import BYTES_PER_S_OF_MBIT
 from ..plugin_utils.cost_model import CostModel
 from ..plugin_utils.errors import DecisionError
 from ..plugin_utils.hosts import hosts_from_inventory
@@ -61,7 +62,7 @@ class ActionModule(ActionBase):
             arguments["services"],
             positions_of(arguments["positions"]),
             loads,
-            CostModel(records, arguments["bandwidth_mbit"] * 125e3, load_per_cpu()),
+            CostModel(records, arguments["bandwidth_mbit"] * BYTES_PER_S_OF_MBIT, load_per_cpu()),
             self._decider(arguments["policy"], list(loads), variables),
             measured=self._takes_measured_costs(arguments["policy"], variables),
             leave=arguments["leave"],

@@ -78,6 +78,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from ..module_utils.migration_load import load_per_cpu
+from ..module_utils.wire import BYTES_PER_S_OF_MBIT
 from ..plugin_utils.cost_model import CostModel, current_host, measured_costs, predictions
 from ..plugin_utils.errors import DecisionError
 from ..plugin_utils.migration_costs import read
@@ -94,7 +95,7 @@ class LookupModule(LookupBase):
         options = plain(self.get_options())
         try:
             records = read(options["costs_file"], skipped=[]) if options["costs_file"] else []
-            model = CostModel(records, options["bandwidth_mbit"] * 125e3, load_per_cpu())
+            model = CostModel(records, options["bandwidth_mbit"] * BYTES_PER_S_OF_MBIT, load_per_cpu())
             found = []
             for service in plain(terms):
                 here = current_host(service, options["loads"])
