@@ -81,10 +81,10 @@ def test_pages_that_the_tracker_names(huge_pages: str, serve: Serve, source: Hos
     if huge_pages == "never":
         assert max(looked_at) < pages / 4
     else:
-        # One bit stands for a huge page; what changed in it is found by comparing.
-        # How many of them the window looks at depends on how long ago the last round was.
+        # One bit stands for a huge page; what changed in it is found by comparing. Of the window this says
+        # nothing: a few writes, or none, have come since the last round.
         assert looked_at[0] > pages / 2
-        assert all(found < looked / 8 for found, looked in zip(changed, looked_at, strict=True))
+        assert changed[0] < looked_at[0] / 8
     assert changed[1] < pages / 20
     account = load.lost_nothing()
     assert account["wrong_pages"] == 0
