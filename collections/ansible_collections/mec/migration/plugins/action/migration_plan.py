@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 
 from ..module_utils.migration_load import load_per_cpu
-from ..module_utils.wire import BYTES_PER_S_OF_MBIT
+from ..module_utils.units import BYTES_PER_S_OF_MBIT
 from ..plugin_utils.cost_model import CostModel
 from ..plugin_utils.errors import DecisionError
 from ..plugin_utils.hosts import hosts_from_inventory

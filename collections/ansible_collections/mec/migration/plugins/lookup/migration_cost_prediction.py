@@ -78,7 +78,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from ..module_utils.migration_load import load_per_cpu
-from ..module_utils.wire import BYTES_PER_S_OF_MBIT
+from ..module_utils.units import BYTES_PER_S_OF_MBIT
 from ..plugin_utils.cost_model import CostModel, current_host, measured_costs, predictions
 from ..plugin_utils.errors import DecisionError
 from ..plugin_utils.migration_costs import read

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Union
 
 from . import zstd
 from .errors import MigrationError, TransferError
+from .units import BYTES_PER_S_OF_MBIT
 
 PREFIX = struct.Struct("!IQ")
 MAX_HEADER_BYTES = 16 << 20
@@ -34,7 +35,6 @@ HEADER_PACKED = 1 << 31
 HEADER_LENGTH = struct.Struct("!I")
 # <asm-generic/socket.h>; Python has no name for it. The kernel's word for no limit is ~0U.
 SO_MAX_PACING_RATE, NOT_PACED = 47, (1 << 32) - 1
-BYTES_PER_S_OF_MBIT = 125_000
 
 Body = Union[bytes, bytearray, memoryview]
 
