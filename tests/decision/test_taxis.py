@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.evaluation import evaluate_trace
-from ansible_collections.mec.migration.plugins.plugin_utils.policy import (
+from ansible_collections.mec.migration.plugins.plugin_utils.evaluation.evaluation import evaluate_trace
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import (
     Policy,
     check,
     read_policy,

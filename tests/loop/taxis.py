@@ -9,18 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from ansible_collections.mec.migration.plugins.plugin_utils.cells import CellMap
-from ansible_collections.mec.migration.plugins.plugin_utils.hindsight import RUN, Slot, strategies_of
-from ansible_collections.mec.migration.plugins.plugin_utils.hosts import Host
-from ansible_collections.mec.migration.plugins.plugin_utils.mobility import encode_path
-from ansible_collections.mec.migration.plugins.plugin_utils.model import (
+from ansible_collections.mec.migration.plugins.plugin_utils.evaluation.hindsight import (
+    RUN,
+    Slot,
+    strategies_of,
+)
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.hosts import Host
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import Policy, check, read_policy
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.cells import CellMap
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.mobility import encode_path
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.model import (
     build_map,
     build_mobility,
     build_world,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.policy import Policy, check, read_policy
-from ansible_collections.mec.migration.plugins.plugin_utils.strategies import World, mdp_direction
-from ansible_collections.mec.migration.plugins.plugin_utils.trace import OFF_DUTY, read_trace, sessions_of
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.strategies import World, mdp_direction
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.trace import OFF_DUTY, read_trace, sessions_of
 from numpy.typing import NDArray
 
 HERE = Path(__file__).parent

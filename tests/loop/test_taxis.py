@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.trace import OFF_DUTY
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.trace import OFF_DUTY
 from e2e.edge import ROOT, Lab
 
 from . import taxis

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.run_report import check
-from ansible_collections.mec.migration.plugins.plugin_utils.timeline_page import page
+from ansible_collections.mec.migration.plugins.plugin_utils.report.run_report import check
+from ansible_collections.mec.migration.plugins.plugin_utils.report.timeline_page import page
 
 from .browser import Browser
 

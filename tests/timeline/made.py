@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.mec.migration.plugins.plugin_utils.run_report import verdict
+from ansible_collections.mec.migration.plugins.plugin_utils.report.run_report import verdict
 
 EPOCH = 1_700_000_000.0
 SPOTS = {"edge-a": (0.0, 0.0), "edge-b": (700.0, 1300.0), "edge-c": (0.0, 2600.0)}

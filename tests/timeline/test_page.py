@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.timeline import Timeline, timeline
-from ansible_collections.mec.migration.plugins.plugin_utils.timeline_strips import strip_span
+from ansible_collections.mec.migration.plugins.plugin_utils.report.timeline import Timeline, timeline
+from ansible_collections.mec.migration.plugins.plugin_utils.report.timeline_strips import strip_span
 
 from . import made
 from .browser import Browser, Page

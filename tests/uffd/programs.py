@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from ansible_collections.mec.migration.plugins.module_utils.cgroup import Cgroup
+from ansible_collections.mec.migration.plugins.module_utils.kernel.cgroup import Cgroup
 
 HERE = Path(__file__).resolve().parent
 NAMES = ["mappings", "threads", "redis", "forks", "huge-pages", "heap", "programs", "filtered"]

@@ -16,19 +16,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import write_protect
-from ansible_collections.mec.migration.plugins.module_utils.errors import TransferError
-from ansible_collections.mec.migration.plugins.module_utils.memory_source import MemorySource
-from ansible_collections.mec.migration.plugins.module_utils.memory_target import MemoryTarget
-from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
-from ansible_collections.mec.migration.plugins.module_utils.process_memory import (
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import TransferError
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.kernel import write_protect
+from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import (
     PAGE_BYTES,
     Pagemap,
     anonymous_ranges,
     present_pages,
 )
-from ansible_collections.mec.migration.plugins.module_utils.processes import container_pids
-from ansible_collections.mec.migration.plugins.module_utils.uffd_tracker import UffdTracker
+from ansible_collections.mec.migration.plugins.module_utils.kernel.processes import container_pids
+from ansible_collections.mec.migration.plugins.module_utils.memory.source import MemorySource
+from ansible_collections.mec.migration.plugins.module_utils.memory.target import MemoryTarget
+from ansible_collections.mec.migration.plugins.module_utils.memory.uffd_tracker import UffdTracker
 from peers import Peer
 
 from .programs import Program, Redis, start

@@ -40,12 +40,7 @@ GIB = 2**30
 
 def instance(rings: int, discount: float) -> Any:
     """The problem all solvers get; a factored :class:`Problem`."""
-    from ansible_collections.mec.migration.plugins.plugin_utils import (
-        cells,
-        costs,
-        mobility,
-        solver,
-    )
+    from ansible_collections.mec.migration.plugins.plugin_utils.mdp import cells, costs, mobility, solver
 
     grid = cells.hexagon_grid(rings)
     distance = cells.rings_between(grid.xy_m, grid.xy_m, grid.cell_size_m)
@@ -58,7 +53,7 @@ def instance(rings: int, discount: float) -> Any:
 
 
 def run_factored(problem: Any, error_bound: float) -> tuple[Any, dict[str, Any]]:
-    from ansible_collections.mec.migration.plugins.plugin_utils import solver
+    from ansible_collections.mec.migration.plugins.plugin_utils.mdp import solver
 
     solution = solver.solve(problem, error_bound)
     return solution.value.ravel(), {
@@ -162,7 +157,7 @@ def run_pymdptoolbox(problem: Any, error_bound: float) -> tuple[Any, dict[str, A
     done = time.perf_counter()
     # pymdptoolbox returns T V without the shift to the middle of the bound; the policy is what its
     # rule proves.
-    from ansible_collections.mec.migration.plugins.plugin_utils import solver
+    from ansible_collections.mec.migration.plugins.plugin_utils.mdp import solver
 
     policy = np.array(model.policy, dtype=np.int32).reshape(users, hosts)
     value = solver.evaluate(problem, policy, error_bound * 1e-3).ravel()

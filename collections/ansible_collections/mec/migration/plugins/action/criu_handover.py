@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.mec.migration.plugins.plugin_utils.follow import TimedAction
+from ansible_collections.mec.migration.plugins.plugin_utils.actions.followed import TimedAction
 
 
 class ActionModule(TimedAction):

@@ -12,9 +12,9 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.errors import DecisionError
-from ..plugin_utils.policy import check, find_policy, read_policy
-from ..plugin_utils.request import plain
+from ..plugin_utils.base.errors import DecisionError
+from ..plugin_utils.decision.request import plain
+from ..plugin_utils.inputs.policy import check, find_policy, read_policy
 
 ARGUMENTS = {
     "kind": {"choices": ["trace", "random_walk", "figure_6"], "default": "random_walk"},
@@ -57,8 +57,9 @@ class ActionModule(ActionBase):
         # Set in this worker only, before numpy is loaded.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Only what evaluates needs numpy; a controller without it gets an error that says so.
-        from ..plugin_utils import evaluation, report  # noqa: PLC0415
-        from ..plugin_utils.figure_6 import figure_6  # noqa: PLC0415
+        from ..plugin_utils.evaluation import evaluation  # noqa: PLC0415
+        from ..plugin_utils.evaluation.figure_6 import figure_6  # noqa: PLC0415
+        from ..plugin_utils.report import report  # noqa: PLC0415
 
         if arguments["kind"] == "figure_6":
             points = figure_6(arguments["runs"], arguments["seed"])

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.mec.migration.plugins.plugin_utils.follow import FollowedAction, megabytes
+from ansible_collections.mec.migration.plugins.plugin_utils.actions.followed import FollowedAction, megabytes
 
 
 class ActionModule(FollowedAction):

@@ -11,9 +11,9 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.errors import DecisionError
-from ..plugin_utils.migration_costs import append, record_of
-from ..plugin_utils.request import plain
+from ..plugin_utils.base.errors import DecisionError
+from ..plugin_utils.decision.request import plain
+from ..plugin_utils.prediction.cost_store import append, record_of
 
 ARGUMENTS = {
     "path": {"type": "path", "required": True},

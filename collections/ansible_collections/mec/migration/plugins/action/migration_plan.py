@@ -12,14 +12,14 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 
-from ..module_utils.migration_load import load_per_cpu
-from ..module_utils.units import BYTES_PER_S_OF_MBIT
-from ..plugin_utils.cost_model import CostModel
-from ..plugin_utils.errors import DecisionError
-from ..plugin_utils.hosts import hosts_from_inventory
-from ..plugin_utils.migration_costs import read
-from ..plugin_utils.planning import Decide, plan, positions_of
-from ..plugin_utils.request import plain, policy_of_lookup
+from ..module_utils.base.host_load import load_per_cpu
+from ..module_utils.base.units import BYTES_PER_S_OF_MBIT
+from ..plugin_utils.base.errors import DecisionError
+from ..plugin_utils.decision.request import plain, policy_of_lookup
+from ..plugin_utils.inputs.hosts import hosts_from_inventory
+from ..plugin_utils.loop.planning import Decide, plan, positions_of
+from ..plugin_utils.prediction.cost_model import CostModel
+from ..plugin_utils.prediction.cost_store import read
 
 ARGUMENTS = {
     "services": {"type": "list", "elements": "dict", "required": True},

@@ -14,10 +14,10 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 
-from ..plugin_utils.errors import DecisionError
-from ..plugin_utils.hosts import hosts_from_inventory
-from ..plugin_utils.policy import Policy, check
-from ..plugin_utils.request import plain, policy_of_lookup
+from ..plugin_utils.base.errors import DecisionError
+from ..plugin_utils.decision.request import plain, policy_of_lookup
+from ..plugin_utils.inputs.hosts import hosts_from_inventory
+from ..plugin_utils.inputs.policy import Policy, check
 
 ARGUMENTS = {
     "path": {"type": "path", "required": True},
@@ -59,8 +59,8 @@ class ActionModule(ActionBase):
         # Small arrays: more threads of BLAS than one slow them down. Before numpy is loaded.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Only maps and costs need numpy; a controller without it gets an error that says so.
-        from ..plugin_utils.run_report import complete, of_migration  # noqa: PLC0415
-        from ..plugin_utils.timeline_page import page  # noqa: PLC0415
+        from ..plugin_utils.report.run_report import complete, of_migration  # noqa: PLC0415
+        from ..plugin_utils.report.timeline_page import page  # noqa: PLC0415
 
         html_path = Path(arguments["path"])
         json_path = html_path.with_suffix(".json")

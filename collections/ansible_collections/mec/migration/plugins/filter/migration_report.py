@@ -41,7 +41,7 @@ _value:
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.mec.migration.plugins.plugin_utils.migration_report import (
+from ansible_collections.mec.migration.plugins.plugin_utils.report.migration_report import (
     build,
     build_failed,
     lines,

@@ -63,9 +63,9 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..plugin_utils.errors import DecisionError
-from ..plugin_utils.request import plain
-from ..plugin_utils.rescoring import rescore
+from ..plugin_utils.base.errors import DecisionError
+from ..plugin_utils.decision.request import plain
+from ..plugin_utils.evaluation.rescoring import rescore
 
 
 def rescore_all(decisions: Any, **overrides: Any) -> Any:

@@ -245,10 +245,11 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ..plugin_utils.decision import Setting, decide
-from ..plugin_utils.errors import DecisionError
-from ..plugin_utils.policy import policy_for
-from ..plugin_utils.request import hosts_for, measured_costs_for, plain, services_of, user_of
+from ..plugin_utils.base.errors import DecisionError
+from ..plugin_utils.decision.decision import decide, solved_policy
+from ..plugin_utils.decision.request import hosts_for, measured_costs_for, plain, services_of, user_of
+from ..plugin_utils.decision.setting import Setting
+from ..plugin_utils.inputs.policy import policy_for
 
 USER_KEYS = ("user_cell", "user_position", "heading", "dwell_slots")
 
@@ -295,7 +296,7 @@ class LookupModule(LookupBase):
             options["active_users"],
             options["cache_dir"],
         )
-        solved = setting.solved() if requests else None
+        solved = solved_policy(setting) if requests else None
         return [
             decide(
                 setting,

@@ -77,12 +77,12 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ..module_utils.migration_load import load_per_cpu
-from ..module_utils.units import BYTES_PER_S_OF_MBIT
-from ..plugin_utils.cost_model import CostModel, current_host, measured_costs, predictions
-from ..plugin_utils.errors import DecisionError
-from ..plugin_utils.migration_costs import read
-from ..plugin_utils.request import plain
+from ..module_utils.base.host_load import load_per_cpu
+from ..module_utils.base.units import BYTES_PER_S_OF_MBIT
+from ..plugin_utils.base.errors import DecisionError
+from ..plugin_utils.decision.request import plain
+from ..plugin_utils.prediction.cost_model import CostModel, current_host, measured_costs, predictions
+from ..plugin_utils.prediction.cost_store import read
 
 
 class LookupModule(LookupBase):

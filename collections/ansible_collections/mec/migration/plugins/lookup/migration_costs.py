@@ -41,9 +41,9 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
-from ..plugin_utils.errors import DecisionError
-from ..plugin_utils.migration_costs import lines, read, summary
-from ..plugin_utils.request import plain
+from ..plugin_utils.base.errors import DecisionError
+from ..plugin_utils.decision.request import plain
+from ..plugin_utils.prediction.cost_store import lines, read, summary
 
 display = Display()
 

@@ -69,11 +69,11 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ..plugin_utils.errors import DecisionError
-from ..plugin_utils.hindsight import hindsight, lines
-from ..plugin_utils.hosts import hosts_from_inventory
-from ..plugin_utils.policy import check, policy_for
-from ..plugin_utils.request import plain
+from ..plugin_utils.base.errors import DecisionError
+from ..plugin_utils.decision.request import plain
+from ..plugin_utils.evaluation.hindsight import hindsight, lines
+from ..plugin_utils.inputs.hosts import hosts_from_inventory
+from ..plugin_utils.inputs.policy import check, policy_for
 
 
 class LookupModule(LookupBase):

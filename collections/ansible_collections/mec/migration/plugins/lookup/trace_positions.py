@@ -80,11 +80,11 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ..plugin_utils.errors import DecisionError
-from ..plugin_utils.model import build_map
-from ..plugin_utils.policy import check, policy_for
-from ..plugin_utils.replay import read_replay
-from ..plugin_utils.request import plain
+from ..plugin_utils.base.errors import DecisionError
+from ..plugin_utils.decision.request import plain
+from ..plugin_utils.inputs.policy import check, policy_for
+from ..plugin_utils.loop.replay import read_replay
+from ..plugin_utils.mdp.model import build_map
 
 
 class LookupModule(LookupBase):

@@ -67,13 +67,13 @@ processes:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.endings import RUNNING, container_state
-from ansible_collections.mec.migration.plugins.module_utils.module_base import (
-    Progress,
-    docker_client,
-    run_module,
+from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
+from ansible_collections.mec.migration.plugins.module_utils.docker.container_state import (
+    RUNNING,
+    container_state,
 )
-from ansible_collections.mec.migration.plugins.module_utils.service import Service
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.service.service import Service
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

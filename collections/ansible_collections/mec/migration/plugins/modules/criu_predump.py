@@ -119,25 +119,25 @@ ended:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils import dirty_tracking
-from ansible_collections.mec.migration.plugins.module_utils.endings import begin_source
-from ansible_collections.mec.migration.plugins.module_utils.file_sync import FileSync
-from ansible_collections.mec.migration.plugins.module_utils.memory_source import MemorySource
-from ansible_collections.mec.migration.plugins.module_utils.module_base import (
+from ansible_collections.mec.migration.plugins.module_utils.base.paths import state_dir
+from ansible_collections.mec.migration.plugins.module_utils.base.stop_rule import HANDOVER_GAP_S, StopRule
+from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
+from ansible_collections.mec.migration.plugins.module_utils.files.sync import FileSync
+from ansible_collections.mec.migration.plugins.module_utils.memory import trackers as dirty_tracking
+from ansible_collections.mec.migration.plugins.module_utils.memory.source import MemorySource
+from ansible_collections.mec.migration.plugins.module_utils.module.base import (
     PEER_ARGUMENTS,
     Progress,
     connect_peer,
-    docker_client,
     run_module,
-    state_dir,
 )
-from ansible_collections.mec.migration.plugins.module_utils.precopy import (
+from ansible_collections.mec.migration.plugins.module_utils.service.service import Service
+from ansible_collections.mec.migration.plugins.module_utils.source.endings import begin_source
+from ansible_collections.mec.migration.plugins.module_utils.source.precopy import (
     PreCopy,
     as_fields,
     files_state,
 )
-from ansible_collections.mec.migration.plugins.module_utils.service import Service
-from ansible_collections.mec.migration.plugins.module_utils.stop_rule import HANDOVER_GAP_S, StopRule
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

@@ -91,20 +91,17 @@ reason:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.endings import (
+from ansible_collections.mec.migration.plugins.module_utils.base.paths import check_migration_id
+from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
+from ansible_collections.mec.migration.plugins.module_utils.docker.container_state import wait_healthy
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.state.journal import TARGET, Journal
+from ansible_collections.mec.migration.plugins.module_utils.target.endings import (
     clean_stale,
     clean_target,
     finish_target,
-    wait_healthy,
 )
-from ansible_collections.mec.migration.plugins.module_utils.journal import TARGET, Journal
-from ansible_collections.mec.migration.plugins.module_utils.module_base import (
-    Progress,
-    check_migration_id,
-    docker_client,
-    run_module,
-)
-from ansible_collections.mec.migration.plugins.module_utils.receiver_control import control
+from ansible_collections.mec.migration.plugins.module_utils.transport.control import control
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

@@ -250,8 +250,8 @@ edge_host:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.host_facts import IMAGES_DIR, collect
-from ansible_collections.mec.migration.plugins.module_utils.module_base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.preflight.host_facts import IMAGES_DIR, collect
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

@@ -72,9 +72,9 @@ missing_references:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.errors import PreflightError
-from ansible_collections.mec.migration.plugins.module_utils.image_layers import layer_diff
-from ansible_collections.mec.migration.plugins.module_utils.module_base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.image.layers import layer_diff
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

@@ -110,13 +110,13 @@ ended:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.image_layers import shown_difference
-from ansible_collections.mec.migration.plugins.module_utils.image_sync import sync_image
-from ansible_collections.mec.migration.plugins.module_utils.module_base import (
+from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
+from ansible_collections.mec.migration.plugins.module_utils.image.layers import shown_difference
+from ansible_collections.mec.migration.plugins.module_utils.image.sync import sync_image
+from ansible_collections.mec.migration.plugins.module_utils.module.base import (
     PEER_ARGUMENTS,
     Progress,
     connect_peer,
-    docker_client,
     run_module,
 )
 

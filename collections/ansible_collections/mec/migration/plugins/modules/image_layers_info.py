@@ -88,12 +88,9 @@ chain_ids:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.image_layers import host_layers_info
-from ansible_collections.mec.migration.plugins.module_utils.module_base import (
-    Progress,
-    docker_client,
-    run_module,
-)
+from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
+from ansible_collections.mec.migration.plugins.module_utils.image.layers import host_layers_info
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

@@ -71,12 +71,9 @@ services:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.migration_load import host_load
-from ansible_collections.mec.migration.plugins.module_utils.module_base import (
-    Progress,
-    docker_client,
-    run_module,
-)
+from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.service.load import host_load
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

@@ -42,12 +42,9 @@ migrations:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.endings import open_migrations
-from ansible_collections.mec.migration.plugins.module_utils.module_base import (
-    Progress,
-    docker_client,
-    run_module,
-)
+from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.target.endings import open_migrations
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

@@ -76,8 +76,8 @@ expires_in_s:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.module_base import Progress, run_module
-from ansible_collections.mec.migration.plugins.module_utils.service_lock import ServiceLock
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.state.service_lock import ServiceLock
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

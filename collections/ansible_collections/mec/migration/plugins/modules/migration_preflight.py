@@ -168,15 +168,12 @@ log_tail:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.dirty_tracking import AUTO, NAMES
-from ansible_collections.mec.migration.plugins.module_utils.host_facts import IMAGES_DIR
-from ansible_collections.mec.migration.plugins.module_utils.module_base import (
-    Progress,
-    docker_client,
-    run_module,
-)
-from ansible_collections.mec.migration.plugins.module_utils.preflight import IGNORABLE
-from ansible_collections.mec.migration.plugins.module_utils.preflight_source import Preflight
+from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
+from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import AUTO, NAMES
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.preflight.checks import IGNORABLE
+from ansible_collections.mec.migration.plugins.module_utils.preflight.host_facts import IMAGES_DIR
+from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight import Preflight
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

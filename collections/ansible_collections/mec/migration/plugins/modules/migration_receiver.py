@@ -104,20 +104,17 @@ reason:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.errors import MigrationError
-from ansible_collections.mec.migration.plugins.module_utils.module_base import (
-    Progress,
-    check_migration_id,
-    docker_client,
-    run_module,
-)
-from ansible_collections.mec.migration.plugins.module_utils.receiver import (
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.base.paths import check_migration_id
+from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.target.receiver import (
     Receiver,
     Settings,
     detach,
 )
-from ansible_collections.mec.migration.plugins.module_utils.receiver_control import control
-from ansible_collections.mec.migration.plugins.module_utils.wire import Keys
+from ansible_collections.mec.migration.plugins.module_utils.transport.control import control
+from ansible_collections.mec.migration.plugins.module_utils.transport.wire import Keys
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

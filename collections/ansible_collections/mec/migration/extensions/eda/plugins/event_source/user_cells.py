@@ -101,11 +101,19 @@ COLLECTIONS = str(Path(__file__).resolve().parents[7])
 if COLLECTIONS not in sys.path:
     sys.path.append(COLLECTIONS)
 
-from ansible_collections.mec.migration.plugins.plugin_utils.errors import DecisionError
-from ansible_collections.mec.migration.plugins.plugin_utils.hosts import number
-from ansible_collections.mec.migration.plugins.plugin_utils.model import build_map
-from ansible_collections.mec.migration.plugins.plugin_utils.policy import check, find_policy, read_policy
-from ansible_collections.mec.migration.plugins.plugin_utils.user_cells import CellChanges, CellFinder, Change
+from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import DecisionError
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.hosts import number
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import (
+    check,
+    find_policy,
+    read_policy,
+)
+from ansible_collections.mec.migration.plugins.plugin_utils.loop.user_cells import (
+    CellChanges,
+    CellFinder,
+    Change,
+)
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.model import build_map
 
 logger = logging.getLogger("mec.migration.user_cells")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.mec.migration.plugins.plugin_utils.policy import DEFAULT_DIRECTORY
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import DEFAULT_DIRECTORY
 
 COLLECTIONS = Path(__file__).resolve().parents[7]
 INVENTORY = """

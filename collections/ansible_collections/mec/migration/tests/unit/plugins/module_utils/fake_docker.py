@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.mec.migration.plugins.module_utils.layer_store import chain_ids
+from ansible_collections.mec.migration.plugins.module_utils.image.store import chain_ids
 
 
 class NotFound(Exception):

@@ -9,11 +9,11 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 
-from ansible_collections.mec.migration.plugins.module_utils.errors import (
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import (
     MigrationError,
     TransferError,
 )
-from ansible_collections.mec.migration.plugins.module_utils.wire import Channel, Message
+from ansible_collections.mec.migration.plugins.module_utils.transport.wire import Channel, Message
 
 Handlers = Mapping[str, Callable[[Message, Channel], None]]
 

@@ -10,7 +10,9 @@ import signal
 import time
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import endings, journal, module_base
+from ansible_collections.mec.migration.plugins.module_utils.base import paths
+from ansible_collections.mec.migration.plugins.module_utils.source import endings
+from ansible_collections.mec.migration.plugins.module_utils.state import journal
 
 ID = "redis-20261126T120000"
 IDLE_S = 0.3
@@ -22,7 +24,7 @@ def kept(monkeypatch, tmp_path):
     journals = str(tmp_path / "journals")
     monkeypatch.setattr(journal.Journal.__init__, "__defaults__", (journals,))
     monkeypatch.setattr(journal.entries, "__defaults__", (journals, None))
-    monkeypatch.setattr(module_base, "RUN_DIR", str(tmp_path / "run"))
+    monkeypatch.setattr(paths, "RUN_DIR", str(tmp_path / "run"))
     directory = tmp_path / "run" / ID
     directory.mkdir(parents=True)
     return directory

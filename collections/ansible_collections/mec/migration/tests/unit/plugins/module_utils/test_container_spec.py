@@ -10,11 +10,11 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.container_spec import (
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.docker.container_spec import (
     check_movable,
     specification,
 )
-from ansible_collections.mec.migration.plugins.module_utils.errors import PreflightError
 
 INSPECT = Path(__file__).parent / "fixtures/inspect"
 KINDS = sorted(path.stem for path in INSPECT.glob("*.json"))

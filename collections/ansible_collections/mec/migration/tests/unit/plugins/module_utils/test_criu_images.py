@@ -11,8 +11,10 @@ import stat
 import struct
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import criu_images
-from ansible_collections.mec.migration.plugins.module_utils.criu_images import (
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.criu import images as criu_images
+from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
     IMG_COMMON_MAGIC,
     IMG_SERVICE_MAGIC,
     PAGEMAP_MAGIC,
@@ -33,8 +35,6 @@ from ansible_collections.mec.migration.plugins.module_utils.criu_images import (
     varint,
     write_pagemap,
 )
-from ansible_collections.mec.migration.plugins.module_utils.errors import MigrationError
-from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
 from hypothesis import given
 from hypothesis import strategies as st
 

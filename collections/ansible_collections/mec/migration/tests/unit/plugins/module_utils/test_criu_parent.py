@@ -9,9 +9,9 @@ import os
 import subprocess
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import criu_parent
-from ansible_collections.mec.migration.plugins.module_utils.criu_images import PE_PRESENT, read_pagemap
-from ansible_collections.mec.migration.plugins.module_utils.criu_parent import HAS_DIRTY_TRACK, ParentOfAll
+from ansible_collections.mec.migration.plugins.module_utils.criu import parent as criu_parent
+from ansible_collections.mec.migration.plugins.module_utils.criu.images import PE_PRESENT, read_pagemap
+from ansible_collections.mec.migration.plugins.module_utils.criu.parent import HAS_DIRTY_TRACK, ParentOfAll
 
 TRUTH = bytes(range(1, HAS_DIRTY_TRACK + 1)) + b"\x00" + bytes(range(1, 9))
 

@@ -9,14 +9,14 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.dirty_rate import (
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import PAGE_BYTES
+from ansible_collections.mec.migration.plugins.module_utils.memory.dirty_rate import (
     RUN_PAGES,
     compressed_share,
     dirty_rate,
     sample,
 )
-from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
-from ansible_collections.mec.migration.plugins.module_utils.process_memory import PAGE_BYTES
 from hypothesis import given
 from hypothesis import strategies as st
 

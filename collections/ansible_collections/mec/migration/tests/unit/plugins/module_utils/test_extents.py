@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.mec.migration.plugins.module_utils.extents import Extent, Extents
-from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.memory.extents import Extent, Extents
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -14,14 +14,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.errors import (
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import (
     MigrationError,
     PreflightError,
 )
-from ansible_collections.mec.migration.plugins.module_utils.file_apply import FileReceiver
-from ansible_collections.mec.migration.plugins.module_utils.file_scan import Tree
-from ansible_collections.mec.migration.plugins.module_utils.file_sync import FileSync
-from ansible_collections.mec.migration.plugins.module_utils.tree_digest import tree_listing
+from ansible_collections.mec.migration.plugins.module_utils.files.apply import FileReceiver
+from ansible_collections.mec.migration.plugins.module_utils.files.scan import Tree
+from ansible_collections.mec.migration.plugins.module_utils.files.sync import FileSync
+from ansible_collections.mec.migration.plugins.module_utils.files.tree_digest import tree_listing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

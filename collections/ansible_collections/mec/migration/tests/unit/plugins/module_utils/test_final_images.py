@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.criu_images import (
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import Range, RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
     PE_LAZY,
     PE_PARENT,
     PE_PRESENT,
@@ -17,13 +19,14 @@ from ansible_collections.mec.migration.plugins.module_utils.criu_images import (
     read_pagemap,
     write_pagemap,
 )
-from ansible_collections.mec.migration.plugins.module_utils.errors import MigrationError
-from ansible_collections.mec.migration.plugins.module_utils.final_images import FinalImages, likely_content
-from ansible_collections.mec.migration.plugins.module_utils.page_ranges import Range, RangeSet
-from ansible_collections.mec.migration.plugins.module_utils.process_memory import (
+from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import (
     PAGE_BYTES,
     areas,
     present_pages,
+)
+from ansible_collections.mec.migration.plugins.module_utils.source.final_images import (
+    FinalImages,
+    likely_content,
 )
 from victim import Victim
 

@@ -13,8 +13,9 @@ import socketserver
 import threading
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import host_facts, listening
-from ansible_collections.mec.migration.plugins.module_utils.docker_engine import Engine
+from ansible_collections.mec.migration.plugins.module_utils.docker.engine import Engine
+from ansible_collections.mec.migration.plugins.module_utils.kernel import sockets as listening
+from ansible_collections.mec.migration.plugins.module_utils.preflight import host_facts
 
 
 class Docker(http.server.BaseHTTPRequestHandler):

@@ -11,28 +11,28 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import image_sync
-from ansible_collections.mec.migration.plugins.module_utils.errors import (
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import (
     MigrationError,
     PreflightError,
 )
-from ansible_collections.mec.migration.plugins.module_utils.image_layers import (
+from ansible_collections.mec.migration.plugins.module_utils.image import sync as image_sync
+from ansible_collections.mec.migration.plugins.module_utils.image.delta import (
+    MAX_CHUNK_BYTES,
+    chunks,
+)
+from ansible_collections.mec.migration.plugins.module_utils.image.layers import (
     host_layers_info,
     layer_diff,
     shown_difference,
 )
-from ansible_collections.mec.migration.plugins.module_utils.image_sync import (
-    LayerReceiver,
-    sync_image,
-)
-from ansible_collections.mec.migration.plugins.module_utils.layer_delta import (
-    MAX_CHUNK_BYTES,
-    chunks,
-)
-from ansible_collections.mec.migration.plugins.module_utils.layer_store import (
+from ansible_collections.mec.migration.plugins.module_utils.image.store import (
     LayerStore,
     layer_tar,
     tar_size_bytes,
+)
+from ansible_collections.mec.migration.plugins.module_utils.image.sync import (
+    LayerReceiver,
+    sync_image,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

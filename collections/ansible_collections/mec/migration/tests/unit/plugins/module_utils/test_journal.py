@@ -10,8 +10,8 @@ import os
 import stat
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import journal
-from ansible_collections.mec.migration.plugins.module_utils.journal import SOURCE, TARGET, Journal
+from ansible_collections.mec.migration.plugins.module_utils.state import journal
+from ansible_collections.mec.migration.plugins.module_utils.state.journal import SOURCE, TARGET, Journal
 
 
 @pytest.fixture

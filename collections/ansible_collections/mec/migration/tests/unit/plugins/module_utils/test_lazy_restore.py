@@ -25,8 +25,9 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.extents import Extent, Mapped
-from ansible_collections.mec.migration.plugins.module_utils.lazy_restore import (
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.memory.extents import Extent, Mapped
+from ansible_collections.mec.migration.plugins.module_utils.memory.lazy_restore import (
     BUSY_FILL_BYTES,
     FILL_BYTES,
     RESTORE_FINISHED,
@@ -36,7 +37,6 @@ from ansible_collections.mec.migration.plugins.module_utils.lazy_restore import 
     Space,
     userfaultfd_works,
 )
-from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
 
 PAGE = mmap.PAGESIZE
 PAGES = 600

@@ -13,29 +13,30 @@ import shutil
 import tempfile
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import page_delta, process_memory
-from ansible_collections.mec.migration.plugins.module_utils.criu_images import (
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, TransferError
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import Range, RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
     PE_PARENT,
     PE_PRESENT,
     entry_keys,
     read_pagemap,
 )
-from ansible_collections.mec.migration.plugins.module_utils.dirty_tracking import CompareTracker
-from ansible_collections.mec.migration.plugins.module_utils.errors import MigrationError, TransferError
-from ansible_collections.mec.migration.plugins.module_utils.memory_source import (
-    WINDOW_BYTES,
-    MemorySource,
-    Mirror,
-)
-from ansible_collections.mec.migration.plugins.module_utils.memory_target import MemoryTarget
-from ansible_collections.mec.migration.plugins.module_utils.page_ranges import Range, RangeSet
-from ansible_collections.mec.migration.plugins.module_utils.process_memory import (
+from ansible_collections.mec.migration.plugins.module_utils.kernel import process_memory
+from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import (
     PAGE_BYTES,
     Area,
     Pagemap,
     Reader,
     anonymous_ranges,
 )
+from ansible_collections.mec.migration.plugins.module_utils.memory import page_delta
+from ansible_collections.mec.migration.plugins.module_utils.memory.source import (
+    WINDOW_BYTES,
+    MemorySource,
+    Mirror,
+)
+from ansible_collections.mec.migration.plugins.module_utils.memory.target import MemoryTarget
+from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import CompareTracker
 from peers import Peer
 from victim import Victim
 
@@ -492,7 +493,7 @@ def test_pages_that_make_no_sense_are_refused(migration, runs):
 
 
 def message(body=b"", **fields):
-    from ansible_collections.mec.migration.plugins.module_utils.wire import Message
+    from ansible_collections.mec.migration.plugins.module_utils.transport.wire import Message
 
     return Message("memory", fields, body)
 

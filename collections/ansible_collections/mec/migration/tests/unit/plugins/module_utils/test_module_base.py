@@ -9,8 +9,8 @@ import json
 import os
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.errors import MigrationError
-from ansible_collections.mec.migration.plugins.module_utils.module_base import run_module
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.module.base import run_module
 
 
 class Ended(Exception):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.page_ranges import (
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import (
     Range,
     RangeSet,
     Run,

@@ -10,11 +10,11 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import preflight
-from ansible_collections.mec.migration.plugins.module_utils.container_spec import specification
-from ansible_collections.mec.migration.plugins.module_utils.errors import PreflightError
-from ansible_collections.mec.migration.plugins.module_utils.preflight import Container, Port, Refused
-from ansible_collections.mec.migration.plugins.module_utils.preflight_source import estimate
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.docker.container_spec import specification
+from ansible_collections.mec.migration.plugins.module_utils.preflight import checks as preflight
+from ansible_collections.mec.migration.plugins.module_utils.preflight.checks import Container, Port, Refused
+from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight import estimate
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FACTS = json.loads((FIXTURES / "edge_host.json").read_text())

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.mec.migration.plugins.module_utils.process_memory import PAGE_BYTES
-from ansible_collections.mec.migration.plugins.module_utils.processes import (
+from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import PAGE_BYTES
+from ansible_collections.mec.migration.plugins.module_utils.kernel.processes import (
     container_pids,
     memory_bytes,
     start_time,

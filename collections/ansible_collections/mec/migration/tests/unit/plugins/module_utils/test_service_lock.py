@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.errors import PreflightError
-from ansible_collections.mec.migration.plugins.module_utils.service_lock import ServiceLock
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.state.service_lock import ServiceLock
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import sys
 import tempfile
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.criu_images import (
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
     PE_PARENT,
     PE_PRESENT,
     PagemapEntry,
@@ -20,17 +21,16 @@ from ansible_collections.mec.migration.plugins.module_utils.criu_images import (
     read_pagemap,
     write_pagemap,
 )
-from ansible_collections.mec.migration.plugins.module_utils.dirty_tracking import CompareTracker
-from ansible_collections.mec.migration.plugins.module_utils.final_images import FinalImages
-from ansible_collections.mec.migration.plugins.module_utils.memory_source import MemorySource
-from ansible_collections.mec.migration.plugins.module_utils.memory_target import MemoryTarget
-from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
-from ansible_collections.mec.migration.plugins.module_utils.process_memory import PAGE_BYTES
-from ansible_collections.mec.migration.plugins.module_utils.shared_memory import (
+from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import PAGE_BYTES
+from ansible_collections.mec.migration.plugins.module_utils.memory.shared_memory import (
     SegmentReader,
     segments,
     shared_bytes,
 )
+from ansible_collections.mec.migration.plugins.module_utils.memory.source import MemorySource
+from ansible_collections.mec.migration.plugins.module_utils.memory.target import MemoryTarget
+from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import CompareTracker
+from ansible_collections.mec.migration.plugins.module_utils.source.final_images import FinalImages
 from peers import Peer
 
 PAGES = 64

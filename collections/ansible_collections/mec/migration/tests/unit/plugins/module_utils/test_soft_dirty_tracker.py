@@ -8,17 +8,17 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.dirty_tracking import (
-    SoftDirtyTracker,
-    soft_dirty_works,
-)
-from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
-from ansible_collections.mec.migration.plugins.module_utils.process_memory import (
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import (
     PAGE_BYTES,
     TABLE_BYTES,
     TABLES_AT_ONCE,
     Pagemap,
     frames_that_differ,
+)
+from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import (
+    SoftDirtyTracker,
+    soft_dirty_works,
 )
 from victim import Victim
 

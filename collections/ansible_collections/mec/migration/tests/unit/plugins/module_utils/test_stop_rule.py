@@ -10,7 +10,7 @@ import random
 import statistics
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.stop_rule import (
+from ansible_collections.mec.migration.plugins.module_utils.base.stop_rule import (
     HANDOVER_GAP_S,
     DirtyModel,
     LookModel,

@@ -10,14 +10,15 @@ import os
 import pathlib
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import mountinfo, tmpfs_mounts
-from ansible_collections.mec.migration.plugins.module_utils.errors import MigrationError
-from ansible_collections.mec.migration.plugins.module_utils.mountinfo import Mount
-from ansible_collections.mec.migration.plugins.module_utils.tmpfs_mounts import (
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.files import tmpfs as tmpfs_mounts
+from ansible_collections.mec.migration.plugins.module_utils.files.tmpfs import (
     TmpfsMount,
     TmpfsSource,
     TmpfsTarget,
 )
+from ansible_collections.mec.migration.plugins.module_utils.kernel import mountinfo
+from ansible_collections.mec.migration.plugins.module_utils.kernel.mountinfo import Mount
 
 
 def mount(point, device="0:1", root="/", propagation=(), kind="tmpfs"):

@@ -18,21 +18,22 @@ import sys
 import time
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import dirty_tracking, write_protect
-from ansible_collections.mec.migration.plugins.module_utils.errors import PreflightError
-from ansible_collections.mec.migration.plugins.module_utils.page_ranges import RangeSet
-from ansible_collections.mec.migration.plugins.module_utils.process_memory import (
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.kernel import write_protect
+from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import (
     PAGE_BYTES,
     Reader,
     present_pages,
 )
-from ansible_collections.mec.migration.plugins.module_utils.remote_syscall import (
+from ansible_collections.mec.migration.plugins.module_utils.kernel.remote_syscall import (
     RemoteError,
     Stopped,
     TryAgain,
     in_child,
 )
-from ansible_collections.mec.migration.plugins.module_utils.uffd_tracker import UffdTracker, obstacle
+from ansible_collections.mec.migration.plugins.module_utils.memory import trackers as dirty_tracking
+from ansible_collections.mec.migration.plugins.module_utils.memory.uffd_tracker import UffdTracker, obstacle
 from victim import Victim
 
 WHY_NOT = write_protect.obstacle()

@@ -14,9 +14,9 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils import wire, zstd
-from ansible_collections.mec.migration.plugins.module_utils.errors import MigrationError, TransferError
-from ansible_collections.mec.migration.plugins.module_utils.wire import (
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, TransferError
+from ansible_collections.mec.migration.plugins.module_utils.transport import wire, zstd
+from ansible_collections.mec.migration.plugins.module_utils.transport.wire import (
     PREFIX,
     Channel,
     Compression,

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.mec.migration.plugins.plugin_utils.hosts import Host
-from ansible_collections.mec.migration.plugins.plugin_utils.policy import Policy, check
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.hosts import Host
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import Policy, check
 
 # Three cells in a row with a host at each end: a slot costs 0 near the user, else 0.5 or 0.75.
 POLICY = check(

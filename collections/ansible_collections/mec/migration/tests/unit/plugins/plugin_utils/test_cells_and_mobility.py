@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.cells import (
+from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import ModelError
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.cells import (
     NO_CELL,
     graph_map,
     hexagon_grid,
@@ -15,8 +16,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.cells import (
     rings_between,
     square_grid,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.errors import ModelError
-from ansible_collections.mec.migration.plugins.plugin_utils.mobility import (
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.mobility import (
     Mobility,
     StateSpace,
     encode_path,

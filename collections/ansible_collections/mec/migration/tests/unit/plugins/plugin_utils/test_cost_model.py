@@ -9,8 +9,8 @@ import random
 from statistics import median
 
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils import cost_model as model
-from ansible_collections.mec.migration.plugins.plugin_utils.migration_costs import CostError, check
+from ansible_collections.mec.migration.plugins.plugin_utils.prediction import cost_model as model
+from ansible_collections.mec.migration.plugins.plugin_utils.prediction.cost_store import CostError, check
 from hypothesis import given
 from hypothesis import strategies as st
 

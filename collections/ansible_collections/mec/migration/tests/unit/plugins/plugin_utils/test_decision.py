@@ -16,16 +16,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.mec.migration.plugins.plugin_utils import decision, solved_policy
-from ansible_collections.mec.migration.plugins.plugin_utils.decision import Setting, User, decide
-from ansible_collections.mec.migration.plugins.plugin_utils.errors import DecisionError
-from ansible_collections.mec.migration.plugins.plugin_utils.hosts import Host
-from ansible_collections.mec.migration.plugins.plugin_utils.policy import (
+from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import DecisionError
+from ansible_collections.mec.migration.plugins.plugin_utils.decision import decision, solved_policy
+from ansible_collections.mec.migration.plugins.plugin_utils.decision.decision import User, decide
+from ansible_collections.mec.migration.plugins.plugin_utils.decision.setting import Setting
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.hosts import Host
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import (
     DEFAULT_DIRECTORY,
     Policy,
     read_policy,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.strategies import STRATEGIES
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.strategies import STRATEGIES
 
 COLLECTIONS = Path(__file__).resolve().parents[7]
 DEFAULT = DEFAULT_DIRECTORY / "default.yml"
@@ -293,9 +294,10 @@ def test_a_warm_answer_needs_no_numpy_and_no_jsonschema_and_under_five_milliseco
     program = f"""
 import json, sys, time
 sys.path.insert(0, {str(COLLECTIONS)!r})
-from ansible_collections.mec.migration.plugins.plugin_utils.decision import Setting, User, decide
-from ansible_collections.mec.migration.plugins.plugin_utils.hosts import Host
-from ansible_collections.mec.migration.plugins.plugin_utils.policy import read_policy
+from ansible_collections.mec.migration.plugins.plugin_utils.decision.decision import User, decide
+from ansible_collections.mec.migration.plugins.plugin_utils.decision.setting import Setting
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.hosts import Host
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import read_policy
 start = time.perf_counter()
 hosts = [Host(name, cell) for name, cell in {[(host.name, host.cell) for host in HOSTS]!r}]
 world = Setting(read_policy({str(DEFAULT)!r}), hosts, cache_directory={str(tmp_path)!r})

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.costs import (
+from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import ModelError
+from ansible_collections.mec.migration.plugins.plugin_utils.evaluation.figure_6 import POLICIES, point
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.costs import (
     ConstantPlusExponential,
     migration_family,
     transmission_family,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.distance_chain import (
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.distance_chain import (
     OffsetModel,
     chain_error_bound,
     distance_chain,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.errors import ModelError
-from ansible_collections.mec.migration.plugins.plugin_utils.figure_6 import POLICIES, point
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -13,44 +13,44 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.errors import (
+from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import (
     DecisionError,
     TraceError,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.evaluation import (
+from ansible_collections.mec.migration.plugins.plugin_utils.evaluation.evaluation import (
     evaluate_trace,
     evaluate_walk,
     spread_hosts,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.figure_6 import point
-from ansible_collections.mec.migration.plugins.plugin_utils.model import (
-    build_map,
-    build_mobility,
-    build_world,
-)
-from ansible_collections.mec.migration.plugins.plugin_utils.policy import (
-    DEFAULT_DIRECTORY,
-    Policy,
-    check,
-    read_policy,
-)
-from ansible_collections.mec.migration.plugins.plugin_utils.report import (
-    write_figure_6,
-    write_report,
-)
-from ansible_collections.mec.migration.plugins.plugin_utils.simulation import (
+from ansible_collections.mec.migration.plugins.plugin_utils.evaluation.figure_6 import point
+from ansible_collections.mec.migration.plugins.plugin_utils.evaluation.simulation import (
     offline_optimum,
     schedule,
     simulate,
     walk,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.solver import solve
-from ansible_collections.mec.migration.plugins.plugin_utils.strategies import STRATEGIES
-from ansible_collections.mec.migration.plugins.plugin_utils.trace import (
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import (
+    DEFAULT_DIRECTORY,
+    Policy,
+    check,
+    read_policy,
+)
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.model import (
+    build_map,
+    build_mobility,
+    build_world,
+)
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.solver import solve
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.strategies import STRATEGIES
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.trace import (
     Session,
     read_cells,
     read_trace,
     sessions_of,
+)
+from ansible_collections.mec.migration.plugins.plugin_utils.report.report import (
+    write_figure_6,
+    write_report,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st

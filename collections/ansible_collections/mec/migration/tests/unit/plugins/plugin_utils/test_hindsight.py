@@ -8,7 +8,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.hindsight import OFFLINE, RUN, hindsight, lines
+from ansible_collections.mec.migration.plugins.plugin_utils.evaluation.hindsight import (
+    OFFLINE,
+    RUN,
+    hindsight,
+    lines,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_of_cells import HOSTS, POLICY

@@ -10,7 +10,7 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils import migration_costs as costs
+from ansible_collections.mec.migration.plugins.plugin_utils.prediction import cost_store as costs
 from hypothesis import given
 from hypothesis import strategies as st
 

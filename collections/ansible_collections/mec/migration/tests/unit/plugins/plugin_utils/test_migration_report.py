@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.migration_costs import record_of
-from ansible_collections.mec.migration.plugins.plugin_utils.migration_report import (
+from ansible_collections.mec.migration.plugins.plugin_utils.prediction.cost_store import record_of
+from ansible_collections.mec.migration.plugins.plugin_utils.report.migration_report import (
     build,
     build_failed,
     lines,

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.cost_model import CostModel
-from ansible_collections.mec.migration.plugins.plugin_utils.errors import DecisionError
-from ansible_collections.mec.migration.plugins.plugin_utils.planning import (
+from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import DecisionError
+from ansible_collections.mec.migration.plugins.plugin_utils.loop.planning import (
     last_move,
     plan,
     positions_of,
     waves,
 )
+from ansible_collections.mec.migration.plugins.plugin_utils.prediction.cost_model import CostModel
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,18 +11,18 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from ansible_collections.mec.migration.plugins.plugin_utils.errors import (
+from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import (
     DecisionError,
     PolicyError,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.policy import (
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import (
     DEFAULT_DIRECTORY,
     check,
     find_policy,
     read_policy,
     schema,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.strategies import STRATEGIES
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.strategies import STRATEGIES
 
 REPOSITORY = Path(__file__).resolve().parents[8]
 DEFAULT = yaml.safe_load((DEFAULT_DIRECTORY / "default.yml").read_text())

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.cells import square_grid
-from ansible_collections.mec.migration.plugins.plugin_utils.errors import TraceError
-from ansible_collections.mec.migration.plugins.plugin_utils.mobility import StateSpace, encode_path
-from ansible_collections.mec.migration.plugins.plugin_utils.planning import positions_of
-from ansible_collections.mec.migration.plugins.plugin_utils.replay import read_replay
+from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import TraceError
+from ansible_collections.mec.migration.plugins.plugin_utils.loop.planning import positions_of
+from ansible_collections.mec.migration.plugins.plugin_utils.loop.replay import read_replay
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.cells import square_grid
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.mobility import StateSpace, encode_path
 
 # 0 1 2 from west to east, 3 4 5 north of them.
 CELLS = square_grid(2, 3, 500.0, (59.9, 10.7))

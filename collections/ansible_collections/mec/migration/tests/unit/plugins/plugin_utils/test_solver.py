@@ -9,21 +9,21 @@ import itertools
 
 import numpy as np
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.cells import (
+from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import ModelError
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.cells import (
     hexagon_grid,
     rings_between,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.costs import (
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.costs import (
     migration_family,
     transmission_family,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.errors import ModelError
-from ansible_collections.mec.migration.plugins.plugin_utils.mobility import (
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.mobility import (
     Mobility,
     StateSpace,
     random_walk,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.solver import (
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.solver import (
     Improvement,
     Problem,
     evaluate,

@@ -8,15 +8,15 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.hosts import Host
-from ansible_collections.mec.migration.plugins.plugin_utils.run_report import (
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.hosts import Host
+from ansible_collections.mec.migration.plugins.plugin_utils.report.run_report import (
     RunError,
     complete,
     moment,
     of_migration,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.timeline import Span, ticks, timeline
-from ansible_collections.mec.migration.plugins.plugin_utils.timeline_page import page
+from ansible_collections.mec.migration.plugins.plugin_utils.report.timeline import Span, ticks, timeline
+from ansible_collections.mec.migration.plugins.plugin_utils.report.timeline_page import page
 from hypothesis import given
 from hypothesis import strategies as st
 from row_of_cells import HOSTS, POLICY

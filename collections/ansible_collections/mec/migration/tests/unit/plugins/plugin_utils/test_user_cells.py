@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.cells import graph_map, square_grid
-from ansible_collections.mec.migration.plugins.plugin_utils.errors import DecisionError
-from ansible_collections.mec.migration.plugins.plugin_utils.user_cells import CellChanges, CellFinder, Change
+from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import DecisionError
+from ansible_collections.mec.migration.plugins.plugin_utils.loop.user_cells import (
+    CellChanges,
+    CellFinder,
+    Change,
+)
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.cells import graph_map, square_grid
 
 OSLO = graph_map(
     ["0", "1", "2"], np.array([[59.9139, 10.7522], [59.9259, 10.7642], [59.9379, 10.7522]]), 500.0

@@ -1,0 +1,253 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CRIU over its RPC (``criu swrk``), started before the freeze so that only the dump itself is paid in it.
+
+runc drives CRIU the same way (``libcontainer/criu_linux.go``); the options that a container's dump
+needs are taken from runc's own state file, so that ``runc restore`` finds what it expects. What runc
+cannot ask for, and the reason to speak to CRIU directly: a lazy dump whose page server is a socket of
+ours. CRIU then writes everything but the contents of private anonymous memory, which have been sent.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from typing import Any
+
+from ..base.errors import MigrationError
+from ..docker.runc_state import RuncState
+from ..kernel.mountinfo import mounts
+from .images import decode_fields, encode_field, read_dump_stats
+from .log import explain, log_tail
+from .options import (
+    CGROUP_MODES,
+    DUMP_LOG,
+    GHOST_LIMIT_BYTES,
+    LOG_WARNINGS,
+    NETWORK_LOCK_SKIP,
+    PAGE_SERVER_CLOSE,
+    REQUEST_DUMP,
+)
+from .parent import ParentOfAll
+from .program import criu_program
+
+
+# images/rpc.proto
+def external_mounts(state: RuncState) -> list[str]:
+    """Mount points that CRIU must not dump but reconnect: binds, cgroups, devices, masked paths.
+
+    The same list as runc makes (``addCriuDumpMount``, ``getCgroupMounts``, ``addMaskPaths``).
+    """
+    points = []
+    namespaces = {space["type"] for space in state.config.get("namespaces") or []}
+    unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    for mount in state.config.get("mounts") or []:
+        if mount.get("device") == "bind":
+            points.append(mount["destination"])
+        elif mount.get("device") == "cgroup" and not unified and "NEWCGROUP" not in namespaces:
+            for hierarchy in _cgroup_v1_mount_points():
+                points.append(os.path.join(mount["destination"], os.path.basename(hierarchy)))
+    points += [device["path"] for device in state.config.get("devices") or []]
+    return points
+
+
+def masked_files(state: RuncState) -> list[str]:
+    """Masked paths that are files in the container; they are bind mounts of /dev/null."""
+    masked = []
+    for path in state.config.get("mask_paths") or []:
+        seen = f"/proc/{state.pid}/root{path}"
+        if os.path.exists(seen) and not os.path.isdir(seen):
+            masked.append(path)
+    return masked
+
+
+def _cgroup_v1_mount_points() -> list[str]:
+    return [mount.point for mount in mounts() if mount.kind == "cgroup"]
+
+
+def descriptors(pid: int) -> list[str]:
+    """What standard input, output and error were: the content of runc's ``descriptors.json``."""
+    names = []
+    for number in range(3):
+        try:
+            names.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+        except OSError:
+            names.append("/dev/null")
+    return names
+
+
+def cgroup_mode(state: RuncState) -> str:
+    """``ignore`` where the container has no cgroups below the one that Docker makes for it, else ``soft``.
+
+    Docker sets that one up again on the target; dumping it as well reads every property of every
+    controller while the service is frozen.
+    """
+    if any(space["type"] == "NEWCGROUP" for space in state.config.get("namespaces") or []):
+        return "soft"
+    paths = (state.cgroup_paths or {}).values()
+    nested = any(entry.is_dir() for path in paths if os.path.isdir(path) for entry in os.scandir(path))
+    return "soft" if nested else "ignore"
+
+
+def network_option(state: RuncState) -> list[str]:
+    """For CRIU's option ``external``: the network namespace, which the target has made already.
+
+    The key is the one that ``runc restore`` gives it (``criuNsToKey``).
+    """
+    if not any(space["type"] == "NEWNET" for space in state.config.get("namespaces") or []):
+        return []
+    return [f"net[{os.stat(f'/proc/{state.pid}/ns/net').st_ino}]:extRootNetNS"]
+
+
+class Dump:
+    """One final dump of a frozen container: prepare before the freeze, :meth:`run` inside it.
+
+    After the dump the processes are where they were: alive, and frozen by the container's cgroup.
+
+    :param image_dir: an existing directory on tmpfs for the images.
+    :param work_dir: an existing directory for the log and CRIU's statistics.
+    :param external: more of what CRIU must not dump, in the form of its option ``external``.
+    :param mode: what :func:`cgroup_mode` says; the restore must be told the same.
+    :param parent: what claims to hold all memory, so that CRIU passes over it; None: there is nothing.
+    """
+
+    def __init__(
+        self,
+        state: RuncState,
+        freeze_cgroup: str,
+        image_dir: str,
+        work_dir: str,
+        external: list[str],
+        mode: str,
+        parent: ParentOfAll | None = None,
+    ) -> None:
+        self._work_dir = work_dir
+        criu = criu_program()
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pages, their_pages = socket.socketpair()
+        # The page server ends at once: the contents are sent elsewhere, and the freezer holds the tasks.
+        pages.send(PAGE_SERVER_CLOSE)
+        self._pages = pages
+        config = os.path.join(work_dir, "criu.conf")
+        with open(config, "w", encoding="utf-8") as out:
+            out.write(f"ps-socket {their_pages.fileno()}\n")
+        # CRIU opens these through /proc/<our pid>/fd when the request comes.
+        image_fd = os.open(image_dir, os.O_RDONLY | os.O_DIRECTORY)
+        work_fd = os.open(work_dir, os.O_RDONLY | os.O_DIRECTORY)
+        self._directories = (image_fd, work_fd)
+        more = parent.options if parent is not None else []
+        self._request = _dump_request(state, freeze_cgroup, image_fd, work_fd, config, external, mode, more)
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                [criu, "swrk", str(theirs.fileno())],
+                pass_fds=[theirs.fileno(), their_pages.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                # A signal to our group must not end it while it holds the service's processes.
+                start_new_session=True,
+            )
+
+        try:
+            self._process = start() if parent is None else parent.start(start)
+        except OSError as error:
+            raise MigrationError(f"cannot start {criu}: {error}; install criu 4.2 or later") from error
+        finally:
+            theirs.close()
+            their_pages.close()
+
+    def run(self, timeout_s: float = 60.0) -> dict[str, int]:
+        """Dump; returns CRIU's statistics.
+
+        :raises MigrationError: CRIU refused or failed; the processes are as they were.
+        """
+        start = time.monotonic()
+        self._socket.settimeout(timeout_s)
+        try:
+            self._socket.send(self._request)
+            answer = dict(decode_fields(self._socket.recv(1 << 16)))
+        except (OSError, ValueError) as error:
+            raise self._failure(f"CRIU gave no answer: {error}") from error
+        if not answer.get(2):
+            raise self._failure("CRIU refused")
+        stats = read_dump_stats(self._work_dir)
+        stats["dump_time_us"] = int((time.monotonic() - start) * 1e6)
+        return stats
+
+    def outlive(self, timeout_s: float = 60.0) -> None:
+        """In a fork, after the death of the process that dumps: wait until CRIU has let go of the tasks.
+
+        It freezes again what it found frozen, so a thaw before that would not last.
+        """
+        self._socket.close()
+        self._pages.close()
+        end = time.monotonic() + timeout_s
+        while os.path.exists(f"/proc/{self._process.pid}") and time.monotonic() < end:
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        """End the CRIU process. It holds no task any more once :meth:`run` has returned."""
+        self._socket.close()
+        self._pages.close()
+        for directory in self._directories:
+            os.close(directory)
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _failure(self, reason: str) -> MigrationError:
+        tail = log_tail(os.path.join(self._work_dir, DUMP_LOG))
+        first = tail.splitlines()[0] if tail else "no log"
+        return MigrationError(
+            f"the final dump failed: {reason} ({first}). {explain(tail)}", phase="handover", log_tail=tail
+        )
+
+
+def _dump_request(
+    state: RuncState,
+    freeze_cgroup: str,
+    image_fd: int,
+    work_fd: int,
+    config: str,
+    external: list[str],
+    mode: str,
+    more: list[tuple[int, Any]],
+) -> bytes:
+    """A ``criu_req`` of type DUMP; the numbers are those of ``criu_opts`` in images/rpc.proto."""
+    rootfs = state.config["rootfs"]
+    options: list[tuple[int, Any]] = [
+        (1, image_fd),
+        (2, state.pid),
+        (3, True),  # leave_running
+        (8, True),  # file_locks
+        (9, LOG_WARNINGS),
+        (10, DUMP_LOG),
+        (13, rootfs),
+        (17, work_fd),
+        (18, True),  # link_remap
+        (34, CGROUP_MODES[mode]),
+        (35, GHOST_LIMIT_BYTES),
+        (44, freeze_cgroup),
+        (46, True),  # tcp_skip_in_flight: half-open connections are opened anew by their clients
+        (48, True),  # lazy_pages
+        (50, True),  # orphan_pts_master
+        (51, config),
+        (52, True),  # tcp_close
+        (64, NETWORK_LOCK_SKIP),
+        *more,
+    ]
+    body = b"".join(encode_field(number, value) for number, value in options)
+    mounts = [(point, point) for point in external_mounts(state)]
+    mounts += [(path, "/dev/null") for path in masked_files(state)]
+    for point, source in mounts:
+        inside = point[len(rootfs) :] if point.startswith(rootfs + "/") else ""
+        body += encode_field(23, encode_field(1, inside or point) + encode_field(2, inside or source))
+    for option in [*network_option(state), *external]:
+        body += encode_field(37, option)
+    return encode_field(1, REQUEST_DUMP) + encode_field(2, body)

@@ -1,0 +1,37 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client of this host's Docker daemon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..base.errors import PreflightError
+
+try:
+    import docker
+
+    HAS_DOCKER = True
+except ImportError:
+    HAS_DOCKER = False
+
+
+def docker_client(timeout_s: float | None = 60.0) -> Any:
+    """A low-level client of this host's Docker daemon.
+
+    :param timeout_s: for each answer; None waits for ever, which ``docker start`` into an armed
+        runtime needs.
+    :raises PreflightError: no Docker SDK, or no daemon.
+    """
+    if not HAS_DOCKER:
+        raise PreflightError(
+            "the Docker SDK for Python is missing on this host; install python3-docker, or run the role "
+            "mec.migration.edge_host"
+        )
+    try:
+        client = docker.APIClient(version="auto", timeout=timeout_s)
+        client.ping()
+    except Exception as error:
+        raise PreflightError(f"the Docker daemon of this host does not answer: {error}") from error
+    return client

@@ -1,0 +1,125 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A container as a specification: taken from ``docker inspect`` on the source, created from on the target."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from ..base.errors import PreflightError
+
+# Docker's own bookkeeping in these parts of a container: set anew by every create.
+_HOST_CONFIG_DROPPED = ("ContainerIDFile", "ConsoleSize", "Runtime")
+_ENDPOINT_KEPT = ("IPAMConfig", "Links", "Aliases", "DriverOpts")
+
+
+def specification(inspected: dict[str, Any]) -> dict[str, Any]:
+    """What makes up the container: enough to create the same one on another host.
+
+    :param inspected: the answer of ``GET /containers/(id)/json``.
+    :returns: ``name``, ``image_id``, ``image``, ``restart_policy``, ``volumes`` (name, driver, labels
+        are looked up by the caller), ``create`` (the body of ``POST /containers/create``) and
+        ``networks`` (endpoint settings by network name).
+    """
+    config = copy.deepcopy(inspected["Config"])
+    host_config = {
+        key: value
+        for key, value in copy.deepcopy(inspected["HostConfig"]).items()
+        if key not in _HOST_CONFIG_DROPPED
+    }
+    restart_policy = host_config.pop("RestartPolicy", None) or {"Name": "no", "MaximumRetryCount": 0}
+    # The target must never start it by itself; the policy is set when the migration is committed.
+    host_config["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
+    _name_anonymous_volumes(inspected, config, host_config)
+    return {
+        "name": inspected["Name"].lstrip("/"),
+        "id": inspected["Id"],
+        "image_id": inspected["Image"],
+        "image": config["Image"],
+        "restart_policy": restart_policy,
+        "auto_remove": bool(inspected["HostConfig"].get("AutoRemove")),
+        "create": dict(config, HostConfig=host_config),
+        "networks": _endpoints(inspected),
+        "mounts": [
+            {
+                "type": mount["Type"],
+                "name": mount.get("Name", ""),
+                "source": mount.get("Source", ""),
+                "destination": mount["Destination"],
+                "driver": mount.get("Driver", ""),
+                "writable": bool(mount.get("RW", True)),
+            }
+            for mount in inspected.get("Mounts") or []
+        ],
+    }
+
+
+def _name_anonymous_volumes(
+    inspected: dict[str, Any], config: dict[str, Any], host_config: dict[str, Any]
+) -> None:
+    """Bind volumes that only the image asked for by their generated name, so that create finds them."""
+    binds = list(host_config.get("Binds") or [])
+    named = {bind.split(":")[1] for bind in binds if ":" in bind}
+    named |= {mount["Target"] for mount in host_config.get("Mounts") or []}
+    for mount in inspected.get("Mounts") or []:
+        if mount["Type"] == "volume" and mount["Destination"] not in named:
+            binds.append(f"{mount['Name']}:{mount['Destination']}" + ("" if mount.get("RW", True) else ":ro"))
+    if binds:
+        host_config["Binds"] = binds
+
+
+def _endpoints(inspected: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    short_id = inspected["Id"][:12]
+    endpoints = {}
+    for network, settings in (inspected["NetworkSettings"].get("Networks") or {}).items():
+        kept = {key: settings[key] for key in _ENDPOINT_KEPT if settings.get(key)}
+        if "Aliases" in kept:
+            kept["Aliases"] = [alias for alias in kept["Aliases"] if alias != short_id]
+        endpoints[network] = kept
+    return endpoints
+
+
+def check_movable(inspected: dict[str, Any]) -> None:
+    """Refuse containers that a checkpoint cannot carry over.
+
+    :raises PreflightError: with the reason and the remedy.
+    """
+    name = inspected["Name"].lstrip("/")
+    state = inspected["State"]
+    host_config = inspected["HostConfig"]
+    if state.get("Paused"):
+        raise PreflightError(
+            f"container {name} is paused. If a migration left it so, run playbooks/resolve.yml; "
+            f"else `docker unpause {name}` first",
+            container_state="frozen",
+        )
+    if not state.get("Running") or state.get("Restarting"):
+        raise PreflightError(
+            f"container {name} is {state.get('Status')}, not running; only a running service can be "
+            f"migrated. Start it first",
+            container_state=str(state.get("Status")),
+        )
+    if inspected["Config"].get("Tty"):
+        raise PreflightError(
+            f"container {name} was started with `-t`; CRIU cannot move its terminal to another host. "
+            "Start it without `-t`",
+            container_state="running",
+        )
+    for field, option in (("NetworkMode", "--network"), ("IpcMode", "--ipc"), ("PidMode", "--pid")):
+        mode = str(host_config.get(field) or "")
+        if mode.startswith("container:"):
+            raise PreflightError(
+                f"container {name} shares a namespace of another container ({option} {mode}); the two "
+                "cannot be moved one by one. Give it its own",
+                container_state="running",
+            )
+        if field != "NetworkMode" and mode == "host":
+            raise PreflightError(
+                f"container {name} uses the host's own namespace ({option} host), which does not move. "
+                f"Start it without {option} host",
+                container_state="running",
+            )
+    if host_config.get("UsernsMode") not in (None, "", "host"):
+        raise PreflightError(f"container {name} runs in a user namespace, which is not supported yet")

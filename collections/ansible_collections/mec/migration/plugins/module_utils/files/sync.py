@@ -1,0 +1,294 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The source's half of file synchronisation: find what changed in the trees, send it, remember it.
+
+It runs in rounds while the service runs, and once more while it is frozen. What was acknowledged by
+the target is remembered between rounds (and between processes, see :meth:`FileSync.save`), so that
+a round costs a scan plus what changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Callable, NamedTuple
+
+from ..base.errors import MigrationError
+from ..kernel.rooted import Root
+from ..transport.wire import Channel
+from .batch import Batch
+from .round import Held, TreeRound
+from .scan import Stat, Tree
+
+STATE_FORMAT = 1
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+class FileRound(NamedTuple):
+    """What one round found and sent.
+
+    ``changed_files`` and ``deleted_files`` count paths of any type; ``scanned`` all paths seen.
+    """
+
+    changed_files: int
+    deleted_files: int
+    sent_bytes: int
+    scanned: int
+    scan_ms: float
+    total_ms: float
+
+
+class FileSync:
+    """Keeps trees of files on the target equal to those on this host.
+
+    Call :meth:`prepare` once after each connect, then :meth:`round` as often as wanted. The last
+    round is an ordinary one: the service is frozen, so nothing changes behind it.
+    """
+
+    def __init__(self, trees: Sequence[Tree]) -> None:
+        self.trees = tuple(trees)
+        self._token = ""
+        self._held: dict[str, Held] = {tree.name: Held() for tree in trees}
+        self._roots: dict[str, Root] = {}
+        self._full: set[str] = set()
+        # Paths that an unacknowledged round may have touched on the target.
+        self._unknown: dict[str, set[str]] = {}
+        self._pending: dict[str, Held] | None = None
+        self._pending_token = ""
+        self._prepared = False
+
+    # -- the rounds ------------------------------------------------------------------------------
+
+    def prepare(self, channel: Channel) -> None:
+        """Agree with the target about what it holds: one round trip, before the freeze.
+
+        :raises MigrationError: the target has no such trees.
+        """
+        answer = channel.request(
+            "files.begin",
+            token=self._token,
+            trees=[
+                {
+                    "name": tree.name,
+                    "overlay": tree.overlay,
+                    "excluded": sorted(tree.excluded()),
+                }
+                for tree in self.trees
+            ],
+        ).fields
+        self._pending = None
+        if answer["known"]:
+            self._full = set()
+            self._unknown = {name: set(paths) for name, paths in answer["unacknowledged"].items()}
+            for name, paths in self._unknown.items():
+                paths.update(self._held[name].below(answer["emptied"][name]))
+                for path in paths:
+                    self._held[name].drop(path)
+        else:
+            self._token = ""
+            self._held = {tree.name: Held() for tree in self.trees}
+            self._full = {tree.name for tree in self.trees}
+            self._unknown = {}
+        self._prepared = True
+
+    def round(
+        self,
+        channel: Channel,
+        *,
+        always_compare: Iterable[str] = (),
+        progress: Progress | None = None,
+    ) -> FileRound:
+        """Send what changed since the last acknowledged round and wait for the acknowledgement.
+
+        Nothing changed: nothing is sent, no round trip.
+
+        :param always_compare: paths as the container sees them whose content is compared even
+            where their times did not change (see :func:`shared_writable_files`).
+        :param progress: gets ``{"tree": name, "sent_bytes": n}`` after each message.
+        :raises MigrationError: the target could not apply it (no space, say).
+        :raises TransferError: the connection broke; connect, :meth:`prepare` and try again.
+        """
+        started = time.monotonic()
+        result = self.send(channel, always_compare=always_compare, progress=progress)
+        sent_bytes = result.sent_bytes
+        fields = self.commit_fields()
+        if fields is not None:
+            sent_bytes += channel.send("files.commit", **fields)
+            channel.answer("files.commit")
+            self.acknowledged()
+        return result._replace(sent_bytes=sent_bytes, total_ms=_ms(time.monotonic() - started))
+
+    def send(
+        self,
+        channel: Channel,
+        *,
+        always_compare: Iterable[str] = (),
+        progress: Progress | None = None,
+    ) -> FileRound:
+        """As :meth:`round`, without commit and answer.
+
+        For a caller whose own message ends the round: it puts :meth:`commit_fields` into it, the
+        target hands them to ``FileReceiver.commit``, and :meth:`acknowledged` is called on success.
+        """
+        if not self._prepared:
+            raise MigrationError("a file round needs prepare() on its connection", phase="pre-copy")
+        # Until the round is acknowledged, a next one needs to hear from the target what arrived.
+        self._prepared = False
+        started = time.monotonic()
+        compare = self._by_tree(always_compare)
+        pending: dict[str, Held] = {}
+        changed = deleted = sent_bytes = scanned = 0
+        scan_s = 0.0
+        for tree in self.trees:
+            report = None
+            if progress is not None:
+                report = _reporter(progress, tree.name)
+            part = TreeRound(
+                tree,
+                self._root(tree),
+                self._held[tree.name],
+                self._unknown.get(tree.name, set()),
+                Batch(channel, tree.name, report),
+            )
+            pending[tree.name] = part.run(compare.get(tree.name, set()))
+            changed += part.changed
+            deleted += part.deleted
+            sent_bytes += part.batch.sent_bytes
+            scanned += part.scanned
+            scan_s += part.scan_s
+        self._pending = pending
+        self._pending_token = ""
+        if sent_bytes or self._full:
+            self._pending_token = secrets.token_hex(8)
+        else:
+            self.acknowledged()
+        return FileRound(
+            changed,
+            deleted,
+            sent_bytes,
+            scanned,
+            _ms(scan_s),
+            _ms(time.monotonic() - started),
+        )
+
+    def commit_fields(self) -> dict[str, Any] | None:
+        """What the target's ``FileReceiver.commit`` needs; None where there is nothing to commit."""
+        if self._pending is None or not self._pending_token:
+            return None
+        return {"token": self._pending_token, "full": sorted(self._full)}
+
+    def acknowledged(self) -> None:
+        """The target has committed what the last :meth:`send` sent."""
+        if self._pending is None:
+            return
+        self._held = self._pending
+        self._token = self._pending_token or self._token
+        self._pending, self._full, self._unknown = None, set(), {}
+        self._prepared = True
+
+    # -- between processes -----------------------------------------------------------------------
+
+    def save(self, path: str) -> None:
+        """Write what the target holds to *path*, mode 0600; :meth:`load` continues from there."""
+        state = {
+            "format": STATE_FORMAT,
+            "token": self._token,
+            "trees": {
+                name: {
+                    "stats": held.stats,
+                    "digests": {key: value.hex() for key, value in held.digests.items()},
+                    "xattrs": held.xattrs,
+                    "replaced": held.replaced,
+                }
+                for name, held in self._held.items()
+            },
+        }
+        temporary = f"{path}.new"
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w", encoding="ascii") as stream:
+            json.dump(state, stream, separators=(",", ":"))
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: str, trees: Sequence[Tree]) -> FileSync:
+        """Continue from a saved state; a missing, foreign or damaged one means a full first round."""
+        sync = cls(trees)
+        try:
+            with open(path, encoding="ascii") as stream:
+                state = json.load(stream)
+            if state["format"] != STATE_FORMAT or set(state["trees"]) != set(sync._held):
+                return sync
+            for name, fields in state["trees"].items():
+                held = sync._held[name]
+                held.stats = {key: Stat(*value) for key, value in fields["stats"].items()}
+                held.digests = {key: bytes.fromhex(value) for key, value in fields["digests"].items()}
+                held.xattrs = fields["xattrs"]
+                held.replaced = fields["replaced"]
+            sync._token = state["token"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls(trees)
+        return sync
+
+    def close(self) -> None:
+        for root in self._roots.values():
+            root.close()
+        self._roots = {}
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def _root(self, tree: Tree) -> Root:
+        if tree.name not in self._roots:
+            try:
+                self._roots[tree.name] = Root(tree.path)
+            except OSError as error:
+                raise MigrationError(
+                    f"cannot read the {tree.name} tree at {tree.path}: {error}", phase="pre-copy"
+                ) from error
+        return self._roots[tree.name]
+
+    def _by_tree(self, container_paths: Iterable[str]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        nested = sorted(self.trees, key=lambda tree: len(tree.destination), reverse=True)
+        for path in container_paths:
+            for tree in nested:
+                below = tree.destination.rstrip("/") + "/"
+                if path.startswith(below):
+                    found.setdefault(tree.name, set()).add(path[len(below) :])
+                    break
+                if path == tree.destination:  # a single file that is bind-mounted
+                    break
+        return found
+
+
+def shared_writable_files(pids: Iterable[int], proc: str = "/proc") -> set[str]:
+    """Files that processes have mapped shared and writable, as their container sees them.
+
+    A store through such a mapping changes the file without changing its times until the page is
+    written back (proc_pid_maps(5) for the format).
+    """
+    paths: set[str] = set()
+    for pid in pids:
+        try:
+            with open(f"{proc}/{pid}/maps", "rb") as maps:
+                for line in maps:
+                    fields = line.rstrip(b"\n").split(None, 5)
+                    if len(fields) < 6 or fields[1][1:2] != b"w" or fields[1][3:4] != b"s":
+                        continue
+                    if fields[5].startswith(b"/") and not fields[5].endswith(b" (deleted)"):
+                        paths.add(os.fsdecode(fields[5].replace(b"\\012", b"\n")))
+        except OSError:
+            continue  # the process is gone
+    return paths
+
+
+def _reporter(progress: Progress, tree: str) -> Callable[[int], None]:
+    return lambda sent_bytes: progress({"tree": tree, "sent_bytes": sent_bytes})
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)

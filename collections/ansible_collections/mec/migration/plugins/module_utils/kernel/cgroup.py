@@ -1,0 +1,141 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A container's cgroup: freezing it, thawing it, what runs in it. cgroup v1 and v2."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from ..base.errors import MigrationError
+
+POLL_S = 0.0005
+
+
+class Cgroup:
+    """The freezer of the cgroup that a container's first process is in."""
+
+    def __init__(self, pid: int) -> None:
+        self._dir, self._v2 = _freezer_dir(pid)
+        self._file = os.path.join(self._dir, "cgroup.freeze" if self._v2 else "freezer.state")
+
+    @property
+    def path(self) -> str:
+        """The directory below /sys/fs/cgroup, as CRIU's ``freeze_cgroup`` wants it."""
+        return self._dir
+
+    @property
+    def frozen(self) -> bool:
+        if self._v2:
+            return "frozen 1" in _read(os.path.join(self._dir, "cgroup.events"))
+        return _read(self._file) == "FROZEN"
+
+    @property
+    def thawed(self) -> bool:
+        """Neither frozen nor about to be."""
+        if self._v2:
+            return not self.frozen and _read(self._file) == "0"
+        return _read(self._file) == "THAWED"
+
+    def freeze(self, timeout_s: float = 5.0) -> float:
+        """Stop every process of the container; returns how long that took, in ms.
+
+        :raises MigrationError: not frozen in time (a task in uninterruptible sleep); thawed again.
+        """
+        start = time.monotonic()
+        self._write("1" if self._v2 else "FROZEN")
+        while not self.frozen:
+            if time.monotonic() - start > timeout_s:
+                self.thaw()
+                raise MigrationError(
+                    f"the container could not be frozen in {timeout_s:g} s: {self._file} does not "
+                    "settle, so one of its tasks is in uninterruptible sleep. It runs on; try again "
+                    "when its input/output (network file system?) is healthy",
+                    phase="handover",
+                    container_state="running",
+                    rolled_back=True,
+                )
+            time.sleep(POLL_S)
+            if not self._v2:
+                # Version 1 asks each task once; one that was about to wait for its vforked child misses it.
+                self._write("FROZEN")
+        return (time.monotonic() - start) * 1000
+
+    def thaw(self) -> None:
+        self._write("0" if self._v2 else "THAWED")
+
+    def pids(self) -> list[int]:
+        """Every process in the container, those of nested cgroups included, in order of start."""
+        found: list[int] = []
+        for path, _dirs, _files in os.walk(self._dir):
+            try:
+                found += [int(line) for line in _read(os.path.join(path, "cgroup.procs")).split()]
+            except FileNotFoundError:
+                continue
+        return sorted(found)
+
+    def kill(self, timeout_s: float = 10.0) -> None:
+        """End a frozen container without letting it execute one more instruction.
+
+        SIGKILL is pending before the thaw, and a thawed task handles signals before it returns to
+        its program.
+        """
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            pids = self.pids()
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            if not pids:
+                return
+            self.thaw()
+            time.sleep(0.005)
+        raise MigrationError(
+            f"processes {self.pids()} of the frozen container do not end after SIGKILL",
+            phase="commit",
+        )
+
+    def _write(self, value: str) -> None:
+        try:
+            with open(self._file, "w", encoding="ascii") as state:
+                state.write(value)
+        except OSError as error:
+            raise MigrationError(
+                f"cannot write {value} to {self._file}: {error}", phase="handover"
+            ) from error
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="ascii") as lines:
+        return lines.read().strip()
+
+
+def _freezer_dir(pid: int) -> tuple[str, bool]:
+    """The freezer's directory of *pid*, and whether it is a cgroup v2 one.
+
+    :raises MigrationError: the process is gone or the host has no freezer.
+    """
+    unified = ""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as lines:
+            for line in lines:
+                number, controllers, path = line.rstrip("\n").split(":", 2)
+                if "freezer" in controllers.split(","):
+                    found = "/sys/fs/cgroup/freezer" + path
+                    if os.path.exists(os.path.join(found, "freezer.state")):
+                        return found, False
+                if number == "0":
+                    unified = path
+    except (FileNotFoundError, ProcessLookupError):
+        raise MigrationError(f"process {pid} is gone", container_state="exited") from None
+    found = "/sys/fs/cgroup" + unified
+    if os.path.exists(os.path.join(found, "cgroup.freeze")):
+        return found, True
+    raise MigrationError(
+        f"process {pid} is in no cgroup that can be frozen: neither {found}/cgroup.freeze nor a v1 "
+        "freezer hierarchy at /sys/fs/cgroup/freezer exists"
+    )

@@ -1,0 +1,122 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules share: the peer's options, progress lines, error to result."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ..base.daemon import leave_session
+from ..base.errors import MigrationError, PreflightError
+from ..base.paths import state_dir
+from ..transport.wire import Channel, Keys, connect
+
+KEY_ARGUMENTS: dict[str, Any] = {
+    "key": {"type": "str", "required": True, "no_log": True},
+    "certificate": {"type": "str", "required": True},
+    "peer_certificate": {"type": "str", "required": True},
+}
+
+PEER_ARGUMENTS: dict[str, Any] = {
+    "migration_id": {"type": "str", "required": True},
+    "peer": {
+        "type": "dict",
+        "required": True,
+        "options": {
+            "address": {"type": "str", "required": True},
+            "port": {"type": "int", "required": True},
+            "silence_timeout_s": {"type": "float", "default": 10},
+            "bandwidth_limit_mbit": {"type": "float", "default": 0},
+            **KEY_ARGUMENTS,
+        },
+    },
+    "compress": {"type": "bool", "default": True},
+    "progress_file": {"type": "path"},
+}
+
+
+def connect_peer(params: dict[str, Any]) -> Channel:
+    """A channel to the receiver that the module's options name.
+
+    :raises PreflightError: a limit that is none.
+    :raises TransferError: it cannot be reached.
+    """
+    peer = params["peer"]
+    limit_mbit = peer["bandwidth_limit_mbit"]
+    if limit_mbit < 0:
+        raise PreflightError(
+            f"bandwidth_limit_mbit is {limit_mbit:g}, and must be a rate in Mbit/s, or 0 for no limit"
+        )
+    return connect(
+        peer["address"],
+        peer["port"],
+        Keys(peer["key"], peer["certificate"], peer["peer_certificate"]),
+        migration_id=params["migration_id"],
+        scratch_dir=state_dir(params["migration_id"]),
+        timeout_s=peer["silence_timeout_s"],
+        compress=params["compress"],
+        limit_mbit=limit_mbit,
+    )
+
+
+class Progress:
+    """Appends a JSON line for each thing worth telling to a file that the action plugin follows."""
+
+    def __init__(self, path: str | None) -> None:
+        self._file = None
+        if path:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            self._file = open(  # noqa: SIM115
+                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8"
+            )
+
+    def __call__(self, **line: Any) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps(dict(line, time=time.time())) + "\n")
+            self._file.flush()
+
+
+Run = Callable[[Any, Progress], dict[str, Any]]
+
+
+def run_module(module: Any, run: Run) -> None:
+    """Run a module's logic and turn the error family into ``fail_json``; ends the process.
+
+    With ``progress_file`` the logic goes on in a process of its own, which a connection that is lost does not
+    end, and the result is that file's last line. Ansible's own async jobs would cost some three more commands
+    on the host.
+    """
+    path = module.params.get("progress_file")
+    if not path:
+        try:
+            result = run(module, Progress(None))
+        except MigrationError as error:
+            module.fail_json(msg=error.message, **error.result())
+        module.exit_json(**result)
+    progress = Progress(path)
+    pid = os.fork()
+    if pid:
+        module.exit_json(changed=True, pid=pid)
+    _run_in_background(module, run, progress)
+
+
+def _run_in_background(module: Any, run: Run, progress: Progress) -> None:
+    """What the forked process does. It imports nothing: Ansible takes the modules' archive away meanwhile."""
+    try:
+        leave_session()
+        try:
+            result = run(module, progress)
+        except MigrationError as error:
+            result = dict(error.result(), failed=True, msg=error.message)
+        except Exception as error:
+            what = f"the module broke: {error!r}"
+            result = {"failed": True, "msg": what, "exception": traceback.format_exc()}
+        progress(end=True, result=result)
+    finally:
+        os._exit(0)

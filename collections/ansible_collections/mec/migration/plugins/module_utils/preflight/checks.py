@@ -1,0 +1,592 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""May this container move from this host to that one? Judged from facts, before anything is touched.
+
+Pure functions over what ``host_facts.collect`` says of the two hosts and what is known of the container.
+Each problem is one sentence or two: what is wrong where, what was seen against what is needed, and what
+to do about it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from ..base.errors import PreflightError
+from ..base.paths import RUNTIME_NAME
+from ..docker.container_spec import check_movable
+from ..memory.trackers import AUTO, SOFT_DIRTY, best, check
+
+Facts = dict[str, Any]
+
+ROLE = "run the role mec.migration.edge_host on it"
+MIB = 1 << 20
+SPACE_MARGIN_BYTES = 64 * MIB
+# Rounds pile up in the target's chain of images: what was sent twice lies there twice.
+CHAIN_FACTOR = 1.5
+
+# The target's page maps are written with 64-bit counts, which CRIU reads from 4.2 on.
+CRIU_NEEDED_TARGET = (4, 2)
+# `network_lock: skip` came with 3.19.
+CRIU_NEEDED_SOURCE = (3, 19)
+# Kernels from 6.16 on refuse a socket option that CRIU before 4.2 insists on.
+KERNEL_NEEDING_CRIU_4_2 = (6, 16)
+# rseq, which every recent C library registers, came with 4.18; the restore registers it again.
+KERNEL_NEEDED = (4, 18)
+
+# Processor features that a program can use directly, as in /proc/cpuinfo; CRIU's own list
+# (criu/arch/x86/cpu.c, x86_ins_capability_mask) and what came after it. Others concern the kernel.
+_X86_FEATURES = """
+fpu tsc cx8 sep cmov clflush mmx fxsr sse sse2 syscall mmxext rdtscp 3dnowext 3dnow pni pclmulqdq ssse3 cx16
+sse4_1 sse4_2 movbe popcnt aes xsave avx f16c rdrand abm sse4a misalignsse 3dnowprefetch xop fma4 tbm fma
+lahf_lm fsgsbase bmi1 hle avx2 bmi2 erms rtm mpx avx512f avx512dq rdseed adx clflushopt clwb avx512pf avx512er
+avx512cd sha_ni avx512bw avx512vl avx512ifma xsaveopt xsavec xgetbv1 xsaves avx512vbmi avx512_vbmi2 gfni vaes
+vpclmulqdq avx512_vnni avx512_bitalg avx512_vpopcntdq rdpid clzero avx512_4vnniw avx512_4fmaps avx_vnni
+avx512_bf16 avx512_fp16 fsrm ospke movdiri movdir64b serialize waitpkg amx_tile amx_int8 amx_bf16 user_shstk
+"""
+X86_FEATURES = frozenset(_X86_FEATURES.split())
+ANY_ADDRESSES = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+BUILT_IN_NETWORKS = ("bridge", "host", "none", "default")
+
+
+class Port(NamedTuple):
+    """A port that the service takes on its host."""
+
+    protocol: str
+    address: str
+    port: int
+
+
+class Container(NamedTuple):
+    """What the preflight knows of the service.
+
+    :param moved: destinations of the mounts whose content moves.
+    :param shared_bytes: how much of the memory is shared; CRIU dumps it once more.
+    :param listening: with host networking, the ports that its processes listen on.
+    """
+
+    inspected: dict[str, Any]
+    spec: dict[str, Any]
+    memory_bytes: int
+    moved: tuple[str, ...] = ()
+    listening: tuple[Port, ...] = ()
+    shared_bytes: int = 0
+
+    @property
+    def name(self) -> str:
+        return str(self.spec["name"])
+
+    @property
+    def host_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = self.spec["create"]["HostConfig"]
+        return config
+
+
+class Pair(NamedTuple):
+    """The two hosts and the container, as each check gets them."""
+
+    source: Facts
+    target: Facts
+    container: Container
+
+
+class Refused(PreflightError):
+    """The migration cannot work; ``problems`` are all the reasons that were found."""
+
+    def __init__(self, subject: str, problems: list[str], **details: Any) -> None:
+        message = problems[0]
+        if len(problems) > 1:
+            message = f"{len(problems)} problems stand against migrating {subject}:"
+            message += "".join(f"\n- {problem}" for problem in problems)
+        super().__init__(message, **details)
+        self.problems = problems
+
+    def result(self) -> dict[str, Any]:
+        return dict(super().result(), problems=self.problems)
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """The leading numbers of a version: ``6.18.44-cloud`` is (6, 18, 44)."""
+    found = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
+
+
+def megabytes(count: int) -> str:
+    return f"{count / 1e6:.0f} MB"
+
+
+# -- one host alone ---------------------------------------------------------------------------------
+
+
+def host_problems(host: Facts, *, restores: bool) -> list[str]:
+    """What keeps a host from taking part in any migration.
+
+    :param restores: it is the target.
+    """
+    return [
+        *_criu_problems(host, restores=restores),
+        *_docker_problems(host),
+        *(_armed_runtime_problems(host) if restores else ()),
+        *_images_dir_problems(host),
+    ]
+
+
+def _criu_problems(host: Facts, *, restores: bool) -> Iterator[str]:
+    name, criu = host["hostname"], host["criu"]
+    if not criu["version"]:
+        seen = f"{criu['path']} does not run" if criu["path"] else "CRIU is not installed"
+        yield f"{seen} on {name}; CRIU 4.2 or later is needed. Install it, or {ROLE}"
+        return
+    needed, why = CRIU_NEEDED_SOURCE, "which can leave the network to Docker"
+    if restores:
+        needed, why = CRIU_NEEDED_TARGET, "whose page maps the migration writes"
+    elif version_of(host["kernel"]) >= KERNEL_NEEDING_CRIU_4_2:
+        needed = CRIU_NEEDED_TARGET
+        why = f"as older ones cannot dump a TCP socket on kernel {host['kernel']}"
+    if version_of(criu["version"]) < needed:
+        yield (
+            f"CRIU on {name} is {criu['version']}; {'.'.join(map(str, needed))} or later is needed, {why}. "
+            f"Upgrade it, or {ROLE}"
+        )
+    elif not restores and not criu["features"].get("lazy_pages"):
+        yield (
+            f"CRIU on {name} finds no userfaultfd in kernel {host['kernel']}; the dump, which leaves "
+            "memory to the rounds, needs it. Use a kernel with CONFIG_USERFAULTFD"
+        )
+
+
+def _docker_problems(host: Facts) -> Iterator[str]:
+    name, docker = host["hostname"], host["docker"]
+    if not docker["runc_version"]:
+        yield f"runc is not installed on {name}. Install it, or {ROLE}"
+    if not host["docker_sdk"]:
+        yield f"the Docker SDK for Python is missing on {name}. Install python3-docker, or {ROLE}"
+    if docker["error"]:
+        yield f"the Docker daemon of {name} does not answer: {docker['error']}. Start it, or {ROLE}"
+        return
+    if docker["containerd_image_store"]:
+        yield (
+            f"Docker on {name} keeps images in containerd, which is not supported yet. Set "
+            '"features": {"containerd-snapshotter": false} in /etc/docker/daemon.json and load the images '
+            "anew"
+        )
+    elif docker["storage_driver"] != "overlay2":
+        yield (
+            f"the storage driver of Docker on {name} is {docker['storage_driver']}; overlay2 is needed. "
+            'Set "storage-driver": "overlay2" in /etc/docker/daemon.json and load the images anew'
+        )
+    for option, what in (("name=rootless", "runs without root"), ("name=userns", "remaps users")):
+        if option in docker["security_options"]:
+            yield (
+                f"Docker on {name} {what} ({option.partition('=')[2]}), so CRIU cannot restore there. "
+                "Use a daemon that runs as root without a user namespace"
+            )
+
+
+def _armed_runtime_problems(host: Facts) -> Iterator[str]:
+    runtime = host["armed_runtime"]
+    if host["docker"]["error"]:
+        return
+    if not runtime["registered"]:
+        yield f"Docker on {host['hostname']} does not know the runtime `{RUNTIME_NAME}`; {ROLE}"
+    elif runtime["missing"]:
+        yield (
+            f"the runtime `{RUNTIME_NAME}` of {host['hostname']} is incomplete: "
+            f"{', '.join(runtime['missing'])} missing; {ROLE}"
+        )
+
+
+def _images_dir_problems(host: Facts) -> Iterator[str]:
+    room = host["space"]["images_dir"]
+    if not room["in_memory"]:
+        yield (
+            f"{room['path']} on {host['hostname']} is on {room['file_system']}; memory images hold secrets "
+            f"and may not reach a disk. Mount a tmpfs there, or {ROLE}"
+        )
+
+
+# -- the pair of hosts, and the container -----------------------------------------------------------
+
+
+def _source_host(pair: Pair) -> Iterator[str]:
+    yield from host_problems(pair.source, restores=False)
+
+
+def _target_host(pair: Pair) -> Iterator[str]:
+    yield from host_problems(pair.target, restores=True)
+
+
+def _same_host(pair: Pair) -> Iterator[str]:
+    ours = pair.source["docker"]["id"]
+    if ours and ours == pair.target["docker"]["id"]:
+        yield (
+            f"source {pair.source['hostname']} and target {pair.target['hostname']} are the same Docker "
+            f"daemon ({ours}). If one was cloned from the other, remove the engine-id file below Docker's "
+            "root directory on the clone"
+        )
+
+
+def _architecture(pair: Pair) -> Iterator[str]:
+    ours, theirs = pair.source["architecture"], pair.target["architecture"]
+    if ours != theirs:
+        yield (
+            f"{pair.target['hostname']} is {theirs}, {pair.source['hostname']} is {ours}; memory cannot "
+            "move between architectures. Choose a target of the same one"
+        )
+
+
+def missing_features(source: Facts, target: Facts) -> list[str]:
+    """Processor features that programs may be using on the source and that the target lacks."""
+    missing = set(source["cpu"]["features"]) - set(target["cpu"]["features"])
+    if source["architecture"] in ("x86_64", "i686"):
+        missing &= X86_FEATURES
+    return sorted(missing)
+
+
+def _processor(pair: Pair) -> Iterator[str]:
+    if pair.source["architecture"] != pair.target["architecture"]:
+        return
+    missing = missing_features(pair.source, pair.target)
+    if missing:
+        shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
+        yield (
+            f"the processor of {pair.target['hostname']} ({pair.target['cpu']['model']}) lacks {shown}, "
+            f"which programs started on {pair.source['hostname']} ({pair.source['cpu']['model']}) may be "
+            "using. Choose another target, or `ignore: [processor]` if the service uses none of it"
+        )
+
+
+def _kernel(pair: Pair) -> Iterator[str]:
+    ours, theirs = pair.source["kernel"], pair.target["kernel"]
+    if version_of(theirs) < KERNEL_NEEDED:
+        yield (
+            f"kernel {theirs} of {pair.target['hostname']} is older than 4.18; what C libraries register "
+            "with the kernel (rseq) cannot be restored on it. Choose a target with a newer kernel"
+        )
+    if version_of(theirs)[:1] < version_of(ours)[:1]:
+        yield (
+            f"kernel {theirs} of {pair.target['hostname']} is a major version behind {ours} of "
+            f"{pair.source['hostname']}; the service may hold what it does not know. Choose another target, "
+            "or `ignore: [kernel]` to try"
+        )
+
+
+def _cgroup(pair: Pair) -> Iterator[str]:
+    ours, theirs = pair.source["cgroup"], pair.target["cgroup"]
+    if ours["version"] != theirs["version"]:
+        yield (
+            f"{pair.source['hostname']} uses cgroup version {ours['version']}, {pair.target['hostname']} "
+            f"version {theirs['version']}; the mounts below /sys/fs/cgroup are part of a checkpoint and "
+            "differ. Boot both with the same version"
+        )
+        return
+    missing = sorted(set(ours["hierarchies"]) - set(theirs["hierarchies"]))
+    if missing:
+        yield (
+            f"{pair.target['hostname']} does not mount the cgroup hierarchies {', '.join(missing)}, which "
+            f"containers of {pair.source['hostname']} have. Mount them"
+        )
+
+
+def _security_module(pair: Pair) -> Iterator[str]:
+    """CRIU refuses a profile of a security module that the host does not have (criu/lsm.c)."""
+    profile = str(pair.container.inspected.get("AppArmorProfile") or "")
+    label = str(pair.container.inspected.get("ProcessLabel") or "")
+    available = pair.target["docker"]["security_options"]
+    for what, used, option in (
+        ("AppArmor profile", "" if profile == "unconfined" else profile, "name=apparmor"),
+        ("SELinux label", label, "name=selinux"),
+    ):
+        if used and option not in available:
+            yield (
+                f"container {pair.container.name} runs under the {what} {used}, but Docker on "
+                f"{pair.target['hostname']} has no {what.split()[0]}. Enable it there, or start the "
+                "container without"
+            )
+
+
+def _movable(pair: Pair) -> Iterator[str]:
+    try:
+        check_movable(pair.container.inspected)
+    except PreflightError as error:
+        yield error.message
+
+
+def _devices(pair: Pair) -> Iterator[str]:
+    config = pair.container.host_config
+    devices = [device["PathOnHost"] for device in config.get("Devices") or []]
+    devices += [
+        str((request.get("Capabilities") or [[request.get("Driver") or "device"]])[0][0])
+        for request in config.get("DeviceRequests") or []
+    ]
+    if devices:
+        yield (
+            f"container {pair.container.name} has devices of its host ({', '.join(devices)}), whose state "
+            "does not move. Start it without them, or `ignore: [devices]` if it has none of them open"
+        )
+
+
+def space_needed(memory_bytes: int) -> int:
+    """What the target's images directory must hold: the chain of rounds."""
+    return int(memory_bytes * CHAIN_FACTOR) + SPACE_MARGIN_BYTES
+
+
+def _room(host: Facts, needed: int, what: str, memory: int) -> Iterator[str]:
+    room = host["space"]["images_dir"]
+    if room["free_bytes"] < needed:
+        yield (
+            f"{room['path']} on {host['hostname']} has {megabytes(room['free_bytes'])} free; "
+            f"{megabytes(needed)} are needed for {what} of {megabytes(memory)} of memory. Free some, or "
+            "mount a larger tmpfs there"
+        )
+
+
+def _source_needs(container: Container) -> int:
+    return container.memory_bytes + container.shared_bytes + SPACE_MARGIN_BYTES
+
+
+def _source_space(pair: Pair) -> Iterator[str]:
+    memory = pair.container.memory_bytes
+    yield from _room(pair.source, _source_needs(pair.container), "a mirror", memory)
+
+
+def _target_space(pair: Pair) -> Iterator[str]:
+    memory = pair.container.memory_bytes
+    yield from _room(pair.target, space_needed(memory), "images", memory)
+
+
+def _memory_left(host: Facts, needed: int, what: str) -> Iterator[str]:
+    free = host["memory"]["available_bytes"]
+    if free < needed:
+        yield (
+            f"{host['hostname']} has {megabytes(free)} of memory left; {megabytes(needed)} are needed "
+            f"for {what}. Stop something there, or `ignore: [memory]` if it has swap to spare"
+        )
+
+
+def _source_memory(pair: Pair) -> Iterator[str]:
+    yield from _memory_left(pair.source, _source_needs(pair.container), "a mirror of what was sent")
+
+
+def _target_memory(pair: Pair) -> Iterator[str]:
+    memory = pair.container.memory_bytes
+    yield from _memory_left(pair.target, memory + space_needed(memory), "the service and its images")
+
+
+def published(spec: dict[str, Any]) -> list[Port]:
+    """The ports that a container publishes under a number of its own choice."""
+    found = []
+    for key, bindings in (spec["create"]["HostConfig"].get("PortBindings") or {}).items():
+        for binding in bindings or []:
+            first, _sep, last = str(binding.get("HostPort") or "").partition("-")
+            if first.isdigit() and not last:
+                found.append(Port(key.partition("/")[2] or "tcp", binding.get("HostIp") or "", int(first)))
+    return sorted(found)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two addresses to bind to exclude each other."""
+    if one in ANY_ADDRESSES or other in ANY_ADDRESSES:
+        return True
+    return ipaddress.ip_address(one) == ipaddress.ip_address(other)
+
+
+def _ports(pair: Pair) -> Iterator[str]:
+    container, target = pair.container, pair.target
+    for wanted, how in (
+        *((port, "publishes") for port in published(container.spec)),
+        *((port, "uses the host's network and listens on") for port in container.listening),
+    ):
+        said = f"container {container.name} {how} {wanted.protocol} port {wanted.port}"
+        if wanted.address not in ANY_ADDRESSES and wanted.address not in target["addresses"]:
+            yield (
+                f"{said} on address {wanted.address}, which {target['hostname']} does not have. Publish it "
+                "on every address"
+            )
+            continue
+        for taken in target["ports"]:
+            if (taken["protocol"], taken["port"]) == (wanted.protocol, wanted.port) and _overlap(
+                taken["address"], wanted.address
+            ):
+                holder = taken["held_by"] or "a process outside its view"
+                remedy = "Stop that, or publish another port"
+                if holder.startswith("docker-proxy "):
+                    remedy = (
+                        "No container of that host publishes it: Docker has lost track of it, as it does when"
+                        " its daemon is killed in the start of a container. Restart Docker there"
+                    )
+                yield f"{said}, which is taken on {target['hostname']} by {holder}. {remedy}"
+                break
+
+
+def _networks(pair: Pair) -> Iterator[str]:
+    there = {network["name"] for network in pair.target["docker"]["networks"]}
+    if pair.target["docker"]["error"]:
+        return
+    for network in pair.container.spec["networks"]:
+        if network not in BUILT_IN_NETWORKS and network not in there:
+            yield (
+                f"container {pair.container.name} is on network {network}, which {pair.target['hostname']} "
+                f"does not have. Create it there: `docker network create {network}`"
+            )
+
+
+def _mounts(pair: Pair) -> Iterator[str]:
+    container, target = pair.container, pair.target
+    volumes = {volume["name"]: volume["driver"] for volume in target["docker"]["volumes"]}
+    # Docker makes the source of `-v`, but not of `--mount type=bind`.
+    not_made = {mount["Target"] for mount in container.host_config.get("Mounts") or []}
+    for mount in container.spec["mounts"]:
+        absent = target["paths"].get(mount["source"]) == "absent"
+        moved = mount["destination"] in container.moved
+        if mount["type"] == "bind" and absent and not (moved and mount["destination"] not in not_made):
+            yield (
+                f"container {container.name} has {mount['source']} mounted at {mount['destination']}; "
+                f"{target['hostname']} has no such path. Create it there"
+                + (
+                    ""
+                    if moved
+                    else f", or let its content move, too (`move_binds: [{mount['destination']}]`)"
+                )
+            )
+        if mount["type"] == "volume" and mount["driver"] not in ("", "local"):
+            if mount["driver"] not in target["docker"]["volume_plugins"]:
+                yield (
+                    f"volume {mount['name']} of container {container.name} needs the volume driver "
+                    f"{mount['driver']}, which {target['hostname']} does not have. Install that plugin"
+                )
+        elif mount["type"] == "volume" and volumes.get(mount["name"], "local") != "local":
+            yield (
+                f"{target['hostname']} has a volume {mount['name']} already, of driver "
+                f"{volumes[mount['name']]}; on {pair.source['hostname']} it is local. Remove or rename it"
+            )
+
+
+def _name(pair: Pair) -> Iterator[str]:
+    for other in pair.target["docker"]["containers"]:
+        if other["name"] == pair.container.name:
+            yield (
+                f"{pair.target['hostname']} has a container {other['name']} already ({other['state']}, "
+                f"{other['id'][:12]}). If a migration left it, run playbooks/resolve.yml; else remove or "
+                "rename it"
+            )
+
+
+def _log_driver(pair: Pair) -> Iterator[str]:
+    driver = str((pair.container.host_config.get("LogConfig") or {}).get("Type") or "")
+    available = pair.target["docker"]["log_drivers"]
+    if driver not in ("", "none") and available and driver not in available:
+        yield (
+            f"container {pair.container.name} logs through {driver}, which Docker on "
+            f"{pair.target['hostname']} does not have. Install that plugin"
+        )
+
+
+class Check(NamedTuple):
+    """One question. Checks of the same name are left out together."""
+
+    name: str
+    problems: Callable[[Pair], Iterable[str]]
+    needs_target: bool = True
+
+
+CHECKS = (
+    Check("container", _movable, needs_target=False),
+    Check("devices", _devices, needs_target=False),
+    Check("source", _source_host, needs_target=False),
+    Check("space", _source_space, needs_target=False),
+    Check("memory", _source_memory, needs_target=False),
+    Check("target", _target_host),
+    Check("same_host", _same_host),
+    Check("architecture", _architecture),
+    Check("processor", _processor),
+    Check("kernel", _kernel),
+    Check("cgroup", _cgroup),
+    Check("security_module", _security_module),
+    Check("space", _target_space),
+    Check("memory", _target_memory),
+    Check("name", _name),
+    Check("ports", _ports),
+    Check("networks", _networks),
+    Check("mounts", _mounts),
+    Check("log_driver", _log_driver),
+)
+# What the user may know better; the others cannot but fail.
+IGNORABLE = ("processor", "kernel", "devices", "memory")
+
+
+def problems(
+    source: Facts, target: Facts | None, container: Container, ignore: Iterable[str] = ()
+) -> list[str]:
+    """Everything that stands against the migration; empty if nothing does.
+
+    :param target: None if it is not known yet: then only the source and the container are judged.
+    :param ignore: names of checks, of :data:`IGNORABLE`, to leave out.
+    """
+    left_out = set(ignore)
+    pair = Pair(source, target or source, container)
+    return [
+        text
+        for check in CHECKS
+        if check.name not in left_out and (target is not None or not check.needs_target)
+        for text in check.problems(pair)
+    ]
+
+
+def warnings(source: Facts, target: Facts | None, container: Container) -> list[str]:
+    """What will work, and still may surprise."""
+    found = []
+    for key, bindings in (container.host_config.get("PortBindings") or {}).items():
+        if any(not str(binding.get("HostPort") or "").isdigit() for binding in bindings or []):
+            found.append(f"the published port of {key} is chosen by Docker and will be another one")
+    if container.host_config.get("PublishAllPorts"):
+        found.append("published ports (-P) are chosen by Docker and will be others")
+    huge_pages = source["memory"]["transparent_hugepages"]
+    if SOFT_DIRTY in source["trackers"]["available"] and huge_pages == "always":
+        found.append(
+            f"transparent huge pages are `always` on {source['hostname']}: soft-dirty counts in 2 MB "
+            "steps, so each round reads more pages than were changed"
+        )
+    return found + (_target_warnings(source, target, container) if target else [])
+
+
+def _target_warnings(source: Facts, target: Facts, container: Container) -> list[str]:
+    found = []
+    if version_of(target["criu"]["version"])[:2] < version_of(source["criu"]["version"])[:2]:
+        found.append(
+            f"CRIU {target['criu']['version']} on {target['hostname']} is older than "
+            f"{source['criu']['version']} on {source['hostname']} and may not read all that it writes"
+        )
+    if source["zstd"] != target["zstd"]:
+        lacking = target if source["zstd"] else source
+        found.append(f"{lacking['hostname']} has no libzstd, so nothing is compressed on the way")
+    volumes = {volume["name"] for volume in target["docker"]["volumes"]}
+    for mount in container.spec["mounts"]:
+        if mount["destination"] in container.moved:
+            if mount["name"] in volumes:
+                found.append(
+                    f"volume {mount['name']} is there on {target['hostname']}; its content is replaced"
+                )
+        elif mount["type"] == "bind":
+            known = mount["source"] in target["paths"]
+            found.append(
+                f"bind mount {mount['source']} does not move; what {target['hostname']} has there is used"
+                + ("" if known else " (not checked: name it in `paths` of edge_host_info)")
+            )
+    return found
+
+
+def tracker_plan(source: Facts, wanted: str) -> dict[str, str]:
+    """Which tracker will be used, and why.
+
+    :raises PreflightError: the one that is wanted does not work there.
+    """
+    against = source["trackers"]["obstacles"]
+    if wanted == AUTO:
+        name, why = best(against)
+        return {"name": name, "why": why}
+    check(wanted, against, source["hostname"])
+    return {"name": wanted, "why": "asked for"}

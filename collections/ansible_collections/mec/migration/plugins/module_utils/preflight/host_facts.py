@@ -1,0 +1,280 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an edge host can do: the facts that a preflight judges.
+
+Standard library alone, so that it can tell what is missing; a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import platform
+import re
+import subprocess
+from typing import Any
+
+from ..base.paths import RUNTIME_NAME
+from ..criu.program import criu_path
+from ..criu.program import version as criu_version
+from ..criu.rpc import features
+from ..docker.engine import Engine
+from ..kernel.mountinfo import mounts
+from ..kernel.process_memory import Pagemap, anonymous_ranges
+from ..kernel.sockets import Listener, addresses, command, holders, listeners
+from ..memory.trackers import COMPARE, best, obstacles
+from ..transport import zstd
+
+IMAGES_DIR = "/run/mec-migration"
+RUNTIME_DIR = "/usr/local/lib/mec-migration"
+RUNTIME_FILES = ("mec-runtime", "armed_runtime.py", "criu_gate.py", "gate/criu")
+
+
+def collect(images_dir: str = IMAGES_DIR, paths: list[str] | None = None) -> dict[str, Any]:
+    """Everything, as plain values.
+
+    :param images_dir: where memory images and mirrors will be.
+    :param paths: of which to say what they are on this host: bind mounts of a service to come.
+    """
+    docker = docker_facts()
+    return {
+        "hostname": platform.node(),
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "cpu": cpu_facts(),
+        "memory": memory_facts(),
+        "cgroup": cgroup_facts(),
+        "python": platform.python_version(),
+        "docker_sdk": importlib.util.find_spec("docker") is not None,
+        "zstd": zstd.load() is not None,
+        "criu": criu_facts(),
+        "trackers": tracker_facts(),
+        "docker": docker,
+        "armed_runtime": armed_runtime_facts(docker),
+        "space": {
+            "images_dir": space(images_dir),
+            "docker_root": space(docker["root_dir"] or "/var/lib/docker"),
+        },
+        "addresses": addresses(),
+        "ports": ports(docker),
+        "paths": {path: kind_of(path) for path in paths or []},
+    }
+
+
+def cpu_facts() -> dict[str, Any]:
+    """Vendor, model and features of the first processor, as /proc/cpuinfo names them."""
+    fields: dict[str, str] = {}
+    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            name, _sep, value = line.partition(":")
+            fields.setdefault(name.strip(), value.strip())
+    return {
+        "vendor": fields.get("vendor_id") or fields.get("CPU implementer", ""),
+        "model": fields.get("model name") or fields.get("CPU part", ""),
+        "count": os.cpu_count() or 1,
+        "features": sorted((fields.get("flags") or fields.get("Features", "")).split()),
+    }
+
+
+def memory_facts() -> dict[str, Any]:
+    sizes: dict[str, int] = {}
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        for line in lines:
+            name, _sep, value = line.partition(":")
+            sizes[name] = int(value.split()[0]) * 1024
+    mode = re.search(r"\[(\w+)\]", _read("/sys/kernel/mm/transparent_hugepage/enabled"))
+    return {
+        "total_bytes": sizes["MemTotal"],
+        "available_bytes": sizes.get("MemAvailable", sizes["MemFree"]),
+        "transparent_hugepages": mode.group(1) if mode else "never",
+    }
+
+
+def cgroup_facts() -> dict[str, Any]:
+    """Version, and for version 1 the hierarchies that are mounted: they become part of a checkpoint."""
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        return {"version": 2, "hierarchies": []}
+    hierarchies = [os.path.basename(mount.point) for mount in mounts() if mount.kind == "cgroup"]
+    return {"version": 1, "hierarchies": sorted(hierarchies)}
+
+
+def criu_facts() -> dict[str, Any]:
+    version = criu_version()
+    return {
+        "path": criu_path(),
+        "version": ".".join(map(str, version)),
+        "features": features() if version else {},
+    }
+
+
+def tracker_facts() -> dict[str, Any]:
+    """Which trackers of dirty pages this kernel allows, and the one that C(auto) takes."""
+    against = obstacles()
+    return {
+        "available": [COMPARE, *(name for name, why in against.items() if not why)],
+        "auto": best(against)[0],
+        "obstacles": against,
+        "pagemap_scan": _pagemap_scan_works(),
+    }
+
+
+def _pagemap_scan_works() -> bool:
+    with Pagemap(os.getpid()) as pagemap:
+        pagemap.present(list(anonymous_ranges(os.getpid()))[:1])
+        return pagemap.scan_works
+
+
+def docker_facts() -> dict[str, Any]:
+    """The daemon's answers; ``error`` says why there are none."""
+    facts: dict[str, Any] = {
+        "id": "",
+        "version": "",
+        "api_version": "",
+        "runc_version": runc_version(),
+        "storage_driver": "",
+        "containerd_image_store": False,
+        "root_dir": "",
+        "runtimes": {},
+        "security_options": [],
+        "log_drivers": [],
+        "volume_plugins": [],
+        "networks": [],
+        "volumes": [],
+        "containers": [],
+        "error": "",
+    }
+    engine = Engine()
+    try:
+        info = engine.get("/info")
+        version = engine.get("/version")
+        networks = engine.get("/networks")
+        volumes = engine.get("/volumes").get("Volumes") or []
+        containers = engine.get("/containers/json?all=true")
+    except OSError as error:
+        facts["error"] = str(error)
+        return facts
+    finally:
+        engine.close()
+    plugins = info.get("Plugins") or {}
+    facts.update(
+        id=info.get("ID", ""),
+        version=version.get("Version", ""),
+        api_version=version.get("ApiVersion", ""),
+        storage_driver=info.get("Driver", ""),
+        containerd_image_store="io.containerd.snapshotter.v1" in str(info.get("DriverStatus")),
+        root_dir=info.get("DockerRootDir", ""),
+        runtimes={name: runtime.get("path", "") for name, runtime in (info.get("Runtimes") or {}).items()},
+        security_options=[option.split(",")[0] for option in info.get("SecurityOptions") or []],
+        log_drivers=plugins.get("Log") or [],
+        volume_plugins=plugins.get("Volume") or [],
+        networks=[{"name": network["Name"], "driver": network["Driver"]} for network in networks],
+        volumes=[{"name": volume["Name"], "driver": volume["Driver"]} for volume in volumes],
+        containers=[_container(container) for container in containers],
+    )
+    return facts
+
+
+def _container(listed: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": (listed["Names"] or ["/"])[0].lstrip("/"),
+        "id": listed["Id"],
+        "state": listed["State"],
+        "published": [
+            {"protocol": port["Type"], "address": port.get("IP", ""), "port": port["PublicPort"]}
+            for port in listed.get("Ports") or []
+            if "PublicPort" in port
+        ],
+    }
+
+
+def runc_version() -> str:
+    """Of the runc in the path, which both Docker's shim and the armed runtime call; empty if missing."""
+    try:
+        out = subprocess.run(["runc", "--version"], capture_output=True, text=True, check=False, timeout=10)
+    except OSError:
+        return ""
+    words = out.stdout.split()
+    return words[2] if len(words) > 2 else ""
+
+
+def armed_runtime_facts(docker: dict[str, Any]) -> dict[str, Any]:
+    """Whether Docker knows the runtime, and a digest of its files that tells versions apart."""
+    directory = os.path.dirname(docker["runtimes"].get(RUNTIME_NAME, "")) or RUNTIME_DIR
+    digest = hashlib.sha256()
+    missing = []
+    for name in RUNTIME_FILES:
+        try:
+            with open(os.path.join(directory, name), "rb") as content:
+                digest.update(content.read())
+        except OSError:
+            missing.append(os.path.join(directory, name))
+    return {
+        "registered": RUNTIME_NAME in docker["runtimes"],
+        "directory": directory,
+        "missing": missing,
+        "version": "" if missing else digest.hexdigest()[:12],
+    }
+
+
+def ports(docker: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ports that are taken: those that processes listen on and those that Docker publishes."""
+    sockets = listeners()
+    by_inode = holders(socket.inode for socket in sockets)
+    taken = {
+        (entry["protocol"], entry["address"], entry["port"]): f"container {container['name']}"
+        for container in docker["containers"]
+        for entry in container["published"]
+    }
+    for socket in sockets:
+        taken.setdefault(socket[:3], _holder(socket, by_inode))
+    return [
+        {"protocol": protocol, "address": address, "port": port, "held_by": holder}
+        for (protocol, address, port), holder in sorted(taken.items())
+    ]
+
+
+def _holder(socket: Listener, by_inode: dict[int, int]) -> str:
+    pid = by_inode.get(socket.inode)
+    return f"{command(pid)} (process {pid})" if pid else ""
+
+
+def space(path: str) -> dict[str, Any]:
+    """Room below *path*, or below the nearest directory above it that is there."""
+    existing = os.path.abspath(path)
+    while not os.path.isdir(existing):
+        existing = os.path.dirname(existing)
+    figures = os.statvfs(existing)
+    file_system = _file_system(existing)
+    return {
+        "path": path,
+        "free_bytes": figures.f_bavail * figures.f_frsize,
+        "total_bytes": figures.f_blocks * figures.f_frsize,
+        "file_system": file_system,
+        "in_memory": file_system in ("tmpfs", "ramfs"),
+    }
+
+
+def _file_system(path: str) -> str:
+    """The type of the file system that *path* is on."""
+    device = os.stat(path).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    return next((mount.kind for mount in mounts() if mount.device == wanted), "unknown")
+
+
+def kind_of(path: str) -> str:
+    """``directory``, ``file``, ``other`` (a device, a socket), or ``absent``."""
+    if os.path.isdir(path):
+        return "directory"
+    if os.path.isfile(path):
+        return "file"
+    return "other" if os.path.lexists(path) else "absent"
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as content:
+            return content.read()
+    except OSError:
+        return ""

@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The preflight on the source: looks at the container, judges it against both hosts, tries CRIU out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..base.errors import MigrationError, PreflightError
+from ..criu.rpc import canary
+from ..docker.container_spec import specification
+from ..kernel.sockets import listeners, open_sockets
+from ..memory.shared_memory import shared_bytes
+from ..service.service import Service, inspect
+from .checks import Container, Facts, Port, Refused, problems, tracker_plan, warnings
+from .host_facts import collect
+
+# Dump and restore of a process that holds next to nothing; how fast CRIU walks through memory that it does
+# not dump, and how fast it reads pages back.
+FIXED_DOWNTIME_MS = 130
+WALK_BYTES_PER_S = 5e9
+RESTORE_BYTES_PER_S = 1e9
+
+
+def look(client: Any, name: str, move_binds: list[str]) -> Container:
+    """The container as the preflight needs it, even if it cannot be moved.
+
+    :raises PreflightError: there is none of that name.
+    """
+    inspected = inspect(client, name)
+    try:
+        service = Service(client, name, move_binds)
+    except MigrationError:
+        # Why it cannot be moved comes out together with everything else.
+        return Container(inspected, specification(inspected), 0)
+    return Container(
+        inspected,
+        service.spec,
+        service.memory_bytes,
+        tuple(mount["destination"] for mount in service.moved_mounts()),
+        _listening(service.processes()) if inspected["HostConfig"]["NetworkMode"] == "host" else (),
+        shared_bytes(service.cgroup.pids()),
+    )
+
+
+def _listening(pids: Iterable[int]) -> tuple[Port, ...]:
+    """The ports of the host that these processes listen on."""
+    held = {inode for pid in pids for inode in open_sockets(pid)}
+    return tuple(sorted({Port(*socket[:3]) for socket in listeners() if socket.inode in held}))
+
+
+class Preflight:
+    """One preflight; :meth:`run` gives what to expect, or every reason not to try.
+
+    :param target: the target's facts, or None to judge the source and the container alone.
+    """
+
+    def __init__(self, client: Any, target: Facts | None, params: dict[str, Any]) -> None:
+        self._client = client
+        self._target = target
+        self._params = params
+
+    def run(self) -> dict[str, Any]:
+        """Returns ``plan`` and ``warnings``.
+
+        :raises Refused: with all problems.
+        """
+        params = self._params
+        try:
+            container = look(self._client, params["container"], params["move_binds"])
+        except PreflightError as error:
+            name = f"container {params['container']}"
+            raise Refused(name, [error.message], container_state=error.container_state) from error
+        source = collect(params["images_dir"])
+        found = problems(source, self._target, container, params["ignore"])
+        canary_ms, log_tail = 0.0, ""
+        tracker: dict[str, str] = {}
+        try:
+            tracker = tracker_plan(source, params["tracker"])
+        except PreflightError as error:
+            found.append(error.message)
+        if params["canary"] and source["criu"]["version"]:
+            try:
+                canary_ms = canary(params["images_dir"])
+            except PreflightError as error:
+                found.append(error.message)
+                log_tail = error.log_tail
+        if found:
+            to = f" to {self._target['hostname']}" if self._target else ""
+            subject = f"container {container.name} from {source['hostname']}{to}"
+            state = str(container.inspected["State"].get("Status", "unknown"))
+            raise Refused(subject, found, container_state=state, log_tail=log_tail)
+        plan = dict(self._plan(container), tracker=tracker, canary_ms=round(canary_ms, 1))
+        return {"plan": plan, "warnings": warnings(source, self._target, container)}
+
+    def _plan(self, container: Container) -> dict[str, Any]:
+        image = self._client.inspect_image(container.spec["image_id"])
+        filled_later = self._target is None or self._target["criu"]["features"].get("lazy_pages", False)
+        expected = estimate(
+            container.memory_bytes,
+            self._params["bandwidth_mbit"],
+            self._params["downtime_ms"],
+            lazy=self._params["lazy_restore"] and filled_later,
+        )
+        return {
+            "memory_bytes": container.memory_bytes,
+            "image_id": container.spec["image_id"],
+            "image_bytes": int(image.get("Size") or 0),
+            "layers": len(image["RootFS"].get("Layers") or []),
+            "moved_mounts": list(container.moved),
+            "bind_sources": [
+                mount["source"]
+                for mount in container.spec["mounts"]
+                if mount["type"] == "bind" and mount["destination"] not in container.moved
+            ],
+            **expected,
+        }
+
+
+def estimate(
+    memory_bytes: int, bandwidth_mbit: float, downtime_ms: float, *, lazy: bool = False
+) -> dict[str, float]:
+    """What to expect of incompressible memory over a link of *bandwidth_mbit*.
+
+    :param downtime_ms: what the residual pages may take, by the stop rule.
+    :param lazy: the service runs on while its memory is filled from the images.
+    """
+    first_round_s = memory_bytes * 8 / (bandwidth_mbit * 1e6)
+    walk_ms = memory_bytes / WALK_BYTES_PER_S * 1000
+    restore_ms = 0.0 if lazy else memory_bytes / RESTORE_BYTES_PER_S * 1000
+    return {
+        "first_round_s": round(first_round_s, 2),
+        "downtime_ms": round(FIXED_DOWNTIME_MS + downtime_ms + walk_ms + restore_ms),
+    }

@@ -1,0 +1,182 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pre-copy: rounds of changed files and pages while the service runs, until a stop rule holds."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..base.stop_rule import DirtyModel, LookModel, Moment, StopRule
+from ..files.sync import FileRound, FileSync, shared_writable_files
+from ..kernel.process_memory import PAGE_BYTES
+from ..memory.source import MemorySource, RoundResult
+from ..service.service import Service
+from ..transport.wire import Channel
+
+FILES_STATE, STATE = "files.json", "precopy.json"
+# A round that sends less is bound by looking at memory, and says nothing of the link.
+TELLING_BYTES = 4 << 20
+Progress = Callable[..., None]
+
+
+class Round(NamedTuple):
+    """A round of files and memory, as reported. ``started``: seconds since the epoch on this host's clock."""
+
+    number: int
+    started: float
+    pages_scanned: int
+    pages_changed: int
+    changed_bytes: int
+    sent_bytes: int
+    compression: float
+    seconds: float
+    frozen_ms: float
+    files_changed: int
+    files_sent_bytes: int
+    residual_bytes: int
+    dirty_pages_per_s: float
+
+
+class PreCopy:
+    """Runs rounds over one channel and knows how much would be left to send if the service froze now."""
+
+    def __init__(
+        self, service: Service, channel: Channel, memory: MemorySource, files: FileSync, progress: Progress
+    ) -> None:
+        self._service = service
+        self._channel = channel
+        self._memory = memory
+        self._files = files
+        self._progress = progress
+        self._model = DirtyModel()
+        self._last_read: float | None = None
+        self._bytes_per_s = 0.0
+        self._look = LookModel(looks_at_all=memory.looks_at_all)
+        self._page_bytes = float(PAGE_BYTES)
+        self._moments: list[Moment] = []
+        self.rounds: list[Round] = []
+        self.stop_reason = ""
+
+    def load(self, state_dir: str) -> None:
+        """Go on with what another process has learnt of the service and of the link."""
+        with contextlib.suppress(FileNotFoundError), open(_state(state_dir), encoding="utf-8") as kept:
+            state = json.load(kept)
+            self._model = DirtyModel(
+                [(float(seconds), int(pages)) for seconds, pages in state["observations"]]
+            )
+            self._last_read = state["last_read"]
+            self._bytes_per_s = state["bytes_per_s"]
+            self._page_bytes = state["page_bytes"]
+            self._look.spread = state["spread"]
+
+    def save(self, state_dir: str) -> None:
+        state = {
+            "observations": self._model.to_list(),
+            # On the clock that all processes of a host share, CLOCK_MONOTONIC.
+            "last_read": self._last_read,
+            "bytes_per_s": self._bytes_per_s,
+            "page_bytes": self._page_bytes,
+            "spread": self._look.spread,
+        }
+        with open(_state(state_dir), "w", encoding="utf-8") as out:
+            json.dump(state, out)
+
+    def run(self, rule: StopRule) -> None:
+        """Rounds until *rule* holds; ``stop_reason`` then says why it does."""
+        for _turn in range(rule.max_rounds):
+            self.round()
+            self.stop_reason = rule.reason(self._moments, self._model)
+            if self.stop_reason:
+                return
+        self.stop_reason = f"the limit of {rule.max_rounds} rounds is reached"
+
+    def round(self) -> Round:
+        """One round: files, then pages, both acknowledged by the target."""
+        started, start = time.time(), time.monotonic()
+        files = self._files.round(self._channel)
+        read_at = time.monotonic()
+        memory = self._memory.round(self._channel, self._service.processes())
+        self._channel.answer("memory.round_end")
+        self._memory.acknowledged()
+        end = time.monotonic()
+        done = self._account(files, memory, started, start, read_at, end)
+        self.rounds.append(done)
+        self._progress(
+            phase="pre-copy",
+            round=done.number,
+            pages_changed=done.pages_changed,
+            sent_bytes=done.sent_bytes + done.files_sent_bytes,
+            seconds=round(done.seconds, 3),
+            left_bytes=done.residual_bytes,
+        )
+        return done
+
+    def _account(
+        self,
+        files: FileRound,
+        memory: RoundResult,
+        started: float,
+        start: float,
+        read_at: float,
+        end: float,
+    ) -> Round:
+        sent = memory.sent_bytes + files.sent_bytes
+        seconds = end - start
+        if sent > TELLING_BYTES or not self._bytes_per_s:
+            self._bytes_per_s = max(self._bytes_per_s, sent / max(seconds, 1e-3))
+        look_s = max(seconds - sent / self._bytes_per_s, 0.0) if self._bytes_per_s else seconds
+        self._look.observe(look_s, memory.pages_scanned, memory.pages_changed)
+        if memory.pages_changed:
+            self._page_bytes = memory.sent_bytes / memory.pages_changed
+        if self._last_read is not None:
+            present = self._service.memory_bytes // PAGE_BYTES
+            self._model.observe(read_at - self._last_read, memory.pages_changed, present)
+        self._last_read = read_at
+        # Before a second read nothing is known of how fast pages are dirtied.
+        dirty_pages = self._model.pages_after(end - read_at) if self._model.known else memory.pages_changed
+        look_s = self._look.seconds(dirty_pages)
+        self._moments.append(Moment(dirty_pages, self._page_bytes, self._bytes_per_s, look_s))
+        return Round(
+            number=memory.number,
+            started=round(started, 3),
+            pages_scanned=memory.pages_scanned,
+            pages_changed=memory.pages_changed,
+            changed_bytes=memory.changed_bytes,
+            sent_bytes=memory.sent_bytes,
+            compression=round(memory.changed_bytes / max(memory.sent_bytes, 1), 2),
+            seconds=seconds,
+            frozen_ms=memory.frozen_ms,
+            files_changed=files.changed_files + files.deleted_files,
+            files_sent_bytes=files.sent_bytes,
+            residual_bytes=int(dirty_pages * self._page_bytes),
+            dirty_pages_per_s=round(self._model.pages_per_s, 1),
+        )
+
+    @property
+    def bytes_per_s(self) -> float:
+        """What the link gave, as seen in the last round that sent enough to tell."""
+        return self._bytes_per_s
+
+
+def _state(state_dir: str) -> str:
+    return os.path.join(state_dir, STATE)
+
+
+def files_state(state_dir: str) -> str:
+    return os.path.join(state_dir, FILES_STATE)
+
+
+def shared_files(service: Service) -> list[str]:
+    """Files whose content may change through memory without a change of their times."""
+    return sorted(shared_writable_files(service.cgroup.pids()))
+
+
+def as_fields(rounds: list[Round]) -> list[dict[str, Any]]:
+    """For an Ansible result."""
+    return [done._asdict() for done in rounds]

@@ -1,0 +1,327 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A container on the target that waits, started as far as Docker can, for the images of its memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from typing import Any
+
+from ..base.errors import MigrationError
+from ..base.paths import ARMED_DIR, RUNTIME_NAME
+from ..criu.images import RESTORE_STATS, read_restore_stats
+from ..criu.log import explain, log_tail
+from ..docker.runc_state import runc_state
+from ..kernel.cgroup import Cgroup
+from ..kernel.processes import start_time
+
+RESTORE_LOG = "restore.log"
+# Of what this file and the armed runtime say to each other.
+PROTOCOL = 2
+# The network comes from the target's Docker; connections to the old address cannot be kept.
+# Its log of every step costs more than some of the steps; errors and warnings are enough.
+CRIU_CONFIG = "tcp-close\nlink-remap\nghost-limit 1073741824\nverbosity=2\n"
+
+
+class ArmedContainer:
+    """Creates the container, starts it into the armed runtime, restores it, or destroys it.
+
+    :param client: a ``docker.APIClient`` without a read time-out: ``start`` blocks until the restore.
+    :param work_dir: on tmpfs; CRIU's log and configuration.
+    """
+
+    def __init__(self, client: Any, spec: dict[str, Any], work_dir: str) -> None:
+        self._client = client
+        self._spec = spec
+        self.work_dir = work_dir
+        self._listener: socket.socket | None = None
+        self._stream: Any = None
+        self._connection: socket.socket | None = None
+        self._runtime_pid, self._runtime_started = 0, ""
+        self._start_error: str | None = None
+        self._started = threading.Event()
+        self._restoring = False
+        self._broken_off = False
+        self.id = ""
+        self.rootfs = ""
+        self.mount_sources: dict[str, str] = {}
+
+    def create(self) -> None:
+        """``docker create`` with the source's configuration, under the armed runtime.
+
+        :raises MigrationError: Docker refused; nothing is left behind.
+        """
+        name = self._spec["name"]
+        body = dict(self._spec["create"])
+        body["HostConfig"] = dict(body["HostConfig"], Runtime=RUNTIME_NAME)
+        endpoints = dict(self._spec["networks"])
+        # Create takes one network; the others are connected afterwards.
+        first = next(iter(endpoints), None)
+        if first is not None:
+            body["NetworkingConfig"] = {"EndpointsConfig": {first: endpoints.pop(first)}}
+        body["Image"] = self._image(body["Image"])
+        try:
+            self.id = self._client.create_container_from_config(body, name)["Id"]
+            for network, settings in endpoints.items():
+                self._client.connect_container_to_network(self.id, network, **_connect_arguments(settings))
+            # Asked now: once it is being started, Docker does not answer questions about it.
+            mounts = self._client.inspect_container(self.id)["Mounts"]
+            self.mount_sources = {mount["Destination"]: mount["Source"] for mount in mounts}
+        except Exception as error:
+            self._remove()
+            raise MigrationError(
+                f"Docker did not create container {name} on the target: {_docker_message(error)}",
+                phase="arm",
+                container_state="absent",
+                rolled_back=True,
+            ) from error
+
+    def _image(self, name: str) -> str:
+        """The image by its name, or by its id where the name means another image here."""
+        image_id = str(self._spec["image_id"])
+        try:
+            known = str(self._client.inspect_image(name)["Id"])
+        except Exception:
+            known = ""
+        return name if known == image_id else image_id
+
+    def start(self, timeout_s: float = 60.0) -> None:
+        """``docker start``, until the armed runtime waits.
+
+        :raises MigrationError: Docker or the runtime refused; the container is removed again.
+        """
+        os.makedirs(ARMED_DIR, mode=0o700, exist_ok=True)
+        path = os.path.join(ARMED_DIR, self.id)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(path)
+        os.chmod(path, 0o600)
+        self._listener.listen(1)
+        self._listener.settimeout(0.05)
+        threading.Thread(target=self._docker_start, daemon=True).start()
+        end = time.monotonic() + timeout_s
+        while self._stream is None:
+            try:
+                self._connection, _peer = self._listener.accept()
+                self._stream = self._connection.makefile("rw", encoding="utf-8")
+            except (TimeoutError, socket.timeout):
+                if self._started.is_set() or time.monotonic() > end:
+                    reason = self._start_error or "the armed runtime did not report in time"
+                    self.destroy(reason)
+                    raise MigrationError(
+                        f"container {self._spec['name']} could not be armed on the target: {reason}",
+                        phase="arm",
+                        container_state="absent",
+                        rolled_back=True,
+                    ) from None
+        waiting = self._read_event()
+        self._runtime_pid = int(waiting["pid"])
+        self._runtime_started = start_time(self._runtime_pid)
+        if waiting.get("protocol") != PROTOCOL:
+            reason = "the armed runtime there is of another version; apply role mec.migration.edge_host again"
+            self.destroy(reason)
+            raise MigrationError(
+                f"container {self._spec['name']} could not be armed on the target: {reason}",
+                phase="arm",
+                container_state="absent",
+                rolled_back=True,
+            )
+        with open(os.path.join(waiting["bundle"], "config.json"), encoding="utf-8") as config_file:
+            self.rootfs = json.load(config_file)["root"]["path"]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether Docker's start is still waiting for the images."""
+        return self._stream is not None and not self._started.is_set()
+
+    @property
+    def runs(self) -> bool:
+        """Whether processes of it are there, or Docker says so (which it does only after the start)."""
+        with contextlib.suppress(MigrationError):
+            if Cgroup(runc_state(self.id).pid).pids():
+                return True
+        return bool(self._client.containers(filters={"id": self.id}))
+
+    @property
+    def start_error(self) -> str:
+        return self._start_error or ""
+
+    def prepare(self, images_dir: str, criu_config: str, lazy: bool, timeout_s: float = 60.0) -> None:
+        """Start the restore, up to the point where CRIU would read the images.
+
+        :param images_dir: holds ``descriptors.json`` already; the images come later.
+        :param criu_config: further lines of CRIU's configuration.
+        :param lazy: somebody serves ``lazy-pages.socket`` in the work directory.
+        :raises MigrationError: it did not get there; the container is destroyed.
+        """
+        config = os.path.join(self.work_dir, "criu-restore.conf")
+        with open(config, "w", encoding="utf-8") as out:
+            out.write(CRIU_CONFIG + criu_config)
+        event = self._order(
+            timeout_s,
+            command="prepare",
+            images=images_dir,
+            work=self.work_dir,
+            criu_config=config,
+            lazy=lazy,
+        )
+        if event.get("event") != "prepared":
+            reason = str(event.get("reason", "the armed runtime gave no answer"))
+            self._end_restore()
+            self.destroy(reason)
+            raise MigrationError(
+                f"the restore of container {self._spec['name']} could not be prepared: {reason}",
+                phase="handover",
+                container_state="absent",
+                rolled_back=True,
+            )
+
+    def restore(self, timeout_s: float) -> dict[str, Any]:
+        """Bring the processes back; returns ``restore_ms`` and CRIU's own figures.
+
+        :raises MigrationError: the restore failed, or Docker gave up the start meanwhile. Nothing runs; the
+            container is destroyed.
+        """
+        self._restoring = True
+        event = self._order(timeout_s, command="restore") if self.waiting else {"code": -1}
+        code = event.get("code")
+        if code != 0:
+            tail = log_tail(os.path.join(self.work_dir, RESTORE_LOG))
+            self._end_restore()
+            self.destroy("restore failed")
+            reason = f"(runc restore: {code}). {explain(tail)}"
+            # The runtime may still have said by which signal its restore ended.
+            if self._start_error and (code == -1 or self._broken_off):
+                reason = f"because Docker there gave up its start: {self._start_error}"
+            raise MigrationError(
+                f"CRIU could not restore container {self._spec['name']} on the target {reason}",
+                phase="handover",
+                container_state="absent",
+                log_tail=tail,
+                rolled_back=True,
+            )
+        figures = {key: value for key, value in event.items() if key.endswith("_ms")}
+        for key, value in read_restore_stats(self.work_dir).items():
+            if key.endswith("_us"):
+                figures["criu_" + key[:-3] + "_ms"] = value / 1000
+        return figures
+
+    def _order(self, timeout_s: float, **words: Any) -> dict[str, Any]:
+        """Tell the armed runtime; returns its answer, or one with code -1 if there is none."""
+        try:
+            if self._connection is not None:
+                self._connection.settimeout(timeout_s)
+            self._stream.write(json.dumps(words) + "\n")
+            self._stream.flush()
+            return self._read_event()
+        except (OSError, ValueError) as error:
+            return {"code": -1, "reason": str(error)}
+
+    def wait_started(self, timeout_s: float = 30.0) -> None:
+        """Wait until Docker, too, regards the container as started.
+
+        :raises MigrationError: it does not. The processes may run all the same.
+        """
+        if not self._started.wait(timeout_s) or self._start_error:
+            raise MigrationError(
+                f"Docker did not take over the restored container {self._spec['name']}: "
+                f"{self._start_error or 'no answer to docker start'}",
+                phase="verify",
+            )
+        self._disarm()
+
+    def destroy(self, reason: str) -> None:
+        """Make sure that no copy runs here, and leave nothing.
+
+        :raises MigrationError: processes of the container are still alive.
+        """
+        if self._stream is not None:
+            # Even if Docker's start is over: with the daemon dead the armed runtime waits on.
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write(json.dumps({"command": "abort", "reason": reason}) + "\n")
+                self._stream.flush()
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.close()
+        self._started.wait(20)
+        self._disarm()
+        self._remove()
+        self.kill()
+
+    def kill(self) -> None:
+        """End every process of the container, if there are any."""
+        with contextlib.suppress(MigrationError):
+            Cgroup(runc_state(self.id).pid).kill()
+
+    def _end_restore(self) -> None:
+        """End a restore that hangs: the armed runtime and all that came out of it."""
+        if not self._runtime_started or start_time(self._runtime_pid) != self._runtime_started:
+            # It has ended, and the number may be another's.
+            return
+        parents = {}
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                with contextlib.suppress(OSError), open(f"/proc/{name}/stat", encoding="utf-8") as stat:
+                    parents[int(name)] = int(stat.read().rpartition(")")[2].split()[1])
+        family = {self._runtime_pid}
+        while True:
+            more = {pid for pid, parent in parents.items() if parent in family} - family
+            if not more:
+                break
+            family |= more
+        for pid in family & set(parents):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _docker_start(self) -> None:
+        try:
+            self._client.start(self.id)
+        except Exception as error:
+            self._start_error = _docker_message(error)
+        finally:
+            self._started.set()
+        # A daemon that comes back cannot take over what its dead one had not noted: it must not come to run.
+        # Once it runs CRIU writes its statistics.
+        stats = os.path.join(self.work_dir, RESTORE_STATS)
+        if self._start_error and self._restoring and not os.path.exists(stats):
+            self._broken_off = True
+            self._end_restore()
+
+    def _read_event(self) -> dict[str, Any]:
+        line = self._stream.readline()
+        if not line:
+            raise ValueError("the armed runtime ended")
+        event: dict[str, Any] = json.loads(line)
+        return event
+
+    def _disarm(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(ARMED_DIR, self.id))
+
+    def _remove(self) -> None:
+        if self.id:
+            with contextlib.suppress(Exception):
+                self._client.remove_container(self.id, force=True)
+
+
+def _connect_arguments(settings: dict[str, Any]) -> dict[str, Any]:
+    ipam = settings.get("IPAMConfig") or {}
+    return {
+        "aliases": settings.get("Aliases"),
+        "links": settings.get("Links"),
+        "driver_opt": settings.get("DriverOpts"),
+        "ipv4_address": ipam.get("IPv4Address"),
+        "ipv6_address": ipam.get("IPv6Address"),
+    }
+
+
+def _docker_message(error: Exception) -> str:
+    """Docker's own words without the wrapping of the SDK."""
+    return str(getattr(error, "explanation", None) or error)

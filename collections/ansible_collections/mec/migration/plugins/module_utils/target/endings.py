@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The end of a migration on the target, and what is left to do when something went wrong in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import Any
+
+from ..base.errors import MigrationError
+from ..base.paths import ARMED_DIR, migration_dir
+from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
+from ..kernel.scratch import wipe
+from ..state.journal import TARGET, Journal, entries
+from ..transport.control import IN_USE_S, control
+
+
+def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
+    """Make sure that the target has no copy of the service, and forget the migration there.
+
+    :returns: the reason for a change, empty if there was none.
+    :raises MigrationError: the service runs there.
+    """
+    journal = Journal(migration_id, TARGET)
+    container_id = str(journal.entry.get("container_id") or "")
+    reason = ""
+    alive = _receiver_alive(migration_id)
+    if alive:
+        reason = f"a receiver is there, in state {journal.state}"
+        if not check_mode:
+            control(migration_id, "abort", reason="the migration was given up")
+    # A container that is being started answers questions only afterwards, so the receiver goes first.
+    state, _facts = container_state(client, container_id)
+    if state in (RUNNING, FROZEN) and not (alive and check_mode):
+        raise MigrationError(
+            f"container {journal.entry.get('name')} of migration {migration_id} is {state} on the target; "
+            "it is not destroyed. Run playbooks/resolve.yml to end the migration forward",
+            phase="cleanup",
+            container_state=state,
+        )
+    if state != ABSENT:
+        reason = reason or f"a container in state {state} was left there"
+        if not check_mode:
+            remove_container(client, container_id)
+    if not check_mode:
+        _wipe(migration_id, journal)
+        journal.remove()
+    return reason
+
+
+def clean_stale(client: Any, service: str, check_mode: bool) -> str:
+    """Put away what earlier, interrupted migrations of *service* to this host have left.
+
+    :returns: the reason for a change, empty if there was none.
+    :raises MigrationError: one is in progress, or has been handed over and not ended.
+    """
+    reasons = []
+    for entry in entries(service=service):
+        if entry["side"] != TARGET:
+            continue
+        migration_id = entry["migration_id"]
+        status: dict[str, Any] = {}
+        with contextlib.suppress(MigrationError):
+            status = control(migration_id, "status", timeout_s=10)
+            end = time.monotonic() + 2 * IN_USE_S
+            # Nobody is connected: then nobody comes back either, once two tasks of a play could have met.
+            while status["in_use"] and not status["connected"] and time.monotonic() < end:
+                time.sleep(0.5)
+                status = control(migration_id, "status", timeout_s=10)
+        if status.get("in_use"):
+            raise MigrationError(
+                f"migration {migration_id} of {service} to this host is in progress; wait for its end, or "
+                "stop whoever runs it and try again after half a minute"
+            )
+        reasons.append(clean_target(client, migration_id, check_mode) or f"journal of {migration_id}")
+    return "; ".join(reasons)
+
+
+def finish_target(client: Any, migration_id: str, restart_policy: dict[str, Any], check_mode: bool) -> str:
+    """Give the restored container its restart policy and wipe the images, receiver or not.
+
+    :returns: the reason for a change, empty if there was none.
+    """
+    journal = Journal(migration_id, TARGET)
+    if journal.state not in ("running", "restoring"):
+        return ""
+    if not check_mode:
+        if _receiver_alive(migration_id):
+            control(migration_id, "finish")
+        else:
+            container_id = str(journal.entry["container_id"])
+            policy = journal.entry.get("restart_policy") or restart_policy
+            if policy:
+                client.update_container(container_id, restart_policy=policy)
+            journal.write("committed")
+        _wipe(migration_id, journal)
+        journal.remove()
+    return f"the service was restored here and the migration is in state {journal.state}"
+
+
+def open_migrations(client: Any, service: str | None) -> list[dict[str, Any]]:
+    """This host's journals, each with the ``container_state`` as it is now and ``receiver_alive``."""
+    found = []
+    for entry in entries(service=service):
+        alive = entry["side"] == TARGET and _receiver_alive(entry["migration_id"])
+        waiting = alive and entry.get("state") in ("listening", "armed", "restoring")
+        # Docker does not answer about a container whose start still waits.
+        state = "created" if waiting else container_state(client, str(entry.get("container_id") or ""))[0]
+        found.append(dict(entry, container_state=state, receiver_alive=alive))
+    return found
+
+
+def _receiver_alive(migration_id: str) -> bool:
+    try:
+        control(migration_id, "status", timeout_s=10)
+    except MigrationError:
+        return False
+    return True
+
+
+def _wipe(migration_id: str, journal: Journal) -> None:
+    images = str(journal.entry.get("images_dir") or "")
+    if images and os.path.basename(images) == "images":
+        wipe(os.path.dirname(images))
+    wipe(migration_dir(migration_id))
+    # A receiver that was killed leaves the socket on which the armed runtime found it.
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(ARMED_DIR, str(journal.entry.get("container_id") or "")))

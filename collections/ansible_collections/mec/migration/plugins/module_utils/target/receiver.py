@@ -1,0 +1,503 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The target's process of one migration: takes what the source sends, restores it, says so.
+
+It is a fork of the module that started it, so nothing has to be installed for it. It ends by itself:
+when the migration is finished or aborted, or when no one has spoken to it for too long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..base.daemon import detach_process
+from ..base.errors import MigrationError, TransferError
+from ..base.paths import state_dir
+from ..base.priority import hurry
+from ..base.threads import InThread
+from ..criu.images import PE_LAZY, RawPagemap, refer_to_parent
+from ..files.apply import FileReceiver
+from ..files.scan import ROOTFS_TREE
+from ..files.tmpfs import TmpfsTarget
+from ..image.sync import LayerReceiver
+from ..kernel.scratch import wipe
+from ..memory.extents import Extent
+from ..memory.lazy_restore import Guard, LazyPages, userfaultfd_works
+from ..memory.target import MemoryTarget
+from ..state.journal import TARGET, Journal
+from ..transport.control import CONTROL, IN_USE_S
+from ..transport.wire import Channel, Keys, Message, tls_context
+from .armed_container import ArmedContainer
+
+IMAGES, FINAL = "images", "final"
+# Answered at once, also while a restore is under way.
+UNLOCKED = ("hello", "handover.status")
+RESTORE_TIMEOUT_S = 45.0
+
+
+class Settings(NamedTuple):
+    """Of one receiver. ``port`` 0 takes a free one; ``images_dir`` lies on tmpfs and is shared by all."""
+
+    migration_id: str
+    service: str
+    address: str
+    port: int
+    keys: Keys
+    images_dir: str
+    idle_timeout_s: float
+    lazy_restore: bool
+
+
+class Receiver:
+    """One migration on the target. ``listen`` first, then ``serve`` in the process that stays."""
+
+    def __init__(self, settings: Settings, client: Any) -> None:
+        self._settings = settings
+        self._client = client
+        self._dir = state_dir(settings.migration_id)
+        self._images_dir = os.path.join(settings.images_dir, settings.migration_id, IMAGES)
+        os.makedirs(self._images_dir, mode=0o700, exist_ok=True)
+        self._journal = Journal(settings.migration_id, TARGET)
+        self._lazily = settings.lazy_restore and userfaultfd_works()
+        self._memory = MemoryTarget(self._images_dir, chain=not self._lazily)
+        self._container: ArmedContainer | None = None
+        self._files: FileReceiver | None = None
+        self._layers = LayerReceiver(client, self._staging_dir(client))
+        self._lock = threading.Lock()
+        self._last_word = time.monotonic()
+        self._busy = 0
+        self._count_lock = threading.Lock()
+        self._stop = threading.Event()
+        self._lazy: LazyPages | None = None
+        self._tmpfs = TmpfsTarget(os.path.join(self._dir, "tmpfs"))
+        self._prepared = False
+        self._found_extents: InThread[tuple[int, dict[int, list[Extent]]]] | None = None
+        self._spec: dict[str, Any] = {}
+        self._restored: dict[str, Any] = {}
+        self._error: MigrationError | None = None
+        self._incomplete = ""
+
+    def _staging_dir(self, client: Any) -> str:
+        """Layers are staged on Docker's disk, not in memory."""
+        return os.path.join(
+            client.info()["DockerRootDir"], "tmp", f"mec-migration-{self._settings.migration_id}"
+        )
+
+    def listen(self) -> int:
+        """Open the port and the control socket; returns the port.
+
+        :raises MigrationError: the address or port cannot be had.
+        """
+        settings = self._settings
+        self._context = tls_context(settings.keys, server=True, scratch_dir=self._dir)
+        try:
+            self._listener = socket.create_server((settings.address, settings.port), backlog=4)
+        except OSError as error:
+            raise MigrationError(
+                f"cannot listen on {settings.address or 'any address'} port {settings.port}: {error}; "
+                "choose another migration_port",
+                phase="arm",
+            ) from error
+        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        path = os.path.join(self._dir, CONTROL)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        self._control.bind(path)
+        os.chmod(path, 0o600)
+        self._control.listen(4)
+        self._journal.write("listening", service=settings.service, images_dir=self._images_dir)
+        return int(self._listener.getsockname()[1])
+
+    def serve(self) -> None:
+        """Run until the migration is over on this side."""
+        for listener, answer in ((self._listener, self._serve_source), (self._control, self._serve_control)):
+            threading.Thread(target=self._accept, args=(listener, answer), daemon=True).start()
+        while not self._stop.wait(0.2):
+            idle_s = time.monotonic() - self._last_word
+            if self._busy == 0 and idle_s > self._settings.idle_timeout_s:
+                if self._restored:
+                    # The service runs; the journal says so to whoever asks.
+                    break
+                with self._lock:
+                    self._abort(f"nobody spoke to the receiver for {idle_s:.0f} s")
+        # Whoever asked for the end still waits for an answer.
+        answered_by = time.monotonic() + 5
+        while self._busy and time.monotonic() < answered_by:
+            time.sleep(0.01)
+        self._listener.close()
+        self._control.close()
+        self._layers.close()
+        wipe(self._dir)
+        wipe(os.path.dirname(self._images_dir))
+
+    def _accept(self, listener: socket.socket, answer: Callable[[socket.socket], None]) -> None:
+        while not self._stop.is_set():
+            try:
+                connection, _peer = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection, answer), daemon=True).start()
+
+    def _answer(self, connection: socket.socket, answer: Callable[[socket.socket], None]) -> None:
+        with self._count_lock:
+            self._busy += 1
+        try:
+            answer(connection)
+        except (OSError, MigrationError):
+            # The peer went away or was not the one expected; whoever waits for it learns by itself.
+            pass
+        finally:
+            with self._count_lock:
+                self._busy -= 1
+            if answer == self._serve_source:
+                self._last_word = time.monotonic()
+            connection.close()
+
+    # -- the source's connection --------------------------------------------------------------------
+
+    def _serve_source(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A source that vanished without a word is noticed after half a minute.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+        connection.settimeout(self._settings.idle_timeout_s)
+        try:
+            secured = self._context.wrap_socket(connection, server_side=True)
+        except (OSError, ssl.SSLError) as error:
+            raise TransferError(f"TLS handshake refused: {error}") from error
+        channel = Channel(secured)
+        handlers = self._handlers()
+        try:
+            while True:
+                message = channel.receive()
+                if message is None:
+                    return
+                self._dispatch(message, channel, handlers)
+        finally:
+            channel.close()
+
+    def _dispatch(
+        self, message: Message, channel: Channel, handlers: dict[str, Callable[[Message, Channel], None]]
+    ) -> None:
+        handler = handlers.get(message.kind)
+        if handler is None and message.kind.startswith("files.") and self._files is not None:
+            handler = self._files.handlers.get(message.kind)
+        try:
+            if handler is None:
+                raise TransferError(f"the receiver knows no message {message.kind}; same version on both?")
+            if message.kind in UNLOCKED:
+                handler(message, channel)
+            else:
+                with self._lock:
+                    handler(message, channel)
+        except TransferError:
+            raise
+        except MigrationError as error:
+            self._note_failure(message, error.message)
+            channel.send("error", message=error.message, **error.result())
+        except Exception as error:
+            text = f"{message.kind} failed on the target: {type(error).__name__}: {error}"
+            if isinstance(error, OSError) and error.errno == 28:
+                text += ". Free space there, or give mec_migration_images_dir a larger tmpfs"
+            self._note_failure(message, text)
+            channel.send("error", message=text, phase="transfer", container_state="created")
+
+    def _note_failure(self, message: Message, reason: str) -> None:
+        """What is not complete is never restored, even if the source sends the mark without hearing of it."""
+        if message.kind.startswith(("memory.", "files.", "handover.images")):
+            self._incomplete = self._incomplete or reason
+
+    def _handlers(self) -> dict[str, Callable[[Message, Channel], None]]:
+        return {
+            "hello": self._hello,
+            "dictionary": lambda message, channel: channel.take_shared(message),
+            "handover.prepare": self._prepare,
+            "handover.images": self._images,
+            "handover.end": self._end_of_images,
+            "handover.status": self._status_message,
+            "handover.abort": self._abort_message,
+            **self._memory.handlers,
+            **self._layers.handlers,
+        }
+
+    def _hello(self, message: Message, channel: Channel) -> None:
+        if message.fields.get("migration_id") != self._settings.migration_id:
+            raise MigrationError(f"this is the receiver of migration {self._settings.migration_id}")
+        channel.send("ok", zstd_ok=channel.can_unpack)
+        channel.allow_compression(bool(message.fields.get("zstd_ok")))
+
+    def _prepare(self, message: Message, channel: Channel) -> None:
+        """Before the freeze: is everything still waiting?"""
+        container = self._armed()
+        if not container.waiting:
+            raise MigrationError(
+                f"container {self._spec['name']} no longer waits on the target: "
+                f"{container.start_error or 'docker start has returned'}",
+                phase="handover",
+                container_state="created",
+            )
+        hurry()
+        os.makedirs(self._final_dir, mode=0o700, exist_ok=True)
+        # Not the directory itself: a restore that was prepared before has it open.
+        for name in os.listdir(self._final_dir):
+            os.unlink(os.path.join(self._final_dir, name))
+        # runc reads it before CRIU is started.
+        with open(os.path.join(self._final_dir, "descriptors.json"), "w", encoding="utf-8") as out:
+            json.dump(message.fields["descriptors"], out)
+        if self._prepared:
+            self._tmpfs.update({each["key"]: each["entries"] for each in message.fields["tmpfs"]})
+        else:
+            self._prepare_restore(container, message)
+        channel.send("ok", rounds=self._memory.last_round, lazy=self._lazy is not None)
+
+    def _prepare_restore(self, container: ArmedContainer, message: Message) -> None:
+        if self._lazily:
+            guard = Guard(container.kill)
+            self._lazy = LazyPages(container.work_dir, self._extents, guard, self._memory.recent)
+        self._tmpfs.make(message.fields["tmpfs"])
+        # Not by runc's option: before 1.2 it does not hand `ignore` on.
+        config = self._tmpfs.criu_config + f"manage-cgroups={message.fields['cgroup_mode']}\n"
+        container.prepare(self._final_dir, config, self._lazy is not None)
+        self._prepared = True
+
+    def _images(self, message: Message, channel: Channel) -> None:
+        """CRIU's own images of the final dump, as (name, size) pairs and their contents in one body."""
+        offset = 0
+        for name, size in message.fields["files"]:
+            if os.path.basename(name) != name or name.startswith("."):
+                raise TransferError(f"bad image name {name!r}")
+            path = os.path.join(self._final_dir, name)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as out:
+                out.write(message.body[offset : offset + size])
+            offset += size
+        if self._lazy is not None:
+            # While the source sends its last words and CRIU starts.
+            self._found_extents = InThread(self._all_extents)
+
+    def _end_of_images(self, message: Message, channel: Channel) -> None:
+        """The end-of-images mark: from here on the service may run here."""
+        container = self._armed()
+        if self._incomplete:
+            raise MigrationError(
+                self._incomplete, phase="handover", container_state="created", rolled_back=True
+            )
+        if int(message.fields["rounds"]) != self._memory.last_round:
+            raise MigrationError(
+                f"the source sent {message.fields['rounds']} rounds, {self._memory.last_round} are complete",
+                phase="handover",
+                container_state="created",
+                rolled_back=True,
+            )
+        self._chain_final()
+        self._journal.write("restoring")
+        try:
+            self._tmpfs.update(message.fields["tmpfs"])
+            figures = container.restore(RESTORE_TIMEOUT_S)
+        except MigrationError as error:
+            self._error = error
+            self._journal.write("destroyed", reason=error.message)
+            raise
+        self._restored = figures
+        try:
+            # The source's word comes first: it is what ends the frozen window.
+            channel.send("running", **figures)
+        finally:
+            self._journal.write("running")
+            self._tmpfs.close()
+
+    def _chain_final(self) -> None:
+        """CRIU reads from the rounds' directories what the dump left out, if it is not filled lazily."""
+        if self._memory.last_round:
+            os.symlink(f"../{self._memory.last_round}", os.path.join(self._final_dir, "parent"))
+        if self._lazily:
+            return
+        for name in os.listdir(self._final_dir):
+            if name.startswith("pagemap-") and not name.startswith("pagemap-shmem"):
+                refer_to_parent(os.path.join(self._final_dir, name))
+
+    def _extents(self, process: int) -> list[Extent]:
+        if self._found_extents is not None:
+            rounds, found = self._found_extents.result()
+            if rounds == self._memory.last_round and process in found:
+                return found[process]
+        return self._extents_now(process)
+
+    def _extents_now(self, process: int) -> list[Extent]:
+        entries = RawPagemap(self._pagemap(process)).entries
+        keys = ((address, pages) for _message, address, flags, pages in entries if flags[0] & PE_LAZY)
+        return self._memory.extents(process, self._memory.named_by(keys))
+
+    def _pagemap(self, process: int) -> str:
+        return os.path.join(self._final_dir, f"pagemap-{process}.img")
+
+    def _all_extents(self) -> tuple[int, dict[int, list[Extent]]]:
+        """The round up to which they are the newest, and those of each process."""
+        rounds = self._memory.last_round
+        found = {}
+        for name in os.listdir(self._final_dir):
+            number = name[len("pagemap-") : -len(".img")]
+            if name.startswith("pagemap-") and number.isdigit():
+                # What is missing may still come; it is missed when it is asked for.
+                with contextlib.suppress(MigrationError):
+                    found[int(number)] = self._extents_now(int(number))
+        return rounds, found
+
+    def _status_message(self, message: Message, channel: Channel) -> None:
+        channel.send("ok", **self._status())
+
+    def _abort_message(self, message: Message, channel: Channel) -> None:
+        self._refuse_if_running()
+        self._abort(str(message.fields.get("reason", "the source gave up")))
+        channel.send("ok", **self._status())
+
+    # -- the control socket -------------------------------------------------------------------------
+
+    def _serve_control(self, connection: socket.socket) -> None:
+        with connection.makefile("rw", encoding="utf-8") as stream:
+            request = json.loads(stream.readline())
+            operations = {
+                "arm": self._arm,
+                "status": lambda request: self._status(),
+                "verify": self._verify,
+                "finish": self._finish,
+                "abort": self._control_abort,
+            }
+            try:
+                answer = operations[request["operation"]](request)
+            except MigrationError as error:
+                answer = dict(error.result(), error=error.message)
+            except Exception as error:
+                answer = {"error": f"{type(error).__name__}: {error}", "phase": "arm"}
+            stream.write(json.dumps(answer) + "\n")
+
+    def _arm(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._last_word = time.monotonic()
+        with self._lock:
+            self._spec = request["spec"]
+            work = os.path.join(self._dir, "restore")
+            os.makedirs(work, mode=0o700, exist_ok=True)
+            container = ArmedContainer(self._client, self._spec, work)
+            container.create()
+            self._journal.write(
+                "armed",
+                container_id=container.id,
+                name=self._spec["name"],
+                restart_policy=self._spec["restart_policy"],
+            )
+            container.start()
+            self._container = container
+            roots = {ROOTFS_TREE: container.rootfs}
+            for destination in request["mounts"]:
+                roots[destination] = container.mount_sources[destination]
+            self._files = FileReceiver(roots)
+            return {"container_id": container.id, "rootfs": container.rootfs}
+
+    def _status(self) -> dict[str, Any]:
+        state = self._journal.state
+        return {
+            "state": state,
+            "port": int(self._listener.getsockname()[1]),
+            "reason": self._error.message if self._error else "",
+            "log_tail": self._error.log_tail if self._error else "",
+            "connected": self._busy > 1,
+            "in_use": self._busy > 1 or time.monotonic() - self._last_word < IN_USE_S,
+            "waiting": self._container is not None and self._container.waiting,
+            "rounds": self._memory.last_round,
+            "figures": self._restored,
+        }
+
+    def _verify(self, request: dict[str, Any]) -> dict[str, Any]:
+        container = self._armed()
+        if not self._restored:
+            raise MigrationError(
+                f"{self._settings.service} has not been restored here (state: {self._journal.state})",
+                phase="verify",
+            )
+        if self._lazy is not None:
+            self._wait_filled(self._lazy)
+        container.wait_started()
+        if self._files is not None:
+            # What the service had brought to its disk must survive this host, too.
+            self._files.sync()
+        return dict(self._status(), container_id=container.id)
+
+    def _wait_filled(self, lazy: LazyPages) -> None:
+        try:
+            lazy.wait(timeout_s=110)
+        except OSError as error:
+            raise MigrationError(
+                f"{error}. The copy on the target was ended, because its memory is not complete. The "
+                "source is still frozen: playbooks/resolve.yml thaws it",
+                phase="verify",
+                container_state="exited",
+            ) from error
+        self._restored["fill_ms"] = lazy.fill_ms
+        self._restored["filled_bytes"] = lazy.filled_bytes
+
+    def _finish(self, request: dict[str, Any]) -> dict[str, Any]:
+        answer = self._verify(request)
+        self._client.update_container(answer["container_id"], restart_policy=self._spec["restart_policy"])
+        self._journal.write("committed")
+        self._stop.set()
+        return dict(answer, state="committed")
+
+    def _control_abort(self, request: dict[str, Any]) -> dict[str, Any]:
+        # In the lock: a restore that is under way is waited for, not destroyed at its end.
+        with self._lock:
+            self._refuse_if_running()
+            self._abort(request.get("reason", "aborted"))
+        return self._status()
+
+    # -- both ---------------------------------------------------------------------------------------
+
+    @property
+    def _final_dir(self) -> str:
+        return os.path.join(self._images_dir, FINAL)
+
+    def _armed(self) -> ArmedContainer:
+        if self._container is None:
+            raise MigrationError("no container is armed on the target", phase="handover")
+        return self._container
+
+    def _refuse_if_running(self) -> None:
+        if self._restored and self._armed().runs:
+            raise MigrationError(
+                f"{self._settings.service} runs on the target already; it is not destroyed. Should Docker "
+                "there not know that (its daemon was killed while it started the container), Docker cannot "
+                "take it over: end its processes and run playbooks/resolve.yml again to go on with the "
+                "source's copy",
+                container_state="running",
+            )
+
+    def _abort(self, reason: str) -> None:
+        if self._lazy is not None:
+            self._lazy.close()
+        if self._container is not None:
+            self._container.destroy(reason)
+        self._tmpfs.close()
+        self._journal.write("destroyed", reason=reason)
+        self._stop.set()
+
+
+def detach(receiver: Receiver) -> None:
+    """Go on as a process of its own: the caller returns, the fork serves."""
+    if os.fork():
+        return
+    code = 1
+    try:
+        detach_process()
+        receiver.serve()
+        code = 0
+    finally:
+        os._exit(code)

@@ -1,0 +1,227 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Solved policies on disk: one file each, named by the hash of what it was solved from.
+
+Layout, little endian: magic; length of the header (uint32); header (JSON); SHA-256 of the header;
+one row a user state (continuation, H float64; action, H int32; digest); one row a host (migration
+cost, H float64; digest). A digest of a row also covers the key and the place of the row, so a warm
+lookup verifies what it reads by reading two rows. What is damaged, of another key, another format
+or another owner is not an answer: it is solved again. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..base.errors import DecisionError
+
+MAGIC = b"mec.migration solved policy\n"
+# Part of every key: raise it whenever the layout or the numbers that a solver writes change.
+FORMAT_VERSION = 1
+DIGEST_BYTES = 16
+DEFAULT_DIRECTORY = "~/.cache/mec-migration"
+
+
+class NotCached(Exception):
+    """There is no file that can be trusted for this key."""
+
+
+@dataclass(frozen=True)
+class StateRow:
+    """What a decision needs of one user state: per host, cost from now on, and the host to go to."""
+
+    continuation: tuple[float, ...]
+    action: tuple[int, ...]
+
+
+def key_of(inputs: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical form of ``inputs``; ``ValueError`` where a number in it is NaN."""
+    content = json.dumps(
+        {"format": FORMAT_VERSION, **inputs}, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+class SolvedPolicy:
+    """A solved policy file, opened for reading rows."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        """Open and verify the header; :class:`NotCached` where anything is not as it was written."""
+        self.path = path
+        self.key = key
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise NotCached(str(error)) from error
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if status.st_uid != os.geteuid():
+                raise NotCached(f"{path} belongs to another user")
+            self.signature = _signature(status)
+            self.header, self._rows_at = self._read_header(stream, status.st_size)
+        self.hosts = len(self.header["hosts"])
+        self._state_bytes = 12 * self.hosts + DIGEST_BYTES
+        self._host_bytes = 8 * self.hosts + DIGEST_BYTES
+        expected = self._rows_at + self.header["states"] * self._state_bytes
+        if status.st_size != expected + self.hosts * self._host_bytes:
+            raise NotCached(f"{path} is {status.st_size} bytes long")
+        self._hosts_at = expected
+
+    def _read_header(self, stream: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
+        start = stream.read(len(MAGIC) + 4)
+        if len(start) != len(MAGIC) + 4 or not start.startswith(MAGIC):
+            raise NotCached(f"{self.path} is no solved policy")
+        (length,) = struct.unpack("<I", start[len(MAGIC) :])
+        if length > size:
+            raise NotCached(f"{self.path} is damaged")
+        content = stream.read(length)
+        if stream.read(32) != hashlib.sha256(content).digest():
+            raise NotCached(f"{self.path} is damaged")
+        header: dict[str, Any] = json.loads(content)
+        if header["key"] != self.key:
+            raise NotCached(f"{self.path} was solved from other inputs")
+        return header, len(start) + length + 32
+
+    def rows(self, state: int, host: int) -> tuple[StateRow, tuple[float, ...]]:
+        """The row of a user state, and the migration costs from ``host``."""
+        state_at = self._rows_at + state * self._state_bytes
+        host_at = self._hosts_at + host * self._host_bytes
+        try:
+            with open(self.path, "rb") as stream:
+                if _signature(os.fstat(stream.fileno())) != self.signature:
+                    raise NotCached(f"{self.path} was replaced")
+                first = os.pread(stream.fileno(), self._state_bytes, state_at)
+                second = os.pread(stream.fileno(), self._host_bytes, host_at)
+        except OSError as error:
+            raise NotCached(str(error)) from error
+        content = self._verified(first, "state", state)
+        values = struct.unpack(f"<{self.hosts}d{self.hosts}i", content)
+        costs = struct.unpack(f"<{self.hosts}d", self._verified(second, "host", host))
+        return StateRow(values[: self.hosts], values[self.hosts :]), costs
+
+    def _verified(self, row: bytes, kind: str, place: int) -> bytes:
+        content = row[:-DIGEST_BYTES]
+        if _row_digest(self.key, kind, place, content) != row[-DIGEST_BYTES:]:
+            raise NotCached(f"{self.path} is damaged in {kind} {place}")
+        return content
+
+
+# Files this process has opened and verified; a task that asks 1,000 times parses each header once.
+_opened: dict[Path, SolvedPolicy] = {}
+
+
+def load(directory: str | Path, key: str) -> SolvedPolicy:
+    """The solved policy of ``key``, or :class:`NotCached`."""
+    path = Path(directory).expanduser() / f"{key}.policy"
+    known = _opened.get(path)
+    if known is not None:
+        try:
+            if _signature(os.stat(path, follow_symlinks=False)) == known.signature:
+                return known
+        except OSError:
+            pass
+        del _opened[path]
+    if len(_opened) >= 64:
+        _opened.clear()
+    _opened[path] = SolvedPolicy(path, key)
+    return _opened[path]
+
+
+def load_or_solve(directory: str | Path, key: str, write: Callable[[BinaryIO], None]) -> SolvedPolicy:
+    """The solved policy of ``key``; where there is none, ``write`` solves it into a new file.
+
+    Among many forks that miss at once one solves and the others wait for it. The file appears
+    whole, by a rename.
+    """
+    with contextlib.suppress(NotCached):
+        return load(directory, key)
+    place = prepare(directory)
+    with _locked(place / f"{key}.lock"):
+        with contextlib.suppress(NotCached):
+            return load(place, key)
+        descriptor, temporary = tempfile.mkstemp(dir=place, prefix=f"{key}.", suffix=".new")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                write(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, place / f"{key}.policy")
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        try:
+            return load(place, key)
+        except NotCached as error:
+            raise DecisionError(f"the solved policy that was just written cannot be read: {error}") from error
+
+
+def prepare(directory: str | Path) -> Path:
+    """The cache directory, made with mode 0700 where it is not there."""
+    place = Path(directory).expanduser()
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DecisionError(
+            f"cache directory {place}: {error.strerror}; set cache_dir to one that can be written"
+        ) from error
+    return place
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise DecisionError(
+            f"cache file {path}: {error.strerror}; set cache_dir to one that can be written"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_policy(
+    stream: BinaryIO,
+    header: Mapping[str, Any],
+    continuation: Sequence[bytes],
+    action: Sequence[bytes],
+    migration_cost: Sequence[bytes],
+) -> None:
+    """Write a solved policy.
+
+    :param header: must hold ``key``, ``hosts`` (names) and ``states`` (how many).
+    :param continuation: per state, H float64; ``action``: per state, H int32; ``migration_cost``:
+        per host, H float64.
+    """
+    content = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    stream.write(MAGIC + struct.pack("<I", len(content)) + content)
+    stream.write(hashlib.sha256(content).digest())
+    key = header["key"]
+    for place, (costs, actions) in enumerate(zip(continuation, action, strict=True)):
+        stream.write(costs + actions + _row_digest(key, "state", place, costs + actions))
+    for place, costs in enumerate(migration_cost):
+        stream.write(costs + _row_digest(key, "host", place, costs))
+
+
+def _row_digest(key: str, kind: str, place: int, content: bytes) -> bytes:
+    digest = hashlib.blake2b(f"{key} {kind} {place} ".encode(), digest_size=DIGEST_BYTES)
+    digest.update(content)
+    return digest.digest()
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_ino, status.st_dev, status.st_size, status.st_mtime_ns

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Solving a setting into a solved-policy file: the cold half of a decision, with numpy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+from ..base.requirements import require_numpy
+from ..mdp.cells import EARTH_RADIUS_M
+from ..mdp.model import build_map, build_mobility, build_world
+from ..mdp.solver import evaluate, solve
+from ..mdp.strategies import STRATEGIES, World
+from .setting import EVALUATION_ERROR, Setting
+from .solved_policy import write_policy
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..mdp.mobility import StateSpace
+else:
+    np = require_numpy()
+
+# Their action minimises the expected cost; the others act by rule, whatever it costs.
+GREEDY = ("mdp_exact", "mdp_direction")
+
+
+def solve_strategy(
+    world: World, strategy: str
+) -> tuple[StateSpace, NDArray[np.float64], NDArray[np.int32], float]:
+    """(state space, continuation (S, H), action (S, H), error bound in cost units) of a strategy.
+
+    The continuation is what using a host in this slot costs from now on if the strategy is
+    followed.
+    """
+    if strategy in GREEDY:
+        mobility = world.mobility if strategy == "mdp_direction" else world.mobility_cell
+        solution = solve(world.problem(mobility), world.error_bound)
+        return mobility.space, solution.continuation, solution.action, solution.policy_error_bound
+    action = STRATEGIES[strategy](world)
+    problem = world.problem(world.mobility)
+    bound = max(EVALUATION_ERROR, 1e-9 * world.error_bound)
+    value = evaluate(problem, action, bound)
+    continuation = problem.transmission_cost + world.discount * world.mobility.expectation(value)
+    return world.mobility.space, continuation, action, bound
+
+
+def solve_to_file(stream: BinaryIO, key: str, setting: Setting) -> None:
+    """Solve ``setting``, whose policy was checked, and write it to ``stream``."""
+    policy = setting.policy
+    cells = build_map(policy)
+    world = build_world(
+        policy,
+        cells,
+        setting.hosts,
+        build_mobility(policy, cells),
+        measured_costs=setting.measured_costs,
+        active_users=setting.active_users,
+    )
+    strategy = policy.document["strategy"]
+    space, continuation, action, bound = solve_strategy(world, strategy)
+    # The one boundary where numpy's types become plain ones.
+    header = {
+        "key": key,
+        "strategy": strategy,
+        "greedy": strategy in GREEDY,
+        "error_bound": float(bound),
+        "hosts": [host.name for host in setting.hosts],
+        "states": len(space),
+        "directions": space.directions,
+        "dwell_levels": space.dwell_levels,
+        "cells": list(cells.ids),
+        "xy_m": cells.xy_m.tolist(),
+        "origin": cells.origin,
+        "reach_m": float(cells.reach_m()),
+        "earth_radius_m": EARTH_RADIUS_M,
+    }
+    write_policy(
+        stream,
+        header,
+        [row.astype("<f8").tobytes() for row in continuation],
+        [row.astype("<i4").tobytes() for row in action],
+        [row.astype("<f8").tobytes() for row in world.migration_cost],
+    )

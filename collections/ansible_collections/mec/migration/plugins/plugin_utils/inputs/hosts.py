@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Edge hosts as the inventory describes them; no numpy here, a warm lookup reads this."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..base.errors import DecisionError
+
+CELL_VARIABLE = "mec_cell"
+LATITUDE_VARIABLE = "mec_latitude"
+LONGITUDE_VARIABLE = "mec_longitude"
+CAPACITY_VARIABLE = "mec_capacity"
+
+
+@dataclass(frozen=True)
+class Host:
+    """An edge host, in a cell of the map or at a position in degrees.
+
+    ``capacity``: how many services it may hold, or None for no limit.
+    """
+
+    name: str
+    cell: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    capacity: int | None = None
+
+    def place(self) -> list[Any]:
+        """What the solver knows of the host, as plain values for hashing."""
+        return [self.name, self.cell, self.latitude, self.longitude]
+
+
+def hosts_from_inventory(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[Host]:
+    """The hosts called ``names``, from their variables ``mec_cell`` and so on."""
+    found = []
+    for name in dict.fromkeys(str(name) for name in names):
+        try:
+            variables = hostvars[name]
+        except KeyError:
+            variables = None
+        # HostVars answers with a marker of undefined, which is falsy or no mapping, for some unknown names.
+        if not isinstance(variables, Mapping):
+            raise DecisionError(f"host {name!r} is not in the inventory")
+        cell = variables.get(CELL_VARIABLE)
+        found.append(
+            Host(
+                name,
+                None if cell is None else str(cell),
+                degrees(variables.get(LATITUDE_VARIABLE), f"host {name}: {LATITUDE_VARIABLE}", 90),
+                degrees(variables.get(LONGITUDE_VARIABLE), f"host {name}: {LONGITUDE_VARIABLE}", 180),
+                _capacity(name, variables.get(CAPACITY_VARIABLE)),
+            )
+        )
+    return found
+
+
+def number(value: Any, what: str) -> float:
+    """``value`` as a finite float; templating may have made it a string."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        result = float(value)
+    except (TypeError, ValueError):
+        raise DecisionError(f"{what} is {value!r}; allowed: a number") from None
+    if not math.isfinite(result):
+        raise DecisionError(f"{what} is {value!r}; allowed: a finite number")
+    return result
+
+
+def degrees(value: Any, what: str, limit: int) -> float | None:
+    """``value`` in degrees, from -limit to limit, or None."""
+    if value is None:
+        return None
+    result = number(value, what)
+    if abs(result) > limit:
+        raise DecisionError(f"{what} is {result}; allowed: -{limit} to {limit} degrees")
+    return result
+
+
+def _capacity(name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    result = number(value, f"host {name}: {CAPACITY_VARIABLE}")
+    if result != int(result) or result < 0:
+        raise DecisionError(
+            f"host {name}: {CAPACITY_VARIABLE} is {value!r}; allowed: a whole number, at least 0"
+        )
+    return int(result)

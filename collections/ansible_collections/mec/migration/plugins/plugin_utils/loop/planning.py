@@ -1,0 +1,241 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From where users are to which services move when: positions, one decision a service, waves of moves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..base.errors import DecisionError
+from ..inputs.hosts import number
+from ..prediction.cost_model import CostModel, current_host, measured_costs, predictions
+from ..prediction.cost_store import CostError
+
+POSITION_KEYS = {
+    "cell": "user_cell",
+    "heading": "heading",
+    "dwell_slots": "dwell_slots",
+}
+MOVE, STAY, SKIP = "move", "stay", "skip"
+# A move that was so long ago needs no word.
+RECENT_S = 3600.0
+
+# What decides for one service: a term of the lookup mdp_decision, the services that each host holds, the
+# measured costs where the policy wants them.
+Decide = Callable[[dict[str, Any], dict[str, int], "dict[str, dict[str, float]] | None"], dict[str, Any]]
+
+
+def positions_of(document: Any) -> dict[str, dict[str, Any]]:
+    """Where each user is, as the lookup ``mdp_decision`` takes it.
+
+    :param document: ``{"format": 1, "users": {name: {"cell"} or {"latitude", "longitude"}, and optionally
+        "heading" and "dwell_slots"}}``; ``time`` beside ``users`` is for people.
+    :raises DecisionError: it is something else.
+    """
+    if not isinstance(document, Mapping) or document.get("format") != 1:
+        raise DecisionError('positions: allowed: {"format": 1, "users": {name: position}}')
+    users = document.get("users")
+    unknown = sorted(set(document) - {"format", "time", "users"})
+    if not isinstance(users, Mapping) or unknown:
+        raise DecisionError(f"positions: {'unknown key ' + unknown[0] if unknown else 'no users'}")
+    return {str(name): _position(str(name), place) for name, place in users.items()}
+
+
+def _position(name: str, place: Any) -> dict[str, Any]:
+    if not isinstance(place, Mapping):
+        raise DecisionError(
+            f"positions: users.{name} is {place!r}; allowed: a cell, or latitude and longitude"
+        )
+    keys = set(place)
+    unknown = sorted(keys - {*POSITION_KEYS, "latitude", "longitude"})
+    if unknown:
+        raise DecisionError(f"positions: users.{name}: unknown key {unknown[0]}")
+    found = {POSITION_KEYS[key]: place[key] for key in POSITION_KEYS if key in place}
+    if {"latitude", "longitude"} <= keys and "cell" not in keys:
+        degrees = {key: number(place[key], f"users.{name}.{key}") for key in ("latitude", "longitude")}
+        return {**found, "user_position": degrees}
+    if "cell" in keys and not keys & {"latitude", "longitude"}:
+        return found
+    raise DecisionError(f"positions: users.{name}: give either cell, or latitude and longitude")
+
+
+@dataclass
+class Plan:
+    """What each service does in a round, and the moves in the order in which they may be made."""
+
+    services: list[dict[str, Any]] = field(default_factory=list)
+    waves: list[list[dict[str, Any]]] = field(default_factory=list)
+
+
+def plan(
+    services: Sequence[Mapping[str, Any]],
+    positions: Mapping[str, Mapping[str, Any]],
+    loads: Mapping[str, Mapping[str, Any]],
+    model: CostModel,
+    decide: Decide,
+    *,
+    measured: bool,
+    leave: Sequence[str] = (),
+    capacities: Mapping[str, float] | None = None,
+    per_host: int = 2,
+    per_link: int = 1,
+    records: Sequence[Mapping[str, Any]] = (),
+    now_s: float = 0.0,
+) -> Plan:
+    """Decide for one service after the other; each counts on the hosts that the ones before chose.
+
+    :param services: each with ``name`` and ``user``.
+    :param loads: by host what ``migration_cost_info`` returned there.
+    :param measured: whether the policy takes measured migration costs.
+    :param leave: hosts to be emptied: only their services are looked at, and these move in any case.
+    :param capacities: how many services a host may hold; no limit where it is not named.
+    :param records: of ``migration_costs``, oldest first; they tell where services came from, and when.
+    :param now_s: seconds since the epoch.
+    """
+    names = [str(service["name"]) for service in services]
+    held = Counter({host: sum(name in names for name in load["running"]) for host, load in loads.items()})
+    made = Plan()
+    for service in services:
+        name, user = str(service["name"]), str(service.get("user", ""))
+        entry: dict[str, Any] = {"service": name, "user": user, "action": SKIP}
+        try:
+            here = current_host(name, loads)
+            if leave and here not in leave:
+                continue
+            predicted = predictions(name, loads, model)
+            entry.update(current_host=here, move_seconds=measured_costs(predicted))
+            came = last_move(name, here, records, now_s)
+            if came:
+                entry["last_move"] = came
+            _decide(entry, predicted, positions, held, decide, measured, leave, capacities or {})
+        except CostError as error:
+            entry["reason"] = str(error)
+        if entry["action"] == MOVE:
+            # The source keeps its place until the service has left: it may have to stay.
+            held[entry["target"]] += 1
+            entry["prediction"] = predicted[here][entry["target"]]
+        made.services.append(entry)
+    made.waves = waves([one for one in made.services if one["action"] == MOVE], per_host, per_link)
+    for wave in made.waves:
+        for move in wave:
+            ends = (move["service"], move["source"], move["target"])
+            move["moves_at_once"] = len(wave)
+            move["prediction"] = model.predict_beside(*ends, move["prediction"], len(wave))
+    return made
+
+
+def _decide(
+    entry: dict[str, Any],
+    predicted: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    positions: Mapping[str, Mapping[str, Any]],
+    held: Counter[str],
+    decide: Decide,
+    measured: bool,
+    leave: Sequence[str],
+    capacities: Mapping[str, float],
+) -> None:
+    """Say in *entry* what the service does, and why."""
+    here = entry["current_host"]
+    room = [
+        host for host in held if host != here and host not in leave and held[host] < capacities.get(host, 1e9)
+    ]
+    if entry["user"] not in positions:
+        if not leave:
+            entry["reason"] = f"nobody knows where user {entry['user'] or 'of it'} is"
+        elif room:
+            target = min(room, key=lambda host: (held[host], predicted[here][host]["seconds"]))
+            entry.update(
+                action=MOVE, target=target, reason=f"{here} is emptied; {target} holds the fewest services"
+            )
+        else:
+            entry["reason"] = f"{here} is to be emptied, but no other host has room"
+        return
+    term = {"name": entry["service"], **positions[entry["user"]], "current_host": here}
+    decision = decide(term, dict(held), entry["move_seconds"] if measured else None)
+    entry["decision"] = decision
+    if leave:
+        if not room:
+            entry["reason"] = f"{here} is to be emptied, but no other host has room"
+            return
+        expected = decision["expected_costs"]
+        target = min(room, key=lambda host: expected[host])
+        entry.update(
+            action=MOVE,
+            target=target,
+            reason=f"{here} is emptied; of the hosts with room {target} is expected to cost least, "
+            f"{expected[target]:.3f}; staying would cost {expected[here]:.3f}",
+        )
+    elif decision["migrate"]:
+        entry.update(action=MOVE, target=decision["target"])
+        entry["reason"] = decision["reason"] + _why_back(entry, decision)
+    else:
+        entry.update(action=STAY, reason=decision["reason"] + _why_back(entry, decision))
+
+
+def last_move(
+    service: str, here: str, records: Sequence[Mapping[str, Any]], now_s: float
+) -> dict[str, Any] | None:
+    """The move that brought *service* to where it is, or None where another way did."""
+    for record in reversed(records):
+        if record["service"] == service:
+            if record["target"] != here:
+                return None
+            ago = round(max(0.0, now_s - record["time"]), 1)
+            return {"source": record["source"], "target": here, "seconds_ago": ago}
+    return None
+
+
+def _why_back(entry: Mapping[str, Any], decision: Mapping[str, Any]) -> str:
+    """Why a service that moved just now does, or does not, move back."""
+    came = entry.get("last_move")
+    if not came or came["seconds_ago"] > RECENT_S or came["source"] not in decision["expected_costs"]:
+        return ""
+    back = f"; it came from {came['source']} {came['seconds_ago']:.0f} s ago"
+    if decision["migrate"]:
+        return back
+    return (
+        f"{back}, and to move back is expected to cost {decision['expected_costs'][came['source']]:.3f}, "
+        f"{decision['migration_costs'][came['source']]:.3f} of it for the move"
+    )
+
+
+def waves(moves: Sequence[Mapping[str, Any]], per_host: int, per_link: int) -> list[list[dict[str, Any]]]:
+    """Moves that may be made at the same time, in the order of the waves.
+
+    Tasks of a play wait for all hosts, so a wave takes as long as its longest move: long ones come
+    together, first.
+    In a wave each host is source of one move at most (a play acts once a host), takes part in *per_host*
+    at most, and each two hosts have *per_link* moves between them at most, in whatever direction.
+    """
+    if per_host < 1 or per_link < 1:
+        raise DecisionError(f"per_host is {per_host} and per_link {per_link}; allowed: at least 1")
+    made: list[list[dict[str, Any]]] = []
+    for move in sorted(moves, key=lambda one: -one.get("prediction", {}).get("seconds", 0.0)):
+        short = {
+            "service": move["service"],
+            "source": move["current_host"],
+            "target": move["target"],
+            "reason": move["reason"],
+            "prediction": move.get("prediction", {}),
+        }
+        for wave in made:
+            if _fits(short, wave, per_host, per_link):
+                wave.append(short)
+                break
+        else:
+            made.append([short])
+    return made
+
+
+def _fits(move: Mapping[str, Any], wave: Sequence[Mapping[str, Any]], per_host: int, per_link: int) -> bool:
+    ends = {move["source"], move["target"]}
+    busy = Counter(end for other in wave for end in (other["source"], other["target"]))
+    return (
+        all(other["source"] != move["source"] for other in wave)
+        and all(busy[end] < per_host for end in ends)
+        and sum({other["source"], other["target"]} == ends for other in wave) < per_link
+    )

@@ -1,0 +1,228 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What migrations cost: a record of each, the store that keeps them, a table to look at.
+
+The store is a file of JSON lines on the controller. Lines are appended under a lock and read whole;
+the lock is of the file itself, so that nothing is left behind by a process that died.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ..base.errors import DecisionError
+from ..base.requirements import require_jsonschema
+
+FORMAT = 1
+SCHEMA_FILE = Path(__file__).with_name("cost_store.schema.json")
+# A round that sends less says more about latency than about bandwidth.
+TELLING_BYTES = 4 << 20
+PREDICTED = ("total_bytes", "seconds", "frozen_ms")
+
+
+class CostError(DecisionError):
+    """A record or the store of migration costs is not what it should be."""
+
+
+def record_of(
+    report: Mapping[str, Any], time: float, predicted: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The record of a migration.
+
+    :param report: as ``migration_report.build`` returns it.
+    :param time: when it ended, seconds since the epoch.
+    :param predicted: what ``cost_model.predict`` had said before, if it was asked.
+    """
+    waited_s = float(report.get("waited_seconds", 0.0))
+    measured = {
+        "seconds": float(report["total_seconds"]) - waited_s,
+        "total_bytes": int(report["total_bytes"]),
+        "frozen_ms": float(report["frozen_ms"]),
+    }
+    return check(
+        {
+            "format": FORMAT,
+            "time": round(float(time), 3),
+            "migration_id": report["migration_id"],
+            "service": report["service"],
+            "source": report["source"],
+            "target": report["target"],
+            "image_missing_bytes": int(report["image_missing_bytes"]),
+            "image_bytes": int(report["image_bytes"]),
+            "memory_bytes": int(report["memory_bytes"]),
+            "dirty_pages_per_s": float(report["dirty_pages_per_s"]),
+            "bandwidth_bytes_per_s": round(bandwidth_of(report), 1),
+            "moves_at_once": int(report.get("moves_at_once", 1)),
+            "waited_seconds": waited_s,
+            **measured,
+            "frozen_bytes": int(report["frozen_bytes"]),
+            "downtime_ms": report["downtime_client_ms"],
+            "phases": {phase["phase"]: phase["seconds"] for phase in report["phases"]},
+            "predicted": dict(predicted) if predicted else None,
+            "errors": errors_of(predicted, measured) if predicted else None,
+        }
+    )
+
+
+def bandwidth_of(report: Mapping[str, Any]) -> float:
+    """What the link gave: the fastest round that sent enough to tell.
+
+    Later rounds look at all memory to send a little of it; their rate says nothing of the link.
+    """
+    rates = [
+        done["sent_bytes"] / done["seconds"]
+        for done in report["rounds"]
+        if done["sent_bytes"] >= TELLING_BYTES and done["seconds"] > 0
+    ]
+    return float(max(rates, default=report["bandwidth_bytes_per_s"]))
+
+
+def errors_of(predicted: Mapping[str, Any], measured: Mapping[str, float]) -> dict[str, float]:
+    """(predicted - measured) / measured of each quantity; nothing measured counts as one unit."""
+    found = {}
+    for key in PREDICTED:
+        if key not in predicted:
+            raise CostError(f"the prediction has no {key}; it must be one of migration_cost_info")
+        found[key] = round((float(predicted[key]) - measured[key]) / max(measured[key], 1.0), 4)
+    return found
+
+
+def check(record: dict[str, Any], where: str = "record") -> dict[str, Any]:
+    """*record* unchanged.
+
+    :raises CostError: it does not follow the schema; the message names *where* and the key.
+    """
+    error = next(_validator().iter_errors(record), None)
+    if error is not None:
+        key = ".".join(str(part) for part in error.absolute_path) or "$"
+        raise CostError(f"{where}: key {key}: {error.message[:200]}")
+    for key, value in record.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise CostError(f"{where}: key {key}: {value} is no finite number")
+    return record
+
+
+def append(path: str | Path, record: dict[str, Any]) -> None:
+    """Add *record* to the store at *path*, which is made if need be.
+
+    A line that an earlier writer left torn (a full disk, a lost machine) is ended first, so that it
+    costs one record and not two.
+    """
+    line = json.dumps(check(record), sort_keys=True, allow_nan=False).encode() + b"\n"
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "ab+", buffering=0) as store:
+            fcntl.flock(store, fcntl.LOCK_EX)
+            size = os.fstat(store.fileno()).st_size
+            if size and os.pread(store.fileno(), 1, size - 1) != b"\n":
+                line = b"\n" + line
+            written = store.write(line)
+            if written != len(line):
+                store.truncate(size)
+                raise CostError(f"{path}: {written} of {len(line)} bytes were written; is the disk full?")
+    except OSError as error:
+        raise CostError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def read(path: str | Path, *, skipped: list[str] | None = None) -> list[dict[str, Any]]:
+    """The records of a store, oldest first; none where there is no store.
+
+    :param skipped: gets a sentence for each line that is no record; without it they raise.
+    :raises CostError: the store cannot be read, or a line is wrong.
+    """
+    try:
+        with open(path, "rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH)
+            content = stream.read()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CostError(f"{path}: cannot be read: {error.strerror}") from error
+    records = []
+    for number, line in enumerate(content.splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            try:
+                records.append(check(json.loads(line), where))
+            except ValueError as error:
+                raise CostError(f"{where}: no JSON: {error}") from error
+        except CostError as error:
+            if skipped is None:
+                raise
+            skipped.append(str(error))
+    return sorted(records, key=lambda record: float(record["time"]))
+
+
+def by_pair(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """The records of each pair (source, target), in the order in which they come."""
+    pairs: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for record in records:
+        pairs.setdefault((record["source"], record["target"]), []).append(record)
+    return pairs
+
+
+def summary(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each pair of hosts: count, medians, and the median size of the predictions' errors."""
+    rows = []
+    for (source, target), ones in sorted(by_pair(records).items()):
+        predicted = [one["errors"] for one in ones if one["errors"]]
+        rows.append(
+            {
+                "source": source,
+                "target": target,
+                "count": len(ones),
+                **{
+                    key: median(float(one[key]) for one in ones)
+                    for key in ("seconds", "total_bytes", "frozen_ms", "bandwidth_bytes_per_s")
+                },
+                "predicted": len(predicted),
+                "errors": {key: _median_size(predicted, key) for key in PREDICTED},
+            }
+        )
+    return rows
+
+
+def lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The summary for a person, with the errors of all predictions in the last line."""
+    if not records:
+        return ["no migration has been recorded yet"]
+    width = max(len(f"{record['source']} -> {record['target']}") for record in records)
+    told = [f"{'pair':<{width}} count seconds       MB  frozen ms   MB/s  off by: seconds  bytes frozen"]
+    for row in summary(records):
+        shown = [_percent(row["errors"][key]) for key in ("seconds", "total_bytes", "frozen_ms")]
+        told.append(
+            f"{row['source'] + ' -> ' + row['target']:<{width}} {row['count']:5d} {row['seconds']:7.1f} "
+            f"{row['total_bytes'] / 1e6:8.1f} {row['frozen_ms']:10.0f} "
+            f"{row['bandwidth_bytes_per_s'] / 1e6:6.1f}          {shown[0]:>7} {shown[1]:>6} {shown[2]:>6}"
+        )
+    predicted = [record["errors"] for record in records if record["errors"]]
+    if predicted:
+        sizes = [f"{key} {_percent(_median_size(predicted, key))}" for key in PREDICTED]
+        told.append(f"median error of {len(predicted)} predictions: {', '.join(sizes)}")
+    return told
+
+
+def _median_size(errors: Sequence[Mapping[str, float]], key: str) -> float | None:
+    return median(abs(one[key]) for one in errors) if errors else None
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f} %"
+
+
+@lru_cache(maxsize=1)
+def _validator() -> Any:
+    jsonschema = require_jsonschema()
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    return jsonschema.Draft202012Validator(schema)
