@@ -4,254 +4,50 @@
 """System calls in another process, by ptrace, while all its threads stand still. x86-64 only.
 
 Whoever changes the registers of a thread must put them back, or the process is lost. So this is done in
-a child of ours that no signal reaches (:func:`in_child`), with everything looked up before the first
-thread is stopped, and which gives up only as long as nothing is changed.
-
-Sources: ptrace(2); kernel/signal.c, kernel/ptrace.c and arch/x86/kernel/signal.c of Linux.
+a child of ours that no signal reaches (:func:`.ptrace_child.in_child`), with everything looked up before
+the first thread is stopped, and which gives up only as long as nothing is changed.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import gc
-import json
 import os
-import platform
 import signal
-import socket
-import struct
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, NamedTuple
 
-from ..base.priority import hurry
-from . import processes
 from .process_memory import Area, areas
-
-# linux/ptrace.h
-PTRACE_CONT, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_DETACH, PTRACE_SYSCALL = 7, 12, 13, 17, 24
-PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_GETSIGMASK, PTRACE_SETSIGMASK = 0x4206, 0x4207, 0x420A, 0x420B
-PTRACE_GET_RSEQ_CONFIGURATION, PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG = 0x420F, 0x4211
-PTRACE_O_TRACESYSGOOD, PTRACE_O_SUSPEND_SECCOMP = 1, 1 << 21
-PTRACE_EVENT_STOP = 128
-WALL = 0x40000000  # __WALL: threads, too
-SYSCALL_STOP = signal.SIGTRAP | 0x80
-
-# arch/x86/entry/syscalls/syscall_64.tbl
-SYS_CLOSE, SYS_KCMP, SYS_USERFAULTFD, SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 3, 312, 323, 434, 438
-KCMP_VM = 1
-# Calls that end with EINTR, and are not begun anew by the kernel, when a thread is stopped and goes on:
-# read, write, readv, writev, connect, accept, send*, recv* (with a timeout), semop, rt_sigtimedwait,
-# io_getevents, semtimedop, epoll_wait, epoll_pwait, accept4, recvmmsg, sendmmsg, epoll_pwait2 (signal(7)).
-GIVE_UP_ON_STOP = frozenset(
-    (0, 1, 19, 20, 42, 43, 44, 45, 46, 47, 65, 128, 208, 220, 232, 281, 288, 299, 307, 441)
+from .ptrace import (
+    ALL_SIGNALS,
+    NO_CALL,
+    PTRACE_CONT,
+    PTRACE_DETACH,
+    PTRACE_GETREGS,
+    PTRACE_GETSIGMASK,
+    PTRACE_INTERRUPT,
+    PTRACE_SETREGS,
+    PTRACE_SETSIGMASK,
+    PTRACE_SYSCALL,
+    SYS_CLOSE,
+    SYS_PIDFD_GETFD,
+    SYS_PIDFD_OPEN,
+    SYSCALL_INSTRUCTION,
+    SYSCALL_STOP,
+    RemoteError,
+    TracedThread,
+    TryAgain,
+    syscall,
 )
-CODE_64_BIT = 0x33  # the user's code segment
-SYSCALL_INSTRUCTION = b"\x0f\x05"
-SYSCALL_BYTES = len(SYSCALL_INSTRUCTION)
-ALL_SIGNALS = (1 << 64) - 1
-NO_CALL = (1 << 64) - 1
+
+# Given the result of the call before; returns the number and the arguments, or () to leave a call out.
+MakeCall = Callable[[int], tuple[int, ...]]
 
 # How long a thread may take to stop while others stand still already.
 STOP_TIMEOUT_S = 0.05
 # And how long to wait for it after giving up, only to let it go as it was.
 FAREWELL_S = 1.0
-ANSWER_TIMEOUT_S = 5.0
-ATTEMPTS = 4
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_ptrace = _libc.ptrace
-_ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-_ptrace.restype = ctypes.c_long
-_syscall = _libc.syscall
-_syscall.restype = ctypes.c_long
-
-
-class RemoteError(Exception):
-    """The process cannot be made to run a system call; it is as it was. The message is a clause."""
-
-
-class TryAgain(RemoteError):
-    """Not at this moment: a thread does not stop, or stands where it may not be diverted."""
-
-
-class Registers(ctypes.Structure):
-    """``struct user_regs_struct``."""
-
-    _fields_ = [
-        (name, ctypes.c_uint64)
-        for name in (
-            *("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx"),
-            *("rsi", "rdi", "orig_rax", "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base"),
-            *("ds", "es", "fs", "gs"),
-        )
-    ]
-
-    rax: int
-    rdi: int
-    rip: int
-    cs: int
-    orig_rax: int
-
-    @property
-    def result(self) -> int:
-        return ctypes.c_int64(self.rax).value
-
-    @property
-    def in_call(self) -> bool:
-        """Whether the thread was in a system call."""
-        return ctypes.c_int64(self.orig_rax).value >= 0
-
-    def copy(self) -> Registers:
-        return Registers.from_buffer_copy(self)
-
-
-def supported() -> str:
-    """Why this machine cannot do it; empty if it can."""
-    machine = platform.machine()
-    return "" if machine == "x86_64" else f"it is made for x86_64, this is {machine}"
-
-
-def syscall(number: int, *arguments: int) -> int:
-    """A system call of this process. :raises OSError: it failed."""
-    result = int(_syscall(ctypes.c_long(number), *(ctypes.c_long(value) for value in arguments)))
-    if result < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return result
-
-
-def share_memory(pid: int, other: int) -> bool:
-    """Whether two processes have one memory (between vfork and exec, or by clone).
-
-    :raises OSError: one of them is gone, or the kernel has no kcmp.
-    """
-    return syscall(SYS_KCMP, pid, other, KCMP_VM, 0, 0) == 0
-
-
-class _Stop(NamedTuple):
-    """What a thread that stopped reports."""
-
-    signal: int
-    event: int
-
-    @property
-    def plain(self) -> bool:
-        """Stopped by PTRACE_INTERRUPT, and by nothing else."""
-        return self.event == PTRACE_EVENT_STOP and self.signal == signal.SIGTRAP
-
-
-class _Thread:
-    """One thread that is traced by this process."""
-
-    def __init__(self, pid: int, tid: int) -> None:
-        self.pid = pid
-        self.tid = tid
-        self.held_back = False
-        self.registers = Registers()
-        self.stopped = False
-        self._options = PTRACE_O_TRACESYSGOOD
-        if self.status("Seccomp") not in ("", "0"):
-            self._options |= PTRACE_O_SUSPEND_SECCOMP
-
-    def ptrace(self, request: int, address: Any = 0, data: Any = 0) -> int:
-        """:raises OSError: as ptrace(2) says; ESRCH: not there, or not stopped."""
-        result = int(_ptrace(request, self.tid, address, data))
-        if result < 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-        return result
-
-    def seize(self) -> None:
-        """:raises RemoteError: it cannot be traced."""
-        try:
-            self.ptrace(PTRACE_SEIZE, 0, self._options)
-            self.ptrace(PTRACE_INTERRUPT)
-        except OSError as error:
-            tracer = self.status("TracerPid")
-            if tracer not in ("", "0", str(os.getpid())):
-                raise RemoteError(f"process {tracer} traces it") from error
-            raise RemoteError(f"it may not be traced ({error.strerror})") from error
-
-    def wait(self, end: float | None) -> _Stop:
-        """Its next stop.
-
-        :param end: time.monotonic() to wait until; None: for ever.
-        :raises TryAgain: it did not stop in time.
-        :raises ProcessLookupError: it is gone.
-        """
-        while True:
-            found, status = os.waitpid(self.tid, os.WNOHANG | WALL)
-            if found:
-                if not os.WIFSTOPPED(status):
-                    raise ProcessLookupError(errno.ESRCH, f"thread {self.tid} is gone")
-                return _Stop(os.WSTOPSIG(status), status >> 16)
-            left = 1.0 if end is None else end - time.monotonic()
-            if left <= 0:
-                raise TryAgain(f"thread {self.tid} does not stop ({self.status('State')})")
-            signal.sigtimedwait({signal.SIGCHLD}, left)
-
-    def wait_interrupted(self, end: float) -> None:
-        """Wait for the stop that PTRACE_INTERRUPT asks for; signals that come before are delivered.
-
-        :raises TryAgain: not in time, or it is stopped by SIGSTOP or the like.
-        :raises ProcessLookupError: it is gone.
-        """
-        while (stop := self.wait(end)).event != PTRACE_EVENT_STOP:
-            self.ptrace(PTRACE_CONT, 0, stop.signal)
-        self.stopped = True
-        if not stop.plain:
-            raise TryAgain(f"it is stopped by {signal.Signals(stop.signal).name}")
-        self.ptrace(PTRACE_GETREGS, 0, ctypes.addressof(self.registers))
-        self._begin_anew()
-
-    def _begin_anew(self) -> None:
-        """Let a call that only our stop has ended, with EINTR, be made again."""
-        if (
-            self.registers.result == -errno.EINTR
-            and self.registers.orig_rax in GIVE_UP_ON_STOP
-            and not self._signal_pending()
-        ):
-            self.registers.rax = self.registers.orig_rax
-            self.registers.rip -= SYSCALL_BYTES
-            self.registers.orig_rax = NO_CALL
-            self.ptrace(PTRACE_SETREGS, 0, ctypes.addressof(self.registers))
-
-    def diverted_by(self, memory: int) -> str:
-        """Why this thread may not run a call for us; empty if it may. *memory*: its /proc/PID/mem."""
-        if self.registers.cs != CODE_64_BIT:
-            return "it runs 32-bit code"
-        dispatch = (ctypes.c_uint64 * 4)()
-        self.ptrace(
-            PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, ctypes.sizeof(dispatch), ctypes.addressof(dispatch)
-        )
-        if dispatch[0]:
-            return "it handles its system calls itself (syscall user dispatch)"
-        if not self.registers.in_call and self._in_critical_section(memory):
-            return f"thread {self.tid} is in a restartable sequence"
-        return ""
-
-    def _in_critical_section(self, memory: int) -> bool:
-        """A diversion would make the kernel forget the rseq section that the thread is in (rseq.h)."""
-        configuration = ctypes.create_string_buffer(24)
-        self.ptrace(PTRACE_GET_RSEQ_CONFIGURATION, len(configuration), ctypes.addressof(configuration))
-        (place,) = struct.unpack_from("=Q", configuration)
-        if not place:
-            return False
-        (section,) = struct.unpack("=Q", os.pread(memory, 8, place + 8))
-        if not section:
-            return False
-        _version, _flags, start, size = struct.unpack("=IIQQ", os.pread(memory, 24, section))
-        return bool(0 <= self.registers.rip - start < size)
-
-    def status(self, name: str) -> str:
-        """A line of its /proc status; empty if it is gone."""
-        return processes.status(f"{self.pid}/task/{self.tid}", name)
-
-    def _signal_pending(self) -> bool:
-        pending = int(self.status("SigPnd") or "0", 16) | int(self.status("ShdPnd") or "0", 16)
-        return bool(pending & ~int(self.status("SigBlk") or "0", 16))
 
 
 class Stopped:
@@ -268,7 +64,7 @@ class Stopped:
         self.areas: list[Area] = []
         self._pid = pid
         self._memory = -1
-        self._threads: dict[int, _Thread] = {}
+        self._threads: dict[int, TracedThread] = {}
 
     def __enter__(self) -> Stopped:
         start = time.monotonic()
@@ -292,7 +88,7 @@ class Stopped:
     def _stop_all(self, end: float) -> None:
         while True:
             new = [
-                _Thread(self._pid, tid)
+                TracedThread(self._pid, tid)
                 for tid in _all_threads(self._pid)
                 if tid not in self._threads and _is_live(self._pid, tid)
             ]
@@ -313,7 +109,7 @@ class Stopped:
         if not self._threads:
             raise ProcessLookupError(errno.ESRCH, f"process {self._pid} is gone")
 
-    def _await(self, thread: _Thread, end: float) -> None:
+    def _await(self, thread: TracedThread, end: float) -> None:
         try:
             thread.wait_interrupted(end)
         except ProcessLookupError:
@@ -336,7 +132,7 @@ class Stopped:
         if self._memory >= 0:
             os.close(self._memory)
 
-    def call(self, *calls: Callable[[int], tuple[int, ...]]) -> list[int]:
+    def call(self, *calls: MakeCall) -> list[int]:
         """Run system calls in one of the threads, one after the other.
 
         :param calls: each is given the result of the one before (0 at first), and returns the number and
@@ -362,7 +158,7 @@ class Stopped:
                     return area.start + content.index(SYSCALL_INSTRUCTION)
         raise RemoteError("it has no vdso with a system call in it")
 
-    def _call_in(self, thread: _Thread, calls: tuple[Callable[[int], tuple[int, ...]], ...]) -> list[int]:
+    def _call_in(self, thread: TracedThread, calls: tuple[MakeCall, ...]) -> list[int]:
         mask, blocked = ctypes.c_uint64(), ctypes.c_uint64(ALL_SIGNALS)
         thread.ptrace(PTRACE_GETSIGMASK, 8, ctypes.addressof(mask))
         results: list[int] = []
@@ -378,7 +174,7 @@ class Stopped:
             self._restore(thread, mask)
         return results
 
-    def _one_call(self, thread: _Thread, words: tuple[int, ...]) -> int:
+    def _one_call(self, thread: TracedThread, words: tuple[int, ...]) -> int:
         registers = thread.registers.copy()
         registers.rip = self._instruction
         registers.orig_rax = NO_CALL
@@ -397,7 +193,7 @@ class Stopped:
         return registers.result
 
     @staticmethod
-    def _restore(thread: _Thread, mask: ctypes.c_uint64) -> None:
+    def _restore(thread: TracedThread, mask: ctypes.c_uint64) -> None:
         """Back to how the thread was, in a stop like the first one: only from there on is a call that it
         was in begun anew as the kernel would have done."""
         while True:
@@ -460,69 +256,3 @@ def _is_live(pid: int, tid: int) -> bool:
             return stat.read().rpartition(")")[2].split()[0] not in ("Z", "X")
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-Work = Callable[[], tuple[dict[str, Any], list[int]]]
-
-
-def in_child(work: Work) -> tuple[dict[str, Any], list[int]]:
-    """Run *work* in a child of its own session that no signal reaches; again after a TryAgain.
-
-    :param work: returns what can be said in JSON, and descriptors to hand over.
-    :raises RemoteError: what *work* raised, or it has not answered in time. Then the child goes on:
-        it must restore what it has changed.
-    """
-    turn = 1
-    while True:
-        try:
-            return _once_in_child(work)
-        except TryAgain:
-            # Each time a new child: the end of the old one lets go of threads that did not stop.
-            if turn == ATTEMPTS:
-                raise
-            turn += 1
-            time.sleep(0.01)
-
-
-def _once_in_child(work: Work) -> tuple[dict[str, Any], list[int]]:
-    ours, theirs = socket.socketpair()
-    child = os.fork()
-    if child == 0:
-        try:
-            gc.disable()
-            os.setsid()
-            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            ours.close()
-            # Someone stands still as long as this child has to wait for a processor.
-            hurry()
-            answer, descriptors = _answer(work)
-            socket.send_fds(theirs, [b"\n"], descriptors)
-            theirs.sendall(json.dumps(answer).encode())
-        finally:
-            os._exit(0)
-    theirs.close()
-    said = bytearray()
-    try:
-        ours.settimeout(ANSWER_TIMEOUT_S)
-        _first, descriptors, _flags, _address = socket.recv_fds(ours, 1, 4, socket.MSG_CMSG_CLOEXEC)
-        while piece := ours.recv(1 << 16):
-            said += piece
-    except OSError as error:
-        raise RemoteError(f"no answer from it within {ANSWER_TIMEOUT_S:g} s: {error}") from error
-    finally:
-        ours.close()
-    os.waitpid(child, 0)
-    if not said:
-        raise RemoteError("the process that was to do it has ended")
-    answer = json.loads(said)
-    if "error" in answer:
-        raise (TryAgain if answer["again"] else RemoteError)(answer["error"])
-    return answer, list(descriptors)
-
-
-def _answer(work: Work) -> tuple[dict[str, Any], list[int]]:
-    try:
-        return work()
-    except (RemoteError, OSError) as error:
-        return {"error": str(error), "again": isinstance(error, TryAgain)}, []

@@ -27,16 +27,9 @@ from .process_memory import (
     Pagemap,
     Query,
 )
-from .remote_syscall import (
-    SYS_USERFAULTFD,
-    RemoteError,
-    Stopped,
-    in_child,
-    share_memory,
-    supported,
-    syscall,
-    take_descriptor,
-)
+from .ptrace import SYS_USERFAULTFD, RemoteError, share_memory, supported, syscall
+from .ptrace_child import in_child
+from .remote_syscall import Stopped, take_descriptor
 
 UFFD_USER_MODE_ONLY = 1
 UFFD_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK | UFFD_USER_MODE_ONLY

@@ -23,7 +23,8 @@ from ..kernel.process_memory import (
     present_pages,
 )
 from ..kernel.processes import start_time, status
-from ..kernel.remote_syscall import RemoteError, in_child, share_memory
+from ..kernel.ptrace import RemoteError, share_memory
+from ..kernel.ptrace_child import in_child
 from ..kernel.write_protect import CLEAR, LINK, UNTRACKED, WRITTEN, WriteProtection, attach
 
 UFFD = "uffd"

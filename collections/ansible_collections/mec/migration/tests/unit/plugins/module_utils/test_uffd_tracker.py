@@ -26,12 +26,9 @@ from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memor
     Reader,
     present_pages,
 )
-from ansible_collections.mec.migration.plugins.module_utils.kernel.remote_syscall import (
-    RemoteError,
-    Stopped,
-    TryAgain,
-    in_child,
-)
+from ansible_collections.mec.migration.plugins.module_utils.kernel.ptrace import RemoteError, TryAgain
+from ansible_collections.mec.migration.plugins.module_utils.kernel.ptrace_child import in_child
+from ansible_collections.mec.migration.plugins.module_utils.kernel.remote_syscall import Stopped
 from ansible_collections.mec.migration.plugins.module_utils.memory import trackers as dirty_tracking
 from ansible_collections.mec.migration.plugins.module_utils.memory.uffd_tracker import UffdTracker, obstacle
 from victim import Victim
