@@ -19,7 +19,7 @@ from ..base.page_ranges import PAGE_BYTES, Range, RangeSet
 
 # One copy: large enough to keep the cost per system call small, small enough for the L2 cache.
 BATCH_BYTES = 1 << 20
-IOV_MAX = 1024
+BATCH_RANGES = 1024
 
 # linux/fs.h, PAGEMAP_SCAN (kernel 6.7): _IOWR('f', 16, struct pm_scan_arg), twelve 64-bit words.
 PAGEMAP_SCAN = 0xC0606610
@@ -42,24 +42,6 @@ PM_FRAME = PM_PRESENT | PM_SWAPPED | PM_SOFT_DIRTY - 1
 # What one page table of the lowest level maps.
 TABLE_BYTES = PAGE_BYTES * PAGE_BYTES // 8
 TABLES_AT_ONCE = 512
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _IoVec(ctypes.Structure):
-    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
-
-
-_readv = _libc.process_vm_readv
-_readv.argtypes = [
-    ctypes.c_int,
-    ctypes.POINTER(_IoVec),
-    ctypes.c_ulong,
-    ctypes.POINTER(_IoVec),
-    ctypes.c_ulong,
-    ctypes.c_ulong,
-]
-_readv.restype = ctypes.c_ssize_t
 
 
 class Area(NamedTuple):
@@ -292,13 +274,17 @@ class Batch(NamedTuple):
 
 
 class Reader:
-    """Copies pages out of a process by ``process_vm_readv``, running or frozen alike."""
+    """Copies pages out of a process through /proc/PID/mem, running or frozen alike.
+
+    ``process_vm_readv`` is a third faster, but it pins pages, and for that the kernel gives the process a
+    copy of each page that it shares with a forked child or parent (``gup_must_unshare`` in mm/gup.c): reading
+    would multiply the memory of a service that forks workers.
+    """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._memory = mmap.mmap(-1, BATCH_BYTES)
         self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
-        self._remote = (_IoVec * IOV_MAX)()
 
     @property
     def address(self) -> int:
@@ -308,8 +294,8 @@ class Reader:
     def batches(self, pages: RangeSet) -> Iterator[Batch]:
         """The content of *pages*; each batch is valid until the next one is asked for.
 
-        Pages that are gone when their turn comes are left out; a process that ended yields nothing
-        more.
+        Pages that are gone when their turn comes are left out, and so are pages that nobody may read (the
+        guard pages of threads); a process that ended yields nothing more.
         """
         pending: list[Range] = []
         size = 0
@@ -320,7 +306,7 @@ class Reader:
                 pending.append(Range(at, stop))
                 size += stop - at
                 at = stop
-                if size == BATCH_BYTES or len(pending) == IOV_MAX:
+                if size == BATCH_BYTES or len(pending) == BATCH_RANGES:
                     yield from self._read(pending)
                     pending, size = [], 0
         if pending:
@@ -331,53 +317,41 @@ class Reader:
         return b"".join(bytes(batch.data) for batch in self.batches(pages))
 
     def _read(self, ranges: list[Range]) -> Iterator[Batch]:
-        while ranges:
-            size = 0
-            for index, (start, end) in enumerate(ranges):
-                self._remote[index].base = start
-                self._remote[index].length = end - start
-                size += end - start
-            local = _IoVec(self._address, size)
-            got = _readv(self._pid, ctypes.byref(local), 1, self._remote, len(ranges), 0)
-            if got < 0:
-                code = ctypes.get_errno()
-                if code == errno.ESRCH:
-                    return
-                if code not in (errno.EFAULT, errno.EIO):
-                    raise OSError(code, os.strerror(code), f"memory of process {self._pid}")
-                got = 0
-            done, rest = _split(ranges, got - got % PAGE_BYTES)
-            if done:
-                yield Batch(done, memoryview(self._memory)[: sum(e - s for s, e in done)])
-            if rest:
-                # The process itself may not read these, or they were unmapped in the meantime.
-                got = self._read_forbidden(*rest[0])
-                done, ranges = _split(rest, got or PAGE_BYTES)
-                if got:
-                    yield Batch(done, memoryview(self._memory)[:got])
-            else:
-                ranges = []
-
-    def _read_forbidden(self, start: int, end: int) -> int:
-        """Read [start, end) whatever its protection (PROT_NONE); returns bytes of whole pages."""
         try:
-            with open(f"/proc/{self._pid}/mem", "rb", buffering=0) as memory:
-                got = os.preadv(memory.fileno(), [memoryview(self._memory)[: end - start]], start)
-        except OSError:
-            return 0
-        return got - got % PAGE_BYTES
+            memory = os.open(f"/proc/{self._pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        try:
+            done, size = self._read_each(memory, ranges)
+        finally:
+            os.close(memory)
+        if done:
+            yield Batch(done, memoryview(self._memory)[:size])
 
-
-def _split(ranges: list[Range], size_bytes: int) -> tuple[list[Range], list[Range]]:
-    """*ranges* cut in two after *size_bytes*."""
-    head: list[Range] = []
-    for index, (start, end) in enumerate(ranges):
-        if size_bytes >= end - start:
-            head.append(Range(start, end))
-            size_bytes -= end - start
-        else:
-            tail = ranges[index + 1 :]
-            if size_bytes:
-                head.append(Range(start, start + size_bytes))
-            return head, [Range(start + size_bytes, end), *tail]
-    return head, []
+    def _read_each(self, memory: int, ranges: list[Range]) -> tuple[list[Range], int]:
+        """Read *ranges* back to back; returns those that were there, and their bytes."""
+        done: list[Range] = []
+        room = memoryview(self._memory)
+        size = 0
+        for whole in ranges:
+            start, end = whole
+            while start < end:
+                wanted = end - start
+                try:
+                    got = os.preadv(memory, [room[size : size + wanted]], start)
+                except OSError as error:
+                    # EIO: unmapped meanwhile, or a guard page. EFAULT: said by older kernels.
+                    if error.errno not in (errno.EIO, errno.EFAULT):
+                        raise
+                    start += PAGE_BYTES
+                    continue
+                if not got:
+                    # The process has ended: it has no memory any more.
+                    return done, size
+                got -= got % PAGE_BYTES
+                if got:
+                    done.append(whole if got == whole.end - whole.start else Range(start, start + got))
+                    size += got
+                # What stopped the call lies in the page behind what it has read.
+                start += got if got == wanted else got + PAGE_BYTES
+        return done, size

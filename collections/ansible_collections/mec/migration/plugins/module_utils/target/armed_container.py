@@ -27,7 +27,7 @@ RESTORE_LOG = "restore.log"
 PROTOCOL = 2
 # The network comes from the target's Docker; connections to the old address cannot be kept.
 # Its log of every step costs more than some of the steps; errors and warnings are enough.
-CRIU_CONFIG = "tcp-close\nlink-remap\nghost-limit 1073741824\nverbosity=2\n"
+CRIU_CONFIG = "tcp-close\nlink-remap\nfile-locks\nghost-limit 1073741824\nverbosity=2\n"
 
 
 class ArmedContainer:

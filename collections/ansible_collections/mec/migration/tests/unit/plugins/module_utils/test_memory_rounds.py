@@ -226,6 +226,50 @@ def test_pages_that_went_away_are_left_out(victim):
     assert found == own(victim) - hole
 
 
+def test_guard_pages_are_no_pages(victim):
+    victim.do("write", 0, victim.pages)
+    victim.do("guard", 10, 5)
+    guarded = victim.memory(victim.base, victim.base + 10 * PAGE_BYTES)
+    got = list(Reader(victim.pid).batches(own(victim)))
+    found = RangeSet(piece for batch in got for piece in batch.ranges)
+    with open(f"/proc/{victim.pid}/mem", "rb", buffering=0) as memory:
+        try:
+            os.preadv(memory.fileno(), [bytearray(PAGE_BYTES)], victim.base + 10 * PAGE_BYTES)
+            hole = RangeSet()  # a kernel without guard pages (before 6.13) refuses to install them
+        except OSError:
+            hole = RangeSet([(victim.base + 10 * PAGE_BYTES, victim.base + 15 * PAGE_BYTES)])
+    assert found == own(victim) - hole
+    assert bytes(got[0].data[: len(guarded)]) == guarded
+
+
+def shared_bytes(pid, start):
+    """What the mapping at *start* shares with other processes."""
+    found = 0
+    with open(f"/proc/{pid}/smaps", encoding="utf-8") as lines:
+        inside = False
+        for line in lines:
+            word = line.split()[0]
+            if "-" in word:
+                first, last = (int(part, 16) for part in word.split("-"))
+                inside = first <= start < last
+            elif inside and word in ("Shared_Clean:", "Shared_Dirty:"):
+                found += int(line.split()[1]) * 1024
+    return found
+
+
+def test_reading_leaves_what_is_shared_copy_on_write_shared():
+    with Victim(pages=256) as victim:
+        victim.do("write", 0, victim.pages)
+        victim.do("fork", 0)
+        (child,) = victim.children
+        pages = RangeSet([(victim.base, victim.base + victim.pages * PAGE_BYTES)])
+        before = shared_bytes(child, victim.base)
+        assert before >= pages.size_bytes
+        assert Reader(child).content(pages) == Reader(victim.pid).content(pages)
+        assert shared_bytes(child, victim.base) == before
+        assert shared_bytes(victim.pid, victim.base) == before
+
+
 def test_a_process_that_ended_has_nothing(victim):
     pages = own(victim)
     victim.kill()

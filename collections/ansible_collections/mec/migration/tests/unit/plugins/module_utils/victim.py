@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 PROGRAM = r"""
-import ctypes, mmap, random, sys
+import ctypes, mmap, os, random, sys, time
 
 PAGE = mmap.PAGESIZE
 libc = ctypes.CDLL(None, use_errno=True)
@@ -21,6 +21,7 @@ libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 libc.mremap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p]
 FIXED, NOHUGEPAGE, DONTNEED, MAYMOVE_FIXED = 0x10, 15, 4, 3
+GUARD_INSTALL, PDEATHSIG = 102, 1
 
 
 def fresh(address, pages):
@@ -58,6 +59,12 @@ for line in sys.stdin:
         libc.mremap(address, count * PAGE, count * PAGE, MAYMOVE_FIXED, base + seed * PAGE)
     elif command == "map":
         fresh(address, count)
+    elif command == "guard":
+        libc.madvise(address, count * PAGE, GUARD_INSTALL)
+    elif command == "fork":
+        if os.fork() == 0:
+            libc.prctl(PDEATHSIG, 9)
+            time.sleep(1e6)
     print("done", flush=True)
 """
 
@@ -79,8 +86,8 @@ class Victim:
         self._stop()
 
     def do(self, command: str, first: int, count: int = 1, seed: int = 0) -> None:
-        """write, touch (8 bytes of each), zero, read (maps the zero page), drop, unmap or map pages,
-        or move them to where page number *seed* is."""
+        """write, touch (8 bytes of each), zero, read (maps the zero page), drop, unmap, map or guard pages,
+        move them to where page number *seed* is, or fork a child that only sleeps."""
         assert self._process.stdin is not None
         if self._still:
             os.kill(self.pid, signal.SIGCONT)
@@ -93,6 +100,11 @@ class Victim:
         if self._still:
             os.kill(self.pid, signal.SIGSTOP)
             os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+
+    @property
+    def children(self) -> list[int]:
+        with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as children:
+            return [int(pid) for pid in children.read().split()]
 
     def memory(self, start: int, end: int) -> bytes:
         with open(f"/proc/{self.pid}/mem", "rb", buffering=0) as memory:
