@@ -19,6 +19,7 @@ from ..base.errors import PreflightError
 from ..base.paths import RUNTIME_NAME
 from ..docker.container_spec import check_movable
 from ..memory.trackers import AUTO, SOFT_DIRTY, best, check
+from ..service.inventory import Inventory
 
 Facts = dict[str, Any]
 
@@ -66,6 +67,7 @@ class Container(NamedTuple):
     :param moved: destinations of the mounts whose content moves.
     :param shared_bytes: how much of the memory is shared; CRIU dumps it once more.
     :param listening: with host networking, the ports that its processes listen on.
+    :param inventory: what its processes hold that does not move.
     """
 
     inspected: dict[str, Any]
@@ -74,6 +76,7 @@ class Container(NamedTuple):
     moved: tuple[str, ...] = ()
     listening: tuple[Port, ...] = ()
     shared_bytes: int = 0
+    inventory: Inventory = Inventory()
 
     @property
     def name(self) -> str:
@@ -315,6 +318,10 @@ def _movable(pair: Pair) -> Iterator[str]:
         yield error.message
 
 
+def _holdings(pair: Pair) -> Iterator[str]:
+    yield from pair.container.inventory.refused
+
+
 def _devices(pair: Pair) -> Iterator[str]:
     config = pair.container.host_config
     devices = [device["PathOnHost"] for device in config.get("Devices") or []]
@@ -495,6 +502,7 @@ class Check(NamedTuple):
 
 CHECKS = (
     Check("container", _movable, needs_target=False),
+    Check("holdings", _holdings, needs_target=False),
     Check("devices", _devices, needs_target=False),
     Check("source", _source_host, needs_target=False),
     Check("space", _source_space, needs_target=False),
@@ -515,7 +523,7 @@ CHECKS = (
     Check("log_driver", _log_driver),
 )
 # What the user may know better; the others cannot but fail.
-IGNORABLE = ("processor", "kernel", "devices", "memory")
+IGNORABLE = ("processor", "kernel", "devices", "memory", "holdings")
 
 
 def problems(
@@ -538,7 +546,7 @@ def problems(
 
 def warnings(source: Facts, target: Facts | None, container: Container) -> list[str]:
     """What will work, and still may surprise."""
-    found = []
+    found = list(container.inventory.said)
     for key, bindings in (container.host_config.get("PortBindings") or {}).items():
         if any(not str(binding.get("HostPort") or "").isdigit() for binding in bindings or []):
             found.append(f"the published port of {key} is chosen by Docker and will be another one")

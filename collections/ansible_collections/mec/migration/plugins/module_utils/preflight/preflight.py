@@ -13,6 +13,7 @@ from ..criu.rpc import canary
 from ..docker.container_spec import specification
 from ..kernel.sockets import listeners, open_sockets
 from ..memory.shared_memory import shared_bytes
+from ..service.inventory import take_inventory
 from ..service.service import Service, inspect
 from .checks import Container, Facts, Port, Refused, problems, tracker_plan, warnings
 from .host_facts import collect
@@ -42,6 +43,7 @@ def look(client: Any, name: str, move_binds: list[str]) -> Container:
         tuple(mount["destination"] for mount in service.moved_mounts()),
         _listening(service.processes()) if inspected["HostConfig"]["NetworkMode"] == "host" else (),
         shared_bytes(service.cgroup.pids()),
+        take_inventory(service),
     )
 
 

@@ -1,0 +1,288 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the processes of a container hold: files, sockets, mappings, namespaces, as the kernel tells it.
+
+Everything is read from outside, through /proc and one netlink question. No process is stopped and none
+notices. 200 processes with 5,000 open files take about a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import socket
+import stat
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ..kernel.mountinfo import Mount, mounts
+from ..kernel.sockets import command, holders
+from ..kernel.unix_diag import UnixSocket, unix_sockets
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup", "time", "mnt", "net")
+# The same numbers on every architecture (include/uapi/asm-generic/unistd.h).
+PIDFD_OPEN, PIDFD_GETFD = 434, 438
+SO_PROTOCOL = 38
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+class OpenFile(NamedTuple):
+    """One file descriptor of a process.
+
+    :param link: what /proc/PID/fd says it is, for example ``/etc/passwd`` or ``anon_inode:[eventfd]``.
+    :param mode: type and permissions, as stat(2) gives them; 0 if it could not be looked at.
+    :param rdev: of a device, its number.
+    :param magic: number of its file system's type (statfs(2)); 0 for anonymous inodes and sockets.
+    :param protocol: of a socket, the kernel's name of its protocol, for example ``TCP``.
+    :param info: of an anonymous inode, the content of /proc/PID/fdinfo.
+    """
+
+    number: int
+    link: str
+    mode: int = 0
+    rdev: int = 0
+    magic: int = 0
+    protocol: str = ""
+    info: str = ""
+
+    @property
+    def socket_inode(self) -> int:
+        """0 if it is no socket."""
+        return int(self.link[8:-1]) if self.link.startswith("socket:[") else 0
+
+
+class Process(NamedTuple):
+    """One process of the container.
+
+    :param state: the letter in /proc/PID/status; T is stopped, t stopped by its tracer, Z a zombie.
+    :param tracer: number of the process that traces it or one of its threads; 0 if nobody does.
+    :param depth: in how many PID namespaces it has a number.
+    :param namespaces: what /proc/PID/ns says, by the names in :data:`NAMESPACES`.
+    :param private_bytes: sizes of all private mappings together, touched or not.
+    :param mapped: names of mappings that are not plain files or anonymous memory.
+    :param limits_readable: whether prlimit(2) lets this process read its limits.
+    """
+
+    pid: int
+    parent: int
+    command: str
+    state: str
+    tracer: int
+    uid: int
+    depth: int
+    huge_bytes: int
+    namespaces: dict[str, str]
+    files: tuple[OpenFile, ...]
+    private_bytes: int
+    mapped: frozenset[str]
+    limits_readable: bool
+
+    def __str__(self) -> str:
+        return f"process {self.pid} ({self.command})"
+
+
+class Holdings(NamedTuple):
+    """All of a container.
+
+    :param init: number of its first process.
+    :param rootfs_device: ``st_dev`` of its own file system, as major and minor number.
+    :param available_bytes: memory that the host has left.
+    """
+
+    init: int
+    processes: dict[int, Process]
+    mounts: tuple[Mount, ...]
+    unix_sockets: dict[int, UnixSocket]
+    available_bytes: int
+
+    @property
+    def first(self) -> Process | None:
+        return self.processes.get(self.init)
+
+    @property
+    def rootfs_device(self) -> tuple[int, int]:
+        for mount in self.mounts:
+            if mount.point == "/":
+                major, _colon, minor = mount.device.partition(":")
+                return int(major), int(minor)
+        return 0, 0
+
+    def files(self) -> Iterator[tuple[Process, OpenFile]]:
+        for process in self.processes.values():
+            for file in process.files:
+                yield process, file
+
+    def socket_holders(self) -> dict[int, Process]:
+        """Inode of a socket -> a process of the container that has it open."""
+        return {file.socket_inode: process for process, file in self.files() if file.socket_inode}
+
+    def outsiders(self, inodes: Iterable[int]) -> dict[int, str]:
+        """Inode of a socket -> the process outside the container that has it open, in words."""
+        wanted = set(inodes)
+        found = holders(wanted) if wanted else {}
+        return {inode: f"{command(pid)} (process {pid})" for inode, pid in found.items()}
+
+
+def read_holdings(init: int, pids: Iterable[int]) -> Holdings:
+    """What these processes hold now. One that ends meanwhile is left out.
+
+    :param init: the container's first process.
+    """
+    devices: dict[int, int] = {}
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found[pid] = _process(pid, devices)
+    unix: dict[int, UnixSocket] = {}
+    points: list[Mount] = []
+    with contextlib.suppress(OSError):
+        points = mounts(init)
+    with contextlib.suppress(OSError):
+        if any(file.protocol.startswith("UNIX") for process in found.values() for file in process.files):
+            unix = unix_sockets(init)
+    return Holdings(init, found, tuple(points), unix, _available_bytes())
+
+
+def _protocol(pid: int, number: int, path: str) -> str:
+    """The kernel's name of a socket's protocol.
+
+    Of a connection that an MPTCP listener accepted and that is plain TCP, /proc shows the listener's name.
+    """
+    name = ""
+    with contextlib.suppress(OSError):
+        name = os.getxattr(path, "system.sockprotoname").rstrip(b"\0").decode()
+    if name.startswith("MPTCP") and _protocol_number(pid, number) == socket.IPPROTO_TCP:
+        return name.replace("MPTCP", "TCP")
+    return name
+
+
+def _protocol_number(pid: int, number: int) -> int:
+    """The protocol of a socket of another process, for example 262 for MPTCP; 0 if it cannot be asked."""
+    process = _libc.syscall(PIDFD_OPEN, pid, 0)
+    if process < 0:
+        return 0
+    try:
+        borrowed = _libc.syscall(PIDFD_GETFD, process, number, 0)
+    finally:
+        os.close(process)
+    if borrowed < 0:
+        return 0
+    with socket.socket(fileno=borrowed) as ours:
+        return ours.getsockopt(socket.SOL_SOCKET, SO_PROTOCOL)
+
+
+def _process(pid: int, devices: dict[int, int]) -> Process:
+    status = _fields(f"/proc/{pid}/status")
+    private_bytes, mapped = _mappings(pid)
+    return Process(
+        pid=pid,
+        parent=int(status["PPid"]),
+        command=status["Name"],
+        state=status["State"][:1],
+        tracer=_tracer(pid, status),
+        uid=int(status["Uid"].split()[1]),
+        depth=len(status.get("NSpid", "").split()),
+        huge_bytes=int((status.get("HugetlbPages") or "0").split()[0]) * 1024,
+        namespaces=dict(_namespaces(pid)),
+        files=tuple(_files(pid, devices)),
+        private_bytes=private_bytes,
+        mapped=mapped,
+        limits_readable=_limits_readable(pid),
+    )
+
+
+def _fields(path: str) -> dict[str, str]:
+    with open(path, encoding="utf-8", errors="replace") as lines:
+        return {name: value.strip() for name, _colon, value in (line.partition(":") for line in lines)}
+
+
+def _tracer(pid: int, status: dict[str, str]) -> int:
+    """A debugger may trace threads one by one."""
+    if int(status["TracerPid"]) or int(status["Threads"]) < 2:
+        return int(status["TracerPid"])
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError):
+            tracer = int(_fields(f"/proc/{pid}/task/{task}/status")["TracerPid"])
+            if tracer:
+                return tracer
+    return 0
+
+
+def _namespaces(pid: int) -> Iterator[tuple[str, str]]:
+    for name in NAMESPACES:
+        # A zombie has none any more, an old kernel not all of them.
+        with contextlib.suppress(OSError):
+            yield name, os.readlink(f"/proc/{pid}/ns/{name}")
+
+
+def _mappings(pid: int) -> tuple[int, frozenset[str]]:
+    """Bytes of all private mappings, and the names of those that are neither a plain file nor memory."""
+    total, names = 0, set()
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", "rb") as lines:
+        for line in lines:
+            words = line.split(None, 5)
+            name = words[5].rstrip() if len(words) > 5 else b""
+            if words[1].endswith(b"p") and name not in (b"[vvar]", b"[vvar_vclock]", b"[vsyscall]"):
+                start, _dash, end = words[0].partition(b"-")
+                total += int(end, 16) - int(start, 16)
+            if name.startswith((b"anon_inode:", b"/secretmem", b"/anon_hugepage", b"/dev/")):
+                names.add(name.decode(errors="replace"))
+    return total, frozenset(names)
+
+
+def _limits_readable(pid: int) -> bool:
+    """CRIU asks each process for its limits with prlimit(2), from outside."""
+    try:
+        resource.prlimit(pid, resource.RLIMIT_CPU)
+    except PermissionError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _files(pid: int, devices: dict[int, int]) -> Iterator[OpenFile]:
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                yield _file(pid, int(entry.name), entry.path, devices)
+
+
+def _file(pid: int, number: int, path: str, devices: dict[int, int]) -> OpenFile:
+    link = os.readlink(path)
+    if link.startswith("anon_inode:"):
+        info = ""
+        with (
+            contextlib.suppress(OSError),
+            open(f"/proc/{pid}/fdinfo/{number}", encoding="utf-8", errors="replace") as lines,
+        ):
+            info = lines.read()
+        return OpenFile(number, link, info=info)
+    if link.startswith("socket:["):
+        return OpenFile(number, link, mode=stat.S_IFSOCK, protocol=_protocol(pid, number, path))
+    if not link.startswith("/"):
+        return OpenFile(number, link)
+    try:
+        found = os.stat(path)
+    except OSError:
+        return OpenFile(number, link)
+    if found.st_dev not in devices:
+        devices[found.st_dev] = _magic(path)
+    return OpenFile(number, link, found.st_mode, found.st_rdev, devices[found.st_dev])
+
+
+def _magic(path: str) -> int:
+    """``f_type`` of statfs(2), the first field of its structure on every 64-bit architecture."""
+    answer = (ctypes.c_long * 32)()
+    return answer[0] if _libc.statfs(os.fsencode(path), answer) == 0 else 0
+
+
+def _available_bytes() -> int:
+    sizes = _fields("/proc/meminfo")
+    return int(sizes.get("MemAvailable", sizes["MemFree"]).split()[0]) * 1024

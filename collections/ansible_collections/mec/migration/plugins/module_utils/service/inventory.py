@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory of a container: what it holds that does not move, and what should be known of it."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from .holdings import Holdings, read_holdings
+from .kinds import REFUSED, SAID, Kind
+from .kinds_files import KINDS as FILES
+from .kinds_processes import KINDS as PROCESSES
+from .service import Service
+
+KINDS: tuple[Kind, ...] = (*PROCESSES, *FILES)
+# Gone a moment later in most services: worth another look.
+TRANSIENT = ("unix-backlog",)
+LOOKS, PAUSE_S = 3, 0.2
+
+
+class Inventory(NamedTuple):
+    """Sentences, each with process, thing, reason and remedy."""
+
+    refused: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+
+
+def take_inventory(service: Service) -> Inventory:
+    """Look at all processes of a running service; what may be gone in a moment is looked at again."""
+    for look in range(LOOKS):
+        holdings = read_holdings(service.runc.pid, service.cgroup.pids())
+        if look == LOOKS - 1 or not any(_found(name, holdings) for name in TRANSIENT):
+            break
+        time.sleep(PAUSE_S)
+    return judge(service.name, holdings)
+
+
+def judge(container: str, holdings: Holdings) -> Inventory:
+    """What the table says of *holdings*."""
+    said: dict[str, list[str]] = {REFUSED: [], SAID: []}
+    for kind in KINDS:
+        said.get(kind.outcome, []).extend(kind.say(container, holdings))
+    return Inventory(tuple(said[REFUSED]), tuple(said[SAID]))
+
+
+def _found(name: str, holdings: Holdings) -> bool:
+    kind = next(kind for kind in KINDS if kind.name == name)
+    return kind.find is not None and any(True for _found in kind.find(holdings))

@@ -1,0 +1,287 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinds of things that are open files: anonymous inodes, devices, sockets, mounts."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+
+from ..kernel.unix_diag import LISTEN
+from .holdings import Holdings
+from .kinds import REFUSED, Found, Kind
+
+TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
+IO_URING = "anon_inode:[io_uring]"
+# criu/files.c, dump_one_file: the anonymous inodes that it can dump.
+KNOWN_INODES = ("[eventpoll]", "[eventfd]", "inotify", "[fanotify]", "[signalfd]", "[timerfd]", "[pidfd]")
+INODES_IN_WORDS = {
+    "[userfaultfd]": "handles its page faults itself (userfaultfd)",
+    "[landlock-ruleset]": "has a Landlock ruleset open",
+    "[perf_event]": "has a performance counter open (perf_event_open)",
+}
+# criu/files.c, dump_chrdev: memory devices, terminals, tun and autofs.
+KNOWN_MAJORS = (1, 4, 5, *range(136, 144))
+KNOWN_MISC = ((10, 200), (10, 235))
+# Names in the kernel's `struct proto`, of families that CRIU has a dump for.
+KNOWN_PROTOCOLS = (
+    "TCP",
+    "TCPv6",
+    "UDP",
+    "UDPv6",
+    "UDP-Lite",
+    "UDPLITEv6",
+    "RAW",
+    "RAWv6",
+    "PING",
+    "PINGv6",
+    "UNIX",
+    "UNIX-STREAM",
+    "NETLINK",
+)
+PACKET, MPTCP = "PACKET", ("MPTCP", "MPTCPv6")
+# include/uapi/linux/magic.h
+PROC_MAGIC, MQUEUE_MAGIC = 0x9FA0, 0x19800202
+WATCHED_DEVICE = re.compile(r"^(?:inotify wd|fanotify ino):.*?\bsdev:([0-9a-f]+)", re.MULTILINE)
+
+
+def _io_uring(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        numbers = [file.number for file in process.files if file.link == IO_URING]
+        if numbers:
+            yield Found(process, f"has an io_uring (file descriptor {numbers[0]})")
+        elif IO_URING in process.mapped:
+            yield Found(process, "has an io_uring mapped")
+
+
+def _other_inode(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        name = file.link.partition("anon_inode:")[2]
+        if name and name not in KNOWN_INODES and file.link != IO_URING:
+            what = INODES_IN_WORDS.get(name, f"has a kernel object open ({name})")
+            yield Found(process, f"{what}, file descriptor {file.number}")
+
+
+def _device(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        number = os.major(file.rdev), os.minor(file.rdev)
+        if stat.S_ISBLK(file.mode) or (
+            stat.S_ISCHR(file.mode) and number[0] not in KNOWN_MAJORS and number not in KNOWN_MISC
+        ):
+            yield Found(process, f"has the device {file.link} open (file descriptor {file.number})")
+    for process in holdings.processes.values():
+        for name in sorted(process.mapped):
+            if name.startswith("/dev/") and not name.startswith(("/dev/zero", "/dev/shm/")):  # noqa: S108
+                yield Found(process, f"has the device {name} mapped")
+
+
+def _message_queue(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.magic == MQUEUE_MAGIC:
+            yield Found(process, f"has the POSIX message queue {file.link} open (descriptor {file.number})")
+
+
+def _proc_directory(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.magic == PROC_MAGIC and stat.S_ISDIR(file.mode):
+            yield Found(process, f"has a directory of /proc open, {file.link} (descriptor {file.number})")
+
+
+def _watch(holdings: Holdings) -> Iterator[Found]:
+    major, minor = holdings.rootfs_device
+    for process, file in holdings.files():
+        if file.link not in ("anon_inode:inotify", "anon_inode:[fanotify]"):
+            continue
+        devices = {int(device, 16) for device in WATCHED_DEVICE.findall(file.info)}
+        if major << 20 | minor in devices:
+            means = "inotify" if file.link.endswith("inotify") else "fanotify"
+            yield Found(
+                process,
+                f"watches files of the container's own file system with {means} (descriptor {file.number})",
+            )
+
+
+def _packet_socket(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.protocol == PACKET:
+            yield Found(process, f"has a packet socket (file descriptor {file.number})")
+
+
+def _mptcp(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.protocol in MPTCP:
+            yield Found(process, f"has a socket of MPTCP, multipath TCP (file descriptor {file.number})")
+
+
+def _other_socket(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.protocol and file.protocol not in (*KNOWN_PROTOCOLS, *MPTCP, PACKET):
+            yield Found(process, f"has a socket of {file.protocol} (file descriptor {file.number})")
+
+
+def _not_accepted(holdings: Holdings) -> Iterator[Found]:
+    """A client has sent something to a listener that has not accepted its connection yet."""
+    held = holdings.socket_holders()
+    for listener in holdings.unix_sockets.values():
+        holder = held.get(listener.inode)
+        if listener.state == LISTEN and holder is not None:
+            waiting = [holdings.unix_sockets.get(inode) for inode in listener.pending]
+            if any(client is not None and client.unsent_bytes for client in waiting):
+                name = listener.name or "without a name"
+                yield Found(
+                    holder, f"listens on the UNIX socket {name} and has not accepted a connection with data"
+                )
+
+
+def _outside(holdings: Holdings) -> Iterator[tuple[Found, bool]]:
+    """UNIX sockets whose peer is not the container's; whether they are datagram sockets."""
+    held = holdings.socket_holders()
+    far = {
+        holdings.unix_sockets[inode].peer: (inode, process)
+        for inode, process in held.items()
+        if inode in holdings.unix_sockets and holdings.unix_sockets[inode].peer not in (0, *held)
+    }
+    for peer, who in holdings.outsiders(far).items():
+        inode, process = far[peer]
+        server = holdings.unix_sockets.get(peer)
+        name = server.name if server is not None else ""
+        what = f"is connected to a UNIX socket outside the container, of {who}{', ' + name if name else ''}"
+        datagrams = holdings.unix_sockets[inode].type == 2
+        yield Found(process, what), datagrams
+
+
+def _connected_outside(holdings: Holdings) -> Iterator[Found]:
+    return (found for found, datagrams in _outside(holdings) if not datagrams)
+
+
+def _datagrams_outside(holdings: Holdings) -> Iterator[Found]:
+    return (found for found, datagrams in _outside(holdings) if datagrams)
+
+
+KINDS = (
+    Kind(
+        "io-uring",
+        "io_uring",
+        REFUSED,
+        "anon_inode:[io_uring] in /proc/PID/fd or maps",
+        "CRIU cannot dump an io_uring",
+        "Switch it off in the service (Node: `UV_USE_IO_URING=0`; nginx, MariaDB, PostgreSQL: their option "
+        "for asynchronous input/output), or leave Docker's seccomp profile on, which forbids it",
+        TEST + "test_an_io_uring",
+        _io_uring,
+    ),
+    Kind(
+        "kernel-object",
+        "Other kernel objects behind a descriptor: userfaultfd, perf events, BPF, Landlock rulesets, KVM",
+        REFUSED,
+        "anon_inode:NAME in /proc/PID/fd, with a name that CRIU has no dump for",
+        "CRIU cannot dump it",
+        "Start the service without what needs it",
+        TEST + "test_other_kernel_objects",
+        _other_inode,
+    ),
+    Kind(
+        "device",
+        "An open or mapped device that is neither memory (/dev/null ...) nor a terminal nor tun",
+        REFUSED,
+        "type and number of the file, by stat(2)",
+        "its state is in the device of this host",
+        "Start the service without that device",
+        TEST + "test_a_device",
+        _device,
+    ),
+    Kind(
+        "message-queue",
+        "An open POSIX message queue",
+        REFUSED,
+        "a file on a file system of type mqueue",
+        "CRIU does not dump POSIX message queues",
+        "Use System V queues or sockets, or close the queue before the move",
+        TEST + "test_a_message_queue",
+        _message_queue,
+    ),
+    Kind(
+        "proc-directory",
+        "An open directory of /proc",
+        REFUSED,
+        "a directory on a file system of type proc",
+        "CRIU cannot restore it",
+        "Close it before the move",
+        TEST + "test_a_directory_of_proc",
+        _proc_directory,
+    ),
+    Kind(
+        "watch",
+        "An inotify or fanotify watch on the container's own file system",
+        REFUSED,
+        "the device in /proc/PID/fdinfo is that of the root file system",
+        "CRIU cannot find the watched files on overlay again",
+        "Let it watch a volume, or poll instead of watching",
+        TEST + "test_a_watch_on_the_root_file_system",
+        _watch,
+    ),
+    Kind(
+        "packet-socket",
+        "A packet socket (tcpdump, DHCP clients, ARP)",
+        REFUSED,
+        "protocol PACKET of the socket (`system.sockprotoname`)",
+        "it belongs to a network interface of this host, which is another one there",
+        "Close it before the move",
+        TEST + "test_a_packet_socket",
+        _packet_socket,
+    ),
+    Kind(
+        "mptcp",
+        "A socket of MPTCP (listeners of programs made with Go 1.24 or later)",
+        REFUSED,
+        "protocol MPTCP of the socket; of accepted connections SO_PROTOCOL",
+        "CRIU cannot dump MPTCP",
+        "Start the service with GODEBUG=multipathtcp=0 if it is a Go program, or the container with "
+        "`--sysctl net.mptcp.enabled=0`",
+        TEST + "test_a_listener_of_mptcp",
+        _mptcp,
+    ),
+    Kind(
+        "other-socket",
+        "A socket of another family: vsock, XDP, AF_ALG, CAN, SMC, SCTP, TIPC, Bluetooth",
+        REFUSED,
+        "the protocol's name (`system.sockprotoname`)",
+        "CRIU cannot dump sockets of that protocol",
+        "Use TCP, UDP or UNIX sockets",
+        TEST + "test_a_socket_of_another_family",
+        _other_socket,
+    ),
+    Kind(
+        "unix-backlog",
+        "A UNIX connection with data that nobody has accepted yet",
+        REFUSED,
+        "sock_diag(7): connections that wait at a listener, with unread data",
+        "CRIU cannot dump a connection with data that is not accepted yet",
+        "That is over as soon as the service accepts it: start the migration again then",
+        TEST + "test_data_on_a_connection_that_nobody_accepted",
+        _not_accepted,
+    ),
+    Kind(
+        "unix-outside",
+        "A UNIX connection to a process outside the container (the engine's socket, a host's daemon)",
+        REFUSED,
+        "sock_diag(7): the peer is held by a process outside",
+        "that process stays on this host",
+        "Let the service close the connection before the move, or reach that daemon through TCP",
+        TEST + "test_a_connection_to_a_process_outside",
+        _connected_outside,
+    ),
+    Kind(
+        "unix-datagrams-outside",
+        "A UNIX datagram socket connected to a daemon outside (/dev/log)",
+        REFUSED,
+        "as before, of type datagram",
+        "that daemon stays on this host",
+        "Log to standard output instead, or close the socket before the move",
+        TEST + "test_datagrams_to_a_process_outside",
+        _datagrams_outside,
+    ),
+)

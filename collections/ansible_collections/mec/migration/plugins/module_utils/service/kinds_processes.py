@@ -1,0 +1,255 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinds of things that are processes, or belong to one: namespaces, tracing, memory, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .holdings import PAGE_BYTES, Holdings, Process
+from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
+
+TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
+# Of a lazy dump, CRIU allocates and fills this much for each page of all private mappings of a process
+# (criu/page-pipe.c, create_page_pipe; struct iovec).
+IOVEC_BYTES = 16
+# From here on the time that takes is worth a word.
+MUCH_FOR_CRIU_BYTES = 256 << 20
+
+
+def _traced(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        if process.tracer:
+            tracer = holdings.processes.get(process.tracer)
+            by = str(tracer) if tracer else f"process {process.tracer}, which is outside the container"
+            yield Found(process, f"is traced by {by}")
+
+
+def _other_namespace(holdings: Holdings, name: str) -> Iterator[Process]:
+    first = holdings.first
+    for process in holdings.processes.values():
+        own = process.namespaces.get(name)
+        if first is not None and own and own != first.namespaces.get(name):
+            yield process
+
+
+def _own_user_namespace(holdings: Holdings) -> Iterator[Found]:
+    for process in _other_namespace(holdings, "user"):
+        yield Found(process, "is in a user namespace of its own")
+
+
+def _nested_namespaces(holdings: Holdings) -> Iterator[Found]:
+    for name, called in (
+        ("pid", "PID"),
+        ("ipc", "IPC"),
+        ("uts", "UTS"),
+        ("cgroup", "cgroup"),
+        ("time", "time"),
+        ("net", "network"),
+    ):
+        for process in _other_namespace(holdings, name):
+            yield Found(process, f"is in a {called} namespace of its own")
+
+
+def _nested_mounts(holdings: Holdings) -> Iterator[Found]:
+    for process in _other_namespace(holdings, "mnt"):
+        yield Found(process, "is in a mount namespace of its own")
+
+
+def _unreadable_limits(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        if not process.limits_readable:
+            yield Found(process, f"runs as user {process.uid}")
+
+
+def _executed(holdings: Holdings) -> Iterator[Found]:
+    """Processes that do not descend from the container's first one."""
+    for process in holdings.processes.values():
+        at, seen = process, set()
+        while at.pid != holdings.init and at.parent in holdings.processes and at.pid not in seen:
+            seen.add(at.pid)
+            at = holdings.processes[at.parent]
+        if at.pid != holdings.init and process.state != "Z":
+            yield Found(process, "was started by `docker exec`")
+
+
+def _criu_needs(process: Process) -> int:
+    return process.private_bytes // PAGE_BYTES * IOVEC_BYTES
+
+
+def _sized(count: int) -> str:
+    for unit, size in (("TiB", 1 << 40), ("GiB", 1 << 30)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / (1 << 20):.0f} MiB"
+
+
+def _too_much_reserved(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        needed = _criu_needs(process)
+        if needed > holdings.available_bytes:
+            yield Found(
+                process,
+                f"has reserved {_sized(process.private_bytes)} of address space (private mappings); CRIU "
+                f"needs {_sized(needed)} of memory to walk through it and this host has "
+                f"{_sized(holdings.available_bytes)} left",
+            )
+
+
+def _much_reserved(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        needed = _criu_needs(process)
+        if MUCH_FOR_CRIU_BYTES < needed <= holdings.available_bytes:
+            yield Found(
+                process,
+                f"has reserved {_sized(process.private_bytes)} of address space (private mappings), for "
+                f"which CRIU takes {_sized(needed)} of memory during the dump",
+            )
+
+
+def _secret_memory(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        names = {*process.mapped, *(file.link for file in process.files)}
+        if any(name.startswith("/secretmem") for name in names):
+            yield Found(process, "has secret memory (memfd_secret)")
+
+
+def _huge_pages(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        if process.huge_bytes or any(name.startswith("/anon_hugepage") for name in process.mapped):
+            yield Found(process, f"has {_sized(process.huge_bytes)} in huge pages (hugetlb)")
+
+
+KINDS = (
+    Kind(
+        "traced",
+        "A process that another one traces (debugger, strace, a sandbox by ptrace)",
+        REFUSED,
+        "`TracerPid` in /proc/PID/status, of each thread",
+        "CRIU must trace it itself, and a process has one tracer at most",
+        "End the tracer, or let it detach, and start the migration again",
+        TEST + "test_a_traced_process",
+        _traced,
+    ),
+    Kind(
+        "user-namespace",
+        "A process in a user namespace of its own (sandboxes, rootless tools)",
+        REFUSED,
+        "/proc/PID/ns/user differs from that of the first process",
+        "CRIU cannot dump user namespaces that are nested",
+        "Switch the sandbox off in the service (for example `--no-sandbox`), or end that process",
+        TEST + "test_a_user_namespace_of_its_own",
+        _own_user_namespace,
+    ),
+    Kind(
+        "nested-namespace",
+        "A process in a PID, IPC, UTS, cgroup, time or network namespace of its own",
+        REFUSED,
+        "/proc/PID/ns differs from that of the first process",
+        "CRIU cannot dump namespaces of that sort that are nested in a container",
+        "Start it without `unshare` or the like, or end that process",
+        TEST + "test_a_nested_namespace",
+        _nested_namespaces,
+    ),
+    Kind(
+        "nested-mounts",
+        "A process in a mount namespace of its own",
+        REFUSED,
+        "/proc/PID/ns/mnt differs from that of the first process",
+        "the target could not make its mounts again",
+        "Start it without `unshare --mount` (systemd units: without `PrivateTmp` and the like)",
+        TEST + "test_a_nested_namespace",
+        _nested_mounts,
+    ),
+    Kind(
+        "other-user",
+        "A process that is not root's, on a host without CAP_SYS_RESOURCE",
+        REFUSED,
+        "prlimit(2) of the process fails",
+        "this host lacks CAP_SYS_RESOURCE, without which CRIU cannot read the resource limits of another "
+        "user's process (rlimit)",
+        "Give the host (a container or a restricted machine) that capability, or let the service run as root",
+        TEST + "test_a_process_whose_limits_cannot_be_read",
+        _unreadable_limits,
+    ),
+    Kind(
+        "exec",
+        "Processes that `docker exec` started",
+        SAID,
+        "not descended from the container's first process",
+        "what was started by exec does not move and ends with the container on the source",
+        "Start it on the target again, or from the service itself",
+        TEST + "test_a_process_that_exec_started",
+        _executed,
+    ),
+    Kind(
+        "reserved-memory",
+        "Address space that is reserved and not used, more than CRIU can walk through",
+        REFUSED,
+        "private mappings in /proc/PID/maps: 16 bytes a page against the memory available",
+        "such a mapping cannot be dumped here",
+        "Let the service reserve less (MariaDB: `--innodb-buffer-pool-size-max`), or free memory on this "
+        "host",
+        TEST + "test_a_reservation_that_is_too_large",
+        _too_much_reserved,
+    ),
+    Kind(
+        "much-reserved-memory",
+        "Address space that is reserved and not used, less than that",
+        SAID,
+        "as before, from 256 MiB for CRIU on",
+        "that prolongs the time for which the service is frozen",
+        "Let the service reserve less if that matters",
+        TEST + "test_a_reservation_that_costs_time",
+        _much_reserved,
+    ),
+    Kind(
+        "secret-memory",
+        "Secret memory (memfd_secret)",
+        REFUSED,
+        "/secretmem in /proc/PID/fd and maps",
+        "the kernel gives its content to nobody else, so CRIU cannot dump it",
+        "Switch it off in the service, or on the hosts (kernel parameter `secretmem.enable=0`) if the "
+        "service does without",
+        TEST + "test_secret_memory",
+        _secret_memory,
+    ),
+    Kind(
+        "huge-pages",
+        "Huge pages of hugetlbfs",
+        REFUSED,
+        "`HugetlbPages` in /proc/PID/status, /anon_hugepage in maps",
+        "the rounds and the lazy restore work with pages of 4 KiB",
+        "Let the service use ordinary or transparent huge pages",
+        TEST + "test_huge_pages",
+        _huge_pages,
+    ),
+    Kind(
+        "landlock",
+        "A Landlock restriction",
+        UNSEEN,
+        "the kernel shows it to nobody; an open ruleset is refused",
+        "after the move the restriction is not in force: CRIU does not know it",
+        "Restrict the service by the container's own means (seccomp, AppArmor, read-only mounts)",
+        "",
+    ),
+    Kind(
+        "keyrings",
+        "Keyrings (keyctl)",
+        UNSEEN,
+        "a keyring is seen by its own process alone; Docker's seccomp profile forbids keyctl",
+        "keys are not in a checkpoint",
+        "Let the service load them again",
+        "",
+    ),
+    Kind(
+        "shared-cow-memory",
+        "Memory that a parent and its children share until one writes (prefork servers)",
+        KEPT,
+        "",
+        "",
+        "",
+        "",
+    ),
+)

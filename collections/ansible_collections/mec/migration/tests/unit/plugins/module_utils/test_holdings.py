@@ -1,0 +1,423 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What processes hold: real processes with real kernel objects, and what the table of kinds says of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.service.holdings import read_holdings
+from ansible_collections.mec.migration.plugins.module_utils.service.inventory import KINDS, judge
+from ansible_collections.mec.migration.plugins.module_utils.service.kinds import REFUSED, SAID
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces, raw sockets")
+
+# What every program below may use. `keep` holds what must not be collected.
+PRELUDE = r"""
+import ctypes, os, signal, socket, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+keep = []
+
+
+def made(what):
+    # Else the kernel does not give it: the test is skipped with these words.
+    if what < 0:
+        print("not given:", os.strerror(ctypes.get_errno()), flush=True)
+        sys.exit()
+    return what
+
+
+def ready():
+    os.write(1, b"ready\n")
+    time.sleep(600)
+
+"""
+
+
+class Victim:
+    """Processes that hold something, in a session of their own, until the ``with`` block ends."""
+
+    def __init__(self, program):
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PRELUDE + program + "\nready()\n"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        line = self._process.stdout.readline().strip()
+        if line != "ready":
+            self.__exit__()
+            if line.startswith("not given"):
+                pytest.skip(line)
+            raise AssertionError(f"the program ended: {line}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        for pid in reversed(self.pids()):
+            try:
+                os.kill(pid, 9)
+            except ProcessLookupError:
+                continue
+        self._process.wait()
+        self._process.stdout.close()
+
+    def pids(self):
+        found = []
+        for name in os.listdir("/proc"):
+            try:
+                if name.isdigit() and os.getsid(int(name)) == self.pid:
+                    found.append(int(name))
+            except ProcessLookupError:
+                continue
+        return sorted(found)
+
+    def holdings(self):
+        return read_holdings(self.pid, self.pids())
+
+
+def told(program, outcome=REFUSED):
+    """What the table says of a container of which *program* is the first process."""
+    with Victim(program) as victim:
+        holdings = victim.holdings()
+    return list(getattr(judge("web", holdings), outcome))
+
+
+def only(sentences, *words):
+    """There is one sentence, with process, thing and remedy, and it has all these words."""
+    assert len(sentences) == 1, sentences
+    sentence = sentences[0]
+    assert re.match(r"process \d+ \(.+?\).* of container web ", sentence)
+    for word in words:
+        assert word in sentence
+    return sentence
+
+
+PLAIN = """
+import select, tempfile
+files = [open("/etc/passwd"), open("/dev/null"), open("/dev/urandom", "rb"), tempfile.TemporaryFile()]
+keep += [*files, os.pipe(), socket.socketpair(), socket.create_server(("127.0.0.1", 0)), select.epoll()]
+keep += [socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(socket.AF_INET6)]
+keep += [os.memfd_create("m"), os.pidfd_open(os.getpid())]
+keep += [made(libc.eventfd(0, 0)), made(libc.timerfd_create(1, 0)), made(libc.inotify_init())]
+keep += [socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)]
+listener = socket.socket(socket.AF_UNIX); listener.bind("\\0" + str(os.getpid())); listener.listen()
+client = socket.socket(socket.AF_UNIX); client.connect(listener.getsockname()); accepted = listener.accept()
+waiting = socket.socket(socket.AF_UNIX); waiting.connect(listener.getsockname())
+if os.fork() == 0:
+    if os.fork() == 0:
+        time.sleep(600)
+    os.kill(os.getpid(), 9) if os.fork() == 0 else time.sleep(600)
+keep.append(libc.mmap(None, 1 << 30, 3, 0x22 | 0x4000, -1, 0))
+time.sleep(0.2)
+"""
+
+
+def test_of_what_moves_nothing_is_said():
+    with Victim(PLAIN) as victim:
+        holdings = victim.holdings()
+    assert len(holdings.processes) >= 3
+    inventory = judge("web", holdings)
+    assert inventory.refused == ()
+    assert inventory.said == ()
+
+
+def test_an_io_uring():
+    program = "keep.append(made(libc.syscall(425, 8, ctypes.create_string_buffer(120))))"
+    only(told(program), "io_uring (file descriptor", "CRIU cannot dump", "UV_USE_IO_URING=0")
+
+
+def test_secret_memory():
+    only(told("keep.append(made(libc.syscall(447, 0)))"), "memfd_secret", "secretmem.enable=0")
+
+
+def test_a_traced_process():
+    program = """
+child = os.fork()
+if child == 0:
+    time.sleep(600)
+made(libc.ptrace(0x4206, child, 0, 0))
+"""
+    sentence = only(told(program), "is traced by process", "let it detach")
+    assert "outside" not in sentence
+
+
+def test_a_thread_that_is_traced():
+    program = """
+import threading
+child = os.fork()
+if child == 0:
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    time.sleep(600)
+time.sleep(0.5)
+thread = max(map(int, os.listdir(f"/proc/{child}/task")))
+made(libc.ptrace(0x4206, thread, 0, 0))
+"""
+    only(told(program), "is traced by process")
+
+
+def test_a_user_namespace_of_its_own():
+    program = """
+if os.fork() == 0:
+    made(libc.unshare(0x10000000))
+    time.sleep(600)
+time.sleep(0.5)
+"""
+    only(told(program), "user namespace of its own", "--no-sandbox")
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("flag", "called"),
+    [
+        (0x20000000, "PID"),
+        (0x08000000, "IPC"),
+        (0x04000000, "UTS"),
+        (0x40000000, "network"),
+        (0x20000, "mount"),
+    ],
+)
+def test_a_nested_namespace(flag, called):
+    program = f"""
+if os.fork() == 0:
+    made(libc.unshare({flag}))
+    os.fork()
+    time.sleep(600)
+time.sleep(0.5)
+"""
+    found = told(program)
+    assert any(f"is in a {called} namespace of its own" in sentence for sentence in found), found
+
+
+def test_a_message_queue():
+    program = """
+try:
+    rt = ctypes.CDLL("librt.so.1", use_errno=True)
+except OSError:
+    rt = libc
+name = b"/holdings%d" % os.getpid()
+keep.append(made(rt.mq_open(name, os.O_RDWR | os.O_CREAT, 0o600, None)))
+rt.mq_unlink(name)
+"""
+    only(told(program), "POSIX message queue", "System V")
+
+
+@needs_root
+def test_a_packet_socket():
+    program = "keep.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW))"
+    only(told(program), "packet socket", "Close it")
+
+
+MPTCP = """
+try:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+except OSError:
+    made(-1)
+listener.bind(("127.0.0.1", 0))
+listener.listen()
+"""
+
+
+def test_a_listener_of_mptcp():
+    only(told(MPTCP), "MPTCP", "GODEBUG=multipathtcp=0", "net.mptcp.enabled=0")
+
+
+def test_what_an_mptcp_listener_accepted_as_plain_tcp_is_no_mptcp():
+    program = (
+        MPTCP
+        + """
+client = socket.create_connection(listener.getsockname())
+keep += [client, listener.accept()[0]]
+listener.close()
+"""
+    )
+    assert told(program) == []
+
+
+def test_a_socket_of_another_family():
+    program = """
+try:
+    keep.append(socket.socket(40, socket.SOCK_STREAM))
+except OSError:
+    made(-1)
+"""
+    only(told(program), "AF_VSOCK", "Use TCP, UDP or UNIX")
+
+
+def test_other_kernel_objects():
+    program = "keep.append(made(libc.syscall({'x86_64': 323}.get(os.uname().machine, 282), 1)))"
+    only(told(program), "userfaultfd", "file descriptor")
+
+
+def test_a_directory_of_proc():
+    only(told("keep.append(os.open('/proc', os.O_RDONLY))"), "directory of /proc open, /proc")
+
+
+@needs_root
+def test_a_device():
+    program = """
+os.mknod("/dev/shm/holdings%d" % os.getpid(), 0o600 | 0o020000, os.makedev(10, 229))
+try:
+    keep.append(os.open("/dev/shm/holdings%d" % os.getpid(), os.O_RDWR))
+except OSError:
+    ctypes.set_errno(19)
+    made(-1)
+finally:
+    os.unlink("/dev/shm/holdings%d" % os.getpid())
+"""
+    only(told(program), "has the device", "Start the service without")
+
+
+def test_a_watch_on_the_root_file_system():
+    program = """
+fd = made(libc.inotify_init())
+made(libc.inotify_add_watch(fd, b"/", 2))
+keep.append(fd)
+"""
+    only(told(program), "with inotify", "Let it watch a volume")
+    elsewhere = program.replace('b"/"', 'b"/dev/shm"')
+    assert told(elsewhere) == []
+
+
+BACKLOG = """
+listener = socket.socket(socket.AF_UNIX); listener.bind("\\0backlog%d" % os.getpid()); listener.listen()
+client = socket.socket(socket.AF_UNIX); client.connect(listener.getsockname()); client.send(b"x")
+"""
+
+
+def test_data_on_a_connection_that_nobody_accepted():
+    only(
+        told(BACKLOG), "listens on the UNIX socket @backlog", "not accepted", "as soon as the service accepts"
+    )
+    assert told(BACKLOG + "accepted = listener.accept()") == []
+
+
+def test_a_connection_to_a_process_outside():
+    with socket.socket(socket.AF_UNIX) as outside:
+        outside.bind(f"\0outside{os.getpid()}")
+        outside.listen()
+        program = f"s = socket.socket(socket.AF_UNIX); s.connect('\\0outside{os.getpid()}')"
+        with Victim(program) as victim:
+            accepted, _peer = outside.accept()
+            with accepted:
+                found = judge("web", victim.holdings()).refused
+    only(found, "outside the container", f"(process {os.getpid()})", "@outside")
+
+
+def test_datagrams_to_a_process_outside():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as outside:
+        outside.bind(f"\0datagrams{os.getpid()}")
+        program = (
+            f"s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect('\\0datagrams{os.getpid()}')"
+        )
+        found = told(program)
+    only(found, "outside the container", "Log to standard output")
+
+
+RESERVE = "made(libc.mmap(None, {size}, 0, 0x2 | 0x20 | 0x4000, -1, 0))"
+
+
+def test_a_reservation_that_is_too_large():
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        total = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal"))
+    size = 1 << 40
+    while size < total * 256:
+        size *= 2
+    sentence = only(told(RESERVE.format(size=size)), "TiB of address space", "reserve less")
+    assert f"{size >> 40}.0 TiB" in sentence
+
+
+def test_a_reservation_that_costs_time():
+    only(told(RESERVE.format(size=96 << 30), SAID), "96.0 GiB of address space", "384 MiB of memory")
+
+
+def test_huge_pages():
+    with open("/proc/sys/vm/nr_hugepages", encoding="ascii") as pages:
+        if int(pages.read()) == 0:
+            pytest.skip("this machine has no huge pages")
+    program = "at = libc.mmap(None, 2 << 20, 3, 0x2 | 0x20 | 0x40000, -1, 0); ctypes.memset(at, 1, 1)"
+    only(told(program), "huge pages", "transparent")
+
+
+@needs_root
+def test_a_process_whose_limits_cannot_be_read():
+    """Seen from a process without CAP_SYS_RESOURCE, as CRIU is on such a host."""
+    look = """
+import sys
+from ansible_collections.mec.migration.plugins.module_utils.service.holdings import read_holdings
+from ansible_collections.mec.migration.plugins.module_utils.service.inventory import judge
+print(*judge("web", read_holdings(int(sys.argv[1]), [int(sys.argv[1])])).refused, sep="\\n")
+"""
+    drop = "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 24); os.execv(sys.executable, sys.argv[1:])"
+    with Victim("os.setgroups([]); os.setgid(1000); os.setuid(1000)") as victim:
+        argv = [sys.executable, "-c", drop, sys.executable, "-c", look, str(victim.pid)]
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+        said = subprocess.run(argv, capture_output=True, text=True, check=True, env=environment).stdout
+    only(said.splitlines(), "runs as user 1000", "CAP_SYS_RESOURCE", "rlimit")
+
+
+def test_a_process_that_exec_started():
+    """One whose parent is not in the container, as that of `docker exec`."""
+    with Victim("") as victim, Victim("") as stranger:
+        holdings = read_holdings(victim.pid, [victim.pid, stranger.pid])
+    assert judge("web", holdings).refused == ()
+    only(list(judge("web", holdings).said), "docker exec", "does not move", f"process {stranger.pid} ")
+
+
+def test_many_processes_of_one_kind_are_one_sentence():
+    program = """
+fd = made(libc.syscall(425, 8, ctypes.create_string_buffer(120)))
+for _ in range(4):
+    if os.fork() == 0:
+        time.sleep(600)
+time.sleep(0.5)
+"""
+    only(told(program), "and 4 more of container web")
+
+
+def test_it_is_quick():
+    """200 processes, 5,000 open files; processor time, since others may be busy here, too."""
+    program = """
+for _ in range(199):
+    if os.fork() == 0:
+        break
+keep += [open("/etc/passwd") for _ in range(15)] + [socket.socketpair() for _ in range(5)]
+time.sleep(1)
+"""
+    with Victim(program) as victim:
+        while len(victim.pids()) < 200:
+            time.sleep(0.1)
+        time.sleep(1)
+        pids = victim.pids()
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            holdings = read_holdings(victim.pid, pids)
+            judge("web", holdings)
+            times.append(time.process_time() - start)
+    assert sum(len(process.files) for process in holdings.processes.values()) >= 5000
+    assert min(times) < 0.5
+
+
+def test_every_kind_has_a_name_of_its_own_and_says_what_to_do():
+    assert len({kind.name for kind in KINDS}) == len(KINDS)
+    for kind in KINDS:
+        assert kind.title
+        if kind.find is not None:
+            assert kind.outcome in (REFUSED, SAID)
+            assert kind.recognised
+            assert kind.reason
+            assert kind.remedy
