@@ -17,7 +17,7 @@ $(VENV)/.ready: pyproject.toml
 
 .PHONY: demo
 demo: lab-up  ## a Redis container moves between two edge hosts under a client that never stops writing
-	$(BIN)/ansible-playbook -i inventories/lab playbooks/prepare.yml
+	$(BIN)/ansible-playbook -i inventories/lab mec.migration.prepare
 	ANSIBLE_STDOUT_CALLBACK=phases $(BIN)/ansible-playbook -i inventories/lab playbooks/demo.yml
 	@echo reports/demo/report.html
 	@echo reports/demo/report.json
@@ -82,7 +82,7 @@ e2e: venv  ## migrations and faults between real edge hosts (minutes)
 .PHONY: loop
 loop: venv  ## services follow users, two runs at once, a host is drained
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
-	$(BIN)/ansible-playbook -i inventories/$(E2E_LAB) playbooks/prepare.yml
+	$(BIN)/ansible-playbook -i inventories/$(E2E_LAB) mec.migration.prepare
 	PYTHONPATH=collections $(BIN)/pytest tests/loop --inventory inventories/$(E2E_LAB) $(ARGS)
 
 # With what it needs, in .venv and from Debian: ansible-rulebook and Java.

@@ -481,7 +481,7 @@ class Service(NamedTuple):
         assert self.source.state(self.name) != "absent"
 
     def resolve(self) -> None:
-        """What the error message says: when both hosts can be reached, playbooks/resolve.yml."""
+        """What the error message says: when both hosts can be reached, mec.migration.resolve."""
         for host in (self.source, self.target):
             host.heal()
         self.lab.play("resolve", service=self.name).ok()

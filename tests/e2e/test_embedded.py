@@ -23,7 +23,7 @@ BIN = Path(sys.executable).parent
 # What a user installs: plugins, roles and what describes them; nothing that only its developers need.
 SHIPPED = {
     *("COPYING", "FILES.json", "MANIFEST.json", "README.md", "requirements.txt"),
-    *("changelogs", "docs", "extensions", "meta", "plugins", "roles"),
+    *("changelogs", "docs", "extensions", "meta", "playbooks", "plugins", "roles"),
 }
 LEFT_BY_TOOLS = (
     *(".mypy_cache/a.json", ".pytest_cache/b", "plugins/.ruff_cache/c", "roles/__pycache__/d"),
@@ -132,7 +132,9 @@ def test_the_tarball_holds_what_is_needed_and_nothing_else(tarball: Path) -> Non
     assert {name.split("/")[0] for name in names} == SHIPPED
     assert [name for name in names if "cache" in name or name.endswith((".pyc", ".tar.gz"))] == []
     here = [
-        path for part in ("extensions", "meta", "plugins", "roles") for path in (COLLECTION / part).rglob("*")
+        path
+        for part in ("extensions", "meta", "playbooks", "plugins", "roles")
+        for path in (COLLECTION / part).rglob("*")
     ]
     wanted = {str(path.relative_to(COLLECTION)) for path in here if "__pycache__" not in path.parts}
     assert wanted <= set(names)

@@ -150,7 +150,7 @@ def test_answer_lost_and_the_target_runs_it(redis: Service, lab: Lab, source: Ho
     fault = InTheRestore(target, target.cut_from(source, reset=False))
     failed = redis.migrate(target, migrate_answer_timeout_s=3)
     fault.fired(failed)
-    failed.refused("playbooks/resolve.yml", "no one can know")
+    failed.refused("mec.migration.resolve", "no one can know")
     redis.is_in_doubt()
     assert lab.runs_on() == [target.name]
     redis.resolve()
@@ -164,7 +164,7 @@ def test_answer_lost_and_the_restore_failed(redis: Service, lab: Lab, source: Ho
     failed = redis.migrate(target, migrate_answer_timeout_s=3)
     broken.fired(failed)
     fault.fired(failed)
-    failed.refused("playbooks/resolve.yml", "no one can know")
+    failed.refused("mec.migration.resolve", "no one can know")
     redis.is_in_doubt()
     assert lab.runs_on() == []
     redis.resolve()
@@ -176,7 +176,7 @@ def test_receiver_killed_after_the_mark(redis: Service, lab: Lab, source: Host, 
     fault = InTheRestore(target, KILL_RECEIVER)
     failed = redis.migrate(target, migrate_answer_timeout_s=3)
     fault.fired(failed)
-    failed.refused("playbooks/resolve.yml")
+    failed.refused("mec.migration.resolve")
     redis.is_in_doubt()
     redis.resolve()
     (name,) = lab.runs_on()

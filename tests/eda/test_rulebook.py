@@ -33,7 +33,6 @@ class Rulebook:
         policy["costs"]["migration"]["scale"] = 0.01
         (directory / "policy.yml").write_text(yaml.safe_dump(policy))
         variables = {
-            "follow_playbook": "playbooks/follow_users.yml",
             "positions_file": str(self._positions),
             "policy": str(directory / "policy.yml"),
             "debounce_seconds": DEBOUNCE_S,

@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.base.errors import DecisionError
 from ..plugin_utils.decision.request import plain
-from ..plugin_utils.inputs.policy import check, find_policy, read_policy
+from ..plugin_utils.inputs.policy import check, locate_policy, read_policy
 
 ARGUMENTS = {
     "kind": {"choices": ["trace", "random_walk", "figure_6"], "default": "random_walk"},
@@ -66,9 +66,9 @@ class ActionModule(ActionBase):
             settings = {"kind": "figure_6", "runs": arguments["runs"], "seed": arguments["seed"]}
             files = report.write_figure_6(arguments["output_dir"], points)
             return {"files": files, "settings": settings, "strategies": points}
-        playbook = Path(plain(task_vars.get("playbook_dir")) or ".")
-        places = [*arguments["policy_path"], playbook / "policies", playbook.parent / "policies"]
-        path = find_policy(arguments["policy"], places, playbook)
+        path = locate_policy(
+            arguments["policy"], plain(task_vars.get("playbook_dir")), arguments["policy_path"]
+        )
         policy = check(read_policy(path, arguments["data_dir"]))
         shared = {
             "hosts": arguments["hosts"],

@@ -34,11 +34,10 @@ options:
     description:
       - Name of the policy, looked for as C(<name>.yml) in these places, in this order. First, the
         directories in O(policy_path). Second, C(policies) beside the playbook. Third, C(policies) in the
-        directory above the playbook. Fourth, the policies that come with the collection, where
-        V(default) is one.
-      - A value that has a C(/) or ends in C(.yml) or C(.yaml) is the path of a file, counted from
-        the directory of
-        the playbook.
+        directory above the playbook. Fourth, C(policies) in the directory in which Ansible was started.
+        Fifth, the policies that come with the collection, where V(default) is one.
+      - A value that has a C(/) or ends in C(.yml) or C(.yaml) is the path of a file, counted from the
+        directory of the playbook or, where it is not there, from the one in which Ansible was started.
     type: str
     default: default
   policy_path:

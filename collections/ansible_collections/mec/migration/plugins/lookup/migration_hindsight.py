@@ -18,7 +18,7 @@ description:
   - Rules start where the services were. They keep no capacity, and no move of theirs fails.
 options:
   _terms:
-    description: Lists of rounds, as C(playbooks/follow_users.yml) reports them.
+    description: Lists of rounds, as C(mec.migration.follow_users) reports them.
     required: true
   candidates:
     description: Inventory names of the hosts.
@@ -102,7 +102,7 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError(f"mec.migration.migration_hindsight: {error}") from error
         except (KeyError, TypeError) as error:
             raise AnsibleLookupError(
-                "mec.migration.migration_hindsight: give rounds as playbooks/follow_users.yml reports them; "
+                "mec.migration.migration_hindsight: give rounds as mec.migration.follow_users reports them; "
                 f"{error} is wrong there"
             ) from error
         return found

@@ -55,4 +55,4 @@ class TransferError(MigrationError):
 
 
 class InDoubtError(MigrationError):
-    """No one can know which host runs the service; it stays frozen until ``playbooks/resolve.yml`` is run."""
+    """No one can know which host runs the service; it stays frozen until ``mec.migration.resolve`` is run."""

@@ -91,7 +91,7 @@ def check_movable(inspected: dict[str, Any]) -> None:
     host_config = inspected["HostConfig"]
     if state.get("Paused"):
         raise PreflightError(
-            f"container {name} is paused. If a migration left it so, run playbooks/resolve.yml; "
+            f"container {name} is paused. If a migration left it so, run the playbook mec.migration.resolve; "
             f"else `docker unpause {name}` first",
             container_state="frozen",
         )

@@ -54,7 +54,7 @@ def wait_healthy(client: Any, container_id: str, timeout_s: float) -> str:
         if state != RUNNING:
             raise MigrationError(
                 f"the restored container is {state}; its processes ended after the restore. The source is "
-                "still frozen: playbooks/resolve.yml decides",
+                "still frozen: mec.migration.resolve decides",
                 phase="verify",
                 container_state=state,
                 log_tail=container_log(client, container_id),
@@ -65,7 +65,7 @@ def wait_healthy(client: Any, container_id: str, timeout_s: float) -> str:
         if health == "unhealthy" or time.monotonic() > end:
             raise MigrationError(
                 f"the restored container is {health} by its own health check. It runs on the target; the "
-                "source is still frozen: playbooks/resolve.yml decides",
+                "source is still frozen: mec.migration.resolve decides",
                 phase="verify",
                 container_state=RUNNING,
                 log_tail=container_log(client, container_id),

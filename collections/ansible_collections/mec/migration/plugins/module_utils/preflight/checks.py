@@ -477,8 +477,8 @@ def _name(pair: Pair) -> Iterator[str]:
         if other["name"] == pair.container.name:
             yield (
                 f"{pair.target['hostname']} has a container {other['name']} already ({other['state']}, "
-                f"{other['id'][:12]}). If a migration left it, run playbooks/resolve.yml; else remove or "
-                "rename it"
+                f"{other['id'][:12]}). If a migration left it, run the playbook mec.migration.resolve; "
+                "else remove or rename it"
             )
 
 

@@ -301,7 +301,7 @@ class HandOver:
         raise InDoubtError(
             f"the connection broke after the end-of-images mark ({lost.message}) and the target does not "
             f"answer, so no one can know whether {self._service.name} runs there. It stays frozen here. "
-            "Run playbooks/resolve.yml when both hosts can be reached: it asks both and ends it",
+            "Run the playbook mec.migration.resolve when both hosts can be reached: it asks both and ends it",
             phase="handover",
             container_state="frozen",
         )

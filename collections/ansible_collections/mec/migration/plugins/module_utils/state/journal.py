@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a host remembers of a migration: one small JSON file a migration, on disk, mode 0600.
 
-It outlives the process that wrote it, dockerd and the controller, so that ``playbooks/resolve.yml`` can
+It outlives the process that wrote it, dockerd and the controller, so that ``mec.migration.resolve`` can
 end what was left open. States, in the order in which they can come:
 
 source: ``prepared`` -> ``frozen`` -> ``images_sent`` -> ``committed``, or ``rolled_back``;

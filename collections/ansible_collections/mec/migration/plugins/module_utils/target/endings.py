@@ -37,7 +37,7 @@ def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
     if state in (RUNNING, FROZEN) and not (alive and check_mode):
         raise MigrationError(
             f"container {journal.entry.get('name')} of migration {migration_id} is {state} on the target; "
-            "it is not destroyed. Run playbooks/resolve.yml to end the migration forward",
+            "it is not destroyed. Run the playbook mec.migration.resolve to end the migration forward",
             phase="cleanup",
             container_state=state,
         )

@@ -438,7 +438,7 @@ class Receiver:
         except OSError as error:
             raise MigrationError(
                 f"{error}. The copy on the target was ended, because its memory is not complete. The "
-                "source is still frozen: playbooks/resolve.yml thaws it",
+                "source is still frozen: mec.migration.resolve thaws it",
                 phase="verify",
                 container_state="exited",
             ) from error
@@ -475,8 +475,8 @@ class Receiver:
             raise MigrationError(
                 f"{self._settings.service} runs on the target already; it is not destroyed. Should Docker "
                 "there not know that (its daemon was killed while it started the container), Docker cannot "
-                "take it over: end its processes and run playbooks/resolve.yml again to go on with the "
-                "source's copy",
+                "take it over: end its processes and run the playbook mec.migration.resolve again to go on "
+                "with the source's copy",
                 container_state="running",
             )
 

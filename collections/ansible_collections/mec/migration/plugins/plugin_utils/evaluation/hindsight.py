@@ -50,7 +50,7 @@ def hindsight(
     """For the run and each rule ``strategy``, ``cost``, ``migration``, ``transmission`` and ``moves``; and
     ``so_far``, the cost after each round.
 
-    :param rounds: as ``playbooks/follow_users.yml`` reports them.
+    :param rounds: as ``mec.migration.follow_users`` reports them.
     :param policy: a checked policy.
     """
     totals: dict[str, NDArray[np.float64]] = {}

@@ -84,11 +84,24 @@ def policy_for(
 ) -> Policy:
     """The policy that a play names, read but not checked.
 
-    :param policy_path: looked through before ``policies`` beside the playbook and above it.
+    :param policy_path: see :func:`locate_policy`.
     """
-    playbook = Path(playbook_directory or ".")
-    places = [*policy_path, playbook / "policies", playbook.parent / "policies"]
-    return read_policy(find_policy(name, places, playbook), data_directory)
+    return read_policy(locate_policy(name, playbook_directory, policy_path), data_directory)
+
+
+def locate_policy(name: str, playbook_directory: str | None, policy_path: Sequence[str | Path] = ()) -> str:
+    """Path of the policy that a play names.
+
+    A playbook may lie in an installed collection, far from the policies of the one who runs it. So
+    both the playbook's directory and the current one count.
+
+    :param policy_path: looked through before ``policies`` beside the playbook, above it, and in the
+        current directory.
+    """
+    playbook, here = Path(playbook_directory or "."), Path.cwd()
+    places = [*policy_path, playbook / "policies", playbook.parent / "policies", here / "policies"]
+    beside_playbook = Path(playbook, os.path.expanduser(name)).is_file()
+    return find_policy(name, places, playbook if beside_playbook else here)
 
 
 def _policies_in(place: Path) -> list[Path]:

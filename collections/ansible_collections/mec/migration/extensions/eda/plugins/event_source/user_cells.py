@@ -73,7 +73,7 @@ changes:
   type: list
   elements: dict
 positions:
-  description: Positions of these users alone, as C(playbooks/follow_users.yml) takes them.
+  description: Positions of these users alone, as C(mec.migration.follow_users) takes them.
   type: dict
 policy:
   description: Path of the policy.

@@ -112,7 +112,7 @@ TARGET = {
     ),
     "name taken": (
         {"docker__containers": [{"name": "pre-redis", "id": "f" * 64, "state": "exited", "published": []}]},
-        ["container pre-redis already", "exited", "playbooks/resolve.yml"],
+        ["container pre-redis already", "exited", "mec.migration.resolve"],
     ),
     "foreign volume": (
         {"docker__volumes": [{"name": "VOLUME", "driver": "nfs"}]},

@@ -19,6 +19,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import
     DEFAULT_DIRECTORY,
     check,
     find_policy,
+    locate_policy,
     read_policy,
     schema,
 )
@@ -145,3 +146,20 @@ def test_a_name_that_is_nowhere_lists_places_and_names(tmp_path):
     write(tmp_path, DEFAULT, "rush_hour.yml")
     with pytest.raises(DecisionError, match=r"'rush'; looked in .*found there: default, rush_hour"):
         find_policy("rush", [tmp_path])
+
+
+def test_an_installed_playbook_finds_the_policies_of_the_current_directory(tmp_path, monkeypatch):
+    playbooks, here = tmp_path / "collection" / "playbooks", tmp_path / "here"
+    for directory in (playbooks, here / "policies"):
+        directory.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    named = here / "policies" / "site.yml"
+    named.write_text("version: 1\n")
+    assert locate_policy("site", str(playbooks)) == str(named)
+    assert locate_policy("policies/site.yml", str(playbooks)) == str(named)
+    # What lies beside the playbook comes first, as it did before.
+    (playbooks / "policies").mkdir()
+    beside = playbooks / "policies" / "site.yml"
+    beside.write_text("version: 1\n")
+    assert locate_policy("site", str(playbooks)) == str(beside)
+    assert locate_policy("policies/site.yml", str(playbooks)) == str(beside)
