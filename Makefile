@@ -27,6 +27,7 @@ demo: lab-up  ## a Redis container moves between two edge hosts under a client t
 test: venv  ## every test: what CI runs
 	$(MAKE) lint
 	$(MAKE) units
+	$(MAKE) fuzz
 	$(MAKE) pages
 	$(MAKE) sanity
 	$(MAKE) e2e E2E_LAB=test
@@ -59,6 +60,12 @@ sanity: venv  ## ansible-test sanity on the collection
 
 units: venv  ## unit tests of the collection
 	PYTHONPATH=collections $(BIN)/pytest --quiet $(COLLECTION)/tests/unit tests/unit $(ARGS)
+
+# An hour of each: FUZZ_SECONDS=3600.
+FUZZ_SECONDS ?= 5
+.PHONY: fuzz
+fuzz: venv  ## damaged input for every reader of what comes from networks and disks
+	PYTHONPATH=collections FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest --quiet tests/fuzz $(ARGS)
 
 pages: venv  ## pages of runs, in headless Chromium
 	$(BIN)/ansible-playbook playbooks/browser.yml

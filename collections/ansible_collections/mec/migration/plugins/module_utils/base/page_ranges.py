@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 PAGE_BYTES = mmap.PAGESIZE
+# With page tables of five levels, the largest of any 64-bit machine.
+ADDRESS_SPACE_BYTES = 1 << 56
 
 
 class Range(NamedTuple):
@@ -42,8 +44,10 @@ def pack_runs(runs: Iterable[Run]) -> list[int]:
 def unpack_runs(packed: list[int]) -> list[Run]:
     """What :func:`pack_runs` was given.
 
-    :raises ValueError: they are not in order, or empty.
+    :raises ValueError: they are not in order, empty, or beyond every address space.
     """
+    if len(packed) % 2:
+        raise ValueError("a run of pages is cut short")
     runs = []
     at = 0
     for gap, size in zip(packed[::2], packed[1::2]):
@@ -51,6 +55,8 @@ def unpack_runs(packed: list[int]) -> list[Run]:
             raise ValueError("runs of pages out of order")
         start = at + gap * PAGE_BYTES
         at = start + (size >> 1) * PAGE_BYTES
+        if at > ADDRESS_SPACE_BYTES:
+            raise ValueError(f"a run of pages ends at {at:#x}, beyond every address space")
         runs.append(Run(start, at, bool(size & 1)))
     return runs
 

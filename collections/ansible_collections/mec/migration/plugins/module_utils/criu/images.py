@@ -10,6 +10,7 @@ is preceded by its length in 4 bytes, little-endian).
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import re
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Union
 
 from ..base.errors import MigrationError
-from ..base.page_ranges import Range, RangeSet
+from ..base.page_ranges import ADDRESS_SPACE_BYTES, Range, RangeSet
 from ..kernel.process_memory import PAGE_BYTES
 
 IMG_COMMON_MAGIC = 0x54564319
@@ -30,12 +31,14 @@ INVENTORY_MAGIC = 0x58313116
 IMAGES_VERSION = 2
 
 PE_PARENT, PE_LAZY, PE_PRESENT = 1, 2, 4
+# A varint holds seven bits in each of at most ten bytes.
+VARINT_BITS = 70
 
 _MAGIC = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
 
 # A page map's entry as CRIU 4.2 writes it: its length, vaddr, compat_nr_pages, flags, nr_pages.
-_VARINT = rb"([\x80-\xff]*[\x00-\x7f])"
+_VARINT = rb"([\x80-\xff]{0,9}[\x00-\x7f])"
 _RAW_ENTRY = re.compile(rb"(....\x08" + _VARINT + rb"\x10\x00\x20(.)\x28" + _VARINT + rb")", re.DOTALL)
 _FLAGS_BEFORE, _FLAGS_AFTER = b"\x10\x00\x20", b"\x28"
 
@@ -89,6 +92,8 @@ def decode_fields(message: bytes) -> list[tuple[int, FieldValue]]:
             if byte < 0x80:
                 return value
             shift += 7
+            if shift >= VARINT_BITS:
+                raise ValueError("a number is longer than 64 bits")
 
     try:
         while at < len(message):
@@ -166,6 +171,8 @@ def _pagemap_entries(path: str, messages: list[bytes]) -> list[PagemapEntry]:
                 at += 1
                 value |= (byte & 0x7F) << shift
                 shift += 7
+                if shift > VARINT_BITS:
+                    raise ValueError("a number is longer than 64 bits")
             if tag & 7 or not 1 <= tag >> 3 <= 5:
                 raise MigrationError(
                     f"{path} has pagemap field {tag >> 3} that this version does not know; "
@@ -176,6 +183,8 @@ def _pagemap_entries(path: str, messages: list[bytes]) -> list[PagemapEntry]:
         _none, address, old_pages, in_parent, flags, pages = values
         if address < 0 or max(pages, old_pages) < 0:
             raise ValueError("an entry without address or pages")
+        if address + max(pages, old_pages) * PAGE_BYTES > ADDRESS_SPACE_BYTES:
+            raise ValueError("an entry beyond every address space")
         if flags < 0:
             flags = PE_PARENT if in_parent else PE_PRESENT
         entries.append(PagemapEntry(address, pages if pages >= 0 else old_pages, flags))
@@ -240,13 +249,16 @@ class RawPagemap:
         head_end = _MAGIC.size + _LENGTH.size + int.from_bytes(data[_MAGIC.size :][: _LENGTH.size], "little")
         entries = _RAW_ENTRY.findall(data, head_end)
         if sum(len(entry[0]) for entry in entries) == len(data) - head_end:
-            head = dict(decode_fields(data[_MAGIC.size + _LENGTH.size : head_end]))
-            if data.startswith(_MAGIC.pack(IMG_COMMON_MAGIC, PAGEMAP_MAGIC)) and 1 in head:
-                return int(head[1]), entries
+            with contextlib.suppress(ValueError):
+                pages_id = dict(decode_fields(data[_MAGIC.size + _LENGTH.size : head_end])).get(1)
+                if data.startswith(_MAGIC.pack(IMG_COMMON_MAGIC, PAGEMAP_MAGIC)) and isinstance(
+                    pages_id, int
+                ):
+                    return pages_id, entries
         # Another version's way to write them, or damaged.
-        pages_id, decoded = read_pagemap(path)
+        found_id, decoded = read_pagemap(path)
         changed = {PE_PARENT: PE_LAZY} if lazy_parent else {}
-        return pages_id, [
+        return found_id, [
             raw_entry(entry._replace(flags=changed.get(entry.flags, entry.flags))) for entry in decoded
         ]
 
@@ -432,9 +444,12 @@ def _read_stats(path: str, number: int, names: dict[int, str]) -> dict[str, int]
         messages = read_messages(path, STATS_MAGIC, IMG_SERVICE_MAGIC)
     except FileNotFoundError:
         return {}
-    inner = dict(decode_fields(messages[0])).get(number, b"")
-    return {
-        names[field]: value
-        for field, value in decode_fields(bytes(inner) if isinstance(inner, bytes) else b"")
-        if field in names and isinstance(value, int)
-    }
+    try:
+        inner = dict(decode_fields(messages[0])).get(number, b"")
+        return {
+            names[field]: value
+            for field, value in decode_fields(bytes(inner) if isinstance(inner, bytes) else b"")
+            if field in names and isinstance(value, int)
+        }
+    except ValueError as error:
+        raise MigrationError(f"{path} is damaged: {error}", phase="handover") from error

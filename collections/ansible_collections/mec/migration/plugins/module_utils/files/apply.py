@@ -16,7 +16,7 @@ from typing import Any, Callable
 
 from ..base.errors import MigrationError, TransferError
 from ..kernel.rooted import Root
-from ..transport.wire import Channel, Message
+from ..transport.wire import DAMAGED, Channel, Message
 from .batch import Operation, unpack
 from .scan import OVERLAY_XATTR_PREFIX, SECURITY_XATTRS_MOVED, scan
 
@@ -75,12 +75,15 @@ class FileReceiver:
 
     def _on_begin(self, message: Message, channel: Channel) -> None:
         self._failure = None
-        for fields in message.fields["trees"]:
-            target = self._target(str(fields["name"]))
-            target.overlay = bool(fields["overlay"])
-            target.excluded = frozenset(fields["excluded"])
-            target.mentioned = set()
-        token = str(message.fields["token"])
+        token = message.text("token")
+        try:
+            for fields in message.fields["trees"]:
+                target = self._target(str(fields["name"]))
+                target.overlay = bool(fields["overlay"])
+                target.excluded = frozenset(fields["excluded"])
+                target.mentioned = set()
+        except DAMAGED as error:
+            raise TransferError(f"a list of trees is not one: {error!r}", phase="pre-copy") from error
         answer: dict[str, Any] = {"known": False, "unacknowledged": {}, "emptied": {}}
         if token and token in (self._token, self._last_token):
             answer["known"] = True
@@ -102,7 +105,7 @@ class FileReceiver:
             self._apply(target, message.body)
         except MigrationError as error:
             self._failure = error
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, *DAMAGED) as error:
             self._failure = TransferError(
                 f"a batch of file operations is not one: {error!r}", phase="pre-copy"
             )
@@ -130,9 +133,15 @@ class FileReceiver:
         """
         if self._failure is not None:
             raise self._failure
-        for name in fields["full"]:
+        try:
+            full, token = [str(name) for name in fields["full"]], str(fields["token"])
+        except DAMAGED as error:
+            raise TransferError(
+                f"the end of a round of files is not one: {error!r}", phase="pre-copy"
+            ) from error
+        for name in full:
             self._remove_unmentioned(name, self._target(name))
-        self._last_token, self._token = self._token, str(fields["token"])
+        self._last_token, self._token = self._token, token
         for target in self._targets.values():
             target.ever |= target.touched
             target.last_round, target.touched, target.mentioned = target.touched, set(), set()

@@ -87,8 +87,12 @@ def unpack(body: bytes) -> tuple[list[Operation], memoryview]:
     try:
         (length,) = LENGTH.unpack_from(body)
         operations = json.loads(body[LENGTH.size : LENGTH.size + length])
-    except (struct.error, ValueError) as error:
+    except (struct.error, ValueError, RecursionError) as error:
         raise TransferError(
             f"a batch of file operations arrived damaged: {error}", phase="pre-copy"
         ) from error
+    if not isinstance(operations, list) or not all(isinstance(each, dict) for each in operations):
+        raise TransferError(
+            "a batch of file operations arrived damaged: it is no list of objects", phase="pre-copy"
+        )
     return operations, memoryview(body)[LENGTH.size + length :]

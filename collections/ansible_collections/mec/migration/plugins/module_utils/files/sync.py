@@ -118,7 +118,7 @@ class FileSync:
         sent_bytes = result.sent_bytes
         fields = self.commit_fields()
         if fields is not None:
-            sent_bytes += channel.send("files.commit", **fields)
+            sent_bytes += channel.ask("files.commit", **fields)
             channel.answer("files.commit")
             self.acknowledged()
         return result._replace(sent_bytes=sent_bytes, total_ms=_ms(time.monotonic() - started))

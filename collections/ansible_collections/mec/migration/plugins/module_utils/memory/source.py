@@ -263,7 +263,7 @@ class MemorySource:
                     pages = reader.held()
                     scanned += pages.size_bytes // PAGE_BYTES
                     changed += self._send_pages(channel, self._process(-shmid, SEGMENT), reader, pages)
-        channel.send("memory.round_end", number=self.rounds, last=frozen)
+        channel.ask("memory.round_end", number=self.rounds, last=frozen)
         return RoundResult(
             number=self.rounds,
             pages_scanned=scanned,

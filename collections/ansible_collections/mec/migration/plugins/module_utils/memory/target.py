@@ -21,7 +21,7 @@ from ..base.errors import TransferError
 from ..base.page_ranges import Range, RangeSet, Run, unpack_runs
 from ..criu.images import EntryKey, entry_keys, image_names, key_range, layered_entries, write_pagemap
 from ..kernel.process_memory import PAGE_BYTES
-from ..transport.wire import Channel, Message
+from ..transport.wire import MAX_INTEGER, Channel, Message
 from .extents import Extent, Extents, Mapped
 from .page_delta import xor
 
@@ -48,6 +48,8 @@ class MemoryTarget:
         self._chain = chain
         self._known: dict[int, RangeSet] = {}
         self._round = 0
+        self._announced = 0
+        self._host_bytes = os.sysconf("SC_PHYS_PAGES") * PAGE_BYTES
         self._files: dict[int, _RoundFile] = {}
         self._newest: dict[int, Extents] = {}
         self._maps: list[Mapped] = []
@@ -68,29 +70,38 @@ class MemoryTarget:
         return self._round
 
     def _begin(self, message: Message, channel: Channel) -> None:
-        number = int(message.fields["number"])
+        number = message.integer("number")
         if number != self._round + 1:
             raise TransferError(
                 f"round {number} was announced after round {self._round}; start the migration again",
                 phase="pre-copy",
             )
+        for pages in self._files.values():
+            pages.file.close()
         self._files = {}
+        self._announced = number
         path = self._path(number)
         shutil.rmtree(path, ignore_errors=True)
         os.makedirs(path, mode=0o700)
 
     def _pages(self, message: Message, channel: Channel) -> None:
-        process = int(message.fields["process"])
+        process = message.integer("process", least=-MAX_INTEGER)
+        if self._announced != self._round + 1 or not process:
+            raise TransferError(
+                f"pages of process {process} came outside of a round; start the migration again",
+                phase="pre-copy",
+            )
         pages = self._files.get(process)
         if pages is None:
             path = os.path.join(self._path(self._round + 1), image_names(process).pages)
             pages = self._files[process] = _RoundFile(path)
         data = memoryview(message.body)
         try:
-            runs = unpack_runs(message.fields["runs"])
+            runs = unpack_runs(message.integers("runs"))
         except ValueError as error:
             raise TransferError(f"pages of process {process}: {error}", phase="pre-copy") from error
-        if message.fields.get("delta"):
+        self._refuse_too_much(process, runs)
+        if message.flag("delta"):
             held = self._held_content(process, runs)
             if len(held) != len(data):
                 raise TransferError(f"pages of process {process} are missing", phase="pre-copy")
@@ -111,8 +122,24 @@ class MemoryTarget:
             pages.size_bytes += size
             pages.present.append(Range(start, end))
 
+    def _refuse_too_much(self, process: int, runs: list[Run]) -> None:
+        """Pages of zeros take nothing on the way, and memory here."""
+        size_bytes = sum(end - start for start, end, _has_data in runs)
+        size_bytes += sum(pages.size_bytes for pages in self._files.values())
+        if size_bytes > self._host_bytes:
+            raise TransferError(
+                f"with pages of process {process} a round has {size_bytes} bytes; this host has a memory of "
+                f"{self._host_bytes} bytes. Choose a target with more memory",
+                phase="pre-copy",
+            )
+
     def _end(self, message: Message, channel: Channel) -> None:
-        number = int(message.fields["number"])
+        number = message.integer("number")
+        if number != self._announced or number != self._round + 1:
+            raise TransferError(
+                f"the end of round {number} came after round {self._round}; start the migration again",
+                phase="pre-copy",
+            )
         path = self._path(number)
         changed: dict[int, RangeSet] = {}
         for process in sorted(set(self._known) | set(self._files)):
@@ -134,7 +161,7 @@ class MemoryTarget:
                 changed[process] = present
                 self._take(process, present, pages.path)
             self._known[process] = known | present
-            if not message.fields.get("last"):
+            if not message.flag("last"):
                 # The window is too short for it, and changes little.
                 self._ranges.update(zip(entry_keys(self._known[process]), self._known[process]))
         if number > 1:

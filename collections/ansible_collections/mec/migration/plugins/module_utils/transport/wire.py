@@ -7,6 +7,9 @@ A message is a fixed prefix (two big-endian unsigned integers: header length in 
 in 8), a JSON header and a body. A long header is a zstd frame after its own length in 4 bytes; the top
 bit of the header's length says so. The header's ``kind`` says who handles it (``layers.have``,
 ``memory.pages``); the body is opaque bytes, zstd-compressed where that was measured to pay.
+
+A message that wants an answer carries a number (``n``), and the answer repeats it (``to``). An answer with
+another number ends the connection: whoever believed it would believe what was said of something else.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import ssl
 import struct
 import tempfile
 import time
+from collections import deque
 from typing import Any, NamedTuple, Union
 
 from ..base.errors import MigrationError, TransferError
@@ -32,11 +36,26 @@ MIN_COMPRESS_BYTES = 512
 # A longer body is mostly something else, and packing it takes its time.
 MAX_RESEMBLING_BYTES = 16 << 20
 HEADER_PACKED = 1 << 31
+# What JSON's readers agree on; every address and size of a process is smaller.
+MAX_INTEGER = (1 << 63) - 1
+MAX_KIND_LENGTH = 64
 HEADER_LENGTH = struct.Struct("!I")
 # <asm-generic/socket.h>; Python has no name for it. The kernel's word for no limit is ~0U.
 SO_MAX_PACING_RATE, NOT_PACED = 47, (1 << 32) - 1
 
 Body = Union[bytes, bytearray, memoryview]
+
+# What comes of reading something from a peer or a disk that is not of the shape that it should have.
+DAMAGED = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 class Packed(NamedTuple):
@@ -59,9 +78,46 @@ class Keys(NamedTuple):
 
 
 class Message(NamedTuple):
+    """What arrived. Its fields come from the peer: ask for them by type.
+
+    :raises TransferError: from each of the methods, where the field is missing or is not of that type.
+    """
+
     kind: str
     fields: dict[str, Any]
     body: bytes
+
+    def integer(self, name: str, least: int = 0, most: int = MAX_INTEGER) -> int:
+        """The whole number *name*, which lies in [*least*, *most*]."""
+        value = self.fields.get(name)
+        # True and False are integers in Python, and none in the protocol.
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise self._wrong(name, f"a whole number from {least} to {most}")
+        return value
+
+    def text(self, name: str) -> str:
+        value = self.fields.get(name)
+        if not isinstance(value, str):
+            raise self._wrong(name, "text")
+        return value
+
+    def integers(self, name: str) -> list[int]:
+        """A list of whole numbers, of any size and sign."""
+        value = self.fields.get(name)
+        if not isinstance(value, list) or not all(type(each) is int for each in value):
+            raise self._wrong(name, "a list of whole numbers")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Whether *name* is said; a flag that is left out is False."""
+        value = self.fields.get(name, False)
+        if not isinstance(value, bool):
+            raise self._wrong(name, "true or false")
+        return value
+
+    def _wrong(self, name: str, needed: str) -> TransferError:
+        seen = repr(self.fields[name])[:60] if name in self.fields else "missing"
+        return TransferError(f"the message {self.kind} is damaged: {name} is {seen}, and must be {needed}")
 
 
 def tls_context(keys: Keys, *, server: bool, scratch_dir: str) -> ssl.SSLContext:
@@ -221,6 +277,10 @@ class Channel:
         self.compress = False
         self._may_compress = compress
         self._compression = Compression(library)
+        self._number = 0
+        # What this side asked and the peer has not answered, and the other way round, oldest first.
+        self._asked: deque[tuple[int, str]] = deque()
+        self._to_answer: deque[int] = deque()
         self.sent_bytes = 0
         self.received_bytes = 0
 
@@ -254,8 +314,25 @@ class Channel:
     def send(self, kind: str, body: Body | Packed = b"", **fields: Any) -> int:
         """Send one message; returns the bytes that it took on the wire.
 
+        Where the peer waits for an answer, this is the answer to what it asked first.
+
         :raises TransferError: the connection is gone or stalled.
         """
+        if self._to_answer:
+            fields["to"] = self._to_answer.popleft()
+        return self._send(kind, body, fields)
+
+    def ask(self, kind: str, body: Body | Packed = b"", **fields: Any) -> int:
+        """Send one message whose answer is waited for later, by :meth:`answer`, in the order of asking.
+
+        :returns: the bytes that it took on the wire.
+        :raises TransferError: the connection is gone or stalled.
+        """
+        self._number += 1
+        self._asked.append((self._number, kind))
+        return self._send(kind, body, dict(fields, n=self._number))
+
+    def _send(self, kind: str, body: Body | Packed, fields: dict[str, Any]) -> int:
         if isinstance(body, Packed):
             fields["zstd"] = body.size_bytes
             if body.by_dictionary:
@@ -315,37 +392,60 @@ class Channel:
             if header_packed:
                 header = self._unpack_header(bytes(header))
             fields = json.loads(header)
-            kind = str(fields.pop("kind"))
-            unpacked_bytes = int(fields.pop("zstd", -1))
-            by_dictionary = bool(fields.pop("dictionary", False))
-        except (ValueError, KeyError, AttributeError, TypeError, struct.error) as error:
+        except (ValueError, RecursionError, struct.error) as error:
             raise TransferError(f"a message without a readable header: {error}") from error
+        if not isinstance(fields, dict):
+            raise TransferError("a message without a readable header: it is no object")
+        head = Message("", fields, b"")
+        kind = head.text("kind")
+        if len(kind) > MAX_KIND_LENGTH:
+            raise TransferError(f"a message's kind has {len(kind)} characters, over the limit")
         self.received_bytes += PREFIX.size + header_bytes + body_bytes
-        if unpacked_bytes >= 0:
+        if "zstd" in fields:
+            unpacked_bytes, by_dictionary = head.integer("zstd"), head.flag("dictionary")
             body = self._compression.decode(bytes(body), unpacked_bytes, by_dictionary=by_dictionary)
+        if "n" in fields:
+            self._to_answer.append(head.integer("n", least=1))
+        for name in ("kind", "zstd", "dictionary", "n"):
+            fields.pop(name, None)
         return Message(kind, fields, bytes(body))
 
-    def request(self, kind: str, body: Body = b"", **fields: Any) -> Message:
+    def request(self, kind: str, body: Body | Packed = b"", **fields: Any) -> Message:
         """Send one message and wait for its answer.
 
         :raises MigrationError: the peer answered with an error.
         :raises TransferError: no answer came.
         """
-        self.send(kind, body, **fields)
+        self.ask(kind, body, **fields)
         return self.answer(kind)
 
     def answer(self, kind: str) -> Message:
-        """Wait for the answer to the *kind* that was sent last."""
+        """Wait for the answer to the *kind* that was asked first of all that have none yet.
+
+        :raises MigrationError: the peer answered with an error, or said one of a message that was sent
+            without asking.
+        :raises TransferError: no answer came, or one to something else; then the connection is closed.
+        """
         message = self.receive()
         if message is None:
             raise TransferError(f"the peer closed the connection instead of answering {kind}")
+        number = message.fields.pop("to", None)
+        # An error that answers nothing is about a message that was sent without asking.
+        if message.kind != "error" or number is not None:
+            asked = self._asked.popleft() if self._asked else None
+            if asked != (number, kind):
+                self.close()
+                raise TransferError(
+                    f"the peer answered something else than {kind}: the connection is out of step; start the "
+                    "migration again"
+                )
         if message.kind == "error":
             raise MigrationError(
                 str(message.fields.get("message", "the peer failed")),
                 phase=str(message.fields.get("phase", "unknown")),
                 container_state=str(message.fields.get("container_state", "unknown")),
                 log_tail=str(message.fields.get("log_tail", "")),
-                rolled_back=bool(message.fields.get("rolled_back", False)),
+                rolled_back=message.fields.get("rolled_back") is True,
             )
         return message
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import ssl
@@ -146,7 +147,7 @@ def test_messages_go_both_ways(pair):
     source, target = pair
     body = os.urandom(3 << 20)
     sent = []
-    thread = threading.Thread(target=lambda: sent.append(source.send("memory.pages", body, process=7)))
+    thread = threading.Thread(target=lambda: sent.append(source.ask("memory.pages", body, process=7)))
     thread.start()
     message = target.receive()
     thread.join(10)
@@ -308,13 +309,78 @@ def test_too_large_a_message_is_refused_before_it_takes_memory(plain, header_byt
 
 
 @pytest.mark.parametrize(
-    "header", [b"", b"{", b"[]", b"{}", b'"kind"', b"\xff\xfe", b'{"kind":"x","zstd":"y"}']
+    ("header", "said"),
+    [
+        (b"", "without a readable header"),
+        (b"{", "without a readable header"),
+        (b"\xff\xfe", "without a readable header"),
+        (b"[" * 100_000, "without a readable header"),
+        (b"[]", "without a readable header"),
+        (b'"kind"', "without a readable header"),
+        (b"{}", "kind is missing, and must be text"),
+        (b'{"kind":7}', "kind is 7, and must be text"),
+        (b'{"kind":"' + b"x" * 65 + b'"}', "65 characters"),
+        (b'{"kind":"x","zstd":"y"}', "zstd is 'y', and must be a whole number"),
+        (b'{"kind":"x","zstd":-1}', "zstd is -1"),
+        (b'{"kind":"x","zstd":1e400}', "zstd is inf"),
+        (b'{"kind":"x","n":0}', "n is 0"),
+        (b'{"kind":"x","n":true}', "n is True"),
+        (b'{"kind":"x","zstd":5,"dictionary":1}', "dictionary is 1, and must be true or false"),
+    ],
 )
-def test_a_header_that_is_none(plain, header):
+def test_a_header_that_is_none(plain, header, said):
     channel, far = plain
     far.sendall(PREFIX.pack(len(header), 0) + header)
-    with pytest.raises(TransferError, match="without a readable header"):
+    with pytest.raises(TransferError, match=said):
         channel.receive()
+
+
+def test_an_answer_repeats_the_number_of_what_was_asked(plain):
+    channel, far = plain
+    peer = Channel(far)
+    channel.ask("memory.round_end")
+    channel.ask("files.commit")
+    for kind in ("memory.round_end", "files.commit"):
+        assert peer.receive().kind == kind
+        peer.send("ok", of=kind)
+    assert channel.answer("memory.round_end").fields == {"of": "memory.round_end"}
+    assert channel.answer("files.commit").fields == {"of": "files.commit"}
+
+
+@pytest.mark.parametrize("to", [None, 0, 2, "1"])
+def test_an_answer_to_something_else_ends_the_connection(plain, to):
+    channel, far = plain
+    channel.ask("handover.status")
+    header = json.dumps({"kind": "ok", "state": "destroyed", **({} if to is None else {"to": to})}).encode()
+    far.sendall(PREFIX.pack(len(header), 0) + header)
+    with pytest.raises(TransferError, match=r"something else than handover\.status"):
+        channel.answer("handover.status")
+    with pytest.raises(TransferError, match="broke"):
+        channel.request("handover.status")
+
+
+def test_an_answer_that_nobody_asked_for_ends_the_connection(plain):
+    channel, far = plain
+    Channel(far).send("ok", state="destroyed")
+    with pytest.raises(TransferError, match="something else"):
+        channel.answer("handover.status")
+
+
+@pytest.mark.parametrize(
+    ("fields", "read", "said"),
+    [
+        ({}, lambda message: message.integer("number"), "number is missing"),
+        ({"number": 1.0}, lambda message: message.integer("number"), "number is 1.0"),
+        ({"number": 5}, lambda message: message.integer("number", most=4), "from 0 to 4"),
+        ({"name": 1}, lambda message: message.text("name"), "must be text"),
+        ({"runs": {}}, lambda message: message.integers("runs"), "a list of whole numbers"),
+        ({"runs": [1, True]}, lambda message: message.integers("runs"), "a list of whole numbers"),
+        ({"delta": 0}, lambda message: message.flag("delta"), "true or false"),
+    ],
+)
+def test_a_field_of_another_type_is_refused_by_name(fields, read, said):
+    with pytest.raises(TransferError, match=f"memory.pages is damaged: .*{said}"):
+        read(wire.Message("memory.pages", fields, b""))
 
 
 def test_an_answer_can_be_an_error_with_all_that_belongs_to_it(plain):

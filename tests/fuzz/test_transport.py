@@ -1,0 +1,99 @@
+"""Damaged messages: each is one of our errors, or is a message; never anything else, and never slow."""
+
+from __future__ import annotations
+
+import functools
+import json
+import socket
+
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, TransferError
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import (
+    PAGE_BYTES,
+    Range,
+    Run,
+    pack_runs,
+)
+from ansible_collections.mec.migration.plugins.module_utils.memory.target import MemoryTarget
+from ansible_collections.mec.migration.plugins.module_utils.transport.wire import PREFIX, Channel, Message
+
+from .damage import damaged_bytes, damaged_value, in_time, trials
+
+
+def frame(fields, body=b""):
+    header = json.dumps(fields).encode()
+    return PREFIX.pack(len(header), len(body)) + header + body
+
+
+VALID_FRAMES = (
+    frame({"kind": "hello", "n": 1, "migration_id": "redis-1", "zstd_ok": True}),
+    frame({"kind": "memory.pages", "process": 7, "runs": [16, 3]}, bytes(PAGE_BYTES)),
+    frame({"kind": "ok", "to": 3, "state": "running", "figures": {"restore_ms": 70.5}}),
+)
+
+
+def received(content):
+    near, far = socket.socketpair()
+    with near, far:
+        far.sendall(content)
+        far.shutdown(socket.SHUT_WR)
+        channel = Channel(near)
+        channel.allow_compression(True)
+        channel.set_timeout(5)
+        found = []
+        while (message := channel.receive()) is not None:
+            found.append(message)
+        return found
+
+
+def test_frames(seconds):
+    for choice in trials(seconds):
+        content = damaged_bytes(choice, choice.choice(VALID_FRAMES) + choice.choice(VALID_FRAMES))
+        try:
+            messages = in_time(2, lambda content=content: received(content))
+        except TransferError:
+            continue
+        assert all(isinstance(message.kind, str) for message in messages)
+
+
+class Answers:
+    """A channel's end that keeps what is said."""
+
+    def send(self, kind, body=b"", **fields):
+        return len(body)
+
+
+def round_of_memory(number):
+    runs = [Run(0x10000, 0x12000, True), Run(0x20000, 0x21000, False)]
+    return [
+        Message("memory.round", {"number": number}, b""),
+        Message("memory.pages", {"process": 1, "runs": pack_runs(runs)}, b"p" * 2 * PAGE_BYTES),
+        Message("memory.pages", {"process": -5, "runs": [4, 3]}, b"s" * PAGE_BYTES),
+        Message("memory.round_end", {"number": number, "last": False}, b""),
+    ]
+
+
+def test_rounds_of_memory(seconds, tmp_path):
+    for choice in trials(seconds):
+        target = MemoryTarget(str(tmp_path / "images"))
+        messages = round_of_memory(1) + round_of_memory(2)
+        messages[-3] = messages[-3]._replace(fields=dict(messages[-3].fields, delta=True))
+        at = choice.randrange(len(messages))
+        wrong = messages[at]
+        if choice.random() < 0.7:
+            wrong = wrong._replace(fields=damaged_value(choice, wrong.fields))
+        else:
+            wrong = wrong._replace(body=damaged_bytes(choice, wrong.body))
+        if not isinstance(wrong.fields, dict):
+            continue
+        messages[at] = wrong
+        if choice.random() < 0.2:
+            messages.pop(choice.randrange(len(messages)))
+        try:
+            for message in messages:
+                handle = target.handlers[message.kind]
+                in_time(5, functools.partial(handle, message, Answers()))
+        except MigrationError:
+            continue
+        known = target.extents(1, target.named_by([])) if target.last_round else []
+        assert known == []
+        assert all(isinstance(piece, Range) for changed in target.recent(1) for piece in changed)
