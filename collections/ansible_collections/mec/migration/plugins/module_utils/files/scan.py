@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import collections
 import concurrent.futures
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..kernel.rooted import Root
+from .digest import DIGEST_BYTES, block_digests
 
 BLOCK_BYTES = 16 << 10
 READ_BYTES = 1 << 20
@@ -23,7 +23,6 @@ MAX_WHOLE_BYTES = 64 << 10
 """Files up to this size travel whole when they change; of larger ones only changed blocks do."""
 PARALLEL_BYTES = 8 << 20
 RUNS_AHEAD = 4
-DIGEST_BYTES = 16
 HOLE_DIGEST = bytes(DIGEST_BYTES)
 
 DOCKER_MANAGED = (
@@ -207,7 +206,7 @@ class Content:
         if self.whole:
             content = _read(self._fd, 0, self.size_bytes)
             self.size_bytes = len(content)
-            self.digests = _digest(content)
+            self.digests = block_digests(content, MAX_WHOLE_BYTES)
             if self.digests != self._known:
                 yield from self._sparse(content)
             return
@@ -296,13 +295,9 @@ class Content:
             yield Extent(start, end - start, None)
 
 
-def _digest(data: bytes | memoryview) -> bytes:
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
-
-
 def _block_digests(data: bytes | None) -> bytes:
-    view = memoryview(data or b"")
-    return b"".join(_digest(view[at : at + BLOCK_BYTES]) for at in range(0, len(view), BLOCK_BYTES))
+    """Of a run; a hole has none."""
+    return b"" if data is None else block_digests(data, BLOCK_BYTES)
 
 
 def _read(fd: int, offset: int, length: int) -> bytes:
