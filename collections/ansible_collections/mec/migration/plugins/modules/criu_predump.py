@@ -153,7 +153,7 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     if module.check_mode:
         return dict(result, stop_reason="check mode", rounds=[], bandwidth_bytes_per_s=0.0)
     directory = state_dir(params["migration_id"])
-    begin_source(service.name, params["migration_id"], params["idle_timeout_s"])
+    begin_source(service.name, service.id, params["migration_id"], params["idle_timeout_s"])
     channel = connect_peer(params)
     memory = MemorySource(directory, tracker)
     memory.load()

@@ -95,6 +95,7 @@ from ansible_collections.mec.migration.plugins.module_utils.base.paths import ch
 from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
 from ansible_collections.mec.migration.plugins.module_utils.docker.container_state import wait_healthy
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
 from ansible_collections.mec.migration.plugins.module_utils.state.journal import TARGET, Journal
 from ansible_collections.mec.migration.plugins.module_utils.target.endings import (
     clean_stale,
@@ -111,9 +112,9 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
         return {"changed": bool(reason), "reason": reason}
     migration_id = check_migration_id(params["migration_id"])
     journal = Journal(migration_id, TARGET)
-    container_id = str(journal.entry.get("container_id") or "")
+    container_id = journal.entry.container_id
     if params["state"] == "armed":
-        if journal.state == "armed":
+        if journal.state == states.ARMED:
             return {"changed": False, "reason": "", "container_id": container_id}
         if not module.check_mode:
             armed = control(migration_id, "arm", spec=params["spec"], mounts=params["mounts"])
@@ -124,7 +125,7 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
         reason = clean_target(client, migration_id, module.check_mode)
         return {"changed": bool(reason), "reason": reason}
     health = ""
-    if journal.state in ("running", "restoring"):
+    if journal.state in (states.RESTORING, states.RUNNING, states.FILLED):
         health = wait_healthy(client, container_id, params["health_timeout_s"])
     policy = (params["spec"] or {}).get("restart_policy") or {}
     reason = finish_target(client, migration_id, policy, module.check_mode)

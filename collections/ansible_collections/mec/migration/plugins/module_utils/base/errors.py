@@ -54,5 +54,9 @@ class TransferError(MigrationError):
     """The stream between the hosts broke, or what arrived is not what was sent."""
 
 
+class DestroyedError(MigrationError):
+    """The target's word, which it has on its disk, that its copy of the service is destroyed."""
+
+
 class InDoubtError(MigrationError):
     """No one can know which host runs the service; it stays frozen until ``mec.migration.resolve`` is run."""

@@ -11,7 +11,9 @@ ours. CRIU then writes everything but the contents of private anonymous memory, 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -20,6 +22,7 @@ from typing import Any
 from ..base.errors import MigrationError
 from ..docker.runc_state import RuncState
 from ..kernel.mountinfo import mounts
+from ..kernel.processes import start_time
 from .images import decode_fields, encode_field, read_dump_stats
 from .log import explain, log_tail
 from .options import (
@@ -137,7 +140,7 @@ class Dump:
         # CRIU opens these through /proc/<our pid>/fd when the request comes.
         image_fd = os.open(image_dir, os.O_RDONLY | os.O_DIRECTORY)
         work_fd = os.open(work_dir, os.O_RDONLY | os.O_DIRECTORY)
-        self._directories = (image_fd, work_fd)
+        self._directories: tuple[int, ...] = (image_fd, work_fd)
         more = parent.options if parent is not None else []
         self._request = _dump_request(state, freeze_cgroup, image_fd, work_fd, config, external, mode, more)
 
@@ -159,6 +162,7 @@ class Dump:
         finally:
             theirs.close()
             their_pages.close()
+        self._started = start_time(self._process.pid)
 
     def run(self, timeout_s: float = 60.0) -> dict[str, int]:
         """Dump; returns CRIU's statistics.
@@ -186,15 +190,19 @@ class Dump:
         self._socket.close()
         self._pages.close()
         end = time.monotonic() + timeout_s
-        while os.path.exists(f"/proc/{self._process.pid}") and time.monotonic() < end:
+        while start_time(self._process.pid) == self._started:
+            if time.monotonic() > end:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._process.pid, signal.SIGKILL)
             time.sleep(0.005)
 
     def close(self) -> None:
-        """End the CRIU process. It holds no task any more once :meth:`run` has returned."""
+        """End the CRIU process, which holds no task afterwards. A second call does nothing."""
         self._socket.close()
         self._pages.close()
         for directory in self._directories:
             os.close(directory)
+        self._directories = ()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ import time
 from ..base.errors import MigrationError
 
 POLL_S = 0.0005
+CGROUP_ROOT = "/sys/fs/cgroup"
 
 
 class Cgroup:
@@ -63,8 +65,27 @@ class Cgroup:
                 self._write("FROZEN")
         return (time.monotonic() - start) * 1000
 
-    def thaw(self) -> None:
+    def thaw(self, timeout_s: float = 5.0) -> None:
+        """Let every process of the container go on, and see that the freezer says so.
+
+        :raises MigrationError: it does not, or the container has ended.
+        """
+        end = time.monotonic() + timeout_s
+        if not os.path.exists(self._file):
+            raise MigrationError(
+                f"the container has ended: {self._file} is gone", phase="handover", container_state="exited"
+            )
         self._write("0" if self._v2 else "THAWED")
+        while not self.thawed:
+            if time.monotonic() > end:
+                raise MigrationError(
+                    f"the container is not thawed after {timeout_s:g} s: {self._file} says "
+                    f"{_read(self._file)}. Something freezes it again, or a cgroup above it is frozen",
+                    phase="handover",
+                    container_state="frozen",
+                )
+            time.sleep(POLL_S)
+            self._write("0" if self._v2 else "THAWED")
 
     def pids(self) -> list[int]:
         """Every process in the container, those of nested cgroups included, in order of start."""
@@ -92,7 +113,7 @@ class Cgroup:
                     continue
             if not pids:
                 return
-            self.thaw()
+            self._write("0" if self._v2 else "THAWED")
             time.sleep(0.005)
         raise MigrationError(
             f"processes {self.pids()} of the frozen container do not end after SIGKILL",
@@ -107,6 +128,58 @@ class Cgroup:
             raise MigrationError(
                 f"cannot write {value} to {self._file}: {error}", phase="handover"
             ) from error
+
+
+def container_cgroups(container_id: str, root: str = CGROUP_ROOT) -> list[str]:
+    """The directories of a container's cgroup in every hierarchy, whatever their parent is.
+
+    Docker calls them ``<id>``, or ``docker-<id>.scope`` where systemd manages them.
+    """
+    names = (container_id, f"docker-{container_id}.scope")
+    found = []
+    for path, directories, _files in os.walk(root):
+        here = [name for name in directories if name in names]
+        found += [os.path.join(path, name) for name in here]
+        directories[:] = [name for name in directories if name not in names]
+    return sorted(found)
+
+
+def container_processes(container_id: str, root: str = CGROUP_ROOT) -> list[int]:
+    """Every process in the container's cgroup or below it, whoever put it there, Docker knowing or not."""
+    found: set[int] = set()
+    for directory in container_cgroups(container_id, root):
+        for path, _directories, _files in os.walk(directory):
+            with contextlib.suppress(OSError):
+                found.update(int(line) for line in _read(os.path.join(path, "cgroup.procs")).split())
+    return sorted(found)
+
+
+def end_container(container_id: str, timeout_s: float = 10.0, root: str = CGROUP_ROOT) -> None:
+    """Kill until the container's cgroup is seen empty; frozen processes execute nothing more.
+
+    :raises MigrationError: processes are left.
+    """
+    end = time.monotonic() + timeout_s
+    while True:
+        pids = container_processes(container_id, root)
+        if not pids:
+            return
+        if time.monotonic() > end:
+            raise MigrationError(
+                f"processes {pids} of container {container_id[:12]} do not end after SIGKILL",
+                phase="cleanup",
+                container_state="running",
+            )
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        # The signal is pending before the thaw, and a thawed task handles it before it returns to its
+        # program.
+        for directory in container_cgroups(container_id, root):
+            for name, word in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+                with contextlib.suppress(OSError), open(os.path.join(directory, name), "r+") as state:
+                    state.write(word)
+        time.sleep(0.005)
 
 
 def _read(path: str) -> str:

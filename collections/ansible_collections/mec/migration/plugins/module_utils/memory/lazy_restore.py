@@ -206,7 +206,7 @@ class LazyPages:
         self,
         work_dir: str,
         extents: Callable[[int], list[Extent]],
-        guard: Guard,
+        guard: KillGuard,
         recent: Callable[[int], list[RangeSet]] = lambda number: [],
     ) -> None:
         self._extents = extents
@@ -360,7 +360,7 @@ class LazyPages:
                 space.unregister(first, second)
 
 
-class Guard:
+class KillGuard:
     """A child that holds the descriptors beside us and ends the service if we die with work left.
 
     :param kill: ends every process of the restored container.

@@ -16,25 +16,36 @@ from ..base.errors import MigrationError
 from ..base.paths import migration_dir
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
 from ..kernel.cgroup import Cgroup
-from ..state.journal import SOURCE, Journal, entries
+from ..state import journal as states
+from ..state.journal import SOURCE, Journal, read_journals
 
 
 def commit_source(client: Any, migration_id: str, container: str, check_mode: bool) -> str:
     """End the frozen processes on the source and remove their container. Named volumes stay.
 
+    :param container: its name, for messages only; what is ended is the container of the migration's journal.
     :returns: the reason for a change, empty if there was none.
-    :raises MigrationError: the container is not frozen; nothing is done to one that runs.
+    :raises MigrationError: it was not handed over, or runs; nothing is done to one that runs.
     """
     journal = Journal(migration_id, SOURCE)
-    container_id = str(journal.entry.get("container_id") or container)
+    if not journal.exists:
+        return ""
+    entry = journal.entry
+    if entry.state in (states.OPEN, states.FROZEN) or entry.outcome == states.ROLLED_BACK:
+        raise MigrationError(
+            f"migration {migration_id} of {container} is in state {entry.outcome or entry.state}: it was not "
+            "handed over, so nothing is removed here",
+            phase="commit",
+        )
+    container_id = entry.container_id
     state, inspected = container_state(client, container_id)
     if state == ABSENT:
         _forget_source(migration_id, journal, check_mode)
         return ""
     if state == RUNNING:
         raise MigrationError(
-            f"container {container} runs on this host; only a frozen one that has been handed over is "
-            "removed",
+            f"container {container} ({container_id[:12]}) runs on this host; only a frozen one that has been "
+            "handed over is removed",
             phase="commit",
             container_state=RUNNING,
         )
@@ -46,7 +57,7 @@ def commit_source(client: Any, migration_id: str, container: str, check_mode: bo
     with contextlib.suppress(Exception):
         client.wait(container_id, timeout=10)
     remove_container(client, container_id)
-    journal.write("committed")
+    journal.write(states.SETTLED, outcome=states.COMMITTED)
     _forget_source(migration_id, journal, check_mode)
     return f"the source's container was {state} and is removed"
 
@@ -54,39 +65,54 @@ def commit_source(client: Any, migration_id: str, container: str, check_mode: bo
 def roll_back_source(client: Any, migration_id: str, container: str, check_mode: bool) -> str:
     """Let the source's container run again. Only on proof that the target has no copy.
 
+    :param container: its name, for messages only; what is touched is the container of the migration's
+        journal.
     :returns: the reason for a change, empty if there was none.
+    :raises MigrationError: it does not run afterwards.
     """
     journal = Journal(migration_id, SOURCE)
-    container_id = str(journal.entry.get("container_id") or container)
+    if not journal.exists:
+        return ""
+    container_id = journal.entry.container_id
     state, inspected = container_state(client, container_id)
-    if state != FROZEN:
+    if state in (ABSENT, RUNNING) or not container_id:
         if state == RUNNING and not check_mode:
             _give_back_policy(client, container_id, journal)
         _forget_source(migration_id, journal, check_mode)
         return ""
+    reason = f"the source's container {container} was {state}"
     if check_mode:
-        return f"the source's container is {state}"
-    if inspected["State"].get("Paused"):
+        return reason
+    if inspected.get("State", {}).get("Paused"):
         client.unpause(container_id)
-    else:
+    elif state == FROZEN:
         Cgroup(inspected["State"]["Pid"]).thaw()
+    else:
+        # It ended while it was frozen (a reboot): the restart policy had been taken away from it.
+        client.start(container_id)
     _give_back_policy(client, container_id, journal)
-    journal.write("rolled_back")
+    journal.write(states.SETTLED, outcome=states.ROLLED_BACK)
     _forget_source(migration_id, journal, check_mode)
-    return "the source's container was frozen and runs again"
+    return f"{reason} and runs again"
 
 
-def begin_source(service: str, migration_id: str, idle_timeout_s: float) -> None:
+def begin_source(service: str, container_id: str, migration_id: str, idle_timeout_s: float) -> None:
     """Note that a migration of *service* begins here, and wipe what an interrupted one has left.
 
     The copy of the service's memory that pre-copy keeps is wiped *idle_timeout_s* after this process has
     ended if no hand-over comes: a controller that died does not leave it behind.
     """
-    for entry in entries(service=service):
-        if entry["side"] == SOURCE and entry["migration_id"] != migration_id:
-            _forget_source(entry["migration_id"], Journal(entry["migration_id"], SOURCE), check_mode=False)
+    for entry in read_journals(service).entries:
+        if entry.side == SOURCE and entry.migration_id != migration_id:
+            if entry.state not in (states.OPEN, states.SETTLED):
+                raise MigrationError(
+                    f"migration {entry.migration_id} of {service} is in state {entry.state} on this host; "
+                    "run the playbook mec.migration.resolve to end it",
+                    phase="pre-copy",
+                )
+            _forget_source(entry.migration_id, Journal(entry.migration_id, SOURCE), check_mode=False)
     journal = Journal(migration_id, SOURCE)
-    journal.write("prepared", service=service)
+    journal.write(states.OPEN, service=service, container_id=container_id)
     ended, held_open = os.pipe()
     if os.fork() == 0:
         try:
@@ -95,7 +121,7 @@ def begin_source(service: str, migration_id: str, idle_timeout_s: float) -> None
             # Pre-copy takes as long as it takes: the time begins with its end.
             os.read(ended, 1)
             time.sleep(idle_timeout_s)
-            if Journal(migration_id, SOURCE).state == "prepared":
+            if Journal(migration_id, SOURCE).state == states.OPEN:
                 _forget_source(migration_id, journal, check_mode=False)
         finally:
             os._exit(0)
@@ -103,7 +129,7 @@ def begin_source(service: str, migration_id: str, idle_timeout_s: float) -> None
 
 def _give_back_policy(client: Any, container_id: str, journal: Journal) -> None:
     """The restart policy that the hand-over took away."""
-    policy = journal.entry.get("restart_policy")
+    policy = journal.entry.restart_policy
     if policy and policy.get("Name") not in ("", "no", None):
         client.update_container(container_id, restart_policy=policy)
 

@@ -4,19 +4,21 @@
 """The hand-over, on the source: freeze, final dump, send, wait for the target's word.
 
 Who may run: until the end-of-images mark is on its way, any failure thaws the source at once, because
-the target cannot have started. After it the source thaws only on proof that the target has no copy.
+the target cannot have started. After it only one thing thaws the source: the target's word that its copy is
+destroyed, which the target has on its disk before it says so. An error of whatever kind on this side is no
+proof.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import signal
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..base.errors import InDoubtError, MigrationError
+from ..base.errors import DestroyedError, InDoubtError, MigrationError, TransferError
 from ..base.page_ranges import RangeSet
 from ..base.priority import hurry, no_hurry
 from ..base.threads import InThread
@@ -24,13 +26,14 @@ from ..criu.dump import Dump, cgroup_mode, descriptors, external_mounts, masked_
 from ..criu.parent import ParentOfAll
 from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsSource
-from ..kernel.cgroup import Cgroup
 from ..memory.source import MemorySource
 from ..service.service import Service
+from ..state import journal as states
 from ..state.journal import Journal
 from ..transport.wire import Channel
 from .final_images import FinalImages, likely_content
 from .precopy import shared_files
+from .thaw_guard import ThawGuard
 
 
 class Outcome(NamedTuple):
@@ -53,40 +56,6 @@ class Outcome(NamedTuple):
     pages_changed: int
     dump_note: str
     target: dict[str, Any]
-
-
-class Guard:
-    """A child that thaws the container if this process dies before the end-of-images mark.
-
-    It is forked before anything is changed and waits for our end on a pipe.
-    """
-
-    def __init__(self, cgroup: Cgroup, dump: Dump, roll_back: Callable[[], None]) -> None:
-        reader, self._writer = os.pipe()
-        self._child = os.fork()
-        if self._child == 0:
-            code = 0
-            try:
-                os.close(self._writer)
-                os.setsid()
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-                if not os.read(reader, 1):
-                    dump.outlive()
-                    cgroup.thaw()
-                    roll_back()
-            except BaseException:  # the child must never return into the module
-                code = 1
-            finally:
-                os._exit(code)
-        os.close(reader)
-
-    def release(self) -> None:
-        """From here on the container is not thawed by the child."""
-        if self._writer >= 0:
-            os.write(self._writer, b"r")
-            os.close(self._writer)
-            self._writer = -1
-            os.waitpid(self._child, 0)
 
 
 class HandOver:
@@ -116,8 +85,11 @@ class HandOver:
         self._answer_timeout_s = answer_timeout_s
         self._dump: Dump | None = None
         self._tmpfs: TmpfsSource | None = None
-        self._guard: Guard | None = None
+        self._guard: ThawGuard | None = None
+        # Whether the mark may have been sent.
+        self._marked = False
         self._dumping: InThread[dict[str, int]] | None = None
+        self._marking: InThread[None] | None = None
         self._parent_obstacle = ""
 
     def prepare(self) -> None:
@@ -152,52 +124,72 @@ class HandOver:
             mode,
             None if parent.obstacle else parent,
         )
-        self._guard = Guard(self._service.cgroup, self._dump, self._undo_restart_policy)
-        self._journal.write(
-            "frozen",
-            service=self._service.name,
-            container_id=self._service.id,
-            restart_policy=self._service.restart_policy,
-        )
-        self._set_restart_policy({"Name": "no", "MaximumRetryCount": 0})
+        self._guard = ThawGuard(self._service.cgroup, self._dump, self._settle_rolled_back)
+        try:
+            self._journal.write(
+                states.FROZEN,
+                service=self._service.name,
+                container_id=self._service.id,
+                restart_policy=self._service.restart_policy,
+            )
+            # Docker must not start the source's copy again after a reboot, beside the target's.
+            self._set_restart_policy({"Name": "no", "MaximumRetryCount": 0})
+        except BaseException:
+            self._guard.release()
+            self._dump.close()
+            self._settle_rolled_back()
+            raise
 
     def run(self, before: Callable[[], object]) -> Outcome:
         """Do what is to be done right *before*, then freeze, dump, send, wait.
 
         :raises MigrationError: it failed and the service runs on here (``rolled_back``).
-        :raises InDoubtError: no one can tell whether the target runs it; it stays frozen here.
+        :raises InDoubtError: no one can tell whether the target runs it, or what is here could not be thawed;
+            it stays frozen here.
         """
         if self._dump is None or self._guard is None:
             raise MigrationError("run() before prepare()", phase="handover")
-        guard = self._guard
         thawed = "was not frozen"
         try:
             before()
             thawed = "was thawed"
-            outcome = self._frozen_window(guard, self._dump.run)
+            outcome = self._frozen_window(self._guard, self._dump.run)
             # From here on only the target runs; what is frozen here is ended by the commit.
-            self._journal.write("images_sent", target="running")
+            self._journal.write(states.HANDED_OVER)
             return outcome
-        except InDoubtError:
-            # `docker ps` does not show it: runc refuses to pause what is frozen already.
-            raise
-        except MigrationError as error:
-            self._roll_back()
+        except BaseException as error:
+            if self._marked and not isinstance(error, DestroyedError):
+                raise self._in_doubt(error) from error
+            left = self._roll_back(error)
+            if not isinstance(error, MigrationError):
+                raise
             raise type(error)(
-                f"{error.message.rstrip('.')}. The service {thawed} and runs on this host.",
+                f"{error.message.rstrip('.')}. The service {thawed} and runs on this host.{left}",
                 phase="handover",
                 container_state="running",
                 log_tail=error.log_tail,
                 rolled_back=True,
             ) from error
-        except BaseException:
-            self._roll_back()
-            raise
         finally:
-            guard.release()
+            with contextlib.suppress(OSError):
+                self._guard.release()
             self._dump.close()
 
-    def _frozen_window(self, guard: Guard, dump_now: Callable[[], dict[str, int]]) -> Outcome:
+    def _in_doubt(self, error: BaseException) -> InDoubtError:
+        """For any failure after the mark: nothing is thawed, and the error says what to do."""
+        if isinstance(error, InDoubtError):
+            return error
+        what = error.message if isinstance(error, MigrationError) else repr(error)
+        return InDoubtError(
+            f"the hand-over of {self._service.name} broke after the end-of-images mark: {what.rstrip('.')}. "
+            "The target may run it, so it stays frozen here. Run the playbook mec.migration.resolve when "
+            "both hosts can "
+            "be reached: it asks both and ends it",
+            phase="handover",
+            container_state="frozen",
+        )
+
+    def _frozen_window(self, guard: ThawGuard, dump_now: Callable[[], dict[str, int]]) -> Outcome:
         before_bytes = self._channel.sent_bytes
         compare = shared_files(self._service)
         started, start = time.time(), time.monotonic()
@@ -205,6 +197,9 @@ class HandOver:
         self._channel.limit(0)
         freeze_ms = self._service.cgroup.freeze()
         self._dumping = dumped = InThread(dump_now)
+        # It takes the disk some milliseconds, which pass beside the dump. Being early does no harm: until the
+        # mark is really sent this process and its guard know better, and once both are dead nobody may thaw.
+        self._marking = marked = InThread(lambda: self._journal.write(states.MARK_SENT))
         memory_start = time.monotonic()
         pids = self._service.processes()
         memory = self._memory.round(self._channel, pids, frozen=True)
@@ -222,6 +217,7 @@ class HandOver:
         # After the images, which the target begins to read meanwhile.
         self._send_missing(pids, missing)
         images_end = time.monotonic()
+        marked.result()
         target = self._end_of_images(guard)
         end = time.monotonic()
         no_hurry()
@@ -254,24 +250,25 @@ class HandOver:
                     f"pages {unread} of process {number} could not be read", phase="handover"
                 )
 
-    def _end_of_images(self, guard: Guard) -> dict[str, Any]:
+    def _end_of_images(self, guard: ThawGuard) -> dict[str, Any]:
         """Send the mark and wait for the target's word; see the module's docstring for who may run."""
         tmpfs_changes = self._tmpfs.changed() if self._tmpfs is not None else {}
         guard.release()
+        self._marked = True
         try:
             self._channel.set_timeout(self._answer_timeout_s)
             return self._channel.request(
                 "handover.end", rounds=self._memory.rounds, tmpfs=tmpfs_changes
             ).fields
-        except MigrationError as answer:
-            if answer.rolled_back:
-                raise
-            return self._ask_again(answer)
+        except (MigrationError, OSError) as answer:
+            return self._ask_again(
+                answer if isinstance(answer, MigrationError) else TransferError(str(answer))
+            )
 
     def _ask_again(self, lost: MigrationError) -> dict[str, Any]:
-        """The answer is lost: ask the receiver anew what became of the images.
+        """The answer is an error or is lost: ask the target anew what became of the images.
 
-        :raises MigrationError: proof that the target has no copy.
+        :raises DestroyedError: proof that the target has no copy.
         :raises InDoubtError: no proof to be had.
         """
         end = time.monotonic() + self._answer_timeout_s
@@ -280,18 +277,18 @@ class HandOver:
                 channel = self._reconnect()
                 try:
                     status = channel.request("handover.status").fields
-                    if status["state"] == "armed":
-                        # The mark never arrived, and after this it has no effect.
+                    if status["state"] in (states.OPEN, states.ARMED):
+                        # The mark never arrived or was refused, and after this it has no effect.
                         status = channel.request("handover.abort", reason=lost.message).fields
                 finally:
                     channel.close()
-            except MigrationError:
+            except (MigrationError, OSError):
                 time.sleep(0.2)
                 continue
-            if status["state"] in ("running", "committed"):
+            if status["state"] in (states.RUNNING, states.FILLED) or status["outcome"] == states.KEPT:
                 return dict(status["figures"])
-            if status["state"] == "destroyed":
-                raise MigrationError(
+            if status["state"] == states.SETTLED and status["outcome"] == states.DESTROYED:
+                raise DestroyedError(
                     f"The target has destroyed its copy: {status['reason'] or lost.message}.",
                     phase="handover",
                     container_state="absent",
@@ -299,23 +296,45 @@ class HandOver:
                 )
             time.sleep(0.1)
         raise InDoubtError(
-            f"the connection broke after the end-of-images mark ({lost.message}) and the target does not "
-            f"answer, so no one can know whether {self._service.name} runs there. It stays frozen here. "
-            "Run the playbook mec.migration.resolve when both hosts can be reached: it asks both and ends it",
+            f"the end-of-images mark was sent, no answer came ({lost.message}) and the target does not "
+            f"say what became of it, so no one can know whether {self._service.name} runs there. It stays "
+            "frozen here. Run the playbook mec.migration.resolve when both hosts can be reached: it asks "
+            "both and ends it",
             phase="handover",
             container_state="frozen",
         )
 
-    def _roll_back(self) -> None:
-        if self._dumping is not None:
-            # CRIU freezes again what it found frozen; only after that a thaw lasts.
-            self._dumping.wait()
-        self._service.cgroup.thaw()
-        self._undo_restart_policy()
-        self._journal.write("rolled_back")
+    def _roll_back(self, reason: BaseException) -> str:
+        """Let the service run on here; returns what could not be put back beside that, as a sentence.
 
-    def _undo_restart_policy(self) -> None:
+        :raises InDoubtError: it could not be thawed.
+        """
+        # CRIU freezes again what it found frozen; only after its end a thaw lasts.
+        for beside in (self._dumping, self._marking):
+            if beside is not None:
+                beside.wait()
+        if self._dump is not None:
+            self._dump.close()
+        try:
+            self._service.cgroup.thaw()
+        except MigrationError as error:
+            raise InDoubtError(
+                f"{str(reason).rstrip('.')}. {self._service.name} runs nowhere: {error.message}. When that "
+                "is mended run the playbook mec.migration.resolve",
+                phase="handover",
+                container_state=error.container_state,
+            ) from error
+        try:
+            self._settle_rolled_back()
+        except Exception as error:
+            what = "What it had before could not be given back to it"
+            return f" {what}, so run the playbook mec.migration.resolve: {error}"
+        return ""
+
+    def _settle_rolled_back(self) -> None:
+        """What is left to do once the service runs: its restart policy, then the journal."""
         self._set_restart_policy(self._service.restart_policy)
+        self._journal.write(states.SETTLED, outcome=states.ROLLED_BACK)
 
     def _set_restart_policy(self, policy: dict[str, Any]) -> None:
         if self._service.restart_policy.get("Name") not in ("", "no", None):

@@ -18,8 +18,7 @@ from ..base.errors import MigrationError
 from ..base.paths import ARMED_DIR, RUNTIME_NAME
 from ..criu.images import RESTORE_STATS, read_restore_stats
 from ..criu.log import explain, log_tail
-from ..docker.runc_state import runc_state
-from ..kernel.cgroup import Cgroup
+from ..kernel.cgroup import container_processes, end_container
 from ..kernel.processes import start_time
 
 RESTORE_LOG = "restore.log"
@@ -49,6 +48,8 @@ class ArmedContainer:
         self._started = threading.Event()
         self._restoring = False
         self._broken_off = False
+        # Seen with an empty cgroup after the last process that could have restored it had ended.
+        self.destroyed = False
         self.id = ""
         self.rootfs = ""
         self.mount_sources: dict[str, str] = {}
@@ -143,10 +144,7 @@ class ArmedContainer:
     @property
     def runs(self) -> bool:
         """Whether processes of it are there, or Docker says so (which it does only after the start)."""
-        with contextlib.suppress(MigrationError):
-            if Cgroup(runc_state(self.id).pid).pids():
-                return True
-        return bool(self._client.containers(filters={"id": self.id}))
+        return bool(container_processes(self.id)) or bool(self._client.containers(filters={"id": self.id}))
 
     @property
     def start_error(self) -> str:
@@ -207,9 +205,12 @@ class ArmedContainer:
                 rolled_back=True,
             )
         figures = {key: value for key, value in event.items() if key.endswith("_ms")}
-        for key, value in read_restore_stats(self.work_dir).items():
-            if key.endswith("_us"):
-                figures["criu_" + key[:-3] + "_ms"] = value / 1000
+        # The service runs: what cannot be read of how long it took (a full disk) must not look like a
+        # failure.
+        with contextlib.suppress(Exception):
+            for key, value in read_restore_stats(self.work_dir).items():
+                if key.endswith("_us"):
+                    figures["criu_" + key[:-3] + "_ms"] = value / 1000
         return figures
 
     def _order(self, timeout_s: float, **words: Any) -> dict[str, Any]:
@@ -250,33 +251,26 @@ class ArmedContainer:
                 self._stream.close()
         self._started.wait(20)
         self._disarm()
-        self._remove()
         self.kill()
+        self._remove()
+        # Removing it may have taken the daemon a while; nothing may have come up meanwhile.
+        self.kill()
+        self.destroyed = True
 
     def kill(self) -> None:
-        """End every process of the container, if there are any."""
-        with contextlib.suppress(MigrationError):
-            Cgroup(runc_state(self.id).pid).kill()
+        """End whatever could still restore the container, then every process of it.
+
+        :raises MigrationError: processes of it are left.
+        """
+        if self.id:
+            end_restore(self.id)
+            end_container(self.id)
 
     def _end_restore(self) -> None:
         """End a restore that hangs: the armed runtime and all that came out of it."""
-        if not self._runtime_started or start_time(self._runtime_pid) != self._runtime_started:
-            # It has ended, and the number may be another's.
-            return
-        parents = {}
-        for name in os.listdir("/proc"):
-            if name.isdigit():
-                with contextlib.suppress(OSError), open(f"/proc/{name}/stat", encoding="utf-8") as stat:
-                    parents[int(name)] = int(stat.read().rpartition(")")[2].split()[1])
-        family = {self._runtime_pid}
-        while True:
-            more = {pid for pid, parent in parents.items() if parent in family} - family
-            if not more:
-                break
-            family |= more
-        for pid in family & set(parents):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # If its start differs it has ended, and the number may be another's.
+        alive = self._runtime_started and start_time(self._runtime_pid) == self._runtime_started
+        end_restore(self.id, self._runtime_pid if alive else 0)
 
     def _docker_start(self) -> None:
         try:
@@ -309,6 +303,31 @@ class ArmedContainer:
         if self.id:
             with contextlib.suppress(Exception):
                 self._client.remove_container(self.id, force=True)
+
+
+def end_restore(container_id: str, runtime_pid: int = 0) -> None:
+    """Kill the runtime's calls that create or restore a container, and all that came out of them.
+
+    They are found by what they were called with, too: one whose parent has died is nobody's child any more.
+    """
+    parents, family = {}, {runtime_pid} if runtime_pid else set()
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stat:
+                    parents[int(name)] = int(stat.read().rpartition(")")[2].split()[1])
+                with open(f"/proc/{name}/cmdline", "rb") as words:
+                    argv = words.read().decode(errors="replace").rstrip("\0").split("\0")
+                if argv[-1] == container_id and ("restore" in argv or "create" in argv):
+                    family.add(int(name))
+    while True:
+        more = {pid for pid, parent in parents.items() if parent in family} - family
+        if not more:
+            break
+        family |= more
+    for pid in family & set(parents):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _connect_arguments(settings: dict[str, Any]) -> dict[str, Any]:

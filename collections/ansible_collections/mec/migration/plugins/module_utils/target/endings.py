@@ -13,8 +13,10 @@ from typing import Any
 from ..base.errors import MigrationError
 from ..base.paths import ARMED_DIR, migration_dir
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
+from ..kernel.cgroup import container_processes
 from ..kernel.scratch import wipe
-from ..state.journal import TARGET, Journal, entries
+from ..state import journal as states
+from ..state.journal import TARGET, Journal, read_journals
 from ..transport.control import IN_USE_S, control
 
 
@@ -25,7 +27,7 @@ def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
     :raises MigrationError: the service runs there.
     """
     journal = Journal(migration_id, TARGET)
-    container_id = str(journal.entry.get("container_id") or "")
+    container_id = journal.entry.container_id
     reason = ""
     alive = _receiver_alive(migration_id)
     if alive:
@@ -36,7 +38,7 @@ def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
     state, _facts = container_state(client, container_id)
     if state in (RUNNING, FROZEN) and not (alive and check_mode):
         raise MigrationError(
-            f"container {journal.entry.get('name')} of migration {migration_id} is {state} on the target; "
+            f"container {journal.entry.service} of migration {migration_id} is {state} on the target; "
             "it is not destroyed. Run the playbook mec.migration.resolve to end the migration forward",
             phase="cleanup",
             container_state=state,
@@ -45,6 +47,16 @@ def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
         reason = reason or f"a container in state {state} was left there"
         if not check_mode:
             remove_container(client, container_id)
+    left = container_processes(container_id) if container_id else []
+    if left and not check_mode:
+        # Docker may not know of what was restored while its daemon was dead.
+        raise MigrationError(
+            f"processes {left} of container {container_id[:12]} of migration {migration_id} run on the "
+            "target, and Docker does not know of them; they are not ended here. Run the playbook "
+            "mec.migration.resolve",
+            phase="cleanup",
+            container_state=RUNNING,
+        )
     if not check_mode:
         _wipe(migration_id, journal)
         journal.remove()
@@ -58,10 +70,10 @@ def clean_stale(client: Any, service: str, check_mode: bool) -> str:
     :raises MigrationError: one is in progress, or has been handed over and not ended.
     """
     reasons = []
-    for entry in entries(service=service):
-        if entry["side"] != TARGET:
+    for entry in read_journals(service).entries:
+        if entry.side != TARGET:
             continue
-        migration_id = entry["migration_id"]
+        migration_id = entry.migration_id
         status: dict[str, Any] = {}
         with contextlib.suppress(MigrationError):
             status = control(migration_id, "status", timeout_s=10)
@@ -85,31 +97,54 @@ def finish_target(client: Any, migration_id: str, restart_policy: dict[str, Any]
     :returns: the reason for a change, empty if there was none.
     """
     journal = Journal(migration_id, TARGET)
-    if journal.state not in ("running", "restoring"):
+    entry = journal.entry
+    if entry.state not in (states.RESTORING, states.RUNNING, states.FILLED):
         return ""
     if not check_mode:
         if _receiver_alive(migration_id):
             control(migration_id, "finish")
         else:
-            container_id = str(journal.entry["container_id"])
-            policy = journal.entry.get("restart_policy") or restart_policy
+            if entry.lazy and entry.state != states.FILLED:
+                raise MigrationError(
+                    f"the agent of migration {migration_id} ended before the memory of {entry.service} was "
+                    "complete on the target: what runs there cannot be trusted, and the source is still "
+                    "needed",
+                    phase="verify",
+                    container_state=RUNNING,
+                )
+            policy = entry.restart_policy or restart_policy
             if policy:
-                client.update_container(container_id, restart_policy=policy)
-            journal.write("committed")
+                client.update_container(entry.container_id, restart_policy=policy)
+            journal.write(states.SETTLED, outcome=states.KEPT)
         _wipe(migration_id, journal)
         journal.remove()
-    return f"the service was restored here and the migration is in state {journal.state}"
+    return f"the service was restored here and the migration is in state {entry.state}"
 
 
 def open_migrations(client: Any, service: str | None) -> list[dict[str, Any]]:
-    """This host's journals, each with the ``container_state`` as it is now and ``receiver_alive``."""
+    """This host's journals, each with the ``container_state`` as it is now and ``receiver_alive``.
+
+    Of those that cannot be read, of whichever service they are, ``damaged`` says why.
+    """
     found = []
-    for entry in entries(service=service):
-        alive = entry["side"] == TARGET and _receiver_alive(entry["migration_id"])
-        waiting = alive and entry.get("state") in ("listening", "armed", "restoring")
+    journals = read_journals(service)
+    for entry in journals.entries:
+        alive = entry.side == TARGET and _receiver_alive(entry.migration_id)
+        waiting = alive and entry.state in (states.OPEN, states.ARMED, states.RESTORING)
         # Docker does not answer about a container whose start still waits.
-        state = "created" if waiting else container_state(client, str(entry.get("container_id") or ""))[0]
-        found.append(dict(entry, container_state=state, receiver_alive=alive))
+        state = "created" if waiting else container_state(client, entry.container_id)[0]
+        found.append(dict(entry._asdict(), container_state=state, receiver_alive=alive, damaged=""))
+    for damaged in journals.damaged:
+        found.append(
+            {
+                "migration_id": damaged.migration_id,
+                "side": damaged.side,
+                "state": "damaged",
+                "damaged": f"{damaged.path}: {damaged.why}",
+                "container_state": "unknown",
+                "receiver_alive": False,
+            }
+        )
     return found
 
 
@@ -122,10 +157,10 @@ def _receiver_alive(migration_id: str) -> bool:
 
 
 def _wipe(migration_id: str, journal: Journal) -> None:
-    images = str(journal.entry.get("images_dir") or "")
+    images = journal.entry.images_dir
     if images and os.path.basename(images) == "images":
         wipe(os.path.dirname(images))
     wipe(migration_dir(migration_id))
     # A receiver that was killed leaves the socket on which the armed runtime found it.
     with contextlib.suppress(OSError):
-        os.unlink(os.path.join(ARMED_DIR, str(journal.entry.get("container_id") or "")))
+        os.unlink(os.path.join(ARMED_DIR, journal.entry.container_id))

@@ -24,19 +24,19 @@ from ..base.errors import MigrationError, TransferError
 from ..base.paths import state_dir
 from ..base.priority import hurry
 from ..base.threads import InThread
-from ..criu.images import PE_LAZY, RawPagemap, refer_to_parent
 from ..files.apply import FileReceiver
 from ..files.scan import ROOTFS_TREE
 from ..files.tmpfs import TmpfsTarget
 from ..image.sync import LayerReceiver
 from ..kernel.scratch import wipe
-from ..memory.extents import Extent
-from ..memory.lazy_restore import Guard, LazyPages, userfaultfd_works
+from ..memory.lazy_restore import KillGuard, LazyPages, userfaultfd_works
 from ..memory.target import MemoryTarget
+from ..state import journal as states
 from ..state.journal import TARGET, Journal
 from ..transport.control import CONTROL, IN_USE_S
 from ..transport.wire import Channel, Keys, Message, tls_context
 from .armed_container import ArmedContainer
+from .arrived_images import ArrivedImages
 
 IMAGES, FINAL = "images", "final"
 # Answered at once, also while a restore is under way.
@@ -69,6 +69,7 @@ class Receiver:
         self._journal = Journal(settings.migration_id, TARGET)
         self._lazily = settings.lazy_restore and userfaultfd_works()
         self._memory = MemoryTarget(self._images_dir, chain=not self._lazily)
+        self._final = ArrivedImages(os.path.join(self._images_dir, FINAL), self._memory)
         self._container: ArmedContainer | None = None
         self._files: FileReceiver | None = None
         self._layers = LayerReceiver(client, self._staging_dir(client))
@@ -80,9 +81,9 @@ class Receiver:
         self._lazy: LazyPages | None = None
         self._tmpfs = TmpfsTarget(os.path.join(self._dir, "tmpfs"))
         self._prepared = False
-        self._found_extents: InThread[tuple[int, dict[int, list[Extent]]]] | None = None
         self._spec: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
+        self._filling: InThread[None] | None = None
         self._error: MigrationError | None = None
         self._incomplete = ""
 
@@ -114,7 +115,7 @@ class Receiver:
         self._control.bind(path)
         os.chmod(path, 0o600)
         self._control.listen(4)
-        self._journal.write("listening", service=settings.service, images_dir=self._images_dir)
+        self._journal.write(states.OPEN, service=settings.service, images_dir=self._images_dir)
         return int(self._listener.getsockname()[1])
 
     def serve(self) -> None:
@@ -248,13 +249,7 @@ class Receiver:
                 container_state="created",
             )
         hurry()
-        os.makedirs(self._final_dir, mode=0o700, exist_ok=True)
-        # Not the directory itself: a restore that was prepared before has it open.
-        for name in os.listdir(self._final_dir):
-            os.unlink(os.path.join(self._final_dir, name))
-        # runc reads it before CRIU is started.
-        with open(os.path.join(self._final_dir, "descriptors.json"), "w", encoding="utf-8") as out:
-            json.dump(message.fields["descriptors"], out)
+        self._final.begin(message.fields["descriptors"])
         if self._prepared:
             self._tmpfs.update({each["key"]: each["entries"] for each in message.fields["tmpfs"]})
         else:
@@ -263,27 +258,20 @@ class Receiver:
 
     def _prepare_restore(self, container: ArmedContainer, message: Message) -> None:
         if self._lazily:
-            guard = Guard(container.kill)
-            self._lazy = LazyPages(container.work_dir, self._extents, guard, self._memory.recent)
+            guard = KillGuard(container.kill)
+            self._lazy = LazyPages(container.work_dir, self._final.extents, guard, self._memory.recent)
         self._tmpfs.make(message.fields["tmpfs"])
         # Not by runc's option: before 1.2 it does not hand `ignore` on.
         config = self._tmpfs.criu_config + f"manage-cgroups={message.fields['cgroup_mode']}\n"
-        container.prepare(self._final_dir, config, self._lazy is not None)
+        container.prepare(self._final.directory, config, self._lazy is not None)
         self._prepared = True
 
     def _images(self, message: Message, channel: Channel) -> None:
-        """CRIU's own images of the final dump, as (name, size) pairs and their contents in one body."""
-        offset = 0
-        for name, size in message.fields["files"]:
-            if os.path.basename(name) != name or name.startswith("."):
-                raise TransferError(f"bad image name {name!r}")
-            path = os.path.join(self._final_dir, name)
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as out:
-                out.write(message.body[offset : offset + size])
-            offset += size
+        """CRIU's own images of the final dump."""
+        self._final.take(message)
         if self._lazy is not None:
             # While the source sends its last words and CRIU starts.
-            self._found_extents = InThread(self._all_extents)
+            self._final.look_for_extents()
 
     def _end_of_images(self, message: Message, channel: Channel) -> None:
         """The end-of-images mark: from here on the service may run here."""
@@ -299,59 +287,43 @@ class Receiver:
                 container_state="created",
                 rolled_back=True,
             )
-        self._chain_final()
-        self._journal.write("restoring")
+        self._final.chain(self._lazily)
+        self._journal.write(states.RESTORING, lazy=self._lazy is not None)
+        # The disk's milliseconds pass beside the restore; what is left is to give the file its name.
+        running = InThread(lambda: self._journal.prepare(states.RUNNING))
         try:
             self._tmpfs.update(message.fields["tmpfs"])
             figures = container.restore(RESTORE_TIMEOUT_S)
-        except MigrationError as error:
-            self._error = error
-            self._journal.write("destroyed", reason=error.message)
+        except Exception as error:
+            # Nobody was told that it runs, so it need not.
+            self._give_up(error)
             raise
         self._restored = figures
-        try:
-            # The source's word comes first: it is what ends the frozen window.
-            channel.send("running", **figures)
-        finally:
-            self._journal.write("running")
-            self._tmpfs.close()
+        # On disk before the answer: what is not there for whoever asks next must not be said.
+        running.result()()
+        channel.send("running", **figures)
+        self._tmpfs.close()
+        self._filling = InThread(self._fill)
 
-    def _chain_final(self) -> None:
-        """CRIU reads from the rounds' directories what the dump left out, if it is not filled lazily."""
-        if self._memory.last_round:
-            os.symlink(f"../{self._memory.last_round}", os.path.join(self._final_dir, "parent"))
-        if self._lazily:
-            return
-        for name in os.listdir(self._final_dir):
-            if name.startswith("pagemap-") and not name.startswith("pagemap-shmem"):
-                refer_to_parent(os.path.join(self._final_dir, name))
+    def _give_up(self, error: Exception) -> None:
+        """The restore failed: make sure that nothing of it runs, then say so, durably.
 
-    def _extents(self, process: int) -> list[Extent]:
-        if self._found_extents is not None:
-            rounds, found = self._found_extents.result()
-            if rounds == self._memory.last_round and process in found:
-                return found[process]
-        return self._extents_now(process)
+        :raises MigrationError: processes are left; the journal stays as it is.
+        """
+        container = self._armed()
+        self._error = error if isinstance(error, MigrationError) else MigrationError(repr(error))
+        if not container.destroyed:
+            container.destroy(self._error.message)
+        self._journal.write(states.SETTLED, outcome=states.DESTROYED, reason=self._error.message)
 
-    def _extents_now(self, process: int) -> list[Extent]:
-        entries = RawPagemap(self._pagemap(process)).entries
-        keys = ((address, pages) for _message, address, flags, pages in entries if flags[0] & PE_LAZY)
-        return self._memory.extents(process, self._memory.named_by(keys))
+    def _fill(self) -> None:
+        """Once it runs: wait until it needs the source no more.
 
-    def _pagemap(self, process: int) -> str:
-        return os.path.join(self._final_dir, f"pagemap-{process}.img")
-
-    def _all_extents(self) -> tuple[int, dict[int, list[Extent]]]:
-        """The round up to which they are the newest, and those of each process."""
-        rounds = self._memory.last_round
-        found = {}
-        for name in os.listdir(self._final_dir):
-            number = name[len("pagemap-") : -len(".img")]
-            if name.startswith("pagemap-") and number.isdigit():
-                # What is missing may still come; it is missed when it is asked for.
-                with contextlib.suppress(MigrationError):
-                    found[int(number)] = self._extents_now(int(number))
-        return rounds, found
+        :raises MigrationError: its memory will never be complete; it was ended.
+        """
+        if self._lazy is not None:
+            self._wait_filled(self._lazy)
+        self._journal.write(states.FILLED)
 
     def _status_message(self, message: Message, channel: Channel) -> None:
         channel.send("ok", **self._status())
@@ -390,9 +362,8 @@ class Receiver:
             container = ArmedContainer(self._client, self._spec, work)
             container.create()
             self._journal.write(
-                "armed",
+                states.ARMED,
                 container_id=container.id,
-                name=self._spec["name"],
                 restart_policy=self._spec["restart_policy"],
             )
             container.start()
@@ -404,9 +375,13 @@ class Receiver:
             return {"container_id": container.id, "rootfs": container.rootfs}
 
     def _status(self) -> dict[str, Any]:
-        state = self._journal.state
+        if self._restored and self._journal.state == states.RESTORING:
+            # It could not be written when it was time to; the disk may have space now.
+            with contextlib.suppress(MigrationError):
+                self._journal.write(states.RUNNING)
         return {
-            "state": state,
+            "state": self._journal.state,
+            "outcome": self._journal.entry.outcome,
             "port": int(self._listener.getsockname()[1]),
             "reason": self._error.message if self._error else "",
             "log_tail": self._error.log_tail if self._error else "",
@@ -424,8 +399,8 @@ class Receiver:
                 f"{self._settings.service} has not been restored here (state: {self._journal.state})",
                 phase="verify",
             )
-        if self._lazy is not None:
-            self._wait_filled(self._lazy)
+        if self._filling is not None:
+            self._filling.result()
         container.wait_started()
         if self._files is not None:
             # What the service had brought to its disk must survive this host, too.
@@ -448,9 +423,9 @@ class Receiver:
     def _finish(self, request: dict[str, Any]) -> dict[str, Any]:
         answer = self._verify(request)
         self._client.update_container(answer["container_id"], restart_policy=self._spec["restart_policy"])
-        self._journal.write("committed")
+        self._journal.write(states.SETTLED, outcome=states.KEPT)
         self._stop.set()
-        return dict(answer, state="committed")
+        return dict(answer, state=states.SETTLED)
 
     def _control_abort(self, request: dict[str, Any]) -> dict[str, Any]:
         # In the lock: a restore that is under way is waited for, not destroyed at its end.
@@ -460,10 +435,6 @@ class Receiver:
         return self._status()
 
     # -- both ---------------------------------------------------------------------------------------
-
-    @property
-    def _final_dir(self) -> str:
-        return os.path.join(self._images_dir, FINAL)
 
     def _armed(self) -> ArmedContainer:
         if self._container is None:
@@ -483,10 +454,10 @@ class Receiver:
     def _abort(self, reason: str) -> None:
         if self._lazy is not None:
             self._lazy.close()
-        if self._container is not None:
+        if self._container is not None and not self._container.destroyed:
             self._container.destroy(reason)
         self._tmpfs.close()
-        self._journal.write("destroyed", reason=reason)
+        self._journal.write(states.SETTLED, outcome=states.DESTROYED, reason=reason)
         self._stop.set()
 
 

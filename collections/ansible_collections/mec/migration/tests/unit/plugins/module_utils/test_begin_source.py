@@ -22,8 +22,7 @@ IDLE_S = 0.3
 def kept(monkeypatch, tmp_path):
     """The directory of a migration's source."""
     journals = str(tmp_path / "journals")
-    monkeypatch.setattr(journal.Journal.__init__, "__defaults__", (journals,))
-    monkeypatch.setattr(journal.entries, "__defaults__", (journals, None))
+    monkeypatch.setattr(journal, "JOURNAL_DIR", journals)
     monkeypatch.setattr(paths, "RUN_DIR", str(tmp_path / "run"))
     directory = tmp_path / "run" / ID
     directory.mkdir(parents=True)
@@ -34,7 +33,7 @@ def precopy(seconds, and_then=lambda: None):
     """A module that begins a migration and then takes its time."""
     pid = os.fork()
     if pid == 0:
-        endings.begin_source("redis", ID, IDLE_S)
+        endings.begin_source("redis", "abc", ID, IDLE_S)
         time.sleep(seconds)
         and_then()
         os._exit(0)

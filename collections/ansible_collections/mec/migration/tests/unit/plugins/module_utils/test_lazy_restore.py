@@ -32,7 +32,7 @@ from ansible_collections.mec.migration.plugins.module_utils.memory.lazy_restore 
     FILL_BYTES,
     RESTORE_FINISHED,
     SOCKET_NAME,
-    Guard,
+    KillGuard,
     LazyPages,
     Space,
     userfaultfd_works,
@@ -172,7 +172,7 @@ def restored(tmp_path: Path) -> Restored:
     return Restored(os.urandom(PAGES * PAGE), tmp_path)
 
 
-def serve(restored: Restored, guard: Guard) -> LazyPages:
+def serve(restored: Restored, guard: KillGuard) -> LazyPages:
     whole = restored.image()
 
     def extents(number: int) -> list[Extent]:
@@ -197,7 +197,7 @@ def test_a_process_finds_its_memory_whatever_it_does(
     restored: Restored, behaviour: str, filled_late: bool, may_fill: threading.Event
 ) -> None:
     killed = restored.work_dir / "killed"
-    lazy = serve(restored, Guard(killed.touch))
+    lazy = serve(restored, KillGuard(killed.touch))
     if not filled_late:
         may_fill.set()
     pid = restored.start(behaviour)
@@ -236,7 +236,7 @@ def test_pieces_are_long_only_while_nobody_asks(restored: Restored, monkeypatch:
         return fill_next(space, most_bytes)
 
     monkeypatch.setattr(Space, "fill_next", noted)
-    lazy = serve(restored, Guard(restored.work_dir.touch))
+    lazy = serve(restored, KillGuard(restored.work_dir.touch))
     pid = restored.start("touches_nothing")
     lazy.wait(20)
     assert os.waitpid(pid, 0)[1] == 0
@@ -261,7 +261,7 @@ def test_what_changed_last_is_filled_first(restored: Restored) -> None:
 
 def test_a_process_that_ends_is_no_failure(restored: Restored) -> None:
     killed = restored.work_dir / "killed"
-    lazy = serve(restored, Guard(killed.touch))
+    lazy = serve(restored, KillGuard(killed.touch))
     pid = restored.start("ends_at_once")
     lazy.wait(20)
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
@@ -272,7 +272,7 @@ def test_the_guard_ends_the_service_when_the_one_who_fills_dies(restored: Restor
     killed = restored.work_dir / "killed"
     server = os.fork()
     if server == 0:
-        guard = Guard(killed.touch)
+        guard = KillGuard(killed.touch)
         guard.hold(sys.stderr.fileno())
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(server, 0)
@@ -285,7 +285,7 @@ def test_the_guard_ends_the_service_when_the_one_who_fills_dies(restored: Restor
 
 def test_giving_up_before_the_restore_kills_nothing(restored: Restored) -> None:
     killed = restored.work_dir / "killed"
-    guard = Guard(killed.touch)
+    guard = KillGuard(killed.touch)
     lazy = serve(restored, guard)
     lazy.close()
     assert lazy.finished.wait(5)

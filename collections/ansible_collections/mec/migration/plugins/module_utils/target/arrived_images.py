@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CRIU's images of the final dump as they arrive on the target, and what of memory they name."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+
+from ..base.errors import MigrationError, TransferError
+from ..base.threads import InThread
+from ..criu.images import PE_LAZY, RawPagemap, refer_to_parent
+from ..memory.extents import Extent
+from ..memory.target import MemoryTarget
+from ..transport.wire import Message
+
+DESCRIPTORS = "descriptors.json"
+
+
+class ArrivedImages:
+    """:param directory: on tmpfs, beside the directories of the rounds."""
+
+    def __init__(self, directory: str, memory: MemoryTarget) -> None:
+        self.directory = directory
+        self._memory = memory
+        self._found: InThread[tuple[int, dict[int, list[Extent]]]] | None = None
+
+    def begin(self, descriptors: list[str]) -> None:
+        """Before the first image: what standard input, output and error were, for runc."""
+        os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        # Not the directory itself: a restore that was prepared before has it open.
+        for name in os.listdir(self.directory):
+            os.unlink(os.path.join(self.directory, name))
+        with open(os.path.join(self.directory, DESCRIPTORS), "w", encoding="utf-8") as out:
+            json.dump(descriptors, out)
+
+    def take(self, message: Message) -> None:
+        """Images as (name, size) pairs and their contents in one body; an image may come in several pieces.
+
+        :raises TransferError: a name that is no plain file name.
+        """
+        offset = 0
+        for name, size in message.fields["files"]:
+            if os.path.basename(name) != name or name.startswith("."):
+                raise TransferError(f"bad image name {name!r}")
+            path = os.path.join(self.directory, name)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as out:
+                out.write(message.body[offset : offset + size])
+            offset += size
+
+    def chain(self, lazily: bool) -> None:
+        """CRIU reads from the rounds' directories what the dump left out, if it is not filled lazily."""
+        if self._memory.last_round:
+            os.symlink(f"../{self._memory.last_round}", os.path.join(self.directory, "parent"))
+        if lazily:
+            return
+        for name in os.listdir(self.directory):
+            if name.startswith("pagemap-") and not name.startswith("pagemap-shmem"):
+                refer_to_parent(os.path.join(self.directory, name))
+
+    def look_for_extents(self) -> None:
+        """Find in a thread where the memory lies that the images name."""
+        self._found = InThread(self._all_extents)
+
+    def extents(self, process: int) -> list[Extent]:
+        """Where the newest content lies of all that the images name of a process."""
+        if self._found is not None:
+            rounds, found = self._found.result()
+            if rounds == self._memory.last_round and process in found:
+                return found[process]
+        return self._extents_now(process)
+
+    def _extents_now(self, process: int) -> list[Extent]:
+        entries = RawPagemap(os.path.join(self.directory, f"pagemap-{process}.img")).entries
+        keys = ((address, pages) for _message, address, flags, pages in entries if flags[0] & PE_LAZY)
+        return self._memory.extents(process, self._memory.named_by(keys))
+
+    def _all_extents(self) -> tuple[int, dict[int, list[Extent]]]:
+        """The round up to which they are the newest, and those of each process."""
+        rounds = self._memory.last_round
+        found = {}
+        for name in os.listdir(self.directory):
+            number = name[len("pagemap-") : -len(".img")]
+            if name.startswith("pagemap-") and number.isdigit():
+                # What is missing may still come; it is missed when it is asked for.
+                with contextlib.suppress(MigrationError):
+                    found[int(number)] = self._extents_now(int(number))
+        return rounds, found
