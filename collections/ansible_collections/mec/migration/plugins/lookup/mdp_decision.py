@@ -243,6 +243,7 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+from ansible.utils.display import Display
 
 from ..plugin_utils.base.errors import DecisionError
 from ..plugin_utils.decision.decision import decide, solved_policy
@@ -296,6 +297,8 @@ class LookupModule(LookupBase):
             options["cache_dir"],
         )
         solved = solved_policy(setting) if requests else None
+        for sentence in solved.header["warnings"] if solved else ():
+            Display().warning(f"mec.migration.mdp_decision: {sentence}")
         return [
             decide(
                 setting,

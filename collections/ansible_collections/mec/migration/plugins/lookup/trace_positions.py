@@ -18,6 +18,8 @@ options:
     description:
       - CSV files with the columns C(user), C(time) (seconds, or ISO 8601), and C(cell) or C(lat) and C(lon).
         Other columns are passed over.
+      - A row that cannot be read is an error that names the line. What can be read and is probably a mistake
+        is a warning, as where nobody is there for most of the trace because times are in milliseconds.
       - In place of C(time) there may be C(slot), a whole number.
       - Also C(.npz) files with an array C(cell) (slots, users), 1-based places in the cell table of the
         policy, 0 for a user who is not there. Users are named by their columns there, from V(0).
@@ -79,6 +81,7 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+from ansible.utils.display import Display
 
 from ..plugin_utils.base.errors import DecisionError
 from ..plugin_utils.decision.request import plain
@@ -97,7 +100,8 @@ class LookupModule(LookupBase):
         options = plain(self.get_options())
         playbook = plain((variables or {}).get("playbook_dir"))
         users = {str(name): str(traced) for name, traced in options["users"].items()}
-        found = []
+        found: list[dict[str, Any]] = []
+        said: list[str] = []
         try:
             policy = check(
                 policy_for(options["policy"], playbook, options["policy_path"], options["data_dir"])
@@ -106,13 +110,19 @@ class LookupModule(LookupBase):
             for term in terms:
                 replay = read_replay(
                     self.find_file_in_search_path(variables, "files", plain(term)) or plain(term),
-                    build_map(policy),
+                    build_map(policy, said),
                     slot_s=options["slot_seconds"],
                     dwell_slot_s=slot_s,
                     gap_s=options["gap_seconds"],
                     users=set(users.values()) or None,
+                    said=said,
                 )
-                found.append(replay.positions(options["at"], users))
+                document = replay.positions(options["at"], users)
+                if not document["users"]:
+                    said.append(replay.nobody_at(options["at"]))
+                found.append(document)
         except DecisionError as error:
             raise AnsibleLookupError(f"mec.migration.trace_positions: {error}") from error
+        for sentence in said:
+            Display().warning(f"mec.migration.trace_positions: {sentence}")
         return found

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..base.errors import DecisionError
+from ..inputs.earth import offset_m
 from ..inputs.policy import check
 from .setting import Setting
 from .solved_policy import (
@@ -206,11 +207,7 @@ def _nearest_cell(header: Mapping[str, Any], latitude: float, longitude: float) 
             "user_position is given, but the policy's map has no origin in latitude and longitude: "
             "give user_cell, or set map.origin in the policy"
         )
-    latitude_0, longitude_0 = header["origin"]
-    x_m = (
-        header["earth_radius_m"] * math.radians(longitude - longitude_0) * math.cos(math.radians(latitude_0))
-    )
-    y_m = header["earth_radius_m"] * math.radians(latitude - latitude_0)
+    x_m, y_m = offset_m(latitude, longitude, header["origin"])
     distance_m = [math.hypot(x_m - x, y_m - y) for x, y in header["xy_m"]]
     cell = min(range(len(distance_m)), key=distance_m.__getitem__)
     if distance_m[cell] > header["reach_m"]:

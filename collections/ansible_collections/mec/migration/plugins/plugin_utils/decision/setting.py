@@ -47,9 +47,7 @@ class Setting:
             return key_of(
                 {
                     "policy": {
-                        name: part
-                        for name, part in self.policy.document.items()
-                        if name not in ("description", "slot_seconds")
+                        name: part for name, part in self.policy.document.items() if name != "description"
                     },
                     "data": [file_digest(path) for path in self.policy.data_files()],
                     "hosts": [host.place() for host in self.hosts],

@@ -28,8 +28,26 @@ from ..base.errors import DecisionError
 
 MAGIC = b"mec.migration solved policy\n"
 # Part of every key: raise it whenever the layout or the numbers that a solver writes change.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DIGEST_BYTES = 16
+MAX_HEADER_BYTES = 256 << 20
+_NUMBER = (int, float)
+# What a header must have, and of which kind.
+HEADER: dict[str, Any] = {
+    "key": str,
+    "strategy": str,
+    "greedy": bool,
+    "error_bound": _NUMBER,
+    "hosts": list,
+    "states": int,
+    "directions": int,
+    "dwell_levels": int,
+    "cells": list,
+    "xy_m": list,
+    "origin": (list, type(None)),
+    "reach_m": _NUMBER,
+    "warnings": list,
+}
 DEFAULT_DIRECTORY = "~/.cache/mec-migration"
 
 
@@ -51,6 +69,31 @@ def key_of(inputs: Mapping[str, Any]) -> str:
         {"format": FORMAT_VERSION, **inputs}, sort_keys=True, separators=(",", ":"), allow_nan=False
     )
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def odd_part(header: Any) -> str | None:
+    """Which part of a header is not of the kind that :func:`write_policy` is given; None if all are."""
+    if not isinstance(header, dict):
+        return "all"
+    for name, kind in HEADER.items():
+        value = header.get(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            return name
+    pairs = [*header["xy_m"], *([header["origin"]] if header["origin"] is not None else [])]
+    lists = {
+        "hosts": all(isinstance(one, str) for one in header["hosts"]) and header["hosts"],
+        "cells": all(isinstance(one, str) for one in header["cells"]) and header["cells"],
+        "warnings": all(isinstance(one, str) for one in header["warnings"]),
+        "xy_m": len(header["xy_m"]) == len(header["cells"]) and all(_is_pair(one) for one in pairs),
+        "states": header["states"]
+        == len(header["cells"]) * header["directions"] * header["dwell_levels"]
+        > 0,
+    }
+    return next((name for name, fine in lists.items() if not fine), None)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(one) in (int, float) for one in value)
 
 
 class SolvedPolicy:
@@ -83,12 +126,18 @@ class SolvedPolicy:
         if len(start) != len(MAGIC) + 4 or not start.startswith(MAGIC):
             raise NotCached(f"{self.path} is no solved policy")
         (length,) = struct.unpack("<I", start[len(MAGIC) :])
-        if length > size:
+        if length > min(size, MAX_HEADER_BYTES):
             raise NotCached(f"{self.path} is damaged")
         content = stream.read(length)
         if stream.read(32) != hashlib.sha256(content).digest():
             raise NotCached(f"{self.path} is damaged")
-        header: dict[str, Any] = json.loads(content)
+        try:
+            header = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise NotCached(f"{self.path} is damaged: {error}") from error
+        odd = odd_part(header)
+        if odd:
+            raise NotCached(f"{self.path}: {odd} in its header is not as it is written")
         if header["key"] != self.key:
             raise NotCached(f"{self.path} was solved from other inputs")
         return header, len(start) + length + 32

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..base.requirements import require_numpy
-from ..mdp.cells import EARTH_RADIUS_M
 from ..mdp.model import build_map, build_mobility, build_world
 from ..mdp.solver import evaluate, solve
 from ..mdp.strategies import STRATEGIES, World
@@ -50,12 +49,13 @@ def solve_strategy(
 def solve_to_file(stream: BinaryIO, key: str, setting: Setting) -> None:
     """Solve ``setting``, whose policy was checked, and write it to ``stream``."""
     policy = setting.policy
-    cells = build_map(policy)
+    said: list[str] = []
+    cells = build_map(policy, said)
     world = build_world(
         policy,
         cells,
         setting.hosts,
-        build_mobility(policy, cells),
+        build_mobility(policy, cells, said=said),
         measured_costs=setting.measured_costs,
         active_users=setting.active_users,
     )
@@ -75,7 +75,7 @@ def solve_to_file(stream: BinaryIO, key: str, setting: Setting) -> None:
         "xy_m": cells.xy_m.tolist(),
         "origin": cells.origin,
         "reach_m": float(cells.reach_m()),
-        "earth_radius_m": EARTH_RADIUS_M,
+        "warnings": said,
     }
     write_policy(
         stream,

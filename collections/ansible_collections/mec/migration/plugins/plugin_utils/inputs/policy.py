@@ -121,7 +121,7 @@ def read_policy(path: str | Path, data_directory: str | Path | None = None) -> P
             document = _parse(stream.read())
     except OSError as error:
         raise DecisionError(f"policy {path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise PolicyError(str(path), "$", " ".join(str(error).split()), "a YAML mapping") from error
     if not isinstance(document, dict):
         raise PolicyError(str(path), "$", document, "a YAML mapping")

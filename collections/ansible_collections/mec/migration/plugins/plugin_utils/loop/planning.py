@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..base.errors import DecisionError
-from ..inputs.hosts import number
+from ..inputs.hosts import degrees
 from ..prediction.cost_model import CostModel, current_host, measured_costs, predictions
 from ..prediction.cost_store import CostError
 
@@ -42,7 +42,13 @@ def positions_of(document: Any) -> dict[str, dict[str, Any]]:
     unknown = sorted(set(document) - {"format", "time", "users"})
     if not isinstance(users, Mapping) or unknown:
         raise DecisionError(f"positions: {'unknown key ' + unknown[0] if unknown else 'no users'}")
-    return {str(name): _position(str(name), place) for name, place in users.items()}
+    found: dict[str, dict[str, Any]] = {}
+    for key, place in users.items():
+        name = str(key).strip()
+        if not name or name in found:
+            raise DecisionError(f"positions: user {key!r} {'is there twice' if name else 'has no name'}")
+        found[name] = _position(name, place)
+    return found
 
 
 def _position(name: str, place: Any) -> dict[str, Any]:
@@ -56,8 +62,13 @@ def _position(name: str, place: Any) -> dict[str, Any]:
         raise DecisionError(f"positions: users.{name}: unknown key {unknown[0]}")
     found = {POSITION_KEYS[key]: place[key] for key in POSITION_KEYS if key in place}
     if {"latitude", "longitude"} <= keys and "cell" not in keys:
-        degrees = {key: number(place[key], f"users.{name}.{key}") for key in ("latitude", "longitude")}
-        return {**found, "user_position": degrees}
+        where = {
+            key: degrees(place[key], f"positions: users.{name}.{key}", limit)
+            for key, limit in (("latitude", 90), ("longitude", 180))
+        }
+        if None in where.values():
+            raise DecisionError(f"positions: users.{name}: latitude or longitude is null; allowed: a number")
+        return {**found, "user_position": where}
     if "cell" in keys and not keys & {"latitude", "longitude"}:
         return found
     raise DecisionError(f"positions: users.{name}: give either cell, or latitude and longitude")
@@ -96,11 +107,11 @@ def plan(
     :param records: of ``migration_costs``, oldest first; they tell where services came from, and when.
     :param now_s: seconds since the epoch.
     """
-    names = [str(service["name"]) for service in services]
+    names = names_of(services)
     held = Counter({host: sum(name in names for name in load["running"]) for host, load in loads.items()})
     made = Plan()
     for service in services:
-        name, user = str(service["name"]), str(service.get("user", ""))
+        name, user = str(service["name"]).strip(), str(service.get("user", "")).strip()
         entry: dict[str, Any] = {"service": name, "user": user, "action": SKIP}
         try:
             here = current_host(name, loads)
@@ -126,6 +137,27 @@ def plan(
             move["moves_at_once"] = len(wave)
             move["prediction"] = model.predict_beside(*ends, move["prediction"], len(wave))
     return made
+
+
+def names_of(services: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The services' names.
+
+    :raises DecisionError: one has none, or is listed twice: two decisions for one service would move it there
+        and back.
+    """
+    found: list[str] = []
+    for service in services:
+        name = str(service["name"]).strip()
+        if not name:
+            raise DecisionError("services: a service has an empty name")
+        if name in found:
+            users = [str(one.get("user", "")) for one in services if str(one["name"]).strip() == name]
+            raise DecisionError(
+                f"services: {name} is listed {len(users)} times, for the users {', '.join(users)}; "
+                "allowed: each service once"
+            )
+        found.append(name)
+    return found
 
 
 def _decide(

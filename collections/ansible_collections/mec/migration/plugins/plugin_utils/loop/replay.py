@@ -9,12 +9,15 @@ import math
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from itertools import pairwise
 from pathlib import Path
 
 from ..base.errors import TraceError
 from ..mdp.cells import CellMap
-from ..mdp.trace import OFF_DUTY, place_of, read_npz, table_rows
+from ..mdp.trace import OFF_DUTY, Recorded, read_npz, read_recorded
+
+# Below this share of a trace's length users are so seldom there that something may be wrong with its times.
+LEAST_PRESENCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,14 @@ class Replay:
                 found[name] = seen
         return {"format": 1, "time": f"{at_s:g} s into {Path(self.path).name}", "users": found}
 
+    def nobody_at(self, at_s: float) -> str:
+        """A sentence for a moment at which no user is there."""
+        ends = max((track.at_s[-1] for track in self.users.values() if track.at_s), default=0.0)
+        return (
+            f"{self.path}: nobody is there {at_s:g} s after its beginning; the last sighting is {ends:g} s "
+            "after it"
+        )
+
     def _seen(self, path: Track, at_s: float) -> dict[str, object] | None:
         last = bisect_right(path.at_s, at_s) - 1
         if last < 0 or at_s - path.at_s[last] >= self.hold_s:
@@ -86,6 +97,7 @@ def read_replay(
     dwell_slot_s: float = 60.0,
     gap_s: float = 300.0,
     users: Collection[str] | None = None,
+    said: list[str] | None = None,
 ) -> Replay:
     """The trace at *path*.
 
@@ -97,60 +109,66 @@ def read_replay(
     :param dwell_slot_s: length of a slot of ``dwell_slots``.
     :param gap_s: with ``time``, how long a user is taken to be where they were seen last.
     :param users: read these only.
+    :param said: gets a sentence for what is accepted and may still be a mistake.
     :raises TraceError: the file is no such trace; the message names the line.
     """
     if min(slot_s, gap_s) <= 0:
         raise TraceError(f"slot_seconds is {slot_s:g} and gap_seconds {gap_s:g}; allowed: more than 0")
+    made: dict[str, Track] = {}
     if path.endswith(".npz"):
         trace = read_npz(path, cells)
         columns = {str(column): trace[:, column] for column in range(trace.shape[1])}
-        made = {}
         for name, column in columns.items():
             on = (column != OFF_DUTY).nonzero()[0]
             made[name] = Track([slot * slot_s for slot in on.tolist()], column[on].tolist())
         return Replay(path, cells, made, slot_s, dwell_slot_s)
-    seen: dict[str, list[tuple[float, int]]] = {}
-    first, counts_slots = math.inf, False
-    for line, row in table_rows(path, ("user",)):
-        counts_slots = "time" not in row
-        at_s = _slot(path, line, row) * slot_s if counts_slots else _time(path, line, row)
-        first = min(first, at_s)
-        name = (row["user"] or "").strip()
-        sightings = seen.setdefault(name, [])
-        if users is None or name in users:
-            sightings.append((at_s, place_of(path, line, row, cells)))
-    if not seen:
-        raise TraceError(f"{path}: no row in the trace")
-    made = {}
-    for name, sightings in seen.items():
-        sightings.sort(key=lambda sighting: sighting[0])
-        made[name] = Track([at_s - first for at_s, _cell in sightings], [cell for _at, cell in sightings])
-    hold_s = slot_s if counts_slots else gap_s
+    recorded = read_recorded(path, cells, prefer="time", users=users, said=said)
+    unit_s = slot_s if recorded.slots else 1.0
+    for name, seen in recorded.users.items():
+        made[name] = Track([(at - recorded.first) * unit_s for at in seen.at], seen.cell)
+    hold_s = slot_s if recorded.slots else gap_s
+    if said is not None:
+        said.extend(absences(recorded, unit_s, hold_s))
     return Replay(path, cells, made, hold_s, dwell_slot_s)
 
 
-def _slot(path: str, line: int, row: Mapping[str, str | None]) -> int:
-    text = row.get("slot")
-    try:
-        return int(text or "")
-    except ValueError:
-        raise TraceError(
-            f"{path}: line {line}: slot is {text!r}, not a whole number; give a column slot or time"
-        ) from None
+def absences(recorded: Recorded, unit_s: float, hold_s: float) -> list[str]:
+    """A sentence where nobody, or most users not, are there for most of a trace.
+
+    That is how it looks where a row's time is years off, or where times count milliseconds.
+    """
+    moments = [(at * unit_s, line) for at, line in recorded.moments]
+    gaps = [(after[0] - before[0], before[1], after[1]) for before, after in pairwise(moments)]
+    length_s = moments[-1][0] - moments[0][0] + hold_s
+    there_s = hold_s + sum(min(gap, hold_s) for gap, _before, _after in gaps)
+    told = []
+    if there_s < LEAST_PRESENCE * length_s:
+        longest, before, after = max(gaps)
+        told.append(
+            f"{recorded.path}: nobody is there for {100 - 100 * there_s / length_s:.3g} % of the trace, "
+            f"which is {_duration(length_s)} long; the longest gap, {_duration(longest)}, is between line "
+            f"{before} and line {after}. Is one of these times wrong, or are times in milliseconds, or slots "
+            "in seconds?"
+        )
+        return told
+    share = {
+        name: sum(min(b - a, hold_s / unit_s) for a, b in pairwise(seen.at)) * unit_s + hold_s
+        for name, seen in recorded.users.items()
+        if seen.at
+    }
+    absent = sorted((there / length_s, name) for name, there in share.items())
+    if absent and absent[len(absent) // 2][0] < LEAST_PRESENCE:
+        told.append(
+            f"{recorded.path}: most users are there for less than {100 * LEAST_PRESENCE:.0f} % of the "
+            f"trace, which is {_duration(length_s)} long, user {absent[0][1]!r} for {100 * absent[0][0]:.2g} "
+            "%; a "
+            f"user counts as there for {_duration(hold_s)} after each sighting"
+        )
+    return told
 
 
-def _time(path: str, line: int, row: Mapping[str, str | None]) -> float:
-    text = (row["time"] or "").strip()
-    try:
-        value = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        except ValueError:
-            raise TraceError(
-                f"{path}: line {line}: time is {text!r}; allowed: seconds, or ISO 8601, 2026-11-23T08:00:00Z"
-            ) from None
-        value = moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
-    if not math.isfinite(value):
-        raise TraceError(f"{path}: line {line}: time is {text!r}; allowed: a finite number of seconds")
-    return value
+def _duration(seconds: float) -> str:
+    for unit, length_s in (("years", 365.25 * 86400), ("days", 86400.0), ("hours", 3600.0)):
+        if seconds >= 2 * length_s:
+            return f"{seconds / length_s:.3g} {unit}"
+    return f"{seconds:g} s"

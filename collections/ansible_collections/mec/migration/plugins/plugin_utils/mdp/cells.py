@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import ModelError
 from ..base.requirements import require_numpy
+from ..inputs.earth import middle, offset_m
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 else:
     np = require_numpy()
 
-EARTH_RADIUS_M = 6_371_008.8
 # Distances between grid cells are whole multiples of the cell size up to rounding; without the slack
 # ceil() would count a neighbour at 1 + 1e-16 cells as two rings away.
 RING_SLACK = 1e-8
@@ -88,15 +88,17 @@ class CellMap:
 
     def spacing_m(self) -> float:
         """Largest distance in metres from a cell to its nearest other cell."""
-        if len(self) == 1:
-            return self.cell_size_m
-        largest = 0.0
+        return self.cell_size_m if len(self) == 1 else float(self.nearest_m().max())
+
+    def nearest_m(self) -> NDArray[np.float64]:
+        """(N,) distance in metres from each cell to its nearest other one; infinite for a single cell."""
+        nearest = np.empty(len(self))
         for start in range(0, len(self), 256):
             block = self.xy_m[start : start + 256]
             distance_m = np.hypot(*(block[:, None] - self.xy_m[None]).transpose(2, 0, 1))
             distance_m[np.arange(len(block)), np.arange(start, start + len(block))] = np.inf
-            largest = max(largest, float(distance_m.min(axis=1).max()))
-        return largest
+            nearest[start : start + 256] = distance_m.min(axis=1)
+        return nearest
 
     def direction_between(self, source: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.int64]:
         """Direction index of each move ``source`` to ``target``: the sector its bearing falls in."""
@@ -116,15 +118,8 @@ def sector(angle: NDArray[np.float64], directions: int) -> NDArray[np.int64]:
 
 
 def project(degrees: NDArray[np.float64], origin: tuple[float, float]) -> NDArray[np.float64]:
-    """Equirectangular projection of (N, 2) latitude, longitude in degrees to (N, 2) x, y in metres.
-
-    Good to 0.1 % over a metropolitan area, which is what one map covers.
-    """
-    latitude, longitude = np.radians(degrees).T
-    latitude_0, longitude_0 = np.radians(np.array(origin))
-    x_m = EARTH_RADIUS_M * (longitude - longitude_0) * math.cos(latitude_0)
-    y_m = EARTH_RADIUS_M * (latitude - latitude_0)
-    return np.stack([x_m, y_m], axis=1)
+    """Projection of (N, 2) latitude, longitude in degrees to (N, 2) x, y in metres; see :func:`offset_m`."""
+    return np.array([offset_m(latitude, longitude, origin) for latitude, longitude in degrees.tolist()])
 
 
 def hexagon_grid(rings: int, cell_size_m: float = 1.0, origin: tuple[float, float] | None = None) -> CellMap:
@@ -194,7 +189,7 @@ def graph_map(
     sectors; so the random walk has at most six ways out, as on the hexagon grid.
     """
     degrees = np.asarray(degrees, dtype=float)
-    origin = (float(degrees[:, 0].mean()), float(degrees[:, 1].mean()))
+    origin = middle(degrees.tolist())
     xy_m = project(degrees, origin)
     count = len(xy_m)
     delta = xy_m[None] - xy_m[:, None]

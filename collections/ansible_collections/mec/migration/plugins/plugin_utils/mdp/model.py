@@ -17,7 +17,7 @@ from . import costs
 from .cells import CellMap, hexagon_grid, rings_between, square_grid
 from .mobility import Mobility, StateSpace, learned, random_walk
 from .strategies import Weights, World
-from .trace import Session, read_cells, read_trace, sessions_of
+from .trace import Session, check_learnable, read_cells, read_trace, sessions_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +26,11 @@ else:
     np = require_numpy()
 
 
-def build_map(policy: Policy) -> CellMap:
-    """The map of a checked policy."""
+def build_map(policy: Policy, said: list[str] | None = None) -> CellMap:
+    """The map of a checked policy.
+
+    :param said: gets a sentence for what is accepted and may still be a mistake; likewise below.
+    """
     section = policy.document["map"]
     origin = section.get("origin")
     at = (float(origin["latitude"]), float(origin["longitude"])) if origin else None
@@ -36,11 +39,14 @@ def build_map(policy: Policy) -> CellMap:
         return hexagon_grid(section["rings"], size_m, at)
     if section["kind"] == "square":
         return square_grid(section["rows"], section["columns"], size_m, at)
-    return read_cells(policy.data_file(section["file"]), size_m, section.get("neighbour_radius_m"))
+    return read_cells(policy.data_file(section["file"]), size_m, section.get("neighbour_radius_m"), said)
 
 
 def build_mobility(
-    policy: Policy, cells: CellMap, sessions: Sequence[Session] | None = None
+    policy: Policy,
+    cells: CellMap,
+    sessions: Sequence[Session] | None = None,
+    said: list[str] | None = None,
 ) -> tuple[Mobility, Mobility]:
     """(with direction, by cell only) of a checked policy.
 
@@ -66,7 +72,11 @@ def build_mobility(
         table = transitions(policy, cells)
         return table, table
     if sessions is None:
-        sessions = sessions_of(read_trace(policy.data_file(section["trace"]), cells))
+        path = policy.data_file(section["trace"])
+        slot_s = float(policy.document.get("slot_seconds", 60))
+        trace = read_trace(path, cells, slot_s=slot_s, said=said)
+        check_learnable(path, trace, said)
+        sessions = sessions_of(trace)
     paths = [session.cells for session in sessions]
     smoothing = float(section.get("smoothing", 5.0))
     memory = bool(section.get("direction_memory", True))

@@ -13,7 +13,7 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
@@ -23,6 +23,9 @@ from ..base.errors import DecisionError
 from ..base.requirements import require_jsonschema
 
 FORMAT = 1
+# A record has some hundred bytes; a store of this size has a hundred thousand of them.
+MAX_STORE_BYTES, MAX_LINE_BYTES = 256 << 20, 1 << 20
+MAX_NUMBER = 1e18
 SCHEMA_FILE = Path(__file__).with_name("cost_store.schema.json")
 # A round that sends less says more about latency than about bandwidth.
 TELLING_BYTES = 4 << 20
@@ -105,10 +108,26 @@ def check(record: dict[str, Any], where: str = "record") -> dict[str, Any]:
     if error is not None:
         key = ".".join(str(part) for part in error.absolute_path) or "$"
         raise CostError(f"{where}: key {key}: {error.message[:200]}")
-    for key, value in record.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise CostError(f"{where}: key {key}: {value} is no finite number")
+    for key, value in _numbers(record):
+        # What is larger than any float is infinite to all that reckons with it.
+        if abs(value) > MAX_NUMBER or not math.isfinite(value):
+            raise CostError(f"{where}: key {key}: {str(value)[:40]} is no number that a move can have")
     return record
+
+
+def _numbers(value: Any, key: str = "$") -> Iterator[tuple[str, float]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _numbers(inner, name if key == "$" else f"{key}.{name}")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _numbers(inner, key)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield key, value
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
 
 
 def append(path: str | Path, record: dict[str, Any]) -> None:
@@ -142,11 +161,15 @@ def read(path: str | Path, *, skipped: list[str] | None = None) -> list[dict[str
     try:
         with open(path, "rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH)
-            content = stream.read()
+            content = stream.read(MAX_STORE_BYTES + 1)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise CostError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(content) > MAX_STORE_BYTES:
+        raise CostError(
+            f"{path}: more than {MAX_STORE_BYTES} bytes; keep its last lines and put the rest away"
+        )
     records = []
     for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip():
@@ -154,8 +177,10 @@ def read(path: str | Path, *, skipped: list[str] | None = None) -> list[dict[str
         where = f"{path}, line {number}"
         try:
             try:
-                records.append(check(json.loads(line), where))
-            except ValueError as error:
+                if len(line) > MAX_LINE_BYTES:
+                    raise CostError(f"{where}: {len(line)} bytes; allowed: {MAX_LINE_BYTES}")
+                records.append(check(json.loads(line, parse_constant=_no_constant), where))
+            except (ValueError, RecursionError) as error:
                 raise CostError(f"{where}: no JSON: {error}") from error
         except CostError as error:
             if skipped is None:

@@ -84,10 +84,13 @@ time:
 """
 
 import asyncio
+import contextlib
+import http.client
 import json
 import logging
 import os
 import shlex
+import stat
 import sys
 import time
 import urllib.request
@@ -118,6 +121,8 @@ from ansible_collections.mec.migration.plugins.plugin_utils.mdp.model import bui
 logger = logging.getLogger("mec.migration.user_cells")
 
 SOURCES = ("file", "url", "command")
+# A hundred thousand users with routes; what is longer is no document of positions.
+MAX_BYTES = 64 << 20
 DEFAULTS = {"debounce_seconds": 10.0, "poll_seconds": 1.0, "timeout_seconds": 10.0}
 OPTIONS = (*SOURCES, "policy", "policy_path", "at_start", *DEFAULTS)
 
@@ -133,39 +138,97 @@ class Positions:
 
     async def read(self) -> Any:
         """:raises OSError, ValueError: there are no positions to be had."""
+        try:
+            return await self._document()
+        except (http.client.HTTPException, RecursionError, MemoryError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+
+    async def _document(self) -> Any:
         if self._kind == "file":
             status = os.stat(self._where)
             version = (status.st_ino, status.st_size, status.st_mtime_ns)
             if version == self._read:
                 return None
-            document = json.loads(Path(self._where).read_bytes())
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError("it is no regular file")
+            with Path(self._where).open("rb") as stream:
+                document = _parsed(stream.read(MAX_BYTES + 1))
             self._read = version
             return document
         if self._kind == "url":
-            return json.loads(await asyncio.to_thread(self._fetch))
-        return json.loads(await self._run())
+            return _parsed(await asyncio.to_thread(self._fetch))
+        return _parsed(await self._run())
 
     def _fetch(self) -> bytes:
+        # The time-out of urlopen is for each packet; an answer that trickles in must end, too.
+        deadline = time.monotonic() + self._timeout_s
+        content = bytearray()
         # Its scheme was checked.
         with urllib.request.urlopen(self._where, timeout=self._timeout_s) as answer:  # noqa: S310
-            content: bytes = answer.read()
-        return content
+            while len(content) <= MAX_BYTES:
+                part = answer.read1(1 << 16)
+                if not part:
+                    # Unlike read, read1 does not tell that a connection ended early.
+                    if answer.length:
+                        raise ValueError(f"the answer ended {answer.length} bytes early")
+                    break
+                content += part
+                if time.monotonic() > deadline:
+                    raise ValueError(f"no whole answer within {self._timeout_s:g} s")
+        return bytes(content)
 
     async def _run(self) -> bytes:
         process = await asyncio.create_subprocess_exec(
             *self._where, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
         )
         try:
-            output, _none = await asyncio.wait_for(process.communicate(), self._timeout_s)
+            output = await asyncio.wait_for(self._output(process), self._timeout_s)
         except asyncio.TimeoutError as error:
             raise ValueError(f"no answer within {self._timeout_s:g} s") from error
         finally:
             if process.returncode is None:
                 process.kill()
-                await process.wait()
+                # What it had started may hold its pipe for as long as it likes; nobody waits for that.
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(_emptied(process), 1.0)
         if process.returncode:
             raise ValueError(f"exit status {process.returncode}")
         return output
+
+    async def _output(self, process: asyncio.subprocess.Process) -> bytes:
+        content = bytearray()
+        while process.stdout is not None and (part := await process.stdout.read(1 << 16)):
+            content += part
+            if len(content) > MAX_BYTES:
+                raise ValueError(f"more than {MAX_BYTES} bytes")
+        await process.wait()
+        return bytes(content)
+
+
+async def _emptied(process: asyncio.subprocess.Process) -> None:
+    """The end of a process; its pipe must be read to the end, or the wait for it would not end."""
+    while process.stdout is not None and await process.stdout.read(1 << 16):
+        pass
+    await process.wait()
+
+
+def _parsed(content: bytes) -> Any:
+    """The document of JSON; a name that is twice in an object, or NaN, is no position of anyone."""
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES} bytes")
+    return json.loads(content, object_pairs_hook=_object, parse_constant=_no_constant)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _value in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return found
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
 
 
 def positions_from(args: Mapping[str, Any]) -> tuple[Positions, str]:
@@ -234,7 +297,7 @@ async def events(
             document = await source.read()
             if document is not None:
                 cells, problems = finder.cells_of(document)
-                users = document["users"]
+                users = {str(name).strip(): place for name, place in document["users"].items()}
             warnings.say(problems)
             settled = changes.see(cells, clock())
         except (OSError, ValueError, DecisionError) as error:

@@ -10,7 +10,9 @@ import http.server
 import json
 import logging
 import os
+import re
 import runpy
+import socketserver
 import sys
 import threading
 from collections.abc import Callable
@@ -168,6 +170,57 @@ def test_a_url_that_is_down_for_a_while(world, caplog):
         server.server_close()
     assert (second, event["changes"][0]["new_cell"]) == (6, "2")
     assert "503" in caplog.text
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"what?\r\n\r\n", "BadStatusLine"),
+        (HEAD + b"Content-Length: 900\r\n\r\n{", "early|IncompleteRead"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\nabc", "IncompleteRead"),
+        (HEAD + b"\r\n" + b"[" * 200_000, "RecursionError"),
+        (
+            HEAD + b"\r\n" + b'{"format": 1, "users": {"a": {"cell": "0"}, "a": {"cell": "1"}}}',
+            "'a' is there twice",
+        ),
+        (HEAD + b"\r\n" + b'{"format": NaN}', "NaN"),
+        (HEAD + b"\r\n\xff\xfe\x00", "decode"),
+        (HEAD + b"\r\n" + b" " * (1 << 20), "more than 524288 bytes"),
+        (b"", "RemoteDisconnected|Remote end closed"),
+    ],
+)
+def test_an_odd_answer_is_said_and_the_source_goes_on(world, caplog, monkeypatch, answer, words):
+    monkeypatch.setitem(SOURCE["_parsed"].__globals__, "MAX_BYTES", 1 << 19)
+    good = HEAD + b"\r\n" + positions(anna="0").encode()
+    answers = [good, answer, good.replace(b'"0"', b'"1"')]
+
+    class Raw(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(65536)
+            self.request.sendall(answers.pop(0) if len(answers) > 1 else answers[0])
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Raw) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_address[1]}/"
+            with caplog.at_level(logging.WARNING):
+                ((_second, event),) = world.run({}, 10, url=url)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert event["changes"][0]["new_cell"] == "1"
+    assert re.search(words, caplog.text), caplog.text
+
+
+def test_a_command_that_never_stops_talking_is_ended(world, caplog, monkeypatch):
+    monkeypatch.setitem(SOURCE["_parsed"].__globals__, "MAX_BYTES", 1 << 19)
+    with caplog.at_level(logging.WARNING):
+        assert world.run({}, 1, command=["yes"]) == []
+    assert "more than 524288 bytes" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import multiprocessing
 import os
@@ -246,6 +247,40 @@ def test_a_file_of_other_inputs_under_this_name_is_solved_again(tmp_path):
     found = decide(world, "s", "a", User(cell="41"))
     assert found["policy_hash"] == world.key() != foreign["policy_hash"]
     assert found["expected_costs"] != foreign["expected_costs"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header.pop("hosts"),
+        lambda header: header.update(states="9"),
+        lambda header: header.update(states=header["states"] + 1),
+        lambda header: header.update(xy_m=[[0]]),
+        lambda header: header.update(cells=[1, 2]),
+        lambda header: header.update(origin=["a", "b"]),
+        lambda header: header.update(directions=True),
+        lambda header: header.update(warnings=None),
+    ],
+)
+def test_a_file_with_an_odd_header_is_solved_again(tmp_path, change):
+    asked = setting(tmp_path)
+    right = decide(asked, "x", "a", User(cell="41"))
+    (path,) = files(tmp_path)
+    content = path.read_bytes()
+    magic = solved_policy.MAGIC
+    length = int.from_bytes(content[len(magic) : len(magic) + 4], "little")
+    start = len(magic) + 4
+    header = json.loads(content[start : start + length])
+    change(header)
+    changed = json.dumps(header).encode()
+    path.write_bytes(
+        magic
+        + len(changed).to_bytes(4, "little")
+        + changed
+        + hashlib.sha256(changed).digest()
+        + content[start + length + 32 :]
+    )
+    assert decide(asked, "x", "a", User(cell="41")) == right
 
 
 def test_a_symbolic_link_in_the_cache_is_not_followed(tmp_path):
