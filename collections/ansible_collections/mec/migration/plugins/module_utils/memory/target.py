@@ -22,6 +22,7 @@ from ..base.page_ranges import Range, RangeSet, Run, unpack_runs
 from ..criu.images import EntryKey, entry_keys, image_names, key_range, layered_entries, write_pagemap
 from ..kernel.process_memory import PAGE_BYTES
 from ..transport.wire import MAX_INTEGER, Channel, Message
+from .copy_on_write import Fork, SharedPages
 from .extents import Extent, Extents, Mapped
 from .page_delta import xor
 
@@ -55,6 +56,7 @@ class MemoryTarget:
         self._maps: list[Mapped] = []
         self._recent: deque[dict[int, RangeSet]] = deque(maxlen=2)
         self._ranges: dict[EntryKey, Range] = {}
+        self._shared: SharedPages | None = None
 
     @property
     def handlers(self) -> dict[str, Callable[[Message, Channel], None]]:
@@ -159,6 +161,8 @@ class MemoryTarget:
                 )
             if present:
                 changed[process] = present
+                if self._shared is not None:
+                    self._shared.changed(process, present)
                 self._take(process, present, pages.path)
             self._known[process] = known | present
             if not message.flag("last"):
@@ -230,6 +234,16 @@ class MemoryTarget:
                 phase="handover",
             )
         return found
+
+    def find_shared(
+        self, shared: SharedPages, forks: list[Fork], anonymous_bytes: int, limit_bytes: int
+    ) -> None:
+        """Let *shared* take out what processes have in common with those they were forked from.
+
+        From then on it hears of what changes.
+        """
+        self._shared = shared
+        shared.find(forks, self._newest, anonymous_bytes, limit_bytes)
 
     def _path(self, number: int) -> str:
         return os.path.join(self._dir, str(number))

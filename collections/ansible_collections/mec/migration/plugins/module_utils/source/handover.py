@@ -26,6 +26,7 @@ from ..criu.dump import Dump, cgroup_mode, descriptors, external_mounts, masked_
 from ..criu.parent import ParentOfAll
 from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsSource
+from ..memory import copy_on_write
 from ..memory.source import MemorySource
 from ..service.service import Service
 from ..state import journal as states
@@ -106,6 +107,7 @@ class HandOver:
             descriptors=descriptors(runc.pid),
             tmpfs=self._tmpfs.as_fields(),
             cgroup_mode=mode,
+            **copy_on_write.as_fields(self._service.processes()),
         )
         self._channel.share(likely_content(self._service.cgroup.pids()))
         hurry()

@@ -12,11 +12,13 @@ import os
 from ..base.errors import MigrationError, TransferError
 from ..base.threads import InThread
 from ..criu.images import PE_LAZY, RawPagemap, refer_to_parent
+from ..memory.copy_on_write import SharedPages, unpack_forks
 from ..memory.extents import Extent
 from ..memory.target import MemoryTarget
 from ..transport.wire import Message
 
 DESCRIPTORS = "descriptors.json"
+SHARED = "shared"
 
 
 class ArrivedImages:
@@ -25,6 +27,7 @@ class ArrivedImages:
     def __init__(self, directory: str, memory: MemoryTarget) -> None:
         self.directory = directory
         self._memory = memory
+        self._shared = SharedPages(os.path.join(os.path.dirname(directory), SHARED))
         self._found: InThread[tuple[int, dict[int, list[Extent]]]] | None = None
 
     def begin(self, descriptors: list[str]) -> None:
@@ -35,6 +38,19 @@ class ArrivedImages:
             os.unlink(os.path.join(self.directory, name))
         with open(os.path.join(self.directory, DESCRIPTORS), "w", encoding="utf-8") as out:
             json.dump(descriptors, out)
+
+    def share(self, message: Message, limit_bytes: int) -> None:
+        """Before the freeze: find what processes share with those that they were forked from.
+
+        :param message: has ``forks`` and ``anonymous_bytes``, see :mod:`..memory.copy_on_write`.
+        :param limit_bytes: the container's memory limit, 0: none.
+        :raises MigrationError: the service's memory would not fit it.
+        """
+        try:
+            forks = unpack_forks(message.integers("forks"))
+        except ValueError as error:
+            raise TransferError(f"the message {message.kind} is damaged: {error}") from error
+        self._memory.find_shared(self._shared, forks, message.integer("anonymous_bytes"), limit_bytes)
 
     def take(self, message: Message) -> None:
         """Images as (name, size) pairs and their contents in one body; an image may come in several pieces.
@@ -55,6 +71,7 @@ class ArrivedImages:
         if self._memory.last_round:
             os.symlink(f"../{self._memory.last_round}", os.path.join(self.directory, "parent"))
         if lazily:
+            self._shared.settle(self.directory, os.path.join(self.directory, "parent"))
             return
         for name in os.listdir(self.directory):
             if name.startswith("pagemap-") and not name.startswith("pagemap-shmem"):
@@ -75,7 +92,7 @@ class ArrivedImages:
     def _extents_now(self, process: int) -> list[Extent]:
         entries = RawPagemap(os.path.join(self.directory, f"pagemap-{process}.img")).entries
         keys = ((address, pages) for _message, address, flags, pages in entries if flags[0] & PE_LAZY)
-        return self._memory.extents(process, self._memory.named_by(keys))
+        return self._memory.extents(process, self._memory.named_by(keys) - self._shared.of(process))
 
     def _all_extents(self) -> tuple[int, dict[int, list[Extent]]]:
         """The round up to which they are the newest, and those of each process."""

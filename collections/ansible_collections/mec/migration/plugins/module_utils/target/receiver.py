@@ -254,6 +254,9 @@ class Receiver:
             self._tmpfs.update({each["key"]: each["entries"] for each in message.fields["tmpfs"]})
         else:
             self._prepare_restore(container, message)
+        if self._lazily:
+            limit_bytes = int(self._spec["create"]["HostConfig"].get("Memory") or 0)
+            self._final.share(message, limit_bytes)
         channel.send("ok", rounds=self._memory.last_round, lazy=self._lazy is not None)
 
     def _prepare_restore(self, container: ArmedContainer, message: Message) -> None:
