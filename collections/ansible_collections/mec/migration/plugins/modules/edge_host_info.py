@@ -13,7 +13,8 @@ author: The mec.migration engineers (@mec-migration)
 description:
   - Reads what decides whether containers can be migrated from or to this host; touches nothing.
   - Needs neither Docker nor CRIU nor the Docker SDK for Python, but says which of them are missing.
-  - M(mec.migration.migration_preflight) judges the facts of two hosts and a container.
+  - RV(problems) is what M(mec.migration.migration_preflight) has against the host alone; it judges two hosts
+    and a container.
 extends_documentation_fragment:
   - mec.migration.attributes
   - mec.migration.attributes.info_module
@@ -171,10 +172,10 @@ edge_host:
           description: Version of runc in the path; empty if it is missing.
           type: str
         storage_driver:
-          description: Storage driver; overlay2 is needed.
+          description: Storage driver, or containerd's snapshotter; overlay2 or overlayfs is needed.
           type: str
         containerd_image_store:
-          description: Whether images are kept by containerd, which is not supported yet.
+          description: Whether images are kept by containerd.
           type: bool
         root_dir:
           description: Where Docker keeps images, containers and volumes.
@@ -245,17 +246,39 @@ edge_host:
     paths:
       description: For each of O(paths), V(directory), V(file), V(other) or V(absent).
       type: dict
+problems:
+  description: What keeps the host from taking part in any migration, each with its remedy.
+  type: dict
+  returned: success
+  contains:
+    as_source:
+      description: Sentences, as M(mec.migration.migration_preflight) says them of a source.
+      type: list
+      elements: str
+    as_target:
+      description: The same of a target, which needs more.
+      type: list
+      elements: str
 """
 
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.preflight.checks import host_problems
 from ansible_collections.mec.migration.plugins.module_utils.preflight.host_facts import IMAGES_DIR, collect
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
-    return {"changed": False, "edge_host": collect(module.params["images_dir"], module.params["paths"])}
+    facts = collect(module.params["images_dir"], module.params["paths"])
+    return {
+        "changed": False,
+        "edge_host": facts,
+        "problems": {
+            "as_source": host_problems(facts, restores=False),
+            "as_target": host_problems(facts, restores=True),
+        },
+    }
 
 
 def main() -> None:

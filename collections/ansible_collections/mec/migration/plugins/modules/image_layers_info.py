@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Shows each image's layers by diffID and chainID with their sizes, and all layers that the host's
     Docker daemon holds.
-  - DiffIDs are the same on every host that has a layer; image IDs can differ between stores.
+  - DiffIDs are the same on every host that has a layer. Docker's own image IDs differ between its image
+    stores, so an image is named by the digest of its configuration.
 author:
   - The mec.migration engineers (@mec-migration)
 requirements:
@@ -47,7 +48,7 @@ store:
   description: How Docker keeps images.
   returned: success
   type: str
-  sample: overlay2
+  sample: containerd (overlayfs)
 docker_version:
   description: Version of the daemon.
   returned: success
@@ -60,7 +61,12 @@ images:
   elements: dict
   contains:
     id:
-      description: ID of the image, which is the digest of its configuration.
+      description: Digest of the image's configuration, which is the same on every host.
+      type: str
+    local_id:
+      description:
+        - What Docker on this host calls it.
+        - With containerd's image store it is the digest of the manifest or index.
       type: str
     references:
       description: Names with tag.

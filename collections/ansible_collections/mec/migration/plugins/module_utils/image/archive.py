@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Docker's image archives: one that leaves out present layers, and layers out of ``docker save``.
+"""Docker's image archives: those that leave out present layers, and layers out of ``docker save``.
 
-``docker load`` opens the file of a layer only where the layer's chain id is absent, but its
-``manifest.json`` must list every layer (moby: image/tarexport/load.go).
+A store of the storage drivers opens the file of a layer only where the layer's chain id is absent, but
+``manifest.json`` must list every layer (moby: image/tarexport/load.go). containerd's store needs every
+layer that ``manifest.json`` lists, so it gets an OCI layout instead.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..base.errors import MigrationError
 
 READ_BYTES = 1 << 20
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER_TAR = "application/vnd.oci.image.layer.v1.tar"
 
 
 def partial_archive(
-    config: bytes, references: Sequence[str], diff_ids: Sequence[str], layers: Mapping[str, str]
+    config: bytes, diff_ids: Sequence[str], layers: Mapping[str, str], references: Sequence[str] = ()
 ) -> Iterator[bytes]:
-    """An archive of one image for ``docker load``.
+    """An archive of one image for ``docker load`` into a store of the storage drivers.
 
     :param layers: path of the tar of each layer that the archive brings, by diff id.
     """
@@ -40,26 +45,59 @@ def partial_archive(
     yield from _member("manifest.json", json.dumps(manifest).encode())
     yield from _member(config_name, config)
     for diff_id, path in layers.items():
-        size_bytes = os.path.getsize(path)
-        yield _header(_blob(diff_id), size_bytes)
-        with open(path, "rb") as stream:
-            while True:
-                data = stream.read(READ_BYTES)
-                if not data:
-                    break
-                yield data
-        yield _padding(size_bytes)
+        yield from _file(_blob(diff_id), path)
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def load(client: Any, archive: Iterable[bytes]) -> None:
-    """``docker load``.
+class Descriptor(NamedTuple):
+    """What a manifest says of a blob (OCI image specification, descriptor.md)."""
 
-    :raises MigrationError: Docker refused the archive.
+    media_type: str
+    digest: str
+    size_bytes: int
+
+    def json(self) -> dict[str, Any]:
+        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size_bytes}
+
+
+def image_manifest(config: bytes, layers: Sequence[Descriptor]) -> bytes:
+    """A manifest for an image whose own one did not come along (OCI image specification, manifest.md)."""
+    digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
+    return json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": Descriptor(OCI_CONFIG, digest, len(config)).json(),
+            "layers": [layer.json() for layer in layers],
+        },
+        separators=(",", ":"),
+    ).encode()
+
+
+def oci_layout(
+    config: bytes, manifest: bytes, index: bytes, layers: Mapping[str, str], media_types: tuple[str, str]
+) -> Iterator[bytes]:
+    """An archive of one image without a name for ``docker load`` into containerd's store.
+
+    Unlike in an archive with ``manifest.json``, any blob that the store has may be left out (OCI image
+    specification, image-layout.md; containerd: core/images/archive/importer.go).
+
+    :param index: the index above the manifest, or no bytes.
+    :param layers: path of each blob that the archive brings, by digest.
+    :param media_types: of the manifest and of the index.
     """
-    for answer in client.load_image(archive) or ():
-        if isinstance(answer, dict) and answer.get("error"):
-            raise MigrationError(f"docker load failed on the target: {answer['error']}", phase="image")
+    top = index or manifest
+    digest = f"sha256:{hashlib.sha256(top).hexdigest()}"
+    descriptor = Descriptor(media_types[1] if index else media_types[0], digest, len(top))
+    entries = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [descriptor.json()]}
+    yield from _member("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+    yield from _member("index.json", json.dumps(entries).encode())
+    for content in (index, manifest, config):
+        if content:
+            yield from _member(f"blobs/sha256/{hashlib.sha256(content).hexdigest()}", content)
+    for blob, path in layers.items():
+        yield from _file(_blob(blob), path)
+    yield bytes(2 * tarfile.BLOCKSIZE)
 
 
 def saved_layers(client: Any, image_id: str, diff_ids: Iterable[str], directory: str) -> dict[str, str]:
@@ -79,10 +117,7 @@ def saved_layers(client: Any, image_id: str, diff_ids: Iterable[str], directory:
                     continue
                 digest = hashlib.sha256()
                 with tempfile.NamedTemporaryFile(dir=directory, prefix="saved-", delete=False) as out:
-                    while True:
-                        data = content.read(READ_BYTES)
-                        if not data:
-                            break
+                    while data := content.read(READ_BYTES):
                         digest.update(data)
                         out.write(data)
                 diff_id = f"sha256:{digest.hexdigest()}"
@@ -120,6 +155,16 @@ class _Chunks:
 
 def _blob(diff_id: str) -> str:
     return "blobs/" + diff_id.replace(":", "/")
+
+
+def _file(name: str, path: str) -> Iterator[bytes]:
+    """A member with the content of the file at *path*, which nobody changes meanwhile."""
+    size_bytes = os.path.getsize(path)
+    yield _header(name, size_bytes)
+    with open(path, "rb") as stream:
+        while data := stream.read(READ_BYTES):
+            yield data
+    yield _padding(size_bytes)
 
 
 def _member(name: str, content: bytes) -> Iterator[bytes]:

@@ -11,7 +11,6 @@ result counts only if its sha256 is the layer's diff id.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import mmap
@@ -22,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..base.errors import MigrationError, TransferError
-from .store import LayerFiles, StoredLayer, TarFile, tar_parts
+from .store import HeldFile, LayerContent, LayerFiles, TarFile
 
 DIGEST_BYTES = 16
 MAX_INLINE_BYTES = 128
@@ -31,6 +30,7 @@ MIN_CHUNKED_BYTES = 32 << 10
 MIN_CHUNK_BYTES = 8 << 10
 MAX_CHUNK_BYTES = 64 << 10
 MAX_CANDIDATES = 8
+MAX_LENGTH = 1 << 62
 # The target's answer about an offered file, or about a chunk of one that it has something similar to.
 STATUS_MISSING, STATUS_HELD, STATUS_SIMILAR = 0, 1, 2
 
@@ -68,20 +68,26 @@ def file_digest(parts: Iterable[bytes]) -> bytes:
     return state.digest()
 
 
-def chunks(fd: int, size_bytes: int) -> Iterator[Chunk]:
-    """The content-defined chunks of a file of at least one byte."""
-    with mmap.mmap(fd, size_bytes, prot=mmap.PROT_READ) as content, memoryview(content) as view:
-        start = 0
-        for end in _cuts(content, size_bytes):
-            with view[start:end] as part:
+def chunks(fd: int, size_bytes: int, offset: int = 0) -> Iterator[Chunk]:
+    """The content-defined chunks of a file of at least one byte that begins *offset* bytes into *fd*.
+
+    :raises OSError: *fd* cannot be mapped.
+    :raises ValueError: it is shorter than that.
+    """
+    # A mapping begins at a page.
+    skip = offset % mmap.ALLOCATIONGRANULARITY
+    mapped = mmap.mmap(fd, skip + size_bytes, prot=mmap.PROT_READ, offset=offset - skip)
+    with mapped as content, memoryview(content) as whole:
+        start = skip
+        for end in _cuts(content, skip, skip + size_bytes):
+            with whole[start:end] as part:
                 digest = hashlib.blake2b(part, digest_size=DIGEST_BYTES).digest()
-            yield Chunk(start, end - start, digest)
+            yield Chunk(start - skip, end - start, digest)
             start = end
 
 
-def _cuts(content: mmap.mmap, size_bytes: int) -> Iterator[int]:
-    start = 0
-    for match in CUT.finditer(content):
+def _cuts(content: mmap.mmap, start: int, size_bytes: int) -> Iterator[int]:
+    for match in CUT.finditer(content, start):
         end = match.end()
         while end - start > MAX_CHUNK_BYTES:
             start += MAX_CHUNK_BYTES
@@ -111,29 +117,32 @@ class OfferedFile(NamedTuple):
 class Offer:
     """A layer taken apart. ``tar_bytes`` is the size of the whole."""
 
-    def __init__(self, layer: StoredLayer) -> None:
-        """:raises OSError: a file, or the tar-split data, is missing."""
+    def __init__(self, layer: LayerContent) -> None:
+        """:raises OSError: a file is missing.
+        :raises ValueError: what the store has is damaged.
+        """
         self.layer = layer
         self.files: list[OfferedFile] = []
         self.skeleton = bytearray()
         self.tar_bytes = 0
+        self._places: list[TarFile] = []
         gap = 0
-        with contextlib.closing(LayerFiles()) as contents:
-            for part in tar_parts(layer):
-                if isinstance(part, TarFile):
-                    self.tar_bytes += part.size_bytes
-                    content = contents.read(layer.diff_dir, part.name, 0, part.size_bytes)
-                    if part.size_bytes > MAX_INLINE_BYTES:
-                        digest = file_digest(content)
-                        self.files.append(OfferedFile(gap, part.size_bytes, part.name, digest))
-                        gap = 0
-                        continue
-                    piece = b"".join(content)
-                else:
-                    piece = part
-                    self.tar_bytes += len(part)
-                self.skeleton += piece
-                gap += len(piece)
+        for part in layer.parts():
+            if isinstance(part, TarFile):
+                self.tar_bytes += part.size_bytes
+                content = layer.read(part, 0, part.size_bytes)
+                if part.size_bytes > MAX_INLINE_BYTES:
+                    digest = file_digest(content)
+                    self.files.append(OfferedFile(gap, part.size_bytes, part.name, digest))
+                    self._places.append(part)
+                    gap = 0
+                    continue
+                piece = b"".join(content)
+            else:
+                piece = part
+                self.tar_bytes += len(part)
+            self.skeleton += piece
+            gap += len(piece)
 
     def table(self) -> bytes:
         rows = [file[:3] for file in self.files]
@@ -142,14 +151,24 @@ class Offer:
         return LENGTH.pack(len(text)) + text + digests
 
     def chunks(self, number: int) -> list[Chunk]:
-        """The chunks of the file with that *number* in ``files``."""
-        file = self.files[number]
-        with contextlib.closing(LayerFiles()) as contents:
-            fd = contents.open(self.layer.diff_dir, file.name)
-            try:
-                return list(chunks(fd, file.size_bytes))
-            finally:
-                os.close(fd)
+        """The chunks of the file with that *number* in ``files``.
+
+        :raises OSError: the file is missing.
+        """
+        place = self._places[number]
+        fd, offset = self.layer.open(place)
+        try:
+            return list(chunks(fd, place.size_bytes, offset))
+        finally:
+            os.close(fd)
+
+    def contents(self, pieces: Iterable[tuple[int, int, int]]) -> Iterator[bytes]:
+        """Pieces of files, each given by the file's number, an offset in it and a length.
+
+        :raises OSError: a file is missing, or ends too early.
+        """
+        for number, offset, length in pieces:
+            yield from self.layer.read(self._places[number], offset, length)
 
 
 def unpack_table(body: bytes) -> list[OfferedFile]:
@@ -158,12 +177,27 @@ def unpack_table(body: bytes) -> list[OfferedFile]:
         (length,) = LENGTH.unpack_from(body)
         rows = json.loads(body[LENGTH.size : LENGTH.size + length])
         digests = body[LENGTH.size + length :]
-        return [
-            OfferedFile(gap, size, name, digests[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES])
-            for i, (gap, size, name) in enumerate(rows)
-        ]
-    except (struct.error, ValueError, TypeError) as error:
+        if len(digests) != len(rows) * DIGEST_BYTES:
+            raise ValueError(f"{len(rows)} files with {len(digests)} bytes of digests")
+        files = []
+        for number, (gap, size, name) in enumerate(rows):
+            digest = digests[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
+            if not isinstance(name, str):
+                raise ValueError(f"{name!r} is no file name")
+            files.append(OfferedFile(checked_length(gap), checked_length(size), name, digest))
+        return files
+    except (struct.error, ValueError, TypeError, RecursionError) as error:
         raise TransferError(f"the offer of a layer arrived damaged: {error}", phase="image") from error
+
+
+def checked_length(value: object) -> int:
+    """A number of bytes that a peer names.
+
+    :raises ValueError: it is none, negative, or beyond what a file can have.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_LENGTH:
+        raise ValueError(f"{value!r} is no number of bytes")
+    return value
 
 
 def pack_chunks(lists: Iterable[list[Chunk]]) -> bytes:
@@ -210,36 +244,24 @@ class Copy(NamedTuple):
 
 
 class Receive(NamedTuple):
-    """A step of an assembly: bytes that come from the source."""
+    """A step of an assembly: bytes that come from the source; as many as come where ``length`` is None."""
 
-    length: int
-
-
-class HeldFile(NamedTuple):
-    diff_dir: str
-    name: str
-    size_bytes: int
+    length: int | None
 
 
 class HeldFiles:
     """The files in the layers of this host, found by size or name; contents hashed when needed."""
 
-    def __init__(self, layers: Iterable[StoredLayer]) -> None:
+    def __init__(self, files: Iterable[HeldFile]) -> None:
         self._by_size: dict[int, list[HeldFile]] = {}
         self._by_name: dict[str, list[HeldFile]] = {}
         self._digests: dict[HeldFile, bytes] = {}
         self._chunks: dict[HeldFile, dict[bytes, Chunk]] = {}
         self._contents = LayerFiles()
-        for layer in layers:
-            try:
-                for part in tar_parts(layer):
-                    if isinstance(part, TarFile) and part.size_bytes > MAX_INLINE_BYTES:
-                        held = HeldFile(layer.diff_dir, part.name, part.size_bytes)
-                        self._by_size.setdefault(part.size_bytes, []).append(held)
-                        if part.size_bytes >= MIN_CHUNKED_BYTES:
-                            self._by_name.setdefault(os.path.basename(part.name), []).append(held)
-            except (OSError, ValueError, KeyError):
-                continue  # a layer without tar-split data helps nobody
+        for held in files:
+            self._by_size.setdefault(held.size_bytes, []).append(held)
+            if held.size_bytes >= MIN_CHUNKED_BYTES:
+                self._by_name.setdefault(os.path.basename(held.name), []).append(held)
 
     def same(self, wanted: OfferedFile) -> HeldFile | None:
         """A file with the content of *wanted*."""
@@ -310,6 +332,7 @@ class Assembly:
         self._steps = iter(steps)
         self._step: Copy | Receive | None = None
         self._missing = 0
+        self._open_ended = False
         self._contents = LayerFiles()
         self._hash = hashlib.sha256()
         self.size_bytes = 0
@@ -323,7 +346,10 @@ class Assembly:
         """
         view = memoryview(data)
         while view:
-            if not self._missing:
+            if self._open_ended:
+                self.write(view)
+                return
+            if self._missing <= 0:
                 raise MigrationError("a layer is longer than it was said to be", phase="image")
             part = view[: self._missing]
             self.write(part)
@@ -345,6 +371,9 @@ class Assembly:
         """Do what can be done up to the next step that needs bytes from the source."""
         for step in self._steps:
             if isinstance(step, Receive):
+                if step.length is None:
+                    self._open_ended = True
+                    return
                 if step.length:
                     self._missing = step.length
                     return

@@ -8,37 +8,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..base.errors import PreflightError
-from .store import LayerStore, chain_ids, store_type
+from .opened import open_store
+from .store import ImageStore, StoredImage, chain_ids, store_type
 
 
-def image_info(client: Any, store: LayerStore, name: str) -> dict[str, Any]:
-    """One image with its layers, bottom first.
+def describe(store: ImageStore, image: StoredImage) -> dict[str, Any]:
+    """An image with its layers, bottom first.
 
-    :returns: ``id`` (which is the digest of its configuration), ``references``, ``size_bytes`` and
-        ``layers``, each with ``diff_id``, ``chain_id`` and ``size_bytes``.
-    :raises PreflightError: the host has no such image.
+    :returns: ``id`` (the digest of its configuration, the same on every host), ``local_id`` (what Docker on
+        this host calls it), ``references``, ``size_bytes`` and ``layers``, each with ``diff_id``,
+        ``chain_id`` and ``size_bytes`` (of its files).
     """
-    try:
-        image = client.inspect_image(name)
-    except Exception as error:
-        if getattr(getattr(error, "response", None), "status_code", None) == 404:
-            raise PreflightError(
-                f"no image {name} on this host; `docker image ls` shows what there is", phase="image"
-            ) from error
-        raise PreflightError(f"Docker does not answer about image {name}: {error}", phase="image") from error
-    diff_ids = (image.get("RootFS") or {}).get("Layers") or []
-    layers = []
-    for diff_id, chain_id in zip(diff_ids, chain_ids(diff_ids)):
-        stored = store.layer(chain_id)
-        size_bytes = stored.size_bytes if stored else 0
-        layers.append({"diff_id": diff_id, "chain_id": chain_id, "size_bytes": size_bytes})
+    sizes = store.layer_sizes(image)
+    layers = [
+        {"diff_id": diff_id, "chain_id": chain_id, "size_bytes": size_bytes}
+        for diff_id, chain_id, size_bytes in zip(image.diff_ids, chain_ids(image.diff_ids), sizes)
+    ]
     return {
-        "id": image["Id"],
-        "references": sorted(image.get("RepoTags") or []),
-        "size_bytes": sum(layer["size_bytes"] for layer in layers),
+        "id": image.id,
+        "local_id": image.local_id,
+        "references": list(image.references),
+        "size_bytes": sum(sizes),
         "layers": layers,
     }
+
+
+def image_info(store: ImageStore, name: str) -> dict[str, Any]:
+    """As :func:`describe`, of the image that *name* means here.
+
+    :raises PreflightError: the host has no such image.
+    """
+    return describe(store, store.image(name))
 
 
 def host_layers_info(client: Any, names: Iterable[str]) -> dict[str, Any]:
@@ -47,14 +47,14 @@ def host_layers_info(client: Any, names: Iterable[str]) -> dict[str, Any]:
     :raises PreflightError: an image is not there, or the store is of another kind.
     """
     info = client.info()
-    store = LayerStore.of(client)
-    held = store.layers().values()
+    store = open_store(client)
+    held = store.held()
     return {
         "store": store_type(info),
         "docker_version": str(info.get("ServerVersion", "")),
-        "images": [image_info(client, store, name) for name in names],
-        "diff_ids": sorted({layer.diff_id for layer in held}),
-        "chain_ids": sorted(layer.chain_id for layer in held),
+        "images": [image_info(store, name) for name in names],
+        "diff_ids": sorted(set(held.values())),
+        "chain_ids": sorted(held),
     }
 
 

@@ -1,48 +1,67 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The layers on a Docker host, read where the overlay2 storage driver keeps them.
+"""What every image store of a Docker host has in common.
 
-Layout (moby: layer/filestore.go, graphdriver/overlay2): ``image/overlay2/layerdb/sha256/<chain id>``
-holds ``diff``, ``parent``, ``cache-id``, ``size`` and ``tar-split.json.gz``; the files lie in
-``overlay2/<cache id>/diff``; an image's configuration is ``image/overlay2/imagedb/content/sha256/<id>``.
+Two hosts may keep their images in different ways, and each store has image ids of its own. What
+both share is the digest of an image's configuration and, in it, the digest of each layer's
+uncompressed tar (diff id). So an image is named by the digest of its configuration everywhere in a
+migration, and layers travel as uncompressed tars by diff id.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import gzip
 import hashlib
-import json
 import os
-from collections.abc import Iterable, Iterator
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
-from ..base.errors import PreflightError
+from ..base.errors import MigrationError, PreflightError
 from ..kernel.rooted import Root
 
 READ_BYTES = 1 << 20
-
-
-class StoredLayer(NamedTuple):
-    """A layer on this host. ``size_bytes`` is the sum of its files' sizes, as Docker counts it."""
-
-    chain_id: str
-    diff_id: str
-    size_bytes: int
-    diff_dir: str
-    tar_split_path: str
+MAX_LAYERS = 4096
+"""Docker itself stops at 127; this is only a bound for what a damaged description may say."""
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+OVERLAY2, CONTAINERD = "overlay2", "containerd"
 
 
 class TarFile(NamedTuple):
-    """Where in a layer's tar the content of a file goes; ``name`` is relative to the diff directory."""
+    """A file in a layer's tar: its name without a leading slash, and where its content is.
 
+    ``offset`` counts from the start of the tar; a store that keeps files apart leaves it 0.
+    """
+
+    name: str
+    size_bytes: int
+    offset: int = 0
+
+
+TarPart = Union[bytes, TarFile]
+
+
+class HeldFile(NamedTuple):
+    """A file in a layer that this host holds."""
+
+    diff_dir: str
     name: str
     size_bytes: int
 
 
-TarPart = Union[bytes, TarFile]
+class StoredImage(NamedTuple):
+    """An image on this host.
+
+    ``id`` is the digest of its configuration, ``local_id`` what Docker on this host calls it,
+    ``references`` its names with tag.
+    """
+
+    id: str
+    local_id: str
+    references: tuple[str, ...]
+    diff_ids: tuple[str, ...]
 
 
 def chain_ids(diff_ids: Iterable[str]) -> list[str]:
@@ -57,114 +76,233 @@ def chain_ids(diff_ids: Iterable[str]) -> list[str]:
     return chain
 
 
-class LayerStore:
-    """What the overlay2 storage driver holds below *docker_root_dir*."""
+def sha256_of(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
 
-    def __init__(self, docker_root_dir: str) -> None:
-        self.docker_root_dir = docker_root_dir
-        self._images = os.path.join(docker_root_dir, "image", "overlay2")
 
-    @classmethod
-    def of(cls, client: Any) -> LayerStore:
-        """The store of the daemon that *client* (``docker.APIClient``) talks to.
+class LayerContent(ABC):
+    """A layer's tar that can be taken apart and read in pieces."""
 
-        :raises PreflightError: the daemon keeps its images in another way.
+    def __init__(self, diff_id: str, size_bytes: int) -> None:
+        self.diff_id = diff_id
+        self.size_bytes = size_bytes
+        """Of the layer's files, as the store tells; an estimate."""
+
+    @abstractmethod
+    def parts(self) -> Iterator[TarPart]:
+        """The tar: raw bytes (headers, padding) with files between them.
+
+        :raises OSError: a file is missing.
+        :raises ValueError: what the store has is damaged.
         """
-        info = client.info()
-        kind = store_type(info)
-        if kind != "overlay2":
-            raise PreflightError(
-                f"Docker on this host keeps its images in {kind}; layers can be moved between "
-                "overlay2 stores only. Set "
-                '{"storage-driver": "overlay2", "features": {"containerd-snapshotter": false}} '
-                "in /etc/docker/daemon.json, restart Docker and load the images again.",
-                phase="image",
-            )
-        return cls(info["DockerRootDir"])
 
-    def layers(self) -> dict[str, StoredLayer]:
-        """All layers by chain id."""
-        directory = os.path.join(self._images, "layerdb", "sha256")
-        found: dict[str, StoredLayer] = {}
-        try:
-            names = sorted(os.listdir(directory))
-        except FileNotFoundError:
-            return found
-        for name in names:
-            layer = self.layer(f"sha256:{name}")
-            if layer is not None:
-                found[layer.chain_id] = layer
-        return found
+    @abstractmethod
+    def read(self, file: TarFile, offset: int, length: int) -> Iterator[bytes]:
+        """*length* bytes of a file, from *offset* in it on.
 
-    def layer(self, chain_id: str) -> StoredLayer | None:
-        """One layer, None where it is not there or is being added or removed."""
-        directory = os.path.join(self._images, "layerdb", "sha256", chain_id.rpartition(":")[2])
-        try:
-            cache_id = _text(directory, "cache-id")
-            return StoredLayer(
-                chain_id,
-                _text(directory, "diff"),
-                int(_text(directory, "size")),
-                os.path.join(self.docker_root_dir, "overlay2", cache_id, "diff"),
-                os.path.join(directory, "tar-split.json.gz"),
-            )
-        except (OSError, ValueError):
-            return None
-
-    def config(self, image_id: str) -> bytes:
-        """The configuration of an image, byte for byte: its sha256 is the image's id.
-
-        :raises PreflightError: there is none, or it is damaged.
+        :raises OSError: the file is not there, or ends before.
         """
-        name = image_id.rpartition(":")[2]
-        path = os.path.join(self._images, "imagedb", "content", "sha256", name)
-        try:
-            with open(path, "rb") as stream:
-                config = stream.read()
-        except OSError as error:
-            raise PreflightError(
-                f"cannot read the configuration of image {image_id}: {error}", phase="image"
-            ) from error
-        if hashlib.sha256(config).hexdigest() != name:
-            raise PreflightError(
-                f"{path} is damaged: its sha256 is not {name}. Pull or load the image again.",
-                phase="image",
-            )
-        return config
+
+    @abstractmethod
+    def open(self, file: TarFile) -> tuple[int, int]:
+        """A descriptor, which the caller closes, and the offset in it at which *file* begins.
+
+        :raises OSError: the file is not there.
+        """
+
+    def tar(self) -> Iterator[bytes]:
+        """The whole tar; its sha256 is the diff id unless the store is damaged."""
+        for part in self.parts():
+            if isinstance(part, TarFile):
+                yield from self.read(part, 0, part.size_bytes)
+            else:
+                yield part
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release descriptors and scratch space."""
 
 
-def store_type(info: dict[str, Any]) -> str:
-    """``overlay2``, ``containerd (NAME)``, or the name of another storage driver."""
-    for key, value in info.get("DriverStatus") or ():
-        if key == "driver-type" and "snapshotter" in str(value):
-            return f"containerd ({info.get('Driver')})"
-    return str(info.get("Driver"))
+class ImageStore(ABC):
+    """The images that one Docker daemon keeps.
 
-
-def tar_parts(layer: StoredLayer) -> Iterator[TarPart]:
-    """A layer's tar: its raw bytes (headers, padding) with files between them.
-
-    Each line of tar-split's JSON is an entry: type 2 with raw bytes, type 1 with a file's name and
-    size (vbatts/tar-split: tar/storage/entry.go). The crc64 of files is not looked at, because the
-    whole is verified by its sha256.
-
-    :raises OSError: the layer has no readable tar-split data.
+    :param client: ``docker.APIClient`` of this host.
     """
-    with gzip.open(layer.tar_split_path, "rb") as lines:
-        for line in lines:
-            entry = json.loads(line)
-            if entry["type"] == 2:
-                yield base64.b64decode(entry["payload"])
-            elif entry.get("size"):
-                if entry.get("name_raw"):
-                    name = os.fsdecode(base64.b64decode(entry["name_raw"]))
-                else:
-                    name = entry["name"]
-                yield TarFile(os.path.normpath(name).lstrip("/"), entry["size"])
+
+    kind: str
+    root: str
+    """The directory below which a loaded image takes space."""
+    scratch_dir: str
+    """A directory on Docker's disk for what is needed for a moment only."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    # -- images --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def image(self, name: str) -> StoredImage:
+        """The image of a reference, of the id that Docker here gives it, or of its configuration's digest.
+
+        :raises PreflightError: the host has no such image, or not all of it.
+        """
+
+    @abstractmethod
+    def find(self, image_id: str) -> StoredImage | None:
+        """The image whose configuration has the digest *image_id*; None where not all of it is here."""
+
+    @abstractmethod
+    def image_id_of(self, reference: str) -> str | None:
+        """The digest of the configuration of the image that *reference* means here, None without one."""
+
+    @abstractmethod
+    def config(self, image: StoredImage) -> bytes:
+        """The configuration of an image, byte for byte.
+
+        :raises PreflightError: it is missing or damaged.
+        """
+
+    @abstractmethod
+    def layer_sizes(self, image: StoredImage) -> list[int]:
+        """Bytes of the files in each layer of *image*, bottom first."""
+
+    # -- layers --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def layer(self, image: StoredImage, number: int) -> LayerContent | None:
+        """Layer *number* of *image*, to be closed by the caller; None where the store lacks it."""
+
+    @abstractmethod
+    def held(self) -> dict[str, str]:
+        """Diff id of each layer on this host by chain id."""
+
+    @abstractmethod
+    def absent(self, diff_ids: Sequence[str]) -> list[str]:
+        """Chain ids of those layers of an image that an archive for this store must bring."""
+
+    @abstractmethod
+    def rebuild(self, diff_id: str) -> Iterator[bytes]:
+        """The tar of a held layer.
+
+        :raises OSError: no layer has that diff id, or its files are missing.
+        :raises ValueError: what the store has is damaged.
+        """
+
+    @abstractmethod
+    def held_files(self, min_bytes: int) -> Iterator[HeldFile]:
+        """The files above *min_bytes* in all layers that this host holds. What is damaged is left out."""
+
+    # -- loading -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def archive(
+        self, config: bytes, diff_ids: Sequence[str], staged: Mapping[str, str], exact: ExactImage | None
+    ) -> Iterator[bytes]:
+        """An archive of one image without a name for ``docker load``, without what is here already.
+
+        :param staged: path of the tar of each layer that the archive brings, by diff id.
+        :param exact: the image's own manifest, for a store that keeps manifests.
+        """
+
+    def load(self, archive: Iterable[bytes]) -> None:
+        """``docker load``.
+
+        :raises MigrationError: Docker refused the archive, or could not unpack it.
+        """
+        problem = load_problem(self.client.load_image(archive) or ())
+        if problem:
+            raise MigrationError(f"docker load failed on the target: {problem}", phase="image")
+
+    def tag(self, image: StoredImage, reference: str) -> None:
+        """Give *image* the name *reference*, whatever has it now.
+
+        :raises MigrationError: Docker refuses.
+        """
+        repository, _colon, tag = reference.rpartition(":")
+        try:
+            self.client.tag(image.local_id, repository, tag, force=True)
+        except Exception as error:
+            raise MigrationError(
+                f"Docker did not tag {image.local_id} as {reference} on the target: {error}", phase="image"
+            ) from error
+
+    # -- the image's own manifest ---------------------------------------------------------------
+
+    def exact(self, image: StoredImage) -> ExactImage | None:
+        """The image as it came, for a store that keeps manifests; None for others."""
+        return None
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether this store has a blob, of any media type. One that keeps no blobs has none."""
+        return False
+
+    def inspect_image(self, name: str) -> dict[str, Any] | None:
+        """What Docker says about an image, None where there is none.
+
+        :raises PreflightError: Docker does not answer.
+        """
+        try:
+            found: dict[str, Any] = self.client.inspect_image(name)
+            return found
+        except Exception as error:
+            if getattr(getattr(error, "response", None), "status_code", None) in (400, 404):
+                return None
+            raise PreflightError(
+                f"Docker does not answer about image {name}: {error}", phase="image"
+            ) from error
 
 
-def tar_size_bytes(layer: StoredLayer) -> int:
-    return sum(part.size_bytes if isinstance(part, TarFile) else len(part) for part in tar_parts(layer))
+class ExactImage(NamedTuple):
+    """An image's manifest and, above it, its index (or no bytes), byte for byte; and its layers' blobs."""
+
+    manifest_content: bytes
+    index_content: bytes
+    blobs: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        """The digest by which registries and containerd's store know the image."""
+        return sha256_of(self.index_content or self.manifest_content)
+
+
+def load_problem(answers: Iterable[Any]) -> str:
+    """What went wrong in the stream of answers of ``docker load``, empty if nothing did.
+
+    Errors are in ``errorDetail`` (``error`` is deprecated since API 1.48). containerd's store says only
+    in passing that it could not unpack an image (moby: daemon/containerd/image_exporter.go).
+    """
+    problem = ""
+    for answer in answers:
+        if not isinstance(answer, dict):
+            continue
+        detail = answer.get("errorDetail")
+        message = (detail.get("message") if isinstance(detail, dict) else "") or answer.get("error")
+        stream = str(answer.get("stream") or "")
+        if not message and stream.startswith("Error unpacking"):
+            message = stream.strip()
+        problem = problem or str(message or "")
+    return problem
+
+
+def keeps_in_containerd(info: Mapping[str, Any]) -> bool:
+    """Whether a daemon keeps its images in containerd; ``Driver`` alone does not tell.
+
+    :param info: the answer to ``GET /info``.
+    """
+    status = info.get("DriverStatus") or ()
+    return any(key == "driver-type" and "snapshotter" in str(value) for key, value in status)
+
+
+def store_type(info: Mapping[str, Any]) -> str:
+    """``overlay2``, ``containerd (NAME OF SNAPSHOTTER)``, or the name of another storage driver."""
+    driver = str(info.get("Driver"))
+    return f"{CONTAINERD} ({driver})" if keeps_in_containerd(info) else driver
+
+
+def no_image(name: str) -> PreflightError:
+    return PreflightError(
+        f"no image {name} on this host; `docker image ls` shows what there is", phase="image"
+    )
 
 
 class LayerFiles:
@@ -194,13 +332,7 @@ class LayerFiles:
         """
         fd = self.open(diff_dir, name)
         try:
-            while length:
-                data = os.pread(fd, min(READ_BYTES, length), offset)
-                if not data:
-                    raise OSError(5, "the file of a layer is shorter than its tar says", name)
-                yield data
-                offset += len(data)
-                length -= len(data)
+            yield from read_at(fd, offset, length)
         finally:
             os.close(fd)
 
@@ -210,19 +342,28 @@ class LayerFiles:
         self._roots = {}
 
 
-def layer_tar(layer: StoredLayer) -> Iterator[bytes]:
-    """The bytes of a layer's tar, whose sha256 is its diff id unless the store is damaged.
+def read_at(fd: int, offset: int, length: int) -> Iterator[bytes]:
+    """*length* bytes of an open file from *offset* on.
 
-    :raises OSError: a file, or the tar-split data, is missing.
+    :raises OSError: it ends before.
     """
-    with contextlib.closing(LayerFiles()) as files:
-        for part in tar_parts(layer):
-            if isinstance(part, TarFile):
-                yield from files.read(layer.diff_dir, part.name, 0, part.size_bytes)
-            else:
-                yield part
+    while length > 0:
+        data = os.pread(fd, min(READ_BYTES, length), offset)
+        if not data:
+            raise OSError(5, "the file of a layer is shorter than its tar says")
+        yield data
+        offset += len(data)
+        length -= len(data)
 
 
-def _text(directory: str, name: str) -> str:
-    with open(os.path.join(directory, name), encoding="ascii") as stream:
-        return stream.read().strip()
+def read_small(path: str, max_bytes: int) -> bytes:
+    """The content of a file.
+
+    :raises OSError: it cannot be read.
+    :raises ValueError: it has more than *max_bytes*.
+    """
+    with contextlib.closing(open(path, "rb")) as stream:
+        content = stream.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ValueError(f"{path} has more than {max_bytes} bytes")
+    return content

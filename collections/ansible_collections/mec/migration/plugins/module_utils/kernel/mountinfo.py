@@ -42,6 +42,34 @@ def mounts(pid: int | str = "self") -> list[Mount]:
     return found
 
 
+def upper_dir(mount: Mount) -> str:
+    """The directory that an overlay mount writes to, empty if it is no overlay or read-only.
+
+    The kernel makes commas in a value octal (fs/seq_file.c: seq_show_option; overlayfs escapes them before
+    with a backslash).
+    """
+    if mount.kind == "overlay":
+        for option in mount.super_options.split(","):
+            if option.startswith("upperdir="):
+                return unescape(option[len("upperdir=") :]).replace("\\054", ",").replace("\\,", ",")
+    return ""
+
+
+def root_upper_dir(pid: int) -> str:
+    """The directory that the root file system of *pid* writes to, empty if that is no overlay."""
+    upper = ""
+    for mount in mounts(pid):
+        # The last of several mounts on one point is the one that is seen.
+        if mount.point == "/":
+            upper = upper_dir(mount)
+    return upper
+
+
+def upper_dirs() -> set[str]:
+    """The directories that the overlays of this mount namespace write to."""
+    return {upper for upper in map(upper_dir, mounts()) if upper}
+
+
 def unescape(text: str) -> str:
     """A field of the table as it was before the kernel made white space and backslashes octal."""
     for octal, plain in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from ..base.errors import PreflightError
 from ..base.paths import RUNTIME_NAME
 from ..docker.container_spec import check_movable
+from ..image.opened import store_problem
 from ..memory.trackers import AUTO, SOFT_DIRTY, best, check
 from ..service.inventory import Inventory
 
@@ -170,17 +171,9 @@ def _docker_problems(host: Facts) -> Iterator[str]:
     if docker["error"]:
         yield f"the Docker daemon of {name} does not answer: {docker['error']}. Start it, or {ROLE}"
         return
-    if docker["containerd_image_store"]:
-        yield (
-            f"Docker on {name} keeps images in containerd, which is not supported yet. Set "
-            '"features": {"containerd-snapshotter": false} in /etc/docker/daemon.json and load the images '
-            "anew"
-        )
-    elif docker["storage_driver"] != "overlay2":
-        yield (
-            f"the storage driver of Docker on {name} is {docker['storage_driver']}; overlay2 is needed. "
-            'Set "storage-driver": "overlay2" in /etc/docker/daemon.json and load the images anew'
-        )
+    problem = store_problem(docker["storage_driver"], by_containerd=docker["containerd_image_store"])
+    if problem:
+        yield f"Docker on {name} {problem}"
     for option, what in (("name=rootless", "runs without root"), ("name=userns", "remaps users")):
         if option in docker["security_options"]:
             yield (

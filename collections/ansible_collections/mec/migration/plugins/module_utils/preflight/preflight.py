@@ -11,6 +11,8 @@ from typing import Any
 from ..base.errors import MigrationError, PreflightError
 from ..criu.rpc import canary
 from ..docker.container_spec import specification
+from ..image.layers import image_info
+from ..image.opened import open_store
 from ..kernel.sockets import listeners, open_sockets
 from ..memory.shared_memory import shared_bytes
 from ..service.inventory import take_inventory
@@ -98,7 +100,7 @@ class Preflight:
         return {"plan": plan, "warnings": warnings(source, self._target, container)}
 
     def _plan(self, container: Container) -> dict[str, Any]:
-        image = self._client.inspect_image(container.spec["image_id"])
+        image = image_info(open_store(self._client), container.spec["image_id"])
         filled_later = self._target is None or self._target["criu"]["features"].get("lazy_pages", False)
         expected = estimate(
             container.memory_bytes,
@@ -109,8 +111,8 @@ class Preflight:
         return {
             "memory_bytes": container.memory_bytes,
             "image_id": container.spec["image_id"],
-            "image_bytes": int(image.get("Size") or 0),
-            "layers": len(image["RootFS"].get("Layers") or []),
+            "image_bytes": image["size_bytes"],
+            "layers": len(image["layers"]),
             "moved_mounts": list(container.moved),
             "bind_sources": [
                 mount["source"]

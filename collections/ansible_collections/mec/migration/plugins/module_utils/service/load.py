@@ -11,7 +11,8 @@ from typing import Any
 from ..base.errors import PreflightError
 from ..base.host_load import load_per_cpu
 from ..image.layers import host_layers_info, image_info
-from ..image.store import LayerStore
+from ..image.opened import open_store
+from ..image.store import ImageStore
 from ..memory.dirty_rate import compressed_share, dirty_rate
 from .service import Service
 
@@ -26,7 +27,7 @@ def running_names(client: Any) -> list[str]:
 def host_load(client: Any, containers: Iterable[str], interval_s: float) -> dict[str, Any]:
     """What ``migration_cost_info`` returns; containers that do not run here are left out."""
     running = running_names(client)
-    store = LayerStore.of(client)
+    store = open_store(client)
     services = {}
     for name in containers:
         if name in running:
@@ -43,7 +44,7 @@ def host_load(client: Any, containers: Iterable[str], interval_s: float) -> dict
     }
 
 
-def service_load(client: Any, store: LayerStore, name: str, interval_s: float) -> dict[str, Any]:
+def service_load(client: Any, store: ImageStore, name: str, interval_s: float) -> dict[str, Any]:
     """Memory, rate of change and image of a running container.
 
     :raises PreflightError: it does not run, or cannot be moved.
@@ -51,7 +52,7 @@ def service_load(client: Any, store: LayerStore, name: str, interval_s: float) -
     service = Service(client, name)
     pids = service.cgroup.pids()
     rate, share = dirty_rate(pids, interval_s), compressed_share(pids)
-    image = image_info(client, store, str(service.spec["image_id"]))
+    image = image_info(store, str(service.spec["image_id"]))
     return {
         "memory_bytes": service.memory_bytes,
         "dirty_pages_per_s": round(rate.pages_per_s, 1),

@@ -12,7 +12,10 @@ from ..base.errors import PreflightError
 from ..docker.container_spec import check_movable, specification
 from ..docker.runc_state import RuncState, runc_state
 from ..files.scan import ROOTFS_TREE, Tree
+from ..image.opened import open_store, store_problem
+from ..image.store import keeps_in_containerd
 from ..kernel.cgroup import Cgroup
+from ..kernel.mountinfo import root_upper_dir
 from ..kernel.processes import container_pids, memory_bytes
 from ..memory.shared_memory import shared_bytes
 
@@ -32,6 +35,8 @@ class Service:
         self.name = name
         self.id: str = self.inspected["Id"]
         self.spec = specification(self.inspected)
+        # The hosts' stores may have ids of their own; the digest of its configuration is the same on all.
+        self.spec["image_id"] = open_store(client).image(str(self.inspected["Image"])).id
         self.runc: RuncState = runc_state(self.id)
         self.cgroup = Cgroup(self.runc.pid)
         self._move_binds = move_binds
@@ -67,17 +72,31 @@ class Service:
     def trees(self) -> list[Tree]:
         """The writable layer and the moved mounts, for :class:`FileSync`."""
         mounts = [mount["destination"].strip("/") for mount in self.spec["mounts"]]
-        upper = self.inspected["GraphDriver"]["Data"]["UpperDir"]
-        trees = [Tree(ROOTFS_TREE, upper, overlay=True, exclude=tuple(mounts))]
+        trees = [Tree(ROOTFS_TREE, self._upper_dir(), overlay=True, exclude=tuple(mounts))]
         for mount in self.moved_mounts():
             trees.append(Tree(mount["destination"], mount["source"], destination=mount["destination"]))
         return trees
+
+    def _upper_dir(self) -> str:
+        """The writable layer's directory: overlay2 names it, with containerd's store the kernel does.
+
+        :raises PreflightError: there is none.
+        """
+        driver = self.inspected.get("GraphDriver") or {}
+        upper = (driver.get("Data") or {}).get("UpperDir") or root_upper_dir(self.runc.pid)
+        if not upper or not os.path.isdir(upper):
+            raise PreflightError(
+                f"the writable layer of container {self.name} is not to be found: the root file system of "
+                f"process {self.runc.pid} is no overlay that writes to a directory of this host",
+                container_state="running",
+            )
+        return str(upper)
 
 
 def inspect(client: Any, name: str) -> dict[str, Any]:
     """``docker inspect`` of one container.
 
-    :raises PreflightError: no such container, or its storage driver is not overlay2.
+    :raises PreflightError: no such container, or Docker keeps images in a way that is not supported.
     """
     try:
         inspected: dict[str, Any] = client.inspect_container(name)
@@ -88,10 +107,8 @@ def inspect(client: Any, name: str) -> dict[str, Any]:
                 container_state="absent",
             ) from error
         raise PreflightError(f"Docker does not answer about container {name}: {error}") from error
-    driver = inspected.get("GraphDriver") or {}
-    if driver.get("Name") != "overlay2":
-        raise PreflightError(
-            f"container {name} uses storage driver {driver.get('Name')!r}; overlay2 is needed "
-            "(set it in daemon.json; the containerd image store is not supported yet)"
-        )
+    info = client.info()
+    problem = store_problem(str(info.get("Driver")), by_containerd=keeps_in_containerd(info))
+    if problem:
+        raise PreflightError(f"Docker on the host of container {name} {problem}", container_state="running")
     return inspected

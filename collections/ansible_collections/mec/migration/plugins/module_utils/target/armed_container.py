@@ -18,6 +18,7 @@ from ..base.errors import MigrationError
 from ..base.paths import ARMED_DIR, RUNTIME_NAME
 from ..criu.images import RESTORE_STATS, read_restore_stats
 from ..criu.log import explain, log_tail
+from ..image.opened import open_store
 from ..kernel.cgroup import container_processes, end_container
 from ..kernel.processes import start_time
 
@@ -85,13 +86,27 @@ class ArmedContainer:
             ) from error
 
     def _image(self, name: str) -> str:
-        """The image by its name, or by its id where the name means another image here."""
+        """The image by its name, or by the id it has here where the name means another image.
+
+        From the container's creation on Docker keeps the image; until then it may be removed.
+
+        :raises MigrationError: it is not here.
+        """
         image_id = str(self._spec["image_id"])
-        try:
-            known = str(self._client.inspect_image(name)["Id"])
-        except Exception:
-            known = ""
-        return name if known == image_id else image_id
+        store = open_store(self._client)
+        if store.image_id_of(name) == image_id:
+            return name
+        image = store.find(image_id)
+        if image is None:
+            raise MigrationError(
+                f"image {image_id} of container {self._spec['name']} is not on the target, or not all of "
+                "it. Did something remove images there (`docker image prune`)? Migrate again: what is "
+                "missing is sent",
+                phase="arm",
+                container_state="absent",
+                rolled_back=True,
+            )
+        return image.local_id
 
     def start(self, timeout_s: float = 60.0) -> None:
         """``docker start``, until the armed runtime waits.

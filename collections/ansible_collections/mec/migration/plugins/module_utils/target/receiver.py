@@ -27,7 +27,7 @@ from ..base.threads import InThread
 from ..files.apply import FileReceiver
 from ..files.scan import ROOTFS_TREE
 from ..files.tmpfs import TmpfsTarget
-from ..image.sync import LayerReceiver
+from ..image.receive import LayerReceiver
 from ..kernel.scratch import wipe
 from ..memory.lazy_restore import KillGuard, LazyPages, userfaultfd_works
 from ..memory.target import MemoryTarget

@@ -1,17 +1,24 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One-shot zstd frames through the system's libzstd, with or without a dictionary.
+"""zstd through the system's libzstd: one-shot frames, with or without a dictionary, and streams.
 
 An edge host has libzstd (its package manager links it) but, below Python 3.14, no binding in the
-standard library. A few functions of the stable API (zstd.h, "Simple API", "Bulk processing dictionary API")
-are all that is needed.
+standard library. A few functions of the stable API (zstd.h, "Simple API", "Bulk processing dictionary API",
+"Streaming decompression - HowTo") are all that is needed.
 """
 
 from __future__ import annotations
 
 import ctypes
 import ctypes.util
+from collections.abc import Iterable, Iterator
+
+
+class _Buffer(ctypes.Structure):
+    """``ZSTD_inBuffer`` and ``ZSTD_outBuffer``, which are laid out alike."""
+
+    _fields_ = (("content", ctypes.c_void_p), ("size", ctypes.c_size_t), ("pos", ctypes.c_size_t))
 
 
 class Zstd:
@@ -51,6 +58,38 @@ class Zstd:
         if self._is_error(written) or written != size_bytes:
             raise ValueError(f"zstd frame does not decompress to {size_bytes} bytes")
         return ctypes.string_at(out, size_bytes)
+
+    def decompressed(self, pieces: Iterable[bytes], out_bytes: int) -> Iterator[bytes]:
+        """The content of a stream of frames, in pieces of at most *out_bytes*.
+
+        :raises ValueError: the stream is damaged, or ends in the middle of a frame.
+        """
+        library, size_t, pointer = self._library, ctypes.c_size_t, ctypes.c_void_p
+        buffers = ctypes.POINTER(_Buffer)
+        library.ZSTD_createDCtx.argtypes, library.ZSTD_createDCtx.restype = [], pointer
+        library.ZSTD_freeDCtx.argtypes, library.ZSTD_freeDCtx.restype = [pointer], size_t
+        library.ZSTD_decompressStream.argtypes = [pointer, buffers, buffers]
+        library.ZSTD_decompressStream.restype = size_t
+        context = pointer(library.ZSTD_createDCtx())
+        space = ctypes.create_string_buffer(out_bytes)
+        left = 0
+        try:
+            for piece in pieces:
+                source = _Buffer(ctypes.cast(ctypes.c_char_p(piece), pointer), len(piece), 0)
+                full = False
+                # A full output buffer may leave more behind, also without further input.
+                while source.pos < source.size or (full and left):
+                    target = _Buffer(ctypes.addressof(space), out_bytes, 0)
+                    left = library.ZSTD_decompressStream(context, ctypes.byref(target), ctypes.byref(source))
+                    if self._is_error(left):
+                        raise ValueError("a zstd stream is damaged")
+                    full = target.pos == out_bytes
+                    if target.pos:
+                        yield ctypes.string_at(space, target.pos)
+            if left:
+                raise ValueError("a zstd stream ends too early")
+        finally:
+            library.ZSTD_freeDCtx(context)
 
     def dictionary(self, data: bytes) -> Dictionary:
         """For frames of what resembles *data*, which both sides hold."""

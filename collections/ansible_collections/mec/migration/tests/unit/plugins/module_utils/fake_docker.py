@@ -46,7 +46,6 @@ class FakeDocker:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.store = root / "image" / "overlay2"
-        self.containerd = False
         self.images: dict[str, list[str]] = {}
         self.references: dict[str, str] = {}
         self.loaded_layers: list[str] = []
@@ -124,12 +123,9 @@ class FakeDocker:
     # -- docker.APIClient ----------------------------------------------------------------------
 
     def info(self) -> dict[str, Any]:
-        status = [["Backing Filesystem", "extfs"]]
-        if self.containerd:
-            status = [["driver-type", "io.containerd.snapshotter.v1"]]
         return {
-            "Driver": "overlayfs" if self.containerd else "overlay2",
-            "DriverStatus": status,
+            "Driver": "overlay2",
+            "DriverStatus": [["Backing Filesystem", "extfs"]],
             "DockerRootDir": str(self.root),
             "ServerVersion": "26.1.5",
         }
@@ -143,6 +139,10 @@ class FakeDocker:
             "RepoTags": [key for key, value in self.references.items() if value == image_id],
             "RootFS": {"Layers": self.images[image_id]},
         }
+
+    def tag(self, image: str, repository: str, tag: str, force: bool = False) -> None:
+        assert image in self.images
+        self.references[f"{repository}:{tag}"] = image
 
     def load_image(self, data: Iterable[bytes]) -> list[dict[str, str]]:
         """As moby: a layer's file is opened only where its chain id is absent."""

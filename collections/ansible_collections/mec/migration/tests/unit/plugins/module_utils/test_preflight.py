@@ -66,7 +66,11 @@ SOURCE_OR_TARGET = {
     "no runc": ({"docker__runc_version": ""}, ["runc is not installed"]),
     "no SDK": ({"docker_sdk": False}, ["Docker SDK", "python3-docker"]),
     "storage driver": ({"docker__storage_driver": "vfs"}, ["vfs", "overlay2"]),
-    "containerd store": ({"docker__containerd_image_store": True}, ["containerd", "containerd-snapshotter"]),
+    "snapshotter": (
+        {"docker__containerd_image_store": True, "docker__storage_driver": "stargz"},
+        ["containerd (stargz)", "overlayfs"],
+    ),
+    "snapshotter overlay2": ({"docker__containerd_image_store": True}, ["storage-driver", "Take"]),
     "rootless": ({"docker__security_options": ["name=rootless"]}, ["without root"]),
     "images on disk": (
         {"space__images_dir__in_memory": False, "space__images_dir__file_system": "ext4"},
