@@ -30,6 +30,7 @@ test: venv  ## every test: what CI runs
 	$(MAKE) fuzz
 	$(MAKE) pages
 	$(MAKE) sanity
+	$(MAKE) integration
 	$(MAKE) e2e E2E_LAB=test
 	$(MAKE) loop E2E_LAB=test ARGS=--prepared
 	$(MAKE) eda E2E_LAB=test ARGS=--prepared
@@ -48,12 +49,14 @@ lab-up: venv  ## bring up the testbed of edge hosts
 lab-down: venv  ## remove every trace of it
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_state=absent $(ARGS)
 
-.PHONY: lint sanity units units-oldest pages
-lint: venv  ## ruff, mypy, ansible-lint (production, nothing skipped)
+.PHONY: lint sanity units units-oldest pages integration release
+lint: venv  ## ruff, mypy, ansible-lint (production, nothing skipped), the documentation, REUSE
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(COLLECTION) plugins tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --profile production
+	PATH="$(CURDIR)/$(BIN):$$PATH" antsibull-docs lint-collection-docs --plugin-docs $(COLLECTION)
+	$(BIN)/reuse --root $(COLLECTION) lint --quiet
 
 sanity: venv  ## ansible-test sanity on the collection
 	$(BIN)/python tests/quality/run_ansible_test.py sanity $(ARGS)
@@ -70,6 +73,12 @@ fuzz: venv  ## damaged input for every reader of what comes from networks and di
 pages: venv  ## pages of runs, in headless Chromium
 	$(BIN)/ansible-playbook playbooks/browser.yml
 	PYTHONPATH=collections $(BIN)/pytest --quiet tests/timeline $(ARGS)
+
+integration: venv  ## the collection's integration targets, on this machine (no Docker, no CRIU)
+	$(BIN)/python tests/quality/run_ansible_test.py integration --venv --allow-root $(ARGS)
+
+release: venv  ## the collection's tarball from the last commit, in dist, its content checked
+	$(BIN)/python tests/quality/release.py dist
 
 units-oldest: venv  ## those of edge hosts' code, on the oldest Python that edge hosts may have
 	$(BIN)/python tests/quality/run_ansible_test.py units --venv --python 3.9 tests/unit/plugins/module_utils/ $(ARGS)

@@ -22,7 +22,8 @@ COLLECTION = ROOT / "collections/ansible_collections/mec/migration"
 BIN = Path(sys.executable).parent
 # What a user installs: plugins, roles and what describes them; nothing that only its developers need.
 SHIPPED = {
-    *("COPYING", "FILES.json", "MANIFEST.json", "README.md", "requirements.txt"),
+    *("COPYING", "FILES.json", "MANIFEST.json", "README.md"),
+    *("CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSES", "MAINTAINERS", "REUSE.toml"),
     *("changelogs", "docs", "extensions", "meta", "playbooks", "plugins", "roles"),
 }
 LEFT_BY_TOOLS = (

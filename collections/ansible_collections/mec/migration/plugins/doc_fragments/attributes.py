@@ -38,3 +38,15 @@ attributes:
     details:
       - This module does not change anything.
 """
+
+    # For the steps of one migration.
+    MIGRATION_GROUP = r"""
+options: {}
+attributes:
+  action_group:
+    description: C(group/mec.migration.migration) in C(module_defaults) sets O(migration_id) for all steps
+      of one migration.
+    support: full
+    membership:
+      - mec.migration.migration
+"""

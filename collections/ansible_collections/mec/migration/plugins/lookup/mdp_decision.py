@@ -197,7 +197,7 @@ _raw:
       description: Whether to move.
       type: bool
     target:
-      description: Host to be on, the current one where RV(_raw.migrate) is false.
+      description: Host to be on, the current one where RV(_raw[].migrate) is false.
       type: str
     current_cost:
       description: Expected cost, from now on and discounted, of staying in this slot. Cost units
@@ -207,10 +207,10 @@ _raw:
       description: The same for each candidate, the move included. By inventory name.
       type: dict
     migration_costs:
-      description: What the move to each candidate costs, part of RV(_raw.expected_costs).
+      description: What the move to each candidate costs, part of RV(_raw[].expected_costs).
       type: dict
     advantage:
-      description: What RV(_raw.target) saves over staying. Cost units, 0 for a stay.
+      description: What RV(_raw[].target) saves over staying. Cost units, 0 for a stay.
       type: float
     reason:
       description: The decision in a sentence.

@@ -14,6 +14,8 @@ description:
   - Reads a running container, so that M(mec.migration.criu_restore) can create the same one on another host.
   - Refuses running containers that a checkpoint cannot carry over, with the reason and the remedy.
   - A container that is not there, or does not run, is no error; see RV(state).
+requirements:
+  - docker (Python)
 extends_documentation_fragment:
   - mec.migration.attributes
   - mec.migration.attributes.info_module
@@ -27,6 +29,9 @@ options:
     type: list
     elements: str
     default: []
+seealso:
+  - module: mec.migration.criu_restore
+  - module: mec.migration.migration_preflight
 """
 
 EXAMPLES = r"""

@@ -18,8 +18,11 @@ description:
     only on proof that the target has no copy; with no proof to be had it stays frozen, and the error says
     so and what to do.
   - After success the container is still here, frozen, until O(state=committed) removes it.
+requirements:
+  - docker (Python)
 extends_documentation_fragment:
   - mec.migration.attributes
+  - mec.migration.attributes.migration_group
   - mec.migration.peer
 attributes:
   check_mode:
@@ -66,6 +69,10 @@ options:
     description: How long the target may take to say that the service runs.
     type: float
     default: 60
+seealso:
+  - module: mec.migration.criu_predump
+  - module: mec.migration.criu_restore
+  - module: mec.migration.migration_journal_info
 """
 
 EXAMPLES = r"""

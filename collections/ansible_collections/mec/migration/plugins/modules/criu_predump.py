@@ -15,8 +15,11 @@ description:
   - Memory is read from outside without a freeze. The target keeps each round as a CRIU image directory
     whose parent is the round before.
   - Runs on the source. The target must be armed, see M(mec.migration.criu_restore).
+requirements:
+  - docker (Python)
 extends_documentation_fragment:
   - mec.migration.attributes
+  - mec.migration.attributes.migration_group
   - mec.migration.peer
 attributes:
   check_mode:
@@ -64,6 +67,9 @@ options:
     description: What is kept of the memory on this host is wiped if no hand-over has come after so long.
     type: float
     default: 300
+seealso:
+  - module: mec.migration.migration_receiver
+  - module: mec.migration.criu_handover
 """
 
 EXAMPLES = r"""

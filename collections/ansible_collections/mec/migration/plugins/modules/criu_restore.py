@@ -17,8 +17,11 @@ description:
   - With O(state=restored) it checks that the service really runs here, gives it its restart policy and
     wipes the memory images.
   - With O(state=absent) it makes sure that no copy of the service is here. It never ends one that runs.
+requirements:
+  - docker (Python)
 extends_documentation_fragment:
   - mec.migration.attributes
+  - mec.migration.attributes.migration_group
 attributes:
   check_mode:
     support: full

@@ -30,6 +30,8 @@ options:
     type: list
     elements: path
     default: []
+seealso:
+  - module: mec.migration.migration_preflight
 """
 
 EXAMPLES = r"""

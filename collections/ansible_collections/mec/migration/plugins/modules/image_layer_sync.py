@@ -31,6 +31,7 @@ attributes:
     support: full
 extends_documentation_fragment:
   - mec.migration.attributes
+  - mec.migration.attributes.migration_group
   - mec.migration.peer
 options:
   image:

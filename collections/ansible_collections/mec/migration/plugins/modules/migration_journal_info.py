@@ -13,6 +13,8 @@ author: The mec.migration engineers (@mec-migration)
 description:
   - Reads the journals that both sides keep on disk, together with the state in which the container is now.
   - An ended migration leaves no journal.
+requirements:
+  - docker (Python)
 extends_documentation_fragment:
   - mec.migration.attributes
   - mec.migration.attributes.info_module
@@ -20,6 +22,9 @@ options:
   service:
     description: Only the migrations of this container.
     type: str
+seealso:
+  - module: mec.migration.criu_handover
+  - module: mec.migration.criu_restore
 """
 
 EXAMPLES = r"""

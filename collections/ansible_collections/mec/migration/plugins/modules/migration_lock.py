@@ -43,6 +43,8 @@ options:
     description: After so many seconds others may take it, by the clock of the host.
     type: float
     default: 900
+seealso:
+  - module: mec.migration.migration_plan
 """
 
 EXAMPLES = r"""

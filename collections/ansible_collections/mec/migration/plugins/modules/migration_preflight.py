@@ -15,6 +15,8 @@ description:
   - Where something stands against the migration it fails and names every problem at once, each with what
     was seen, what is needed and what to do.
   - Else it returns what to expect.
+requirements:
+  - docker (Python)
 extends_documentation_fragment:
   - mec.migration.attributes
   - mec.migration.attributes.info_module

@@ -15,8 +15,11 @@ description:
   - It listens for one TLS 1.3 connection at a time, from the one peer whose certificate it was given.
   - It ends by itself when the migration is over or when nobody has spoken to it for O(idle_timeout_s);
     whatever it holds is wiped then, and a container that waits for its images is removed.
+requirements:
+  - docker (Python)
 extends_documentation_fragment:
   - mec.migration.attributes
+  - mec.migration.attributes.migration_group
 attributes:
   check_mode:
     support: full
@@ -72,6 +75,9 @@ options:
         the target is ended and the source can be thawed.
     type: bool
     default: true
+seealso:
+  - module: mec.migration.criu_restore
+  - module: mec.migration.criu_predump
 """
 
 EXAMPLES = r"""

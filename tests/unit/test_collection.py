@@ -1,0 +1,60 @@
+"""What the collection says of itself agrees with what it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+COLLECTION = ROOT / "collections/ansible_collections/mec/migration"
+MODULES = sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("[a-z]*.py"))
+PLAYBOOKS = sorted((COLLECTION / "playbooks").glob("*.yml"))
+GROUPS = yaml.safe_load((COLLECTION / "meta/runtime.yml").read_text())["action_groups"]
+
+
+@lru_cache(maxsize=1)
+def documented() -> dict[str, Any]:
+    """By name of a module what ansible-doc says of it."""
+    words = ["ansible-doc", "--json", "--type", "module", *(f"mec.migration.{name}" for name in MODULES)]
+    told = subprocess.run(
+        [Path(sys.executable).with_name(words[0]), *words[1:]],
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.rpartition(".")[2]: entry["doc"] for name, entry in json.loads(told.stdout).items()}
+
+
+def test_the_steps_of_a_migration_share_their_defaults() -> None:
+    assert list(GROUPS) == ["migration"]
+    for name in GROUPS["migration"]:
+        assert "migration_id" in documented()[name]["options"], name
+        assert documented()[name]["attributes"]["action_group"]["membership"] == ["mec.migration.migration"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_that_talks_to_docker_says_so(name: str) -> None:
+    source = (COLLECTION / f"plugins/modules/{name}.py").read_text()
+    needs = any("docker" in one for one in documented()[name].get("requirements", []))
+    assert needs or "docker_client" not in source
+    assert documented()[name]["seealso"] or name not in GROUPS["migration"]
+
+
+@pytest.mark.parametrize("path", PLAYBOOKS, ids=lambda path: path.stem)
+def test_the_top_level_imports_each_playbook(path: Path) -> None:
+    (imported,) = yaml.safe_load((ROOT / "playbooks" / path.name).read_text())
+    assert imported["ansible.builtin.import_playbook"] == f"mec.migration.{path.stem}"
+
+
+@pytest.mark.parametrize("path", [*(COLLECTION / "playbooks").rglob("*.yml")], ids=lambda path: path.stem)
+def test_no_playbook_counts_on_where_it_lies(path: Path) -> None:
+    assert "playbook_dir" not in path.read_text()
