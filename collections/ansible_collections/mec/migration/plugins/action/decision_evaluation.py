@@ -26,6 +26,8 @@ ARGUMENTS = {
     "hosts": {"type": "int"},
     "capacity": {"type": "int"},
     "strategies": {"type": "list", "elements": "str", "default": []},
+    "known_slots": {"type": "list", "elements": "int", "default": []},
+    "wrong_routes": {"type": "float", "default": 0.0},
     "users": {"type": "int", "default": 200},
     "slots": {"type": "int", "default": 300},
     "runs": {"type": "int", "default": 50},
@@ -80,10 +82,13 @@ class ActionModule(ActionBase):
             trace = arguments["trace"] or policy.get("mobility", "trace", None)
             if not trace:
                 raise DecisionError(f"kind is trace, but neither trace is given nor is one in {path}")
-            done = evaluation.evaluate_trace(policy, policy.data_file(trace), **shared)
+            routes = {key: arguments[key] for key in ("known_slots", "wrong_routes")}
+            done = evaluation.evaluate_trace(policy, policy.data_file(trace), **shared, **routes)
         else:
             walk = {"users": arguments["users"], "slots": arguments["slots"]}
             done = evaluation.evaluate_walk(policy, **walk, **shared)
         title = f"Strategies under policy {Path(path).stem}, {done.settings['kind']}"
         files = report.write_report(arguments["output_dir"], title, done.settings, done.rows)
-        return {"files": files, "settings": done.settings, "strategies": done.rows}
+        told = {"files": files, "settings": done.settings, "strategies": done.rows}
+        warnings = done.settings["warnings"]
+        return {**told, "warnings": warnings} if warnings else told

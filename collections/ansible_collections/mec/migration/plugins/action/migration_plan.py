@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -17,9 +18,13 @@ from ..module_utils.base.units import BYTES_PER_S_OF_MBIT
 from ..plugin_utils.base.errors import DecisionError
 from ..plugin_utils.decision.request import plain, policy_of_lookup
 from ..plugin_utils.inputs.hosts import hosts_from_inventory
+from ..plugin_utils.inputs.policy import check
 from ..plugin_utils.loop.planning import Decide, plan, positions_of
+from ..plugin_utils.loop.routes import learn, map_header
+from ..plugin_utils.mdp.model import build_map
 from ..plugin_utils.prediction.cost_model import CostModel
 from ..plugin_utils.prediction.cost_store import read
+from ..plugin_utils.prediction.trust_store import changed
 
 ARGUMENTS = {
     "services": {"type": "list", "elements": "dict", "required": True},
@@ -28,6 +33,7 @@ ARGUMENTS = {
     "leave": {"type": "list", "elements": "str", "default": []},
     "policy": {"default": "default"},
     "costs_file": {"default": ""},
+    "trust_file": {"default": ""},
     "bandwidth_mbit": {"type": "float", "default": 1000},
     "per_host": {"type": "int", "default": 2},
     "per_link": {"type": "int", "default": 1},
@@ -58,9 +64,10 @@ class ActionModule(ActionBase):
         loads = arguments["loads"]
         records = read(arguments["costs_file"], skipped=[]) if arguments["costs_file"] else []
         hosts = hosts_from_inventory(loads, variables.get("hostvars", {}))
+        positions = self._with_trust(positions_of(arguments["positions"]), arguments, variables)
         made = plan(
             arguments["services"],
-            positions_of(arguments["positions"]),
+            positions,
             loads,
             CostModel(records, arguments["bandwidth_mbit"] * BYTES_PER_S_OF_MBIT, load_per_cpu()),
             self._decider(arguments["policy"], list(loads), variables),
@@ -73,6 +80,25 @@ class ActionModule(ActionBase):
             now_s=time.time(),
         )
         return {"services": made.services, "waves": made.waves}
+
+    def _with_trust(
+        self, positions: dict[str, dict[str, Any]], arguments: dict[str, Any], variables: dict[str, Any]
+    ) -> dict[str, dict[str, Any]]:
+        """The positions, with what is known of how far routes come true; this round's are learned from.
+
+        In check mode nothing is kept. Without a store routes are believed.
+        """
+        path = arguments["trust_file"]
+        if not path and arguments["costs_file"]:
+            path = str(Path(arguments["costs_file"]).with_suffix(".routes.json"))
+        has_route = any("route" in position for position in positions.values())
+        if not path or not (has_route or Path(path).exists()):
+            return positions
+        policy = check(policy_of_lookup(self._lookup(), arguments["policy"], variables))
+        header = map_header(build_map(policy))
+        slot_s = float(policy.document.get("slot_seconds", 60))
+        with changed(path, write=not self._task.check_mode) as store:
+            return learn(store, positions, header, now_s=time.time(), slot_s=slot_s)
 
     def _decider(self, policy: str, candidates: list[str], variables: dict[str, Any]) -> Decide:
         lookup = self._lookup()

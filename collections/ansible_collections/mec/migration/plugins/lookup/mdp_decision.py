@@ -27,7 +27,8 @@ options:
     description:
       - Name of the service, only used in the answer.
       - Or a dictionary for a service that has its own place, with the key V(name) and any of V(user_cell),
-        V(user_position), V(heading), V(dwell_slots) and V(current_host), which win over the options.
+        V(user_position), V(heading), V(dwell_slots), V(route), V(route_trust), V(now) and V(current_host),
+        which win over the options.
         Give a list of these to C(query) to decide for many services at once.
     required: true
   policy:
@@ -86,6 +87,33 @@ options:
       C(dwell_levels).
     type: int
     default: 0
+  route:
+    description:
+      - Where the user will be, as a list of points. Or a dictionary with C(points), C(source) (whose
+        routes they are), and C(announced) (a moment) or C(announced_seconds_ago).
+      - A point has C(in_seconds), counted from the announcement, or C(time), which is ISO 8601 or seconds
+        since 1970. It also has a place, which is a C(cell), or C(latitude) and C(longitude), with a
+        C(probability) (1 if it is left out); or C(alternatives), a list of such places. A probability is
+        that of the place if the route held until then. What is missing to 1 goes by the mobility of the
+        policy.
+      - The last point may have V(leaves=true) in place of a place, where the user stops using the service.
+      - Between two points the user stays where the first one says. After the last one the value of the
+        Markov decision process counts.
+      - A route is used as far as it holds. It holds until it leaves the map or jumps, and not at all
+        where it puts the user elsewhere now. RV(_raw.reason) says so.
+      - Used by the strategies V(mdp_exact) and V(mdp_direction).
+    type: raw
+  route_trust:
+    description:
+      - How often announced places come true, as shares by the age of the announcement in slots, from 1
+        slot on. A route is mixed with the mobility of the policy accordingly.
+      - M(mec.migration.migration_plan) learns it. If it is left out, routes are believed.
+    type: raw
+  now:
+    description:
+      - The moment that times in O(route) are compared with, ISO 8601 or seconds since 1970. That of the
+        clock if it is left out.
+    type: raw
   current_host:
     description: Inventory name of the host that the service runs on now.
     type: str
@@ -218,6 +246,14 @@ _raw:
       sample: >-
         mdp_direction: moving to edge-b is expected to cost 7.784, 1.590 of it for the move;
         staying on edge-a is expected to cost 8.074
+    route:
+      description:
+        - What the route did, where one was given.
+        - C(slots) is how many slots it tells, C(believed) how far, C(changed) whether the decision would be
+          another one
+          without it, C(target_without) which one, C(problems) a list of sentences.
+      type: dict
+      returned: when a route was given
     user_cell:
       description: Cell that the user was taken to be in.
       type: str
@@ -246,12 +282,15 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
 from ..plugin_utils.base.errors import DecisionError
+from ..plugin_utils.base.requirements import require_numpy
 from ..plugin_utils.decision.decision import decide, solved_policy
 from ..plugin_utils.decision.request import hosts_for, measured_costs_for, plain, services_of, user_of
 from ..plugin_utils.decision.setting import Setting
 from ..plugin_utils.inputs.policy import policy_for
 
-USER_KEYS = ("user_cell", "user_position", "heading", "dwell_slots")
+USER_KEYS = ("user_cell", "user_position", "heading", "dwell_slots", "route", "route_trust", "now")
+# From so many routes on, loading numpy saves more time than it takes.
+MANY_ROUTES = 30
 
 
 class LookupModule(LookupBase):
@@ -297,6 +336,8 @@ class LookupModule(LookupBase):
             options["cache_dir"],
         )
         solved = solved_policy(setting) if requests else None
+        if sum(request["route"] is not None for request in requests) >= MANY_ROUTES:
+            require_numpy()
         for sentence in solved.header["warnings"] if solved else ():
             Display().warning(f"mec.migration.mdp_decision: {sentence}")
         return [

@@ -56,6 +56,12 @@ options:
     description: How long a user is taken to be where they were seen last, where the trace has times.
     type: float
     default: 300
+  route_slots:
+    description:
+      - For how many slots of the policy to give each user's C(route), as a navigation system would know it.
+      - The document then has C(now), from which routes count.
+    type: int
+    default: 0
 requirements:
   - numpy >= 1.26 on the controller
 seealso:
@@ -117,7 +123,7 @@ class LookupModule(LookupBase):
                     users=set(users.values()) or None,
                     said=said,
                 )
-                document = replay.positions(options["at"], users)
+                document = replay.positions(options["at"], users, options["route_slots"])
                 if not document["users"]:
                     said.append(replay.nobody_at(options["at"]))
                 found.append(document)

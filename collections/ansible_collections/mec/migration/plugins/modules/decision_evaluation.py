@@ -55,6 +55,18 @@ options:
     type: list
     elements: str
     default: []
+  known_slots:
+    description:
+      - For O(kind=trace). Also shows what V(mdp_direction) is worth where users announce so many next slots,
+        one row
+        for each number. How far the announcements are trusted is learned on the way.
+    type: list
+    elements: int
+    default: []
+  wrong_routes:
+    description: With O(known_slots), the share of the users who announce where another user goes.
+    type: float
+    default: 0
   users:
     description: Random users, for O(kind=random_walk).
     type: int

@@ -30,7 +30,11 @@ options:
       - >-
         Where users are, as C({"format": 1, "users": {"anna": {"cell": "3"}}}).
       - A position is a C(cell), or C(latitude) and C(longitude) in degrees; C(heading) in degrees clockwise
-        from north and C(dwell_slots) may be added. C(time) beside C(users) is for people.
+        from north and C(dwell_slots) may be added, and a C(route) as P(mec.migration.mdp_decision#lookup)
+        takes it.
+        C(time) beside C(users) is for people. Routes count from C(now) beside it, else from C(time) where it
+        is a
+        moment, else from the clock.
     type: dict
     default: {"format": 1, "users": {}}
   loads:
@@ -50,6 +54,16 @@ options:
     default: default
   costs_file:
     description: Store that M(mec.migration.migration_cost) writes; one that is not there is empty.
+    type: str
+    default: ""
+  trust_file:
+    description:
+      - Store of how far routes can be trusted. Each round, what users had announced for this slot is
+        compared with
+        where they are, and a route counts as far as such routes came true before.
+      - Beside O(costs_file), with the suffix C(.routes.json), if it is empty. Without either, routes are
+        believed.
+      - Not written in check mode.
     type: str
     default: ""
   bandwidth_mbit:

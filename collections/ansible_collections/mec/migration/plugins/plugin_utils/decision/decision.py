@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..base.errors import DecisionError
-from ..inputs.earth import offset_m
 from ..inputs.policy import check
+from .route import nearest_cell
+from .routed import Planned, planned_for
 from .setting import Setting
 from .solved_policy import (
     NotCached,
@@ -24,24 +24,12 @@ from .solved_policy import (
     StateRow,
     load_or_solve,
 )
+from .user import User
+
+__all__ = ["User", "decide", "solved_policy", "state_of"]
 
 # Two places that differ by rounding alone must not make a service move.
 TIE = 1e-9
-
-
-@dataclass(frozen=True)
-class User:
-    """Where a service's user is: a cell, or latitude and longitude in degrees; and what is known of
-    the movement.
-
-    ``heading_degrees``: clockwise from north. ``dwell_slots``: slots already spent in the cell.
-    """
-
-    cell: str | None = None
-    latitude: float | None = None
-    longitude: float | None = None
-    heading_degrees: float | None = None
-    dwell_slots: int = 0
 
 
 def solved_policy(setting: Setting) -> SolvedPolicy:
@@ -78,6 +66,7 @@ def decide(
         state, cell = state_of(solved.header, user)
         try:
             row, migration_costs = solved.rows(state, here)
+            planned = planned_for(setting, solved, user, solved.header["cells"].index(cell), state)
         except NotCached:
             # Damaged or replaced under our feet: away with it, and once more from the start.
             solved.path.unlink(missing_ok=True)
@@ -91,6 +80,7 @@ def decide(
             row=row,
             migration_costs=migration_costs,
             cell=cell,
+            planned=planned,
         )
     raise DecisionError(f"cache directory {setting.cache_directory}: what is written breaks as it is read")
 
@@ -104,15 +94,19 @@ def _decision(
     row: StateRow,
     migration_costs: Sequence[float],
     cell: str,
+    planned: Planned | None,
 ) -> dict[str, Any]:
     hosts = setting.hosts
-    expected = [paid + ahead for paid, ahead in zip(migration_costs, row.continuation, strict=True)]
+    continuation = planned.continuation if planned and planned.continuation else row.continuation
+    expected = [paid + ahead for paid, ahead in zip(migration_costs, continuation, strict=True)]
     full = [
         place
         for place, host in enumerate(hosts)
         if place != here and host.capacity is not None and setting.services.get(host.name, 0) >= host.capacity
     ]
     wanted = row.action[here]
+    if planned and planned.continuation:
+        wanted = min(range(len(hosts)), key=lambda place: (expected[place], place != here))
     target = wanted
     if wanted in full:
         room = [place for place in range(len(hosts)) if place not in full]
@@ -121,7 +115,7 @@ def _decision(
         target = here
     names = [host.name for host in hosts]
     advantage = expected[here] - expected[target]
-    return {
+    decision = {
         "service": service,
         "current_host": names[here],
         "migrate": target != here,
@@ -145,6 +139,23 @@ def _decision(
         "policy_hash": solved.key,
         "error_bound": solved.header["error_bound"],
     }
+    if planned:
+        told = planned.told(names, here, target, without=_without(row, migration_costs, here, full, solved))
+        decision["reason"] += told.pop("words")
+        decision["route"] = told
+    return decision
+
+
+def _without(
+    row: StateRow, migration_costs: Sequence[float], here: int, full: Sequence[int], solved: SolvedPolicy
+) -> int:
+    """The host that would be decided for without the route."""
+    expected = [paid + ahead for paid, ahead in zip(migration_costs, row.continuation, strict=True)]
+    target = row.action[here]
+    if target in full:
+        room = [place for place in range(len(expected)) if place not in full]
+        target = min(room, key=lambda place: (expected[place], place != here))
+    return here if expected[target] > expected[here] - TIE and solved.header["greedy"] else target
 
 
 def _reason(
@@ -188,7 +199,13 @@ def state_of(header: Mapping[str, Any], user: User) -> tuple[int, str]:
                 f"user_cell is {user.cell!r}; the map has {len(cells)} cells, {cells[0]} to {cells[-1]}"
             ) from None
     elif user.latitude is not None and user.longitude is not None:
-        cell = _nearest_cell(header, user.latitude, user.longitude)
+        cell, distance_m = nearest_cell(header, user.latitude, user.longitude)
+        if distance_m > header["reach_m"]:
+            raise DecisionError(
+                f"the user at ({user.latitude}, {user.longitude}) is outside the map: {distance_m:.0f} m "
+                "from "
+                f"the nearest cell, {cells[cell]}; allowed: {header['reach_m']:.0f} m"
+            )
     else:
         raise DecisionError("where is the user? give user_cell, or user_position with latitude and longitude")
     directions, levels = header["directions"], header["dwell_levels"]
@@ -199,20 +216,3 @@ def state_of(header: Mapping[str, Any], user: User) -> tuple[int, str]:
         direction = math.floor(angle / width + 0.5) % (directions - 1)
     dwell = min(user.dwell_slots, levels - 1)
     return (cell * directions + direction) * levels + dwell, cells[cell]
-
-
-def _nearest_cell(header: Mapping[str, Any], latitude: float, longitude: float) -> int:
-    if header["origin"] is None:
-        raise DecisionError(
-            "user_position is given, but the policy's map has no origin in latitude and longitude: "
-            "give user_cell, or set map.origin in the policy"
-        )
-    x_m, y_m = offset_m(latitude, longitude, header["origin"])
-    distance_m = [math.hypot(x_m - x, y_m - y) for x, y in header["xy_m"]]
-    cell = min(range(len(distance_m)), key=distance_m.__getitem__)
-    if distance_m[cell] > header["reach_m"]:
-        raise DecisionError(
-            f"the user at ({latitude}, {longitude}) is outside the map: {distance_m[cell]:.0f} m from the "
-            f"nearest cell, {header['cells'][cell]}; allowed: {header['reach_m']:.0f} m"
-        )
-    return cell

@@ -14,7 +14,8 @@ from typing import Any
 from ..base.errors import DecisionError
 from ..inputs.hosts import Host, degrees, hosts_from_inventory, number
 from ..inputs.policy import Policy, policy_for
-from .decision import User
+from ..inputs.route import moment_s, route_of
+from .user import User
 
 
 def plain(value: Any) -> Any:
@@ -109,7 +110,10 @@ def measured_costs_for(policy: Policy, table: Mapping[str, Any] | None) -> dict[
 
 
 def user_of(request: Mapping[str, Any]) -> User:
-    """The user of one request with the keys user_cell, user_position, heading and dwell_slots."""
+    """The user of one request with the keys user_cell, user_position, heading, dwell_slots, and, where they
+    are
+    there, route, route_trust and now.
+    """
     heading = request["heading"]
     dwell = number(request["dwell_slots"], "dwell_slots")
     if dwell < 0:
@@ -118,6 +122,11 @@ def user_of(request: Mapping[str, Any]) -> User:
         "heading_degrees": None if heading is None else number(heading, "heading"),
         "dwell_slots": int(dwell),
     }
+    now = request.get("now")
+    if request.get("route") is not None:
+        now_s = None if now is None else moment_s(now, "now")
+        common["route"] = route_of(request["route"], now_s=now_s)
+        common["route_trust"] = _trust(request.get("route_trust"))
     cell = request["user_cell"]
     if cell is not None:
         return User(cell=str(cell), **common)
@@ -131,3 +140,17 @@ def user_of(request: Mapping[str, Any]) -> User:
         longitude=degrees(position["longitude"], "user_position.longitude", 180),
         **common,
     )
+
+
+def _trust(value: Any) -> tuple[float, ...] | None:
+    """``route_trust`` as plain shares, or None where there is none."""
+    if value is None:
+        return None
+    if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
+        value = [value]
+    found = tuple(number(one, "route_trust") for one in value)
+    if not found or not all(0 <= one <= 1 for one in found):
+        raise DecisionError(
+            f"route_trust is {value!r}; allowed: shares from 0 to 1, by the age of an announcement in slots"
+        )
+    return found

@@ -5,7 +5,8 @@
 
 Layout, little endian: magic; length of the header (uint32); header (JSON); SHA-256 of the header;
 one row a user state (continuation, H float64; action, H int32; digest); one row a host (migration
-cost, H float64; digest). A digest of a row also covers the key and the place of the row, so a warm
+cost, H float64; digest); one row a cell (transmission cost of a slot, H float64; digest). A digest of a row
+also covers the key and the place of the row, so a warm
 lookup verifies what it reads by reading two rows. What is damaged, of another key, another format
 or another owner is not an answer: it is solved again. Nothing is unpickled.
 """
@@ -21,6 +22,7 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,7 +30,7 @@ from ..base.errors import DecisionError
 
 MAGIC = b"mec.migration solved policy\n"
 # Part of every key: raise it whenever the layout or the numbers that a solver writes change.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DIGEST_BYTES = 16
 MAX_HEADER_BYTES = 256 << 20
 _NUMBER = (int, float)
@@ -46,6 +48,9 @@ HEADER: dict[str, Any] = {
     "xy_m": list,
     "origin": (list, type(None)),
     "reach_m": _NUMBER,
+    "step_m": _NUMBER,
+    "spacing_m": _NUMBER,
+    "discount": _NUMBER,
     "warnings": list,
 }
 DEFAULT_DIRECTORY = "~/.cache/mec-migration"
@@ -117,9 +122,12 @@ class SolvedPolicy:
         self._state_bytes = 12 * self.hosts + DIGEST_BYTES
         self._host_bytes = 8 * self.hosts + DIGEST_BYTES
         expected = self._rows_at + self.header["states"] * self._state_bytes
-        if status.st_size != expected + self.hosts * self._host_bytes:
+        self._cells_at = expected + self.hosts * self._host_bytes
+        if status.st_size != self._cells_at + len(self.header["cells"]) * self._host_bytes:
             raise NotCached(f"{path} is {status.st_size} bytes long")
         self._hosts_at = expected
+        self._rows: dict[tuple[str, int], tuple[float, ...]] = {}
+        self._stream: FileIO | None = None
 
     def _read_header(self, stream: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
         start = stream.read(len(MAGIC) + 4)
@@ -141,6 +149,34 @@ class SolvedPolicy:
         if header["key"] != self.key:
             raise NotCached(f"{self.path} was solved from other inputs")
         return header, len(start) + length + 32
+
+    def continuation(self, state: int) -> tuple[float, ...]:
+        """Per host, what using it in this slot costs from now on in a user state."""
+        return self._kept("state", state, self._rows_at + state * self._state_bytes, self._state_bytes)
+
+    def transmission(self, cell: int) -> tuple[float, ...]:
+        """Per host, what a slot costs whose user is in *cell*."""
+        return self._kept("cell", cell, self._cells_at + cell * self._host_bytes, self._host_bytes)
+
+    def migration_costs(self) -> list[tuple[float, ...]]:
+        """What moves cost, a row for each host that they leave."""
+        return [
+            self._kept("host", host, self._hosts_at + host * self._host_bytes, self._host_bytes)
+            for host in range(self.hosts)
+        ]
+
+    def _kept(self, kind: str, place: int, at: int, length: int) -> tuple[float, ...]:
+        """The first H numbers of a row, verified once; :meth:`rows` notices when the file is replaced."""
+        row = self._rows.get((kind, place))
+        if row is None:
+            if self._stream is None:
+                self._stream = open(self.path, "rb", buffering=0)  # noqa: SIM115 - open as long as this is
+                if _signature(os.fstat(self._stream.fileno())) != self.signature:
+                    raise NotCached(f"{self.path} was replaced")
+            content = os.pread(self._stream.fileno(), length, at)
+            row = struct.unpack_from(f"<{self.hosts}d", self._verified(content, kind, place))
+            self._rows[(kind, place)] = row
+        return row
 
     def rows(self, state: int, host: int) -> tuple[StateRow, tuple[float, ...]]:
         """The row of a user state, and the migration costs from ``host``."""
@@ -249,12 +285,13 @@ def write_policy(
     continuation: Sequence[bytes],
     action: Sequence[bytes],
     migration_cost: Sequence[bytes],
+    transmission_cost: Sequence[bytes],
 ) -> None:
     """Write a solved policy.
 
     :param header: must hold ``key``, ``hosts`` (names) and ``states`` (how many).
     :param continuation: per state, H float64; ``action``: per state, H int32; ``migration_cost``:
-        per host, H float64.
+        per host, H float64; ``transmission_cost``: per cell, H float64.
     """
     content = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     stream.write(MAGIC + struct.pack("<I", len(content)) + content)
@@ -264,6 +301,8 @@ def write_policy(
         stream.write(costs + actions + _row_digest(key, "state", place, costs + actions))
     for place, costs in enumerate(migration_cost):
         stream.write(costs + _row_digest(key, "host", place, costs))
+    for place, costs in enumerate(transmission_cost):
+        stream.write(costs + _row_digest(key, "cell", place, costs))
 
 
 def _row_digest(key: str, kind: str, place: int, content: bytes) -> bytes:

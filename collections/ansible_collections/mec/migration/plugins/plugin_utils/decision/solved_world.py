@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..mdp.mobility import StateSpace
+    from ..mdp.cells import CellMap
+    from ..mdp.mobility import Mobility, StateSpace
 else:
     np = require_numpy()
 
 # Their action minimises the expected cost; the others act by rule, whatever it costs.
+# A step that is less probable in every cell may be a mistake in what was learned from.
+LEAST_PROBABILITY = 1e-3
 GREEDY = ("mdp_exact", "mdp_direction")
 
 
@@ -75,6 +78,9 @@ def solve_to_file(stream: BinaryIO, key: str, setting: Setting) -> None:
         "xy_m": cells.xy_m.tolist(),
         "origin": cells.origin,
         "reach_m": float(cells.reach_m()),
+        "step_m": longest_step_m(cells, world.mobility_cell),
+        "spacing_m": cells.usual_spacing_m(),
+        "discount": world.discount,
         "warnings": said,
     }
     write_policy(
@@ -83,4 +89,17 @@ def solve_to_file(stream: BinaryIO, key: str, setting: Setting) -> None:
         [row.astype("<f8").tobytes() for row in continuation],
         [row.astype("<i4").tobytes() for row in action],
         [row.astype("<f8").tobytes() for row in world.migration_cost],
+        [row.astype("<f8").tobytes() for row in world.transmission_cost],
     )
+
+
+def longest_step_m(cells: CellMap, mobility: Mobility) -> float:
+    """How far in metres a user may go in a slot, for a route to be believed: as far as users are known to,
+    and
+    as far beside a cell as still counts as on the map.
+    """
+    state = np.arange(len(mobility.space))
+    source = np.broadcast_to(mobility.space.cell(state)[:, None], mobility.next_state.shape)
+    delta = cells.xy_m[mobility.space.cell(mobility.next_state)] - cells.xy_m[source]
+    known = np.hypot(delta[..., 0], delta[..., 1])[mobility.probability >= LEAST_PROBABILITY]
+    return max(float(cells.reach_m()), float(known.max(initial=0.0)))

@@ -14,10 +14,13 @@ from ..base.errors import DecisionError
 from ..base.requirements import require_numpy
 from ..inputs.hosts import Host
 from ..inputs.policy import Policy
+from ..inputs.route_trust import MAX_AGE
 from ..mdp.cells import CellMap
 from ..mdp.model import build_map, build_mobility, build_world
+from ..mdp.solver import solve
 from ..mdp.strategies import STRATEGIES, World, hysteresis
-from ..mdp.trace import Session, read_trace, sessions_of
+from ..mdp.trace import Session, check_learnable, read_trace, sessions_of
+from .known_routes import announcements, simulate_routes
 from .simulation import Outcome, Schedule, offline_optimum, schedule, simulate, walk
 
 if TYPE_CHECKING:
@@ -68,15 +71,27 @@ def evaluate_trace(
     strategies: Sequence[str] = tuple(STRATEGIES),
     capacity: int | None = None,
     seed: int = 1,
+    known_slots: Sequence[int] = (),
+    wrong_routes: float = 0.0,
 ) -> Evaluated:
     """Strategies on a trace; every second user is for learning and tuning, the others for the
     figures.
 
     :param policy: a checked policy; its mobility is learned from the first half where it is of kind
         ``learned``.
+    :param known_slots: also for users who announce so many next slots; trust in that is learned.
+    :param wrong_routes: share of the users who announce where another user goes.
     """
-    cells = build_map(policy)
-    trace = read_trace(trace_file, cells)
+    if not 0 <= wrong_routes <= 1 or any(not 1 <= known <= MAX_AGE for known in known_slots):
+        raise DecisionError(
+            f"wrong_routes is {wrong_routes}, known_slots {list(known_slots)}; allowed: 0 to 1, and 1 to "
+            f"{MAX_AGE}"
+        )
+    said: list[str] = []
+    cells = build_map(policy, said)
+    slot_s = float(policy.document.get("slot_seconds", 60))
+    trace = read_trace(trace_file, cells, slot_s=slot_s, said=said)
+    check_learnable(trace_file, trace, said)
     if trace.shape[1] < 4:
         raise DecisionError(f"{trace_file}: {trace.shape[1]} users; at least 4 are needed for two halves")
     train = sessions_of(trace, range(0, trace.shape[1], 2))
@@ -91,6 +106,9 @@ def evaluate_trace(
         capacity=capacity,
         seed=seed,
         kind="trace",
+        known_slots=known_slots,
+        wrong_routes=wrong_routes,
+        said=said,
     )
 
 
@@ -134,6 +152,9 @@ def _evaluate(
     capacity: int | None,
     seed: int,
     kind: str,
+    known_slots: Sequence[int] = (),
+    wrong_routes: float = 0.0,
+    said: Sequence[str] = (),
 ) -> Evaluated:
     unknown = [name for name in strategies if name not in STRATEGIES]
     if unknown:
@@ -153,6 +174,13 @@ def _evaluate(
         taken = time.perf_counter() - solved
         decisions = int(outcomes[name].slots.sum())
         timing[name] = ((solved - start) * 1e3, taken / decisions * 1e6)
+    if known_slots:
+        solution = solve(world.problem(world.mobility), world.error_bound)
+        announced = announcements(plan, wrong_routes, seed)
+        for known in known_slots:
+            outcomes[f"mdp_direction_known_{known}"] = simulate_routes(
+                world, cells, plan, solution, known, announced
+            )
     outcomes[OFFLINE] = offline_optimum(world, plan)
     slot_seconds = float(policy.document.get("slot_seconds", 60))
     rows = _rows(outcomes, timing, slot_seconds, np.random.default_rng(seed))
@@ -171,7 +199,10 @@ def _evaluate(
         "test_users": plan.users,
         "test_slots": int((plan.cell >= 0).sum()),
         "costs": policy.document["costs"],
+        "warnings": list(said),
     }
+    if known_slots:
+        settings["wrong_routes"] = wrong_routes
     return Evaluated(settings, rows)
 
 

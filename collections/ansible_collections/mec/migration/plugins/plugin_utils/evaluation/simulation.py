@@ -128,7 +128,7 @@ def simulate(
         migrations[settled] += source != target
         host[settled] = target
         cost_transmission[active] += world.transmission_cost[plan.cell[slot, active], host[active]]
-    return _by_user(plan, cost_migration, cost_transmission, migrations)
+    return outcome_of(plan, cost_migration, cost_transmission, migrations)
 
 
 def offline_optimum(world: World, plan: Schedule) -> Outcome:
@@ -167,7 +167,7 @@ def offline_optimum(world: World, plan: Schedule) -> Outcome:
         migrations[active] += source != target
         host[active] = target
         cost_transmission[active] += world.transmission_cost[plan.cell[slot, active], target]
-    return _by_user(plan, cost_migration, cost_transmission, migrations)
+    return outcome_of(plan, cost_migration, cost_transmission, migrations)
 
 
 def walk(mobility: Mobility, users: int, slots: int, rng: np.random.Generator) -> list[Session]:
@@ -187,12 +187,14 @@ def walk(mobility: Mobility, users: int, slots: int, rng: np.random.Generator) -
     return [Session(user, 0, cells[:, user]) for user in range(users)]
 
 
-def _by_user(
+def outcome_of(
     plan: Schedule,
     cost_migration: NDArray[np.float64],
     cost_transmission: NDArray[np.float64],
     migrations: NDArray[np.int64],
 ) -> Outcome:
+    """The outcome by user of what each session cost."""
+
     def summed(values: NDArray[Any]) -> NDArray[np.float64]:
         return np.bincount(plan.user, weights=values, minlength=plan.users).astype(np.float64)
 

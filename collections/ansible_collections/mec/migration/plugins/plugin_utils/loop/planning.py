@@ -12,6 +12,7 @@ from typing import Any
 
 from ..base.errors import DecisionError
 from ..inputs.hosts import degrees
+from ..inputs.route import moment_s, route_of
 from ..prediction.cost_model import CostModel, current_host, measured_costs, predictions
 from ..prediction.cost_store import CostError
 
@@ -33,13 +34,14 @@ def positions_of(document: Any) -> dict[str, dict[str, Any]]:
     """Where each user is, as the lookup ``mdp_decision`` takes it.
 
     :param document: ``{"format": 1, "users": {name: {"cell"} or {"latitude", "longitude"}, and optionally
-        "heading" and "dwell_slots"}}``; ``time`` beside ``users`` is for people.
+        "heading", "dwell_slots" and "route"}}``. ``time`` beside ``users`` is for people. Routes count from
+        ``now``, else from ``time`` where it is a moment, else from the clock.
     :raises DecisionError: it is something else.
     """
     if not isinstance(document, Mapping) or document.get("format") != 1:
         raise DecisionError('positions: allowed: {"format": 1, "users": {name: position}}')
     users = document.get("users")
-    unknown = sorted(set(document) - {"format", "time", "users"})
+    unknown = sorted(set(document) - {"format", "time", "now", "users"})
     if not isinstance(users, Mapping) or unknown:
         raise DecisionError(f"positions: {'unknown key ' + unknown[0] if unknown else 'no users'}")
     found: dict[str, dict[str, Any]] = {}
@@ -48,7 +50,21 @@ def positions_of(document: Any) -> dict[str, dict[str, Any]]:
         if not name or name in found:
             raise DecisionError(f"positions: user {key!r} {'is there twice' if name else 'has no name'}")
         found[name] = _position(name, place)
+        if isinstance(place, Mapping) and place.get("route") is not None:
+            now_s = moment_of(document.get("now", document.get("time")))
+            route_of(place["route"], f"positions: users.{name}.route", now_s)
+            found[name]["route"] = place["route"]
+            if now_s is not None:
+                found[name]["now"] = now_s
     return found
+
+
+def moment_of(time: Any) -> float | None:
+    """Seconds since the epoch of the ``time`` of positions, or None where it is words for people."""
+    try:
+        return moment_s(time, "time")
+    except DecisionError:
+        return None
 
 
 def _position(name: str, place: Any) -> dict[str, Any]:
@@ -57,7 +73,7 @@ def _position(name: str, place: Any) -> dict[str, Any]:
             f"positions: users.{name} is {place!r}; allowed: a cell, or latitude and longitude"
         )
     keys = set(place)
-    unknown = sorted(keys - {*POSITION_KEYS, "latitude", "longitude"})
+    unknown = sorted(keys - {*POSITION_KEYS, "latitude", "longitude", "route"})
     if unknown:
         raise DecisionError(f"positions: users.{name}: unknown key {unknown[0]}")
     found = {POSITION_KEYS[key]: place[key] for key in POSITION_KEYS if key in place}

@@ -38,13 +38,16 @@ class Replay:
     hold_s: float
     dwell_slot_s: float
 
-    def positions(self, at_s: float, users: Mapping[str, str] | None = None) -> dict[str, object]:
+    def positions(
+        self, at_s: float, users: Mapping[str, str] | None = None, route_slots: int = 0
+    ) -> dict[str, object]:
         """The document of positions at a moment.
 
         Heading and dwell are those of the user's movement through cells since the last gap.
 
         :param users: by the name that services know the user by the name in the trace; all by their own
             names if there is none.
+        :param route_slots: for how many slots (of ``dwell_slot_s``) to tell each user's route, too.
         :raises TraceError: one of them is not in the trace.
         """
         found: dict[str, dict[str, object]] = {}
@@ -58,7 +61,22 @@ class Replay:
             seen = self._seen(self.users[traced], at_s)
             if seen is not None:
                 found[name] = seen
-        return {"format": 1, "time": f"{at_s:g} s into {Path(self.path).name}", "users": found}
+                if route_slots > 0:
+                    seen["route"] = self._route(self.users[traced], at_s, route_slots)
+        told = {"format": 1, "time": f"{at_s:g} s into {Path(self.path).name}", "users": found}
+        return {**told, "now": at_s} if route_slots > 0 else told
+
+    def _route(self, path: Track, at_s: float, slots: int) -> list[dict[str, object]]:
+        """Where the user is in each of the next slots, until they are not there any more."""
+        found: list[dict[str, object]] = []
+        for slot in range(1, slots + 1):
+            then_s = at_s + slot * self.dwell_slot_s
+            last = bisect_right(path.at_s, then_s) - 1
+            if then_s - path.at_s[last] >= self.hold_s:
+                found.append({"in_seconds": slot * self.dwell_slot_s, "leaves": True})
+                break
+            found.append({"in_seconds": slot * self.dwell_slot_s, "cell": self.cells.ids[path.cell[last]]})
+        return found
 
     def nobody_at(self, at_s: float) -> str:
         """A sentence for a moment at which no user is there."""

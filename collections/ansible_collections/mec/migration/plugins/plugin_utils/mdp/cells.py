@@ -90,6 +90,10 @@ class CellMap:
         """Largest distance in metres from a cell to its nearest other cell."""
         return self.cell_size_m if len(self) == 1 else float(self.nearest_m().max())
 
+    def usual_spacing_m(self) -> float:
+        """Distance in metres from a cell to its nearest other one, in the middle of all cells."""
+        return self.cell_size_m if len(self) == 1 else float(np.median(self.nearest_m()))
+
     def nearest_m(self) -> NDArray[np.float64]:
         """(N,) distance in metres from each cell to its nearest other one; infinite for a single cell."""
         nearest = np.empty(len(self))

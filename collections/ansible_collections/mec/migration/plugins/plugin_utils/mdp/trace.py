@@ -104,7 +104,7 @@ def read_cells(
 
 def _far_cells(path: str | Path, cells: CellMap, lines: list[int]) -> list[str]:
     nearest_m = cells.nearest_m()
-    usual_m = max(float(np.median(nearest_m)), cells.cell_size_m)
+    usual_m = max(cells.usual_spacing_m(), cells.cell_size_m)
     far = int(nearest_m.argmax())
     if nearest_m[far] <= FAR_TIMES * usual_m:
         return []

@@ -289,6 +289,8 @@ async def events(
     warnings = Warnings()
     cells: dict[str, str] = {}
     users: Mapping[str, Any] = {}
+    # What their routes count from.
+    moments: dict[str, Any] = {}
     problems: list[str] = []
     logger.info("watching %s with policy %s", name, policy)
     while True:
@@ -297,6 +299,7 @@ async def events(
             document = await source.read()
             if document is not None:
                 cells, problems = finder.cells_of(document)
+                moments = {key: document[key] for key in ("now", "time") if key in document}
                 users = {str(name).strip(): place for name, place in document["users"].items()}
             warnings.say(problems)
             settled = changes.see(cells, clock())
@@ -307,7 +310,11 @@ async def events(
             now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
             yield {
                 "changes": [{**vars(one), "position": users[one.user]} for one in settled],
-                "positions": {"format": 1, "users": {one.user: users[one.user] for one in settled}},
+                "positions": {
+                    "format": 1,
+                    **moments,
+                    "users": {one.user: users[one.user] for one in settled},
+                },
                 "policy": os.path.abspath(policy),
                 "time": now,
             }

@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A service's user as a decision sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..inputs.route import Route
+
+
+@dataclass(frozen=True)
+class User:
+    """Where a service's user is: a cell, or latitude and longitude in degrees; and what is known of
+    the movement.
+
+    ``heading_degrees``: clockwise from north. ``dwell_slots``: slots already spent in the cell. ``route``:
+    where
+    they will be. ``route_trust``: by age in slots, from 1 on, how often such routes come true; None: always.
+    """
+
+    cell: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    heading_degrees: float | None = None
+    dwell_slots: int = 0
+    route: Route | None = None
+    route_trust: Sequence[float] | None = None
