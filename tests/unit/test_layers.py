@@ -37,6 +37,7 @@ RANKS = {
         "decision": 3,
         "report": 4,
         "loop": 4,
+        "resolve": 4,
         "actions": 5,
     },
 }
