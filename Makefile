@@ -28,6 +28,7 @@ test: venv  ## every test: what CI runs
 	$(MAKE) lint
 	$(MAKE) units
 	$(MAKE) fuzz
+	$(MAKE) model
 	$(MAKE) pages
 	$(MAKE) sanity
 	$(MAKE) integration
@@ -79,6 +80,11 @@ integration: venv  ## the collection's integration targets, on this machine (no 
 
 release: venv  ## the collection's tarball from the last commit, in dist, its content checked
 	$(BIN)/python tests/quality/release.py dist
+
+.PHONY: model
+model: venv  ## the protocol in the model checker spin: the old one shows its faults, the new one has none (a minute)
+	$(BIN)/ansible-playbook playbooks/spin.yml
+	$(BIN)/python tests/model/run.py $(ARGS)
 
 units-oldest: venv  ## those of edge hosts' code, on the oldest Python that edge hosts may have
 	$(BIN)/python tests/quality/run_ansible_test.py units --venv --python 3.9 tests/unit/plugins/module_utils/ $(ARGS)
