@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from .edge import Client, Host, Lab, Service, Watch, docker_run
+from .edge import COLLECTION, Client, Host, Lab, Service, Watch, docker_run
 
+LEFT_BY_TOOLS = (
+    *(".mypy_cache/a.json", ".pytest_cache/b", "plugins/.ruff_cache/c", "roles/__pycache__/d"),
+    *("tests/output/e", "mec-migration-0.0.1.tar.gz"),
+)
 StartService = Callable[..., None]
 Serve = Callable[..., Service]
 
@@ -37,6 +44,28 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 OUTCOME = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session")
+def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection as it is published, from a tree with what developers leave in it."""
+    place = tmp_path_factory.mktemp("build")
+    tree = place / "tree"
+    shutil.copytree(COLLECTION, tree)
+    for left in LEFT_BY_TOOLS:
+        (tree / left).parent.mkdir(parents=True, exist_ok=True)
+        (tree / left).write_text("left\n")
+    command = [
+        str(Path(sys.executable).with_name("ansible-galaxy")),
+        "collection",
+        "build",
+        str(tree),
+        "--output-path",
+        str(place),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = place.glob("*.tar.gz")
+    return built
 
 
 @pytest.fixture

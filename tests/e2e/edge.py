@@ -18,6 +18,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ROOT / "tests" / "services"
+COLLECTION = ROOT / "collections/ansible_collections/mec/migration"
 HERE = Path(__file__).resolve().parent
 ON_HOST = "/run/mec-e2e-on-host.py"
 # Where a test mounts a file system that is soon full.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -16,9 +15,8 @@ import pytest
 import yaml
 
 from .conftest import StartService
-from .edge import PLAYBOOK_TIMEOUT_S, RECAP, ROOT, Client, Host, Lab, Play
+from .edge import COLLECTION, PLAYBOOK_TIMEOUT_S, RECAP, Client, Host, Lab, Play
 
-COLLECTION = ROOT / "collections/ansible_collections/mec/migration"
 BIN = Path(sys.executable).parent
 # What a user installs: plugins, roles and what describes them; nothing that only its developers need.
 SHIPPED = {
@@ -26,10 +24,6 @@ SHIPPED = {
     *("CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSES", "MAINTAINERS", "REUSE.toml"),
     *("changelogs", "docs", "extensions", "meta", "playbooks", "plugins", "roles"),
 }
-LEFT_BY_TOOLS = (
-    *(".mypy_cache/a.json", ".pytest_cache/b", "plugins/.ruff_cache/c", "roles/__pycache__/d"),
-    *("tests/output/e", "mec-migration-0.0.1.tar.gz"),
-)
 # Someone who may log in, but not do much: root only by its password.
 LOGIN, PASSWORD = "porter", "a-password-of-the-tests"
 # A service moves from the first host to the second, which is in no play.
@@ -81,21 +75,6 @@ class Elsewhere:
 
     def play(self, *options: str) -> Play:
         return self.call("ansible-playbook", "site.yml", *options)
-
-
-@pytest.fixture(scope="module")
-def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The collection as it is published, from a tree with what developers leave in it."""
-    place = tmp_path_factory.mktemp("build")
-    tree = place / "tree"
-    shutil.copytree(COLLECTION, tree)
-    for left in LEFT_BY_TOOLS:
-        (tree / left).parent.mkdir(parents=True, exist_ok=True)
-        (tree / left).write_text("left\n")
-    command = [str(BIN / "ansible-galaxy"), "collection", "build", str(tree), "--output-path", str(place)]
-    subprocess.run(command, check=True, capture_output=True)
-    (built,) = place.glob("*.tar.gz")
-    return built
 
 
 @pytest.fixture
