@@ -108,8 +108,8 @@ def gate() -> bool:
 
 
 def sending() -> bool:
-    """On the source: it is in the middle of a round."""
-    return any('"in_round": true' in read(path) for path in glob.glob(f"{RUN}/*/memory.json"))
+    """On the source: it is in the middle of the first round."""
+    return bool(glob.glob(f"{RUN}/*/memory-*"))
 
 
 CONDITIONS: dict[str, Callable[..., bool]] = {

@@ -59,7 +59,6 @@ class Move:
         """As the hand-over after the rounds of pre-copy: another tracker goes on."""
         self.tracker = UffdTracker(self._program.cgroup)
         self._source = MemorySource(str(self._dir), self.tracker)
-        self._source.load()
 
     def round(self, *, frozen: bool = False) -> None:
         pids = container_pids(self._program.cgroup.pids())

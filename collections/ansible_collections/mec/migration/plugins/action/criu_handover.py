@@ -4,11 +4,17 @@
 
 from __future__ import annotations
 
-from ansible_collections.mec.migration.plugins.plugin_utils.actions.followed import TimedAction
+from typing import Any
+
+from ansible_collections.mec.migration.plugins.plugin_utils.actions.followed import FollowedAction
 
 
-class ActionModule(TimedAction):
-    """Notes when the service had been handed over."""
+class ActionModule(FollowedAction):
+    """A line when the service runs on the target."""
 
     module_name = "mec.migration.criu_handover"
-    _supports_check_mode = True
+
+    def describe(self, line: dict[str, Any]) -> str:
+        if "frozen_ms" not in line or line.get("phase") != "hand over":
+            return ""
+        return f"handed over: frozen for {line['frozen_ms']:.0f} ms"

@@ -6,19 +6,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.mec.migration.plugins.plugin_utils.actions.followed import FollowedAction, megabytes
+from ansible_collections.mec.migration.plugins.plugin_utils.actions.followed import (
+    FollowedAction,
+    described_image,
+    described_round,
+)
 
 
 class ActionModule(FollowedAction):
-    """A line for each round while they run."""
+    """A line every other second while layers travel, and for each round."""
 
     module_name = "mec.migration.criu_predump"
 
     def describe(self, line: dict[str, Any]) -> str:
-        if "round" not in line:
-            return ""
-        rate = line["sent_bytes"] / max(line["seconds"], 1e-3)
-        return (
-            f"round {line['round']}: {line['pages_changed']} pages changed, {megabytes(line['sent_bytes'])} "
-            f"sent in {line['seconds']:.2f} s ({megabytes(rate)}/s), {megabytes(line['left_bytes'])} left"
-        )
+        return described_image(line) or described_round(line)

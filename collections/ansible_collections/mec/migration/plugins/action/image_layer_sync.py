@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.mec.migration.plugins.plugin_utils.actions.followed import FollowedAction, megabytes
+from ansible_collections.mec.migration.plugins.plugin_utils.actions.followed import (
+    FollowedAction,
+    described_image,
+)
 
 
 class ActionModule(FollowedAction):
@@ -15,11 +18,4 @@ class ActionModule(FollowedAction):
     module_name = "mec.migration.image_layer_sync"
 
     def describe(self, line: dict[str, Any]) -> str:
-        if "layers_left" not in line:
-            return ""
-        if not line["diff_id"]:
-            return f"image: {line['layers']} layers are missing on the target"
-        return (
-            f"image: {megabytes(line['sent_bytes'])} sent ({megabytes(line['bytes_per_s'])}/s), "
-            f"{line['layers_left']} of {line['layers']} missing layers left"
-        )
+        return described_image(line)

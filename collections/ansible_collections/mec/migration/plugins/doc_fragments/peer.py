@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation of the options by which a module on the source finds the target's receiver."""
+"""Documentation of the options by which a module on the source finds the target's agent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ class ModuleDocFragment:
 options:
   migration_id:
     description:
-      - Name of the migration, the same in every task of it.
+      - Name of the migration, the same in every task of it, which nothing else has ever had.
       - Letters, digits, dash, underscore and dot.
     type: str
     required: true
   peer:
-    description: The receiver on the target, as M(mec.migration.migration_receiver) reports it.
+    description:
+      - The target's agent, as M(mec.migration.migration_receiver) reports it.
+      - Needed in the first task of a migration that speaks to the target; the source's agent then knows it.
     type: dict
-    required: true
     suboptions:
       address:
         description: Address of the target that this host can reach.
@@ -38,10 +39,6 @@ options:
           - What M(mec.migration.criu_handover) sends in the frozen window is not limited.
         type: float
         default: 0
-      key:
-        description: This side's private key (PEM), made for this one migration.
-        type: str
-        required: true
       certificate:
         description: This side's certificate (PEM).
         type: str
@@ -50,6 +47,9 @@ options:
         description: The one certificate (PEM) that the receiver must show.
         type: str
         required: true
+  key:
+    description: This side's private key (PEM), made for this one migration. Needed with O(peer).
+    type: str
   compress:
     description: Compress with zstd where it is seen to pay. Needs libzstd on both hosts, else it is left out.
     type: bool

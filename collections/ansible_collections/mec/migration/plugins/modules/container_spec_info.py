@@ -50,6 +50,10 @@ container_id:
   description: Docker's id of it, empty if it is absent.
   type: str
   returned: success
+migration:
+  description: What moves it now, in a sentence; empty if nothing does.
+  type: str
+  returned: success
 spec:
   description: Name, image, configuration, networks, mounts and restart policy.
   type: dict
@@ -79,12 +83,20 @@ from ansible_collections.mec.migration.plugins.module_utils.docker.container_sta
 )
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
 from ansible_collections.mec.migration.plugins.module_utils.service.service import Service
+from ansible_collections.mec.migration.plugins.module_utils.source.under_way import under_way
+from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import MigrationLock
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
     client = docker_client()
     state, inspected = container_state(client, module.params["container"])
-    found = {"changed": False, "state": state, "container_id": str(inspected.get("Id", ""))}
+    container_id = str(inspected.get("Id", ""))
+    found = {"changed": False, "state": state, "container_id": container_id, "migration": ""}
+    for lock in (container_id, f"name-{module.params['container']}"):
+        owner = MigrationLock(lock).held() if lock else None
+        if owner is not None:
+            found["migration"] = under_way(owner)
+            break
     if state != RUNNING:
         return found
     service = Service(client, module.params["container"], module.params["move_binds"])

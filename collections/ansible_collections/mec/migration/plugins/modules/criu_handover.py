@@ -17,13 +17,14 @@ description:
   - Until the end-of-images mark is sent any failure thaws the service at once. After it the service thaws
     only on proof that the target has no copy; with no proof to be had it stays frozen, and the error says
     so and what to do.
-  - After success the container is still here, frozen, until O(state=committed) removes it.
+  - After success the container is still here, frozen, until O(state=committed) or O(commit) removes it.
 requirements:
   - docker (Python)
 extends_documentation_fragment:
   - mec.migration.attributes
   - mec.migration.attributes.migration_group
   - mec.migration.peer
+  - mec.migration.source
 attributes:
   check_mode:
     support: full
@@ -33,25 +34,15 @@ attributes:
     support: partial
     details: With O(state=handed_over) a second call fails, because the container is frozen.
 options:
-  container:
-    description: Name of the container.
-    type: str
-    required: true
   state:
     description:
       - V(handed_over) moves the service.
-      - V(committed) ends the frozen container; the target must have been verified.
+      - V(committed) ends the frozen container, once the target has verified that the service runs there.
       - V(rolled_back) thaws it; only on proof that the target has no copy.
+      - The last two touch the container of the migration's journal only; O(container) is for messages.
     type: str
     choices: [handed_over, committed, rolled_back]
     default: handed_over
-  peer:
-    required: false
-  move_binds:
-    description: Destinations of bind mounts whose content moves, too; the same as for the rounds.
-    type: list
-    elements: str
-    default: []
   tracker:
     description: As for M(mec.migration.criu_predump).
     type: str
@@ -69,6 +60,14 @@ options:
     description: How long the target may take to say that the service runs.
     type: float
     default: 60
+  commit:
+    description: With O(state=handed_over), go on to O(state=committed) at once.
+    type: bool
+    default: false
+  health_timeout_s:
+    description: How long the container's own health check may take on the target before the commit.
+    type: float
+    default: 30
 seealso:
   - module: mec.migration.criu_predump
   - module: mec.migration.criu_restore
@@ -80,7 +79,6 @@ EXAMPLES = r"""
   mec.migration.criu_handover:
     migration_id: redis-42
     container: redis
-    peer: "{{ source_peer }}"
 
 - name: The target was verified, so end it here
   mec.migration.criu_handover:
@@ -120,6 +118,17 @@ sent_bytes:
   description: All that this call put on the wire.
   type: int
   returned: O(state=handed_over)
+phases:
+  description: As M(mec.migration.criu_predump) returns it.
+  type: list
+  elements: dict
+  returned: O(state=handed_over)
+target:
+  description:
+    - What the target said when it had verified the service; C(container_id), C(health), C(on_handover) (with
+      C(ms) and C(error); empty without such a program) and figures.
+  type: dict
+  returned: when it was committed by the source's agent
 reason:
   description: Why something was, or would be, changed; empty if nothing was.
   type: str
@@ -130,103 +139,76 @@ ended:
   returned: always
 """
 
-import copy
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.base.paths import check_migration_id, state_dir
-from ansible_collections.mec.migration.plugins.module_utils.base.stop_rule import StopRule
+from ansible_collections.mec.migration.plugins.module_utils.base.paths import check_migration_id
 from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
-from ansible_collections.mec.migration.plugins.module_utils.files.sync import FileSync
-from ansible_collections.mec.migration.plugins.module_utils.memory import trackers as dirty_tracking
-from ansible_collections.mec.migration.plugins.module_utils.memory.source import MemorySource
-from ansible_collections.mec.migration.plugins.module_utils.module.base import (
-    PEER_ARGUMENTS,
-    Progress,
-    connect_peer,
-    run_module,
+from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import AUTO, NAMES
+from ansible_collections.mec.migration.plugins.module_utils.module.agents import (
+    SOURCE_ARGUMENTS,
+    ask_source,
+    source_status,
+    start_source,
 )
-from ansible_collections.mec.migration.plugins.module_utils.service.service import Service
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
 from ansible_collections.mec.migration.plugins.module_utils.source.endings import (
     commit_source,
     roll_back_source,
 )
-from ansible_collections.mec.migration.plugins.module_utils.source.handover import HandOver
-from ansible_collections.mec.migration.plugins.module_utils.source.precopy import (
-    PreCopy,
-    as_fields,
-    files_state,
-)
-from ansible_collections.mec.migration.plugins.module_utils.state.journal import SOURCE, Journal
-
-
-def hand_over(params: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    service = Service(docker_client(), params["container"], params["move_binds"])
-    tracker, why = dirty_tracking.choose(params["tracker"], service.cgroup)
-    directory = state_dir(params["migration_id"])
-    channel = connect_peer(params)
-    memory = MemorySource(directory, tracker)
-    memory.load()
-    files = FileSync.load(files_state(directory), service.trees())
-    files.prepare(channel)
-    rounds = PreCopy(service, channel, memory, files, progress)
-    rounds.load(directory)
-    last = HandOver(
-        service,
-        channel,
-        memory,
-        files,
-        directory,
-        Journal(params["migration_id"], SOURCE),
-        reconnect=lambda: connect_peer(params),
-        answer_timeout_s=params["answer_timeout_s"],
-    )
-    last.prepare()
-    window = last.run(before=lambda: rounds.run(StopRule(params["downtime_ms"], params["max_rounds"])))
-    progress(phase="hand over", frozen_ms=round(window.frozen_ms, 1), sent_bytes=window.frozen_bytes)
-    return {
-        "changed": True,
-        "window": window._asdict(),
-        "rounds": as_fields(rounds.rounds),
-        "stop_reason": rounds.stop_reason,
-        "tracker": tracker.name,
-        "tracker_reason": dirty_tracking.explain(tracker, why),
-        "sent_bytes": channel.sent_bytes,
-    }
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
     params = module.params
-    check_migration_id(params["migration_id"])
+    migration_id = check_migration_id(params["migration_id"])
     if params["state"] == "handed_over":
-        return {"changed": True} if module.check_mode else hand_over(params, progress)
+        if module.check_mode:
+            return {"changed": True}
+        names = ("tracker", "downtime_ms", "max_rounds", "answer_timeout_s", "commit", "health_timeout_s")
+        result = ask_source(params, "handover", progress, **{name: params[name] for name in names})
+        hook_error = result.get("target", {}).get("on_handover", {}).get("error")
+        if hook_error:
+            result["warnings"] = [f"The service runs on the target, but on_handover failed: {hook_error}"]
+        return dict(result, changed=True)
+    if source_status(migration_id) is not None:
+        if module.check_mode:
+            return {"changed": True, "reason": "an agent holds the migration open"}
+        if params["state"] == "committed":
+            result = ask_source(params, "commit", progress, health_timeout_s=params["health_timeout_s"])
+            return dict(
+                result, changed=True, reason="the target runs the service and needs the source no more"
+            )
+        result = ask_source(params, "cancel", progress, why="it was asked to roll back")
+        return dict(result, changed=bool(result["cancelled"]), reason="the migration was given up")
     end = commit_source if params["state"] == "committed" else roll_back_source
-    reason = end(docker_client(), params["migration_id"], params["container"], module.check_mode)
+    reason = end(docker_client(), migration_id, params["container"], module.check_mode)
     return {"changed": bool(reason), "reason": reason}
 
 
+def prepare(module: Any) -> None:
+    if module.params["state"] == "handed_over":
+        start_source(module)
+
+
 def main() -> None:
-    peer = copy.deepcopy(PEER_ARGUMENTS)
-    peer["peer"]["required"] = False
     module = AnsibleModule(
         argument_spec={
-            **peer,
-            "container": {"type": "str", "required": True},
+            **SOURCE_ARGUMENTS,
             "state": {
                 "type": "str",
                 "choices": ["handed_over", "committed", "rolled_back"],
                 "default": "handed_over",
             },
-            "move_binds": {"type": "list", "elements": "str", "default": []},
-            "tracker": {"type": "str", "choices": list(dirty_tracking.NAMES), "default": "auto"},
+            "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
             "downtime_ms": {"type": "float", "default": 30},
             "max_rounds": {"type": "int", "default": 10},
             "answer_timeout_s": {"type": "float", "default": 60},
+            "commit": {"type": "bool", "default": False},
+            "health_timeout_s": {"type": "float", "default": 30},
         },
-        required_if=[("state", "handed_over", ("peer",))],
         supports_check_mode=True,
     )
-    run_module(module, run)
+    run_module(module, run, prepare)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,15 @@ description:
   - Sends what changed since the round before, while the service runs, until the stop rule holds.
   - Memory is read from outside without a freeze. The target keeps each round as a CRIU image directory
     whose parent is the round before.
-  - Runs on the source. The target must be armed, see M(mec.migration.criu_restore).
+  - Runs on the source. The target's agent must listen, see M(mec.migration.migration_receiver). The
+    container is created and started there first, as far as that goes without its memory.
 requirements:
   - docker (Python)
 extends_documentation_fragment:
   - mec.migration.attributes
   - mec.migration.attributes.migration_group
   - mec.migration.peer
+  - mec.migration.source
 attributes:
   check_mode:
     support: full
@@ -29,15 +31,10 @@ attributes:
   idempotent:
     support: none
 options:
-  container:
-    description: Name of the container.
-    type: str
-    required: true
-  move_binds:
-    description: Destinations of bind mounts whose content moves, too.
-    type: list
-    elements: str
-    default: []
+  image:
+    description: Send the container's image first, as M(mec.migration.image_layer_sync) does.
+    type: bool
+    default: false
   tracker:
     description:
       - How changed pages are found. V(soft-dirty) and V(uffd) ask the kernel which were written, V(compare)
@@ -63,10 +60,6 @@ options:
     description: Stop when another round is expected to leave more than this share of what is left.
     type: float
     default: 0.9
-  idle_timeout_s:
-    description: What is kept of the memory on this host is wiped if no hand-over has come after so long.
-    type: float
-    default: 300
 seealso:
   - module: mec.migration.migration_receiver
   - module: mec.migration.criu_handover
@@ -80,9 +73,9 @@ EXAMPLES = r"""
     peer:
       address: 10.77.0.12
       port: "{{ receiver.port }}"
-      key: "{{ migration_keys.source.key }}"
       certificate: "{{ migration_keys.source.certificate }}"
       peer_certificate: "{{ migration_keys.target.certificate }}"
+    key: "{{ migration_keys.source.key }}"
     downtime_ms: 50
 """
 
@@ -116,6 +109,17 @@ bandwidth_bytes_per_s:
   description: What the link gave.
   type: float
   returned: success
+image:
+  description: What M(mec.migration.image_layer_sync) returns; empty without O(image).
+  type: dict
+  returned: success
+phases:
+  description:
+    - What was done one after the other, with C(phase), C(started) and C(ended), in seconds since the epoch by
+      this host's clock. So are C(received) and C(answered), the times of the whole.
+  type: list
+  elements: dict
+  returned: success
 ended:
   description: When it was done, seconds since the epoch by the controller's clock.
   type: float
@@ -125,75 +129,43 @@ ended:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.base.paths import state_dir
-from ansible_collections.mec.migration.plugins.module_utils.base.stop_rule import HANDOVER_GAP_S, StopRule
-from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
-from ansible_collections.mec.migration.plugins.module_utils.files.sync import FileSync
-from ansible_collections.mec.migration.plugins.module_utils.memory import trackers as dirty_tracking
-from ansible_collections.mec.migration.plugins.module_utils.memory.source import MemorySource
-from ansible_collections.mec.migration.plugins.module_utils.module.base import (
-    PEER_ARGUMENTS,
-    Progress,
-    connect_peer,
-    run_module,
+from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import AUTO, NAMES
+from ansible_collections.mec.migration.plugins.module_utils.module.agents import (
+    SOURCE_ARGUMENTS,
+    ask_source,
+    start_source,
 )
-from ansible_collections.mec.migration.plugins.module_utils.service.service import Service
-from ansible_collections.mec.migration.plugins.module_utils.source.endings import begin_source
-from ansible_collections.mec.migration.plugins.module_utils.source.precopy import (
-    PreCopy,
-    as_fields,
-    files_state,
-)
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
     params = module.params
-    service = Service(docker_client(), params["container"], params["move_binds"])
-    tracker, why = dirty_tracking.choose(params["tracker"], service.cgroup)
-    result = {
-        "changed": True,
-        "tracker": tracker.name,
-        "tracker_reason": why,
-        "memory_bytes": service.memory_bytes,
-    }
     if module.check_mode:
-        return dict(result, stop_reason="check mode", rounds=[], bandwidth_bytes_per_s=0.0)
-    directory = state_dir(params["migration_id"])
-    begin_source(service.name, service.id, params["migration_id"], params["idle_timeout_s"])
-    channel = connect_peer(params)
-    memory = MemorySource(directory, tracker)
-    memory.load()
-    files = FileSync.load(files_state(directory), service.trees())
-    files.prepare(channel)
-    copy = PreCopy(service, channel, memory, files, progress)
-    copy.run(StopRule(params["downtime_ms"], params["max_rounds"], params["min_gain"], HANDOVER_GAP_S))
-    files.save(files_state(directory))
-    copy.save(directory)
-    channel.close()
-    return dict(
-        result,
-        tracker_reason=dirty_tracking.explain(tracker, why),
-        stop_reason=copy.stop_reason,
-        rounds=as_fields(copy.rounds),
-        bandwidth_bytes_per_s=copy.bytes_per_s,
-    )
+        return {"changed": True}
+    image = {}
+    if params["image"]:
+        image = ask_source(params, "image", progress, reuse=True, timeout_s=900.0)
+    fields = {name: params[name] for name in ("tracker", "downtime_ms", "max_rounds", "min_gain")}
+    result = ask_source(params, "precopy", progress, **fields)
+    if image:
+        result["phases"] = image.pop("phases") + result["phases"]
+        result["received"] = image.pop("received")
+    return dict(result, changed=True, image=image)
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **PEER_ARGUMENTS,
-            "container": {"type": "str", "required": True},
-            "move_binds": {"type": "list", "elements": "str", "default": []},
-            "tracker": {"type": "str", "choices": list(dirty_tracking.NAMES), "default": "auto"},
+            **SOURCE_ARGUMENTS,
+            "image": {"type": "bool", "default": False},
+            "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
             "downtime_ms": {"type": "float", "default": 30},
             "max_rounds": {"type": "int", "default": 10},
             "min_gain": {"type": "float", "default": 0.9},
-            "idle_timeout_s": {"type": "float", "default": 300},
         },
         supports_check_mode=True,
     )
-    run_module(module, run)
+    run_module(module, run, start_source)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: criu_restore
-short_description: Arm, take over or drop a container on the target of a migration
+short_description: Take over or drop a container on the target of a migration
 version_added: 0.1.0
 author: The mec.migration engineers (@mec-migration)
 description:
-  - With O(state=armed) the container is created with the source's configuration and started as far as
-    Docker can without its memory, so that none of that has to be paid while the service is frozen.
-    The restore itself is triggered by M(mec.migration.criu_handover) on the source.
+  - For a migration that was left open; in a move that goes well the two agents do it.
   - With O(state=restored) it checks that the service really runs here, gives it its restart policy and
     wipes the memory images.
   - With O(state=absent) it makes sure that no copy of the service is here. It never ends one that runs.
@@ -32,7 +30,7 @@ attributes:
 options:
   migration_id:
     description:
-      - Name of the migration; its receiver must run on this host with O(state=armed).
+      - Name of the migration.
       - With O(state=absent) O(service) can be given instead.
     type: str
   service:
@@ -43,16 +41,8 @@ options:
   state:
     description: What shall be on this host.
     type: str
-    choices: [armed, restored, absent]
+    choices: [restored, absent]
     required: true
-  spec:
-    description: The container, from M(mec.migration.container_spec_info). Needed with O(state=armed).
-    type: dict
-  mounts:
-    description: Destinations of the mounts whose content will come.
-    type: list
-    elements: str
-    default: []
   health_timeout_s:
     description: How long the container's own health check may take to be content.
     type: float
@@ -63,13 +53,6 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Have everything waiting before the service is frozen
-  mec.migration.criu_restore:
-    migration_id: redis-42
-    state: armed
-    spec: "{{ service.spec }}"
-    mounts: "{{ service.mounts }}"
-
 - name: Does it run here
   mec.migration.criu_restore:
     migration_id: redis-42
@@ -105,7 +88,6 @@ from ansible_collections.mec.migration.plugins.module_utils.target.endings impor
     clean_target,
     finish_target,
 )
-from ansible_collections.mec.migration.plugins.module_utils.transport.control import control
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
@@ -116,13 +98,6 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     migration_id = check_migration_id(params["migration_id"])
     journal = Journal(migration_id, TARGET)
     container_id = journal.entry.container_id
-    if params["state"] == "armed":
-        if journal.state == states.ARMED:
-            return {"changed": False, "reason": "", "container_id": container_id}
-        if not module.check_mode:
-            armed = control(migration_id, "arm", spec=params["spec"], mounts=params["mounts"])
-            container_id = armed["container_id"]
-        return {"changed": True, "reason": "nothing waits for the images yet", "container_id": container_id}
     client = docker_client()
     if params["state"] == "absent":
         reason = clean_target(client, migration_id, module.check_mode)
@@ -130,8 +105,7 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     health = ""
     if journal.state in (states.RESTORING, states.RUNNING, states.FILLED):
         health = wait_healthy(client, container_id, params["health_timeout_s"])
-    policy = (params["spec"] or {}).get("restart_policy") or {}
-    reason = finish_target(client, migration_id, policy, module.check_mode)
+    reason = finish_target(client, migration_id, module.check_mode)
     return {"changed": bool(reason), "reason": reason, "container_id": container_id, "health": health}
 
 
@@ -140,12 +114,10 @@ def main() -> None:
         argument_spec={
             "migration_id": {"type": "str"},
             "service": {"type": "str"},
-            "state": {"type": "str", "choices": ["armed", "restored", "absent"], "required": True},
-            "spec": {"type": "dict"},
-            "mounts": {"type": "list", "elements": "str", "default": []},
+            "state": {"type": "str", "choices": ["restored", "absent"], "required": True},
             "health_timeout_s": {"type": "float", "default": 30},
         },
-        required_if=[("state", "armed", ("spec", "migration_id")), ("state", "restored", ("migration_id",))],
+        required_if=[("state", "restored", ("migration_id",))],
         required_one_of=[("migration_id", "service")],
         supports_check_mode=True,
     )

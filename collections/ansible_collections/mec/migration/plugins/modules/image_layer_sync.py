@@ -61,9 +61,9 @@ EXAMPLES = r"""
     peer:
       address: 10.77.0.12
       port: "{{ receiver.port }}"
-      key: "{{ migration_keys.source.key }}"
       certificate: "{{ migration_keys.source.certificate }}"
       peer_certificate: "{{ migration_keys.target.certificate }}"
+    key: "{{ migration_keys.source.key }}"
 """
 
 RETURN = r"""
@@ -124,28 +124,33 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
 from ansible_collections.mec.migration.plugins.module_utils.image.layers import shown_difference
 from ansible_collections.mec.migration.plugins.module_utils.image.sync import sync_image
-from ansible_collections.mec.migration.plugins.module_utils.module.base import (
+from ansible_collections.mec.migration.plugins.module_utils.module.agents import (
     PEER_ARGUMENTS,
-    Progress,
+    ask_source,
     connect_peer,
-    run_module,
+    source_status,
 )
+from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
     params = module.params
-    channel = connect_peer(params)
-    # The answer after the last layer takes Docker as long as it takes to unpack them all.
-    channel.set_timeout(params["timeout_s"])
-    result = sync_image(
-        docker_client(params["timeout_s"]),
-        channel,
-        params["image"],
-        check_mode=module.check_mode,
-        reuse=params["reuse"],
-        progress=lambda line: progress(**line),
-    )
-    channel.close()
+    if source_status(params["migration_id"]) is not None:
+        fields = {name: params[name] for name in ("image", "reuse", "timeout_s")}
+        result = ask_source(params, "image", progress, check_mode=module.check_mode, **fields)
+    else:
+        channel = connect_peer(params)
+        # The answer after the last layer takes Docker as long as it takes to unpack them all.
+        channel.set_timeout(params["timeout_s"])
+        result = sync_image(
+            docker_client(params["timeout_s"]),
+            channel,
+            params["image"],
+            check_mode=module.check_mode,
+            reuse=params["reuse"],
+            progress=lambda line: progress(**line),
+        )
+        channel.close()
     return dict(result, diff=shown_difference(result))
 
 

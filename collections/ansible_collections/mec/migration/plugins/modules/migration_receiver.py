@@ -7,11 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: migration_receiver
-short_description: Listen on the target of a migration
+short_description: Start or end the agent on the target of a migration
 version_added: 0.1.0
 author: The mec.migration engineers (@mec-migration)
 description:
-  - Starts, or ends, the process on the target host that takes what the source sends.
+  - Starts, or ends, the process on the target host that takes what the source sends. Only one for each
+    service can be there; what earlier, interrupted migrations of the service have left is put away first.
   - It listens for one TLS 1.3 connection at a time, from the one peer whose certificate it was given.
   - It ends by itself when the migration is over or when nobody has spoken to it for O(idle_timeout_s);
     whatever it holds is wiped then, and a container that waits for its images is removed.
@@ -75,6 +76,29 @@ options:
         the target is ended and the source can be thawed.
     type: bool
     default: true
+  started_by:
+    description: Who moves the service, for others who want to.
+    type: str
+    default: ""
+  on_handover:
+    description:
+      - A program with its arguments, without a shell, that this host runs as root the moment the service runs
+        here, beside the answer to the source. For what must learn of it at once, such as a virtual address, a
+        proxy or a DNS server.
+      - Its environment has C(MEC_SERVICE), C(MEC_CONTAINER_ID), C(MEC_PORTS) (such as C(6379:6379/tcp), with
+        spaces between them) and what is in O(on_handover_environment).
+      - If it fails the service runs here all the same, and M(mec.migration.criu_handover) warns.
+    type: list
+    elements: str
+    default: []
+  on_handover_timeout_s:
+    description: It is ended after so long.
+    type: float
+    default: 10
+  on_handover_environment:
+    description: More for its environment.
+    type: dict
+    default: {}
 seealso:
   - module: mec.migration.criu_restore
   - module: mec.migration.criu_predump
@@ -101,25 +125,32 @@ port:
   description: The port on which it listens.
   type: int
   returned: O(state=present)
+put_away:
+  description: What earlier, interrupted migrations had left; empty if nothing.
+  type: str
+  returned: O(state=present) if it was started
 reason:
   description: Why something was, or would be, changed; empty if nothing was.
   type: str
   returned: always
 """
 
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
 from ansible_collections.mec.migration.plugins.module_utils.base.paths import check_migration_id
 from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
-from ansible_collections.mec.migration.plugins.module_utils.target.receiver import (
-    Receiver,
-    Settings,
+from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import Owner
+from ansible_collections.mec.migration.plugins.module_utils.target.agent import (
+    TargetAgent,
+    TargetSettings,
     detach,
 )
-from ansible_collections.mec.migration.plugins.module_utils.transport.control import control
+from ansible_collections.mec.migration.plugins.module_utils.target.endings import clean_stale
+from ansible_collections.mec.migration.plugins.module_utils.target.hook import Hook
+from ansible_collections.mec.migration.plugins.module_utils.transport.control import NoAgentError, control
 from ansible_collections.mec.migration.plugins.module_utils.transport.wire import Keys
 
 
@@ -128,18 +159,25 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     migration_id = check_migration_id(params["migration_id"])
     try:
         status: dict[str, Any] = control(migration_id, "status")
-    except MigrationError:
+    except NoAgentError:
         status = {}
     if params["state"] == "absent":
-        reason = f"the receiver is there, in state {status['state']}" if status else ""
+        reason = f"the target's agent is there, in state {status['state']}" if status else ""
         if status and not module.check_mode:
-            control(migration_id, "abort", reason="the receiver was asked to end")
+            control(migration_id, "abort", {"reason": "it was asked to end"})
         return {"changed": bool(reason), "reason": reason}
     if status:
         return {"changed": False, "reason": "", "port": status["port"]}
     port = params["port"]
+    # No time-out: `docker start` into the armed runtime answers only after the restore.
+    client = docker_client(timeout_s=None)
+    put_away = clean_stale(client, params["service"], module.check_mode)
     if not module.check_mode:
-        settings = Settings(
+        environment = {"MEC_SERVICE": params["service"]}
+        environment.update(
+            (str(name), str(value)) for name, value in params["on_handover_environment"].items()
+        )
+        settings = TargetSettings(
             migration_id,
             params["service"],
             params["address"],
@@ -148,12 +186,12 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
             params["images_dir"],
             params["idle_timeout_s"],
             params["lazy_restore"],
+            Hook(params["on_handover"], params["on_handover_timeout_s"], environment),
         )
-        # No time-out: `docker start` into the armed runtime answers only after the restore.
-        receiver = Receiver(settings, docker_client(timeout_s=None))
-        port = receiver.listen()
-        detach(receiver)
-    return {"changed": True, "reason": "no receiver is running", "port": port}
+        agent = TargetAgent(settings, client)
+        port = agent.open(Owner(migration_id, params["service"], params["started_by"], time.time()))
+        detach(agent)
+    return {"changed": True, "reason": "no agent is running", "port": port, "put_away": put_away}
 
 
 def main() -> None:
@@ -170,6 +208,10 @@ def main() -> None:
             "images_dir": {"type": "path", "default": "/run/mec-migration"},
             "idle_timeout_s": {"type": "float", "default": 300},
             "lazy_restore": {"type": "bool", "default": True},
+            "started_by": {"type": "str", "default": ""},
+            "on_handover": {"type": "list", "elements": "str", "default": []},
+            "on_handover_timeout_s": {"type": "float", "default": 10},
+            "on_handover_environment": {"type": "dict", "default": {}},
         },
         required_if=[("state", "present", ("service", "key", "certificate", "peer_certificate"))],
         supports_check_mode=True,

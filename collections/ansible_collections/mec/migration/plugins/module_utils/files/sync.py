@@ -4,13 +4,11 @@
 """The source's half of file synchronisation: find what changed in the trees, send it, remember it.
 
 It runs in rounds while the service runs, and once more while it is frozen. What was acknowledged by
-the target is remembered between rounds (and between processes, see :meth:`FileSync.save`), so that
-a round costs a scan plus what changed.
+the target is remembered between rounds, so that a round costs a scan plus what changed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import time
@@ -22,9 +20,7 @@ from ..kernel.rooted import Root
 from ..transport.wire import Channel
 from .batch import Batch
 from .round import Held, TreeRound
-from .scan import Stat, Tree
-
-STATE_FORMAT = 1
+from .scan import Tree
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -190,49 +186,6 @@ class FileSync:
         self._token = self._pending_token or self._token
         self._pending, self._full, self._unknown = None, set(), {}
         self._prepared = True
-
-    # -- between processes -----------------------------------------------------------------------
-
-    def save(self, path: str) -> None:
-        """Write what the target holds to *path*, mode 0600; :meth:`load` continues from there."""
-        state = {
-            "format": STATE_FORMAT,
-            "token": self._token,
-            "trees": {
-                name: {
-                    "stats": held.stats,
-                    "digests": {key: value.hex() for key, value in held.digests.items()},
-                    "xattrs": held.xattrs,
-                    "replaced": held.replaced,
-                }
-                for name, held in self._held.items()
-            },
-        }
-        temporary = f"{path}.new"
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w", encoding="ascii") as stream:
-            json.dump(state, stream, separators=(",", ":"))
-        os.replace(temporary, path)
-
-    @classmethod
-    def load(cls, path: str, trees: Sequence[Tree]) -> FileSync:
-        """Continue from a saved state; a missing, foreign or damaged one means a full first round."""
-        sync = cls(trees)
-        try:
-            with open(path, encoding="ascii") as stream:
-                state = json.load(stream)
-            if state["format"] != STATE_FORMAT or set(state["trees"]) != set(sync._held):
-                return sync
-            for name, fields in state["trees"].items():
-                held = sync._held[name]
-                held.stats = {key: Stat(*value) for key, value in fields["stats"].items()}
-                held.digests = {key: bytes.fromhex(value) for key, value in fields["digests"].items()}
-                held.xattrs = fields["xattrs"]
-                held.replaced = fields["replaced"]
-            sync._token = state["token"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return cls(trees)
-        return sync
 
     def close(self) -> None:
         for root in self._roots.values():

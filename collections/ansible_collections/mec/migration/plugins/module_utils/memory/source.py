@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import mmap
 import os
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..base.errors import MigrationError
 from ..base.page_ranges import Range, RangeSet, Run, pack_runs
@@ -178,41 +177,16 @@ class MemorySource:
     Each process is known by its number in the container, each segment of shared memory by minus its
     inode number.
 
-    :param state_dir: directory on tmpfs, mode 0700: holds the mirrors and what is known between the
-        processes that run rounds (pre-copy, then hand-over).
+    :param state_dir: directory on tmpfs, mode 0700, for the mirrors.
     """
-
-    STATE_FILE = "memory.json"
 
     def __init__(self, state_dir: str, tracker: Tracker) -> None:
         self._dir = state_dir
         self._tracker = tracker
         self._deltas = DeltaEncoder()
         self._processes: dict[int, _Process] = {}
+        self._in_round = False
         self.rounds = 0
-
-    def load(self) -> None:
-        """Go on where another process stopped.
-
-        :raises MigrationError: it stopped in the middle of a round.
-        """
-        try:
-            with open(self._state_path, encoding="utf-8") as state_file:
-                state = json.load(state_file)
-        except FileNotFoundError:
-            return
-        if state["in_round"]:
-            raise MigrationError(
-                f"an earlier pre-copy stopped in the middle of a round ({self._state_path}); clean up the "
-                "migration and start it again",
-                phase="pre-copy",
-                container_state="running",
-            )
-        self.rounds = int(state["rounds"])
-        for number, kept in state["processes"].items():
-            mirror = Mirror(self._mirror_path(int(number)))
-            known = RangeSet(map(tuple, kept["known"]))
-            self._processes[int(number)] = _Process(int(number), mirror, kept["born"], known)
 
     @property
     def looks_at_all(self) -> bool:
@@ -237,12 +211,21 @@ class MemorySource:
         :param frozen: the container is frozen: what is read is final.
         :param only: look at these pages (by number in the container) instead of the tracker's.
         :raises TransferError: the connection broke.
+        :raises MigrationError: the round before was not acknowledged.
         """
         start = time.monotonic()
         before = channel.sent_bytes
         self.rounds += 1
         if not frozen:
-            self._save(in_round=True)
+            if self._in_round:
+                raise MigrationError(
+                    "the round before stopped in the middle, so it is not known what the target holds; "
+                    "cancel the "
+                    "migration and start it again",
+                    phase="pre-copy",
+                    container_state="running",
+                )
+            self._in_round = True
         channel.send("memory.round", number=self.rounds)
         frozen_ms = 0.0
         if only is None:
@@ -275,8 +258,8 @@ class MemorySource:
         )
 
     def acknowledged(self) -> None:
-        """The target has confirmed the last round: what is on disk may be gone on from."""
-        self._save(in_round=False)
+        """The target has confirmed the last round: it can be gone on from."""
+        self._in_round = False
 
     def unchanged(self, number: int, start: int, end: int, data_address: int) -> RangeSet:
         """Those pages of [start, end) that the target holds as they lie at *data_address*."""
@@ -321,19 +304,5 @@ class MemorySource:
             process.born, process.known = born, RangeSet()
         return process
 
-    @property
-    def _state_path(self) -> str:
-        return os.path.join(self._dir, self.STATE_FILE)
-
     def _mirror_path(self, number: int) -> str:
         return os.path.join(self._dir, f"memory-{number}")
-
-    def _save(self, *, in_round: bool) -> None:
-        state: dict[str, Any] = {"in_round": in_round, "rounds": self.rounds, "processes": {}}
-        if not in_round:
-            for number, process in self._processes.items():
-                state["processes"][number] = {"born": process.born, "known": process.known.to_list()}
-        temporary = self._state_path + ".new"
-        with open(temporary, "w", encoding="utf-8") as out:
-            json.dump(state, out)
-        os.replace(temporary, self._state_path)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules share: the peer's options, progress lines, error to result."""
+"""What the modules share: progress lines, error to result."""
 
 from __future__ import annotations
 
@@ -13,56 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..base.daemon import leave_session
-from ..base.errors import MigrationError, PreflightError
-from ..base.paths import state_dir
-from ..transport.wire import Channel, Keys, connect
-
-KEY_ARGUMENTS: dict[str, Any] = {
-    "key": {"type": "str", "required": True, "no_log": True},
-    "certificate": {"type": "str", "required": True},
-    "peer_certificate": {"type": "str", "required": True},
-}
-
-PEER_ARGUMENTS: dict[str, Any] = {
-    "migration_id": {"type": "str", "required": True},
-    "peer": {
-        "type": "dict",
-        "required": True,
-        "options": {
-            "address": {"type": "str", "required": True},
-            "port": {"type": "int", "required": True},
-            "silence_timeout_s": {"type": "float", "default": 10},
-            "bandwidth_limit_mbit": {"type": "float", "default": 0},
-            **KEY_ARGUMENTS,
-        },
-    },
-    "compress": {"type": "bool", "default": True},
-    "progress_file": {"type": "path"},
-}
-
-
-def connect_peer(params: dict[str, Any]) -> Channel:
-    """A channel to the receiver that the module's options name.
-
-    :raises PreflightError: a limit that is none.
-    :raises TransferError: it cannot be reached.
-    """
-    peer = params["peer"]
-    limit_mbit = peer["bandwidth_limit_mbit"]
-    if limit_mbit < 0:
-        raise PreflightError(
-            f"bandwidth_limit_mbit is {limit_mbit:g}, and must be a rate in Mbit/s, or 0 for no limit"
-        )
-    return connect(
-        peer["address"],
-        peer["port"],
-        Keys(peer["key"], peer["certificate"], peer["peer_certificate"]),
-        migration_id=params["migration_id"],
-        scratch_dir=state_dir(params["migration_id"]),
-        timeout_s=peer["silence_timeout_s"],
-        compress=params["compress"],
-        limit_mbit=limit_mbit,
-    )
+from ..base.errors import MigrationError
 
 
 class Progress:
@@ -85,14 +36,20 @@ class Progress:
 Run = Callable[[Any, Progress], dict[str, Any]]
 
 
-def run_module(module: Any, run: Run) -> None:
+def run_module(module: Any, run: Run, prepare: Callable[[Any], None] = lambda module: None) -> None:
     """Run a module's logic and turn the error family into ``fail_json``; ends the process.
+
+    :param prepare: is called before, in this process, and may still import.
 
     With ``progress_file`` the logic goes on in a process of its own, which a connection that is lost does not
     end, and the result is that file's last line. Ansible's own async jobs would cost some three more commands
     on the host.
     """
     path = module.params.get("progress_file")
+    try:
+        prepare(module)
+    except MigrationError as error:
+        module.fail_json(msg=error.message, **error.result())
     if not path:
         try:
             result = run(module, Progress(None))

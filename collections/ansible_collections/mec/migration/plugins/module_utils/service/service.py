@@ -24,6 +24,7 @@ class Service:
     """A running container, seen by Docker, by runc and by the kernel.
 
     :param client: a ``docker.APIClient``.
+    :param name: the container's name or id.
     :param move_binds: whether bind mounts move, too (their destinations, or all with True).
     :raises PreflightError: there is no such container, or it cannot be moved.
     """
@@ -32,7 +33,7 @@ class Service:
         self.client = client
         self.inspected = inspect(client, name)
         check_movable(self.inspected)
-        self.name = name
+        self.name = str(self.inspected["Name"]).lstrip("/")
         self.id: str = self.inspected["Id"]
         self.spec = specification(self.inspected)
         # The hosts' stores may have ids of their own; the digest of its configuration is the same on all.

@@ -6,24 +6,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import time
 from typing import Any
 
-from ..base.daemon import detach_process
 from ..base.errors import MigrationError
 from ..base.paths import migration_dir
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
 from ..kernel.cgroup import Cgroup
+from ..kernel.scratch import wipe
 from ..state import journal as states
-from ..state.journal import SOURCE, Journal, read_journals
+from ..state.journal import SOURCE, Journal
 
 
-def commit_source(client: Any, migration_id: str, container: str, check_mode: bool) -> str:
+def commit_source(
+    client: Any, migration_id: str, container: str, check_mode: bool, *, forget: bool = True
+) -> str:
     """End the frozen processes on the source and remove their container. Named volumes stay.
 
     :param container: its name, for messages only; what is ended is the container of the migration's journal.
+    :param forget: whether to remove the migration's journal, too.
     :returns: the reason for a change, empty if there was none.
     :raises MigrationError: it was not handed over, or runs; nothing is done to one that runs.
     """
@@ -40,7 +40,8 @@ def commit_source(client: Any, migration_id: str, container: str, check_mode: bo
     container_id = entry.container_id
     state, inspected = container_state(client, container_id)
     if state == ABSENT:
-        _forget_source(migration_id, journal, check_mode)
+        if forget and not check_mode:
+            forget_source(migration_id)
         return ""
     if state == RUNNING:
         raise MigrationError(
@@ -58,7 +59,8 @@ def commit_source(client: Any, migration_id: str, container: str, check_mode: bo
         client.wait(container_id, timeout=10)
     remove_container(client, container_id)
     journal.write(states.SETTLED, outcome=states.COMMITTED)
-    _forget_source(migration_id, journal, check_mode)
+    if forget:
+        forget_source(migration_id)
     return f"the source's container was {state} and is removed"
 
 
@@ -78,7 +80,8 @@ def roll_back_source(client: Any, migration_id: str, container: str, check_mode:
     if state in (ABSENT, RUNNING) or not container_id:
         if state == RUNNING and not check_mode:
             _give_back_policy(client, container_id, journal)
-        _forget_source(migration_id, journal, check_mode)
+        if not check_mode:
+            forget_source(migration_id)
         return ""
     reason = f"the source's container {container} was {state}"
     if check_mode:
@@ -92,39 +95,8 @@ def roll_back_source(client: Any, migration_id: str, container: str, check_mode:
         client.start(container_id)
     _give_back_policy(client, container_id, journal)
     journal.write(states.SETTLED, outcome=states.ROLLED_BACK)
-    _forget_source(migration_id, journal, check_mode)
+    forget_source(migration_id)
     return f"{reason} and runs again"
-
-
-def begin_source(service: str, container_id: str, migration_id: str, idle_timeout_s: float) -> None:
-    """Note that a migration of *service* begins here, and wipe what an interrupted one has left.
-
-    The copy of the service's memory that pre-copy keeps is wiped *idle_timeout_s* after this process has
-    ended if no hand-over comes: a controller that died does not leave it behind.
-    """
-    for entry in read_journals(service).entries:
-        if entry.side == SOURCE and entry.migration_id != migration_id:
-            if entry.state not in (states.OPEN, states.SETTLED):
-                raise MigrationError(
-                    f"migration {entry.migration_id} of {service} is in state {entry.state} on this host; "
-                    "run the playbook mec.migration.resolve to end it",
-                    phase="pre-copy",
-                )
-            _forget_source(entry.migration_id, Journal(entry.migration_id, SOURCE), check_mode=False)
-    journal = Journal(migration_id, SOURCE)
-    journal.write(states.OPEN, service=service, container_id=container_id)
-    ended, held_open = os.pipe()
-    if os.fork() == 0:
-        try:
-            os.close(held_open)
-            detach_process()
-            # Pre-copy takes as long as it takes: the time begins with its end.
-            os.read(ended, 1)
-            time.sleep(idle_timeout_s)
-            if Journal(migration_id, SOURCE).state == states.OPEN:
-                _forget_source(migration_id, journal, check_mode=False)
-        finally:
-            os._exit(0)
 
 
 def _give_back_policy(client: Any, container_id: str, journal: Journal) -> None:
@@ -134,7 +106,7 @@ def _give_back_policy(client: Any, container_id: str, journal: Journal) -> None:
         client.update_container(container_id, restart_policy=policy)
 
 
-def _forget_source(migration_id: str, journal: Journal, check_mode: bool) -> None:
-    if not check_mode:
-        shutil.rmtree(migration_dir(migration_id), ignore_errors=True)
-        journal.remove()
+def forget_source(migration_id: str) -> None:
+    """Remove what is on this host of a migration that is settled here."""
+    wipe(migration_dir(migration_id))
+    Journal(migration_id, SOURCE).remove()

@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,7 +16,6 @@ from ..memory.source import MemorySource, RoundResult
 from ..service.service import Service
 from ..transport.wire import Channel
 
-FILES_STATE, STATE = "files.json", "precopy.json"
 # A round that sends less is bound by looking at memory, and says nothing of the link.
 TELLING_BYTES = 4 << 20
 Progress = Callable[..., None]
@@ -44,16 +40,16 @@ class Round(NamedTuple):
 
 
 class PreCopy:
-    """Runs rounds over one channel and knows how much would be left to send if the service froze now."""
+    """Runs rounds and knows how much would be left to send if the service froze now."""
 
     def __init__(
-        self, service: Service, channel: Channel, memory: MemorySource, files: FileSync, progress: Progress
+        self, service: Service, memory: MemorySource, files: FileSync, channel: Callable[[], Channel]
     ) -> None:
         self._service = service
         self._channel = channel
         self._memory = memory
         self._files = files
-        self._progress = progress
+        self.progress: Progress = lambda **line: None
         self._model = DirtyModel()
         self._last_read: float | None = None
         self._bytes_per_s = 0.0
@@ -62,52 +58,41 @@ class PreCopy:
         self._moments: list[Moment] = []
         self.rounds: list[Round] = []
         self.stop_reason = ""
+        # Another one can be put here between two rounds.
+        self.rule = StopRule()
 
-    def load(self, state_dir: str) -> None:
-        """Go on with what another process has learnt of the service and of the link."""
-        with contextlib.suppress(FileNotFoundError), open(_state(state_dir), encoding="utf-8") as kept:
-            state = json.load(kept)
-            self._model = DirtyModel(
-                [(float(seconds), int(pages)) for seconds, pages in state["observations"]]
-            )
-            self._last_read = state["last_read"]
-            self._bytes_per_s = state["bytes_per_s"]
-            self._page_bytes = state["page_bytes"]
-            self._look.spread = state["spread"]
+    def run(self, rule: StopRule, check: Callable[[], object] = lambda: None) -> list[Round]:
+        """Rounds until *rule* holds; ``stop_reason`` then says why it does.
 
-    def save(self, state_dir: str) -> None:
-        state = {
-            "observations": self._model.to_list(),
-            # On the clock that all processes of a host share, CLOCK_MONOTONIC.
-            "last_read": self._last_read,
-            "bytes_per_s": self._bytes_per_s,
-            "page_bytes": self._page_bytes,
-            "spread": self._look.spread,
-        }
-        with open(_state(state_dir), "w", encoding="utf-8") as out:
-            json.dump(state, out)
-
-    def run(self, rule: StopRule) -> None:
-        """Rounds until *rule* holds; ``stop_reason`` then says why it does."""
-        for _turn in range(rule.max_rounds):
+        :param check: is called before each round; what it raises ends them.
+        :returns: the rounds of this run.
+        """
+        # What earlier runs have seen must not end this one; what they have learnt of link and service stays.
+        self._moments, first = [], len(self.rounds)
+        self.rule = rule
+        while len(self.rounds) - first < self.rule.max_rounds:
+            check()
             self.round()
-            self.stop_reason = rule.reason(self._moments, self._model)
+            self.stop_reason = self.rule.reason(self._moments, self._model)
             if self.stop_reason:
-                return
-        self.stop_reason = f"the limit of {rule.max_rounds} rounds is reached"
+                break
+        else:
+            self.stop_reason = f"the limit of {self.rule.max_rounds} rounds is reached"
+        return self.rounds[first:]
 
     def round(self) -> Round:
         """One round: files, then pages, both acknowledged by the target."""
         started, start = time.time(), time.monotonic()
-        files = self._files.round(self._channel)
+        channel = self._channel()
+        files = self._files.round(channel)
         read_at = time.monotonic()
-        memory = self._memory.round(self._channel, self._service.processes())
-        self._channel.answer("memory.round_end")
+        memory = self._memory.round(channel, self._service.processes())
+        channel.answer("memory.round_end")
         self._memory.acknowledged()
         end = time.monotonic()
         done = self._account(files, memory, started, start, read_at, end)
         self.rounds.append(done)
-        self._progress(
+        self.progress(
             phase="pre-copy",
             round=done.number,
             pages_changed=done.pages_changed,
@@ -162,14 +147,6 @@ class PreCopy:
     def bytes_per_s(self) -> float:
         """What the link gave, as seen in the last round that sent enough to tell."""
         return self._bytes_per_s
-
-
-def _state(state_dir: str) -> str:
-    return os.path.join(state_dir, STATE)
-
-
-def files_state(state_dir: str) -> str:
-    return os.path.join(state_dir, FILES_STATE)
 
 
 def shared_files(service: Service) -> list[str]:

@@ -33,7 +33,7 @@ def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
     if alive:
         reason = f"a receiver is there, in state {journal.state}"
         if not check_mode:
-            control(migration_id, "abort", reason="the migration was given up")
+            control(migration_id, "abort", {"reason": "the migration was given up"})
     # A container that is being started answers questions only afterwards, so the receiver goes first.
     state, _facts = container_state(client, container_id)
     if state in (RUNNING, FROZEN) and not (alive and check_mode):
@@ -91,7 +91,7 @@ def clean_stale(client: Any, service: str, check_mode: bool) -> str:
     return "; ".join(reasons)
 
 
-def finish_target(client: Any, migration_id: str, restart_policy: dict[str, Any], check_mode: bool) -> str:
+def finish_target(client: Any, migration_id: str, check_mode: bool) -> str:
     """Give the restored container its restart policy and wipe the images, receiver or not.
 
     :returns: the reason for a change, empty if there was none.
@@ -112,9 +112,8 @@ def finish_target(client: Any, migration_id: str, restart_policy: dict[str, Any]
                     phase="verify",
                     container_state=RUNNING,
                 )
-            policy = entry.restart_policy or restart_policy
-            if policy:
-                client.update_container(entry.container_id, restart_policy=policy)
+            if entry.restart_policy:
+                client.update_container(entry.container_id, restart_policy=entry.restart_policy)
             journal.write(states.SETTLED, outcome=states.KEPT)
         _wipe(migration_id, journal)
         journal.remove()

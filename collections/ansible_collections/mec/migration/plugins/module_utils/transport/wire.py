@@ -461,6 +461,12 @@ class Channel:
     def set_timeout(self, timeout_s: float | None) -> None:
         self._socket.settimeout(timeout_s)
 
+    def interrupt(self) -> None:
+        """From another thread: end what is being sent or waited for, with a :class:`TransferError` there."""
+        with contextlib.suppress(OSError):
+            # Not the method of the TLS socket, which would first take the encryption away.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.close()

@@ -38,8 +38,9 @@ class TimedAction(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
+        begun = time.time()
         result.update(self.act(dict(self._task.args), task_vars))
-        result["ended"] = time.time()
+        result.update(begun=begun, ended=time.time())
         return result
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
@@ -112,3 +113,26 @@ class FollowedAction(TimedAction):
 def megabytes(count: float) -> str:
     """*count* bytes for a human being."""
     return f"{count / 1e6:.1f} MB"
+
+
+def described_image(line: dict[str, Any]) -> str:
+    """A progress line of the image's way; empty if it is none."""
+    if "layers_left" not in line:
+        return ""
+    if not line["diff_id"]:
+        return f"image: {line['layers']} layers are missing on the target"
+    return (
+        f"image: {megabytes(line['sent_bytes'])} sent ({megabytes(line['bytes_per_s'])}/s), "
+        f"{line['layers_left']} of {line['layers']} missing layers left"
+    )
+
+
+def described_round(line: dict[str, Any]) -> str:
+    """A progress line of a round; empty if it is none."""
+    if "round" not in line:
+        return ""
+    rate = line["sent_bytes"] / max(line["seconds"], 1e-3)
+    return (
+        f"round {line['round']}: {line['pages_changed']} pages changed, {megabytes(line['sent_bytes'])} "
+        f"sent in {line['seconds']:.2f} s ({megabytes(rate)}/s), {megabytes(line['left_bytes'])} left"
+    )

@@ -15,17 +15,26 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
 
     All moments in it are seconds since the epoch on the controller's clock, see :func:`clock_of`.
 
-    :param facts: ``service``, ``source``, ``target``, ``migration_id``, ``moves_at_once``, ``times`` (phase
-        and seconds since the epoch, the last one named ``end``) and the results of ``image``, ``precopy``,
-        ``handover``. Where services move at the same time the results tell when each phase's last task was
-        done, and what comes between that and the next phase is time waited for others.
+    :param facts: ``service``, ``source``, ``target``, ``migration_id``, ``moves_at_once``, ``started``,
+        ``ended`` and the results of ``image``, ``precopy``, ``handover``, see :func:`times_of`; or in place
+        of ``started`` and ``ended``, ``times`` (phase and seconds since the epoch, the last one named
+        ``end``). Where services move at the same time the results tell when each phase was done, and what
+        comes between that and the next phase is time waited for others.
     :returns: a JSON-ready record; the ``client`` keys are None until :func:`with_client` fills them.
     """
     precopy, handover, image = facts["precopy"], facts["handover"], facts["image"]
+    done_at: dict[str, float] = {}
+    if "times" not in facts:
+        times, done_at = times_of(facts)
+        facts = dict(facts, times=times)
     moves_at_once = int(facts.get("moves_at_once") or 1)
-    ended = {}
+    ended: dict[str, Any] = {}
     if moves_at_once > 1:
-        ended = {"image": image["ended"], "pre-copy": precopy["ended"], "hand over": handover["ended"]}
+        ended = done_at or {
+            "image": image["ended"],
+            "pre-copy": precopy["ended"],
+            "hand over": handover["ended"],
+        }
     phases = _phases(facts["times"], ended)
     clock = clock_of(phases, precopy["rounds"], handover["rounds"], handover["window"])
     window = _on_our_clock(handover["window"], clock)
@@ -61,6 +70,7 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "phases": [{**phase, "bytes": sent.get(phase["phase"], 0)} for phase in phases],
         "total_seconds": total_seconds,
         "waited_seconds": round(max(0.0, total_seconds - sum(phase["seconds"] for phase in phases)), 2),
+        "on_handover": dict((handover.get("target") or {}).get("on_handover") or {}),
         "downtime_client_ms": None,
         "acknowledged_writes": None,
         "lost_writes": None,
@@ -73,6 +83,8 @@ def build_failed(facts: dict[str, Any]) -> dict[str, Any]:
     :param facts: as for :func:`build`, with ``failed_task``. ``times`` may hold phases that were not reached,
         without a time or with that of an earlier migration; ``precopy`` may be empty.
     """
+    if "times" not in facts:
+        facts = dict(facts, times=times_of(facts)[0])
     begun = float(facts["times"][0]["at"])
     times = [one for one in facts["times"] if one.get("at") and float(one["at"]) >= begun]
     phases = _phases(times, {})
@@ -93,6 +105,35 @@ def build_failed(facts: dict[str, Any]) -> dict[str, Any]:
         "phases": [{**phase, "bytes": 0} for phase in phases],
         "total_seconds": round(_at(times, -1) - _at(times, 0), 2),
     }
+
+
+def times_of(facts: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """When each phase began and was done, on the controller's clock.
+
+    The agent noted it on the source's clock. How far that one is ahead lies between what the two say of a
+    task's begin and of its end; the value in that range that corrects least is used.
+
+    :param facts: ``started``, ``ended`` and the results ``precopy`` and ``handover``: each with ``begun`` and
+        ``ended`` on the controller's clock and, if it went well, ``received``, ``answered`` and ``phases`` on
+        the source's.
+    :returns: phase and time of its begin, the last one named ``end``; and the time of the end of each phase.
+    """
+    results = [one for one in (facts["precopy"], facts["handover"]) if one.get("begun")]
+    noted = [one for one in results if "received" in one]
+    most = min((float(one["received"]) - float(one["begun"]) for one in noted), default=0.0)
+    least = max((float(one["answered"]) - float(one["ended"]) for one in noted), default=0.0)
+    ahead = min(max(0.0, least), max(most, least))
+    times = [{"phase": "validate", "at": facts["started"]}]
+    done = {}
+    for name, one in zip(("pre-copy", "hand over"), (facts["precopy"], facts["handover"])):
+        for phase in one.get("phases", []):
+            times.append({"phase": phase["phase"], "at": float(phase["started"]) - ahead})
+            done[str(phase["phase"])] = float(phase["ended"]) - ahead
+        if one.get("begun") and "phases" not in one:
+            # It failed; what it had done before is not known.
+            times.append({"phase": name, "at": float(one["begun"])})
+    times.append({"phase": "end", "at": facts["ended"]})
+    return times, done
 
 
 def clock_of(
@@ -149,6 +190,12 @@ def lines(report: dict[str, Any]) -> list[str]:
         f"{window['memory_ms'] + window['files_ms']:.0f} ms beside the dump of {window['dump_ms']:.0f} ms, "
         f"images {window['images_ms']:.0f} ms, restore {window['restore_wait_ms']:.0f} ms"
     )
+    if report.get("on_handover"):
+        hook = report["on_handover"]
+        told.append(
+            f"on_handover took {hook['ms']:.0f} ms"
+            + (f" and failed: {hook['error']}" if hook["error"] else "")
+        )
     if report["downtime_client_ms"] is not None:
         told.append(
             f"the client saw a gap of {report['downtime_client_ms']:.0f} ms; {report['acknowledged_writes']} "

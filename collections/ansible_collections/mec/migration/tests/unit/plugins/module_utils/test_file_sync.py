@@ -266,31 +266,14 @@ def test_shared_mappings_are_compared_by_content(pair):
         pair.check()
 
 
-def test_state_survives_the_process(pair, tmp_path):
-    (pair.source / "big").write_bytes(random.Random(6).randbytes(1 << 20))
-    (pair.source / "x").mkdir()
-    os.setxattr(pair.source / "big", "user.k", b"v")
-    pair.round()
-    pair.settle()
-    pair.sync.save(str(tmp_path / "state"))
-    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o600
-    pair.sync = FileSync.load(str(tmp_path / "state"), [pair.tree])
-    assert pair.round().sent_bytes == 0
-    (tmp_path / "state").write_text('{"format": 1')
-    pair.sync = FileSync.load(str(tmp_path / "state"), [pair.tree])
-    assert pair.round().sent_bytes > 1 << 20
-    pair.check()
-
-
-def test_an_old_state_starts_afresh(pair, tmp_path):
+def test_another_source_starts_afresh(pair):
     (pair.source / "one").write_text("1")
     pair.round()
-    pair.sync.save(str(tmp_path / "state"))
     for number in range(3):
         (pair.source / f"later {number}").write_text("x")
         pair.round()
     (pair.source / "later 0").unlink()
-    pair.sync = FileSync.load(str(tmp_path / "state"), [pair.tree])
+    pair.sync = FileSync([pair.tree])
     pair.round()
     pair.check()
 

@@ -156,6 +156,7 @@ def test_what_others_wrote_travels_and_only_that(family, on_tmpfs):
         def turn(frozen=False):
             done = source.round(peer.channel, numbers, frozen=frozen)
             peer.channel.answer("memory.round_end")
+            source.acknowledged()
             return done
 
         turn()
@@ -163,10 +164,6 @@ def test_what_others_wrote_travels_and_only_that(family, on_tmpfs):
         wanted[5] = family.write(5, 8)
         wanted[20] = family.write(20, 8)
         turn()
-        source.acknowledged()
-        again = MemorySource(str(state), CompareTracker())
-        again.load()
-        assert again.known(-shmid) == source.known(-shmid)
         for page, content in wanted.items():
             assert page_of(str(images / "2"), shmid, page * PAGE_BYTES) == content
         # After the freeze the rounds leave it to CRIU's images.

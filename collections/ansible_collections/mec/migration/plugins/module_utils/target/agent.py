@@ -10,20 +10,18 @@ when the migration is finished or aborted, or when no one has spoken to it for t
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..base.daemon import detach_process
-from ..base.errors import MigrationError, TransferError
+from ..base.errors import MigrationError, PreflightError, TransferError
 from ..base.paths import state_dir
 from ..base.priority import hurry
 from ..base.threads import InThread
+from ..docker.container_state import wait_healthy
 from ..files.apply import FileReceiver
 from ..files.scan import ROOTFS_TREE
 from ..files.tmpfs import TmpfsTarget
@@ -33,10 +31,13 @@ from ..memory.lazy_restore import KillGuard, LazyPages, userfaultfd_works
 from ..memory.target import MemoryTarget
 from ..state import journal as states
 from ..state.journal import TARGET, Journal
-from ..transport.control import CONTROL, IN_USE_S
-from ..transport.wire import Channel, Keys, Message, tls_context
+from ..state.migration_lock import LockHeldError, MigrationLock, Owner
+from ..transport.control import CONTROL, IN_USE_S, ControlServer, Request
+from ..transport.wire import Channel, Keys, Message
 from .armed_container import ArmedContainer
 from .arrived_images import ArrivedImages
+from .hook import Hook, HookResult, published_ports
+from .listener import Listener
 
 IMAGES, FINAL = "images", "final"
 # Answered at once, also while a restore is under way.
@@ -44,8 +45,9 @@ UNLOCKED = ("hello", "handover.status")
 RESTORE_TIMEOUT_S = 45.0
 
 
-class Settings(NamedTuple):
-    """Of one receiver. ``port`` 0 takes a free one; ``images_dir`` lies on tmpfs and is shared by all."""
+class TargetSettings(NamedTuple):
+    """Of one migration's target. ``port`` 0 takes a free one; ``images_dir`` lies on tmpfs and is shared by "
+    "all."""
 
     migration_id: str
     service: str
@@ -55,12 +57,13 @@ class Settings(NamedTuple):
     images_dir: str
     idle_timeout_s: float
     lazy_restore: bool
+    hook: Hook
 
 
-class Receiver:
-    """One migration on the target. ``listen`` first, then ``serve`` in the process that stays."""
+class TargetAgent:
+    """One migration on the target. :meth:`open` first, then :func:`detach`."""
 
-    def __init__(self, settings: Settings, client: Any) -> None:
+    def __init__(self, settings: TargetSettings, client: Any) -> None:
         self._settings = settings
         self._client = client
         self._dir = state_dir(settings.migration_id)
@@ -74,9 +77,6 @@ class Receiver:
         self._files: FileReceiver | None = None
         self._layers = LayerReceiver(client, self._staging_dir(client))
         self._lock = threading.Lock()
-        self._last_word = time.monotonic()
-        self._busy = 0
-        self._count_lock = threading.Lock()
         self._stop = threading.Event()
         self._lazy: LazyPages | None = None
         self._tmpfs = TmpfsTarget(os.path.join(self._dir, "tmpfs"))
@@ -84,6 +84,7 @@ class Receiver:
         self._spec: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
         self._filling: InThread[None] | None = None
+        self._hooked: InThread[HookResult] | None = None
         self._error: MigrationError | None = None
         self._incomplete = ""
 
@@ -93,100 +94,92 @@ class Receiver:
             client.info()["DockerRootDir"], "tmp", f"mec-migration-{self._settings.migration_id}"
         )
 
-    def listen(self) -> int:
-        """Open the port and the control socket; returns the port.
+    def open(self, owner: Owner) -> int:
+        """Take the lock on the service's name here and open the port and the control socket; returns the
+        port.
 
-        :raises MigrationError: the address or port cannot be had.
+        :param owner: of the lock.
+        :raises MigrationError: the lock, the address or the port cannot be had.
         """
         settings = self._settings
-        self._context = tls_context(settings.keys, server=True, scratch_dir=self._dir)
+        self._lock_of_name = MigrationLock(f"name-{settings.service}")
         try:
-            self._listener = socket.create_server((settings.address, settings.port), backlog=4)
-        except OSError as error:
-            raise MigrationError(
-                f"cannot listen on {settings.address or 'any address'} port {settings.port}: {error}; "
-                "choose another migration_port",
-                phase="arm",
-            ) from error
-        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        path = os.path.join(self._dir, CONTROL)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        self._control.bind(path)
-        os.chmod(path, 0o600)
-        self._control.listen(4)
-        self._journal.write(states.OPEN, service=settings.service, images_dir=self._images_dir)
-        return int(self._listener.getsockname()[1])
+            self._lock_of_name.take(owner, patience_s=1.0)
+        except LockHeldError as held:
+            raise PreflightError(
+                f"migration {held.owner.migration_id} of {settings.service} to this host is in progress, "
+                "started by "
+                f"{held.owner.started_by or 'someone unknown'}; wait for its end, or end it with the "
+                "playbook "
+                f"mec.migration.cancel -e service={settings.service}"
+            ) from held
+        try:
+            self._listener = Listener(
+                settings.address, settings.port, settings.keys, self._dir, settings.idle_timeout_s
+            )
+            self._control = ControlServer(os.path.join(self._dir, CONTROL))
+            self._journal.write(
+                states.OPEN,
+                service=settings.service,
+                images_dir=self._images_dir,
+                started_by=owner.started_by,
+                opened=owner.since,
+                engine_id=str(self._client.info().get("ID", "")),
+            )
+        except BaseException:
+            self._lock_of_name.release()
+            raise
+        return self._listener.port
+
+    def leave_to_fork(self) -> None:
+        """In the module's process, once a fork serves."""
+        self._lock_of_name.leave()
 
     def serve(self) -> None:
         """Run until the migration is over on this side."""
-        for listener, answer in ((self._listener, self._serve_source), (self._control, self._serve_control)):
-            threading.Thread(target=self._accept, args=(listener, answer), daemon=True).start()
+        self._listener.start(self._serve_source)
+        self._control.start(
+            {
+                "status": lambda request: self._status(),
+                "verify": lambda request: self._verify(),
+                "finish": lambda request: self._finish(),
+                "abort": self._control_abort,
+            }
+        )
         while not self._stop.wait(0.2):
-            idle_s = time.monotonic() - self._last_word
-            if self._busy == 0 and idle_s > self._settings.idle_timeout_s:
-                if self._restored:
-                    # The service runs; the journal says so to whoever asks.
-                    break
+            idle_s = time.monotonic() - self._last_word()
+            if not self._in_use() and idle_s > self._settings.idle_timeout_s:
                 with self._lock:
-                    self._abort(f"nobody spoke to the receiver for {idle_s:.0f} s")
-        # Whoever asked for the end still waits for an answer.
+                    if self._restored:
+                        # The service runs; the journal says so to whoever asks.
+                        break
+                    self._abort(f"nobody spoke to the target's agent for {idle_s:.0f} s")
+        # The source still waits for an answer, or closes its connection now.
         answered_by = time.monotonic() + 5
-        while self._busy and time.monotonic() < answered_by:
+        while self._listener.connected and time.monotonic() < answered_by:
             time.sleep(0.01)
         self._listener.close()
         self._control.close()
         self._layers.close()
         wipe(self._dir)
         wipe(os.path.dirname(self._images_dir))
+        self._lock_of_name.release()
 
-    def _accept(self, listener: socket.socket, answer: Callable[[socket.socket], None]) -> None:
-        while not self._stop.is_set():
-            try:
-                connection, _peer = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection, answer), daemon=True).start()
+    def _last_word(self) -> float:
+        return max(self._listener.last_word, self._control.last_word)
 
-    def _answer(self, connection: socket.socket, answer: Callable[[socket.socket], None]) -> None:
-        with self._count_lock:
-            self._busy += 1
-        try:
-            answer(connection)
-        except (OSError, MigrationError):
-            # The peer went away or was not the one expected; whoever waits for it learns by itself.
-            pass
-        finally:
-            with self._count_lock:
-                self._busy -= 1
-            if answer == self._serve_source:
-                self._last_word = time.monotonic()
-            connection.close()
+    def _in_use(self) -> bool:
+        return bool(self._listener.connected or self._control.busy)
 
     # -- the source's connection --------------------------------------------------------------------
 
-    def _serve_source(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A source that vanished without a word is noticed after half a minute.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-        connection.settimeout(self._settings.idle_timeout_s)
-        try:
-            secured = self._context.wrap_socket(connection, server_side=True)
-        except (OSError, ssl.SSLError) as error:
-            raise TransferError(f"TLS handshake refused: {error}") from error
-        channel = Channel(secured)
+    def _serve_source(self, channel: Channel) -> None:
         handlers = self._handlers()
-        try:
-            while True:
-                message = channel.receive()
-                if message is None:
-                    return
-                self._dispatch(message, channel, handlers)
-        finally:
-            channel.close()
+        while True:
+            message = channel.receive()
+            if message is None:
+                return
+            self._dispatch(message, channel, handlers)
 
     def _dispatch(
         self, message: Message, channel: Channel, handlers: dict[str, Callable[[Message, Channel], None]]
@@ -196,7 +189,9 @@ class Receiver:
             handler = self._files.handlers.get(message.kind)
         try:
             if handler is None:
-                raise TransferError(f"the receiver knows no message {message.kind}; same version on both?")
+                raise TransferError(
+                    f"the target's agent knows no message {message.kind}; same version on both?"
+                )
             if message.kind in UNLOCKED:
                 handler(message, channel)
             else:
@@ -222,6 +217,9 @@ class Receiver:
     def _handlers(self) -> dict[str, Callable[[Message, Channel], None]]:
         return {
             "hello": self._hello,
+            "arm": self._arm,
+            "finish": self._finish_message,
+            "forget": self._forget,
             "dictionary": lambda message, channel: channel.take_shared(message),
             "handover.prepare": self._prepare,
             "handover.images": self._images,
@@ -234,9 +232,39 @@ class Receiver:
 
     def _hello(self, message: Message, channel: Channel) -> None:
         if message.fields.get("migration_id") != self._settings.migration_id:
-            raise MigrationError(f"this is the receiver of migration {self._settings.migration_id}")
+            raise MigrationError(f"this is the agent of migration {self._settings.migration_id}")
         channel.send("ok", zstd_ok=channel.can_unpack)
         channel.allow_compression(bool(message.fields.get("zstd_ok")))
+
+    def _arm(self, message: Message, channel: Channel) -> None:
+        """Create the container as the source describes it and start it, up to where its memory is needed.
+
+        :raises MigrationError: Docker refused; nothing is left of it.
+        """
+        if self._container is not None:
+            channel.send("ok", container_id=self._container.id, engine_id=self._journal.entry.engine_id)
+            return
+        fields = message.fields
+        self._spec = dict(fields["spec"])
+        work = os.path.join(self._dir, "restore")
+        os.makedirs(work, mode=0o700, exist_ok=True)
+        container = ArmedContainer(self._client, self._spec, work)
+        container.create()
+        self._journal.write(
+            states.ARMED,
+            container_id=container.id,
+            restart_policy=self._spec["restart_policy"],
+            peer_engine_id=str(fields.get("engine_id", "")),
+            peer_address=str(fields.get("address", "")),
+            peer_container_id=str(fields.get("container_id", "")),
+        )
+        container.start()
+        self._container = container
+        roots = {ROOTFS_TREE: container.rootfs}
+        for destination in fields["mounts"]:
+            roots[destination] = container.mount_sources[destination]
+        self._files = FileReceiver(roots)
+        channel.send("ok", container_id=container.id, engine_id=self._journal.entry.engine_id)
 
     def _prepare(self, message: Message, channel: Channel) -> None:
         """Before the freeze: is everything still waiting?"""
@@ -304,9 +332,15 @@ class Receiver:
         self._restored = figures
         # On disk before the answer: what is not there for whoever asks next must not be said.
         running.result()()
+        self._run_hook()
         channel.send("running", **figures)
         self._tmpfs.close()
         self._filling = InThread(self._fill)
+
+    def _run_hook(self) -> None:
+        hook, container_id, ports = self._settings.hook, self._armed().id, published_ports(self._spec)
+        if hook.argv:
+            self._hooked = InThread(lambda: hook.run(MEC_CONTAINER_ID=container_id, MEC_PORTS=ports))
 
     def _give_up(self, error: Exception) -> None:
         """The restore failed: make sure that nothing of it runs, then say so, durably.
@@ -336,46 +370,23 @@ class Receiver:
         self._abort(str(message.fields.get("reason", "the source gave up")))
         channel.send("ok", **self._status())
 
+    def _finish_message(self, message: Message, channel: Channel) -> None:
+        answer = self._verify()
+        container_id = str(answer["container_id"])
+        timeout_s = float(message.fields.get("health_timeout_s") or 30.0)
+        health = wait_healthy(self._client, container_id, timeout_s)
+        self._keep(container_id)
+        channel.send("ok", **dict(answer, **self._status(), health=health))
+
+    def _forget(self, message: Message, channel: Channel) -> None:
+        """The source is settled: nobody will ask what became of the migration here."""
+        if self._journal.state != states.SETTLED:
+            raise MigrationError(f"it is in state {self._journal.state} and not settled on the target")
+        self._journal.remove()
+        self._stop.set()
+        channel.send("ok")
+
     # -- the control socket -------------------------------------------------------------------------
-
-    def _serve_control(self, connection: socket.socket) -> None:
-        with connection.makefile("rw", encoding="utf-8") as stream:
-            request = json.loads(stream.readline())
-            operations = {
-                "arm": self._arm,
-                "status": lambda request: self._status(),
-                "verify": self._verify,
-                "finish": self._finish,
-                "abort": self._control_abort,
-            }
-            try:
-                answer = operations[request["operation"]](request)
-            except MigrationError as error:
-                answer = dict(error.result(), error=error.message)
-            except Exception as error:
-                answer = {"error": f"{type(error).__name__}: {error}", "phase": "arm"}
-            stream.write(json.dumps(answer) + "\n")
-
-    def _arm(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._last_word = time.monotonic()
-        with self._lock:
-            self._spec = request["spec"]
-            work = os.path.join(self._dir, "restore")
-            os.makedirs(work, mode=0o700, exist_ok=True)
-            container = ArmedContainer(self._client, self._spec, work)
-            container.create()
-            self._journal.write(
-                states.ARMED,
-                container_id=container.id,
-                restart_policy=self._spec["restart_policy"],
-            )
-            container.start()
-            self._container = container
-            roots = {ROOTFS_TREE: container.rootfs}
-            for destination in request["mounts"]:
-                roots[destination] = container.mount_sources[destination]
-            self._files = FileReceiver(roots)
-            return {"container_id": container.id, "rootfs": container.rootfs}
 
     def _status(self) -> dict[str, Any]:
         if self._restored and self._journal.state == states.RESTORING:
@@ -385,17 +396,17 @@ class Receiver:
         return {
             "state": self._journal.state,
             "outcome": self._journal.entry.outcome,
-            "port": int(self._listener.getsockname()[1]),
+            "port": self._listener.port,
             "reason": self._error.message if self._error else "",
             "log_tail": self._error.log_tail if self._error else "",
-            "connected": self._busy > 1,
-            "in_use": self._busy > 1 or time.monotonic() - self._last_word < IN_USE_S,
+            "connected": self._listener.connected > 0,
+            "in_use": self._listener.connected > 0 or time.monotonic() - self._last_word() < IN_USE_S,
             "waiting": self._container is not None and self._container.waiting,
             "rounds": self._memory.last_round,
             "figures": self._restored,
         }
 
-    def _verify(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _verify(self) -> dict[str, Any]:
         container = self._armed()
         if not self._restored:
             raise MigrationError(
@@ -408,7 +419,8 @@ class Receiver:
         if self._files is not None:
             # What the service had brought to its disk must survive this host, too.
             self._files.sync()
-        return dict(self._status(), container_id=container.id)
+        hooked = self._hooked.result()._asdict() if self._hooked is not None else {}
+        return dict(self._status(), container_id=container.id, on_handover=hooked)
 
     def _wait_filled(self, lazy: LazyPages) -> None:
         try:
@@ -423,18 +435,22 @@ class Receiver:
         self._restored["fill_ms"] = lazy.fill_ms
         self._restored["filled_bytes"] = lazy.filled_bytes
 
-    def _finish(self, request: dict[str, Any]) -> dict[str, Any]:
-        answer = self._verify(request)
-        self._client.update_container(answer["container_id"], restart_policy=self._spec["restart_policy"])
-        self._journal.write(states.SETTLED, outcome=states.KEPT)
+    def _finish(self) -> dict[str, Any]:
+        answer = self._verify()
+        self._keep(str(answer["container_id"]))
         self._stop.set()
         return dict(answer, state=states.SETTLED)
 
-    def _control_abort(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _keep(self, container_id: str) -> None:
+        """It needs the source no more: from here on a reboot of this host starts it again."""
+        self._client.update_container(container_id, restart_policy=self._spec["restart_policy"])
+        self._journal.write(states.SETTLED, outcome=states.KEPT)
+
+    def _control_abort(self, request: Request) -> dict[str, Any]:
         # In the lock: a restore that is under way is waited for, not destroyed at its end.
         with self._lock:
             self._refuse_if_running()
-            self._abort(request.get("reason", "aborted"))
+            self._abort(str(request.fields.get("reason", "aborted")))
         return self._status()
 
     # -- both ---------------------------------------------------------------------------------------
@@ -464,14 +480,15 @@ class Receiver:
         self._stop.set()
 
 
-def detach(receiver: Receiver) -> None:
+def detach(agent: TargetAgent) -> None:
     """Go on as a process of its own: the caller returns, the fork serves."""
     if os.fork():
+        agent.leave_to_fork()
         return
     code = 1
     try:
         detach_process()
-        receiver.serve()
+        agent.serve()
         code = 0
     finally:
         os._exit(code)

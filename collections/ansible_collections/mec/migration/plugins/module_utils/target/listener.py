@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the target's agent takes the source's connections."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+
+from ..base.errors import MigrationError
+from ..transport.wire import Channel, Keys, tls_context
+
+# Whoever has the right key shakes hands at once. The source has one connection, and another one to ask again.
+HANDSHAKE_TIMEOUT_S = 10.0
+MOST_CONNECTIONS = 8
+
+
+class Listener:
+    """Takes connections, each in a thread of its own, and shakes hands.
+
+    :param scratch_dir: on tmpfs.
+    :param silence_s: a connection on which nothing comes for so long is given up.
+    :raises MigrationError: address or port cannot be had.
+    """
+
+    def __init__(self, address: str, port: int, keys: Keys, scratch_dir: str, silence_s: float) -> None:
+        self._context = tls_context(keys, server=True, scratch_dir=scratch_dir)
+        self._silence_s = silence_s
+        try:
+            self._socket = socket.create_server((address, port), backlog=4)
+        except OSError as error:
+            raise MigrationError(
+                f"cannot listen on {address or 'any address'} port {port}: {error}; choose another "
+                "migration_port",
+                phase="arm",
+            ) from error
+        self._lock = threading.Lock()
+        self._open = 0
+        # Connections of the source, and when the last one ended.
+        self.connected = 0
+        self.last_word = time.monotonic()
+
+    @property
+    def port(self) -> int:
+        return int(self._socket.getsockname()[1])
+
+    def start(self, serve: Callable[[Channel], None]) -> None:
+        """:param serve: answers one connection until that ends."""
+        self._serve = serve
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _peer = self._socket.accept()
+            except OSError:
+                return
+            with self._lock:
+                too_many = self._open >= MOST_CONNECTIONS
+                self._open += not too_many
+            if too_many:
+                connection.close()
+            else:
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        try:
+            self._converse(connection)
+        except (OSError, MigrationError):
+            # The peer went away or was not the one expected; whoever waits for it learns by itself.
+            pass
+        finally:
+            connection.close()
+            with self._lock:
+                self._open -= 1
+
+    def _converse(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A source that vanished without a word is noticed after half a minute.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+        connection.settimeout(HANDSHAKE_TIMEOUT_S)
+        try:
+            secured = self._context.wrap_socket(connection, server_side=True)
+        except ssl.SSLError as error:
+            raise OSError(f"TLS handshake refused: {error}") from error
+        secured.settimeout(self._silence_s)
+        channel = Channel(secured)
+        with self._lock:
+            self.connected += 1
+        try:
+            self._serve(channel)
+        finally:
+            channel.close()
+            with self._lock:
+                self.connected -= 1
+                self.last_word = time.monotonic()

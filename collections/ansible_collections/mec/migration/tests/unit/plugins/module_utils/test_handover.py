@@ -1,0 +1,348 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hand-over, each of whose calls fails in turn, in every way.
+
+Before the mark the service runs on afterwards; after it nothing thaws but the target's word that its copy is
+destroyed.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import (
+    DestroyedError,
+    InDoubtError,
+    MigrationError,
+    TransferError,
+)
+from ansible_collections.mec.migration.plugins.module_utils.source import handover as module
+from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
+from ansible_collections.mec.migration.plugins.module_utils.state.journal import SOURCE, Journal
+
+ALWAYS = {"Name": "always", "MaximumRetryCount": 0}
+NO = {"Name": "no", "MaximumRetryCount": 0}
+FAILURES = [
+    MigrationError("it failed"),
+    TransferError("it broke", rolled_back=True),
+    OSError(28, "No space left on device"),
+    KeyError("odd"),
+    KeyboardInterrupt(),
+    SystemExit(1),
+]
+# In the order in which they come, each once.
+BEFORE_THE_MARK = [
+    *("rounds", "freeze", "memory", "answer memory", "files", "expect", "dump", "settle", "send images"),
+    *("write mark_sent", "tmpfs", "release"),
+]
+DESTROYED = {"state": states.SETTLED, "outcome": states.DESTROYED, "reason": "no memory", "log_tail": "Error"}
+RUNS = {"state": states.RUNNING, "outcome": "", "figures": {"restore_ms": 7}}
+
+
+class World:
+    """What a hand-over touches; ``fails[call]`` is what that call raises."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.calls = []
+        self.fails = {}
+        self.frozen = False
+        self.policy = dict(ALWAYS)
+        # What the target answers to the mark, then to each question.
+        self.answer = SimpleNamespace(fields={"restore_ms": 7})
+        self.statuses = [DESTROYED]
+        self.asked = []
+        self.patience_s = 0.3
+
+    def do(self, call, value=None):
+        self.calls.append(call)
+        # The guard can be found dead once only.
+        if call in self.fails and not (call == "release" and self.calls.count(call) > 1):
+            raise self.fails[call]
+        return value
+
+    # -- the container's cgroup
+
+    path = "/sys/fs/cgroup/freezer/docker/abc"
+
+    def freeze(self):
+        self.frozen = True
+        return self.do("freeze", 1.0)
+
+    def thaw(self):
+        self.do("thaw")
+        self.frozen = False
+
+    def pids(self):
+        return [1]
+
+    # -- Docker
+
+    def update_container(self, container_id, restart_policy):
+        assert container_id == "abc"
+        self.do("policy")
+        self.policy = restart_policy
+
+    # -- the connection
+
+    sent_bytes = 0
+
+    def limit(self, mbit):
+        assert mbit == 0
+
+    def share(self, data):
+        self.do("share")
+
+    def set_timeout(self, timeout_s):
+        pass
+
+    def close(self):
+        pass
+
+    def answer_to(self, kind):
+        self.do("answer memory")
+
+    def request(self, kind, **fields):
+        if kind == "handover.prepare":
+            return self.do("prepare")
+        if kind == "handover.end":
+            self.do("mark")
+            return self.answer
+        self.asked.append(kind)
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        if isinstance(status, BaseException):
+            raise status
+        return SimpleNamespace(fields=status)
+
+
+class Dump:
+    def __init__(self, world):
+        self.world, self.closed = world, 0
+
+    def run(self):
+        return self.world.do("dump", {"dump_time_us": 5000})
+
+    def close(self):
+        self.closed += 1
+        self.world.calls.append("end CRIU")
+
+
+@pytest.fixture
+def world(monkeypatch, tmp_path):
+    made = World(str(tmp_path / "journals"))
+    made.dump = Dump(made)
+    monkeypatch.setattr(module, "external_mounts", lambda runc: [])
+    monkeypatch.setattr(module, "masked_files", lambda runc: [])
+    monkeypatch.setattr(module, "cgroup_mode", lambda runc: "ignore")
+    monkeypatch.setattr(module, "descriptors", lambda pid: [])
+    monkeypatch.setattr(module, "likely_content", lambda pids: b"")
+    monkeypatch.setattr(module, "shared_files", lambda service: [])
+    monkeypatch.setattr(module, "hurry", lambda: None)
+    monkeypatch.setattr(module, "no_hurry", lambda: None)
+    monkeypatch.setattr(module, "ParentOfAll", lambda *unused: SimpleNamespace(obstacle=""))
+    tmpfs = SimpleNamespace(as_fields=list, mounts=[], changed=lambda: made.do("tmpfs", {}))
+    monkeypatch.setattr(module, "TmpfsSource", lambda *unused: tmpfs)
+    monkeypatch.setattr(module, "Dump", lambda *unused: made.dump)
+    guard = SimpleNamespace(release=lambda: made.do("release"))
+    monkeypatch.setattr(module, "ThawGuard", lambda *unused: guard)
+    finals = SimpleNamespace(
+        expect=lambda pids: made.do("expect"),
+        settle=lambda: made.do("settle", {}),
+        send=lambda channel: made.do("send images"),
+    )
+    monkeypatch.setattr(module, "FinalImages", lambda *unused: finals)
+    write = Journal.write
+
+    def noted(self, state, **facts):
+        made.do(f"write {state}")
+        write(self, state, **facts)
+
+    monkeypatch.setattr(Journal, "write", noted)
+    return made
+
+
+def hand_over(world, tmp_path):
+    service = SimpleNamespace(
+        runc=SimpleNamespace(pid=1),
+        cgroup=world,
+        client=world,
+        name="redis",
+        id="abc",
+        restart_policy=dict(ALWAYS),
+        processes=lambda: {1: 1},
+    )
+    channel = SimpleNamespace(
+        request=world.request,
+        answer=world.answer_to,
+        share=world.share,
+        limit=world.limit,
+        set_timeout=world.set_timeout,
+        sent_bytes=0,
+    )
+    done = SimpleNamespace(pages_scanned=1, pages_changed=1)
+    memory = SimpleNamespace(rounds=3, round=lambda *unused, **more: world.do("memory", done))
+    files = SimpleNamespace(round=lambda *unused, **more: world.do("files"))
+    journal = Journal("redis-1", SOURCE, world.directory)
+    made = module.HandOver(
+        service,
+        channel,
+        memory,
+        files,
+        str(tmp_path),
+        journal,
+        reconnect=lambda: world,
+        answer_timeout_s=world.patience_s,
+    )
+    made.prepare()
+    return made
+
+
+def left(world):
+    return Journal("redis-1", SOURCE, world.directory).entry
+
+
+def run(made, world):
+    return made.run(before=lambda: world.do("rounds"))
+
+
+def runs_here(world):
+    entry = left(world)
+    assert not world.frozen
+    assert world.policy == ALWAYS
+    assert (entry.state, entry.outcome) == (states.SETTLED, states.ROLLED_BACK)
+    assert world.calls.index("end CRIU") < world.calls.index("thaw"), (
+        "CRIU freezes again what it found frozen"
+    )
+
+
+def stays_frozen(world, state=states.MARK_SENT):
+    assert world.frozen
+    assert "thaw" not in world.calls
+    assert world.policy == NO
+    assert left(world).state == state
+
+
+def test_it_goes_well(world, tmp_path):
+    outcome = run(hand_over(world, tmp_path), world)
+    assert outcome.target == {"restore_ms": 7}
+    stays_frozen(world, states.HANDED_OVER)
+    assert set(BEFORE_THE_MARK) <= set(world.calls), "a call that is not made cannot fail"
+    order = [world.calls.index(call) for call in ("freeze", "write mark_sent", "mark", "write handed_over")]
+    assert order == sorted(order)
+    assert world.calls.index("release") < world.calls.index("mark"), "a guard must not thaw after the mark"
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
+@pytest.mark.parametrize("call", BEFORE_THE_MARK)
+def test_before_the_mark_any_failure_thaws(call, failure, world, tmp_path):
+    made = hand_over(world, tmp_path)
+    world.fails[call] = failure
+    with pytest.raises(type(failure)) as caught:
+        run(made, world)
+    assert "mark" not in world.calls
+    if isinstance(failure, MigrationError):
+        assert caught.value.rolled_back
+        assert "runs on this host" in caught.value.message
+    runs_here(world)
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
+@pytest.mark.parametrize("call", ["prepare", "share", "write frozen", "policy"])
+def test_what_fails_before_the_rounds_leaves_it_as_it_was(call, failure, world, tmp_path):
+    world.fails[call] = failure
+    if call == "policy":
+        # It fails once: to give it back is no failure.
+        def once(container_id, restart_policy):
+            world.calls.append("policy")
+            world.policy = restart_policy
+            if world.calls.count("policy") == 1:
+                raise failure
+
+        world.update_container = once
+    with pytest.raises(type(failure)):
+        hand_over(world, tmp_path)
+    assert not world.frozen
+    assert world.policy == ALWAYS
+    assert left(world).state in ("", states.SETTLED)
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
+@pytest.mark.parametrize("call", ["mark", "write handed_over"])
+def test_after_the_mark_no_failure_on_this_side_thaws(call, failure, world, tmp_path):
+    made = hand_over(world, tmp_path)
+    world.fails[call] = failure
+    world.statuses = [TransferError("not there")]
+    with pytest.raises(InDoubtError, match="playbook mec"):
+        run(made, world)
+    stays_frozen(world)
+
+
+def test_the_answer_is_lost_and_it_runs_there(world, tmp_path):
+    world.patience_s = 10
+    made = hand_over(world, tmp_path)
+    world.fails["mark"] = TransferError("cut")
+    world.statuses = [TransferError("not yet"), {"state": states.RESTORING, "outcome": ""}, RUNS]
+    assert run(made, world).target == {"restore_ms": 7}
+    stays_frozen(world, states.HANDED_OVER)
+
+
+@pytest.mark.parametrize(
+    "lost", [TransferError("cut"), OSError("gone"), MigrationError("no", rolled_back=True)], ids=repr
+)
+def test_only_the_word_that_it_is_destroyed_thaws(lost, world, tmp_path):
+    made = hand_over(world, tmp_path)
+    world.fails["mark"] = lost
+    world.statuses = [{"state": states.RESTORING, "outcome": ""}, DESTROYED]
+    with pytest.raises(DestroyedError, match="no memory") as caught:
+        run(made, world)
+    assert caught.value.log_tail == "Error"
+    runs_here(world)
+
+
+def test_a_mark_that_never_arrived_is_taken_back_first(world, tmp_path):
+    made = hand_over(world, tmp_path)
+    world.fails["mark"] = TransferError("cut")
+    world.statuses = [{"state": states.ARMED, "outcome": ""}, DESTROYED]
+    with pytest.raises(DestroyedError):
+        run(made, world)
+    assert world.asked == ["handover.status", "handover.abort"]
+    runs_here(world)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"state": states.RESTORING, "outcome": ""},
+        {"state": states.SETTLED, "outcome": ""},
+        {"state": "", "outcome": ""},
+        TransferError("not there"),
+        OSError("no route"),
+    ],
+    ids=str,
+)
+def test_nothing_else_that_the_target_says_thaws(status, world, tmp_path):
+    made = hand_over(world, tmp_path)
+    world.fails["mark"] = TransferError("cut")
+    world.statuses = [status]
+    with pytest.raises(InDoubtError, match="no one can know"):
+        run(made, world)
+    stays_frozen(world)
+
+
+def test_what_cannot_be_thawed_is_said_and_not_settled(world, tmp_path):
+    made = hand_over(world, tmp_path)
+    world.fails.update(dump=MigrationError("CRIU refused"), thaw=MigrationError("it is not thawed after 5 s"))
+    with pytest.raises(InDoubtError, match="runs nowhere: it is not thawed"):
+        run(made, world)
+    assert left(world).state != states.SETTLED
+
+
+def test_a_policy_that_cannot_be_given_back_is_said(world, tmp_path):
+    made = hand_over(world, tmp_path)
+    world.fails.update(dump=MigrationError("CRIU refused"), policy=OSError("no Docker"))
+    with pytest.raises(MigrationError, match=r"runs on this host.*could not be given back.*no Docker"):
+        run(made, world)
+    assert not world.frozen
+    assert left(world).state != states.SETTLED, "it must be found by who resolves it"

@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program of the hand-over: what it is told, and that its failure is no failure of the move."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.target.hook import Hook, published_ports
+
+
+def test_it_is_told_what_it_needs(tmp_path):
+    out = tmp_path / "out"
+    hook = Hook(
+        ["sh", "-c", f'echo "$MEC_SOURCE $MEC_PORTS $0" > {out}', "it's"], 5, {"MEC_SOURCE": "edge-a"}
+    )
+    done = hook.run(MEC_PORTS="6379:6379/tcp")
+    assert done.error == ""
+    assert done.ms > 0
+    assert out.read_text() == "edge-a 6379:6379/tcp it's\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["sh", "-c", "echo no such address; exit 3"], "sh ended with 3: no such address"),
+        (["/no/such/program"], "/no/such/program could not be started"),
+        (["sh", "-c", "kill -9 $$"], "sh ended with -9"),
+    ],
+)
+def test_a_failure_is_told(argv, words):
+    assert words in Hook(argv, 5, {}).run().error
+
+
+def test_one_that_hangs_is_ended_with_its_children():
+    start = time.monotonic()
+    done = Hook(["sh", "-c", "echo begun; sleep 60 & wait"], 0.2, {}).run()
+    assert "was ended after 0.2 s: begun" in done.error
+    assert time.monotonic() - start < 10
+
+
+def test_ports_are_written_as_docker_does():
+    bindings = {
+        "6379/tcp": [{"HostIp": "", "HostPort": "6379"}],
+        "53/udp": [{"HostPort": "5353"}],
+        "1/tcp": None,
+    }
+    spec = {"create": {"HostConfig": {"PortBindings": bindings}}}
+    assert published_ports(spec) == "6379:6379/tcp 5353:53/udp"
+    assert published_ports({"create": {"HostConfig": {}}}) == ""

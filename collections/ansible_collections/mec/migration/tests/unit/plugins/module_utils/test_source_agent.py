@@ -1,0 +1,296 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The source's agent as a real process: one for each container, and nothing is left of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.base import paths
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.source import agent as module
+from ansible_collections.mec.migration.plugins.module_utils.source import cancel as ending
+from ansible_collections.mec.migration.plugins.module_utils.source import endings
+from ansible_collections.mec.migration.plugins.module_utils.source.agent import (
+    SourceAgent,
+    SourceSettings,
+    detach,
+)
+from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
+from ansible_collections.mec.migration.plugins.module_utils.state import migration_lock
+from ansible_collections.mec.migration.plugins.module_utils.state.journal import SOURCE, TARGET, Journal
+from ansible_collections.mec.migration.plugins.module_utils.transport.control import (
+    SOURCE_CONTROL,
+    NoAgentError,
+    control,
+)
+
+CONTAINER = "c" * 64
+DOCKER = SimpleNamespace(info=lambda: {"ID": "ENGINE"})
+
+
+class FakeService:
+    """As much of a service as an agent asks for before it moves it."""
+
+    def __init__(self, client, container, move_binds):
+        assert container == CONTAINER, "a migration goes by the container's id"
+        self.id, self.name = container, "redis"
+        self.memory_bytes = 4096
+        self.spec = {"image_id": "sha256:1", "mounts": [], "restart_policy": {"Name": "no"}}
+
+    def moved_mounts(self):
+        return []
+
+
+@pytest.fixture
+def host(monkeypatch, tmp_path):
+    """Where agents of a host keep what they have; ``state`` is what Docker says of the container."""
+    made = SimpleNamespace(root=tmp_path, state="running", agents=[])
+    monkeypatch.setattr(paths, "RUN_DIR", str(tmp_path / "run"))
+    monkeypatch.setattr(states, "JOURNAL_DIR", str(tmp_path / "journals"))
+    monkeypatch.setattr(migration_lock, "LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setattr(module, "Service", FakeService)
+    for part in (module, ending, endings):
+        monkeypatch.setattr(part, "container_state", lambda client, name: (made.state, {"Id": CONTAINER}))
+    yield made
+    for pid in made.agents:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def start(host, migration_id, by="ann@laptop", idle_timeout_s=60.0):
+    """What the module does; returns the agent's process, which is not its child."""
+    agent = SourceAgent(SourceSettings(migration_id, "redis", [], by, "10.0.0.1", idle_timeout_s), DOCKER)
+    agent.open()
+    # The agent tells its own number by what it holds open.
+    detach(agent)
+    control(migration_id, "status", name=SOURCE_CONTROL, timeout_s=10)
+    lock = str(host.root / "locks" / CONTAINER)
+    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]:
+        try:
+            links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        except OSError:
+            continue
+        if lock in links:
+            host.agents.append(pid)
+            return pid
+    raise AssertionError("no process holds the lock")
+
+
+def kill(pid):
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 10
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < end:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+            if stat.read().rpartition(")")[2].split()[0] == "Z":
+                return
+        time.sleep(0.01)
+
+
+def files(host):
+    return sorted(
+        str(path.relative_to(host.root))
+        for path in host.root.rglob("*")
+        if path.is_file() or path.is_socket()
+    )
+
+
+def ended(migration_id):
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            control(migration_id, "status", name=SOURCE_CONTROL, timeout_s=5)
+        except NoAgentError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def nothing_left(host):
+    end = time.monotonic() + 10
+    while files(host) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert files(host) == []
+
+
+def cancel(migration_id="redis-1"):
+    (entry,) = ending.open_here(migration_id, None)
+    return ending.cancel(DOCKER, entry, "bob@server")
+
+
+def test_it_writes_down_who_moves_what(host):
+    start(host, "redis-1")
+    entry = Journal("redis-1", SOURCE).entry
+    assert (entry.state, entry.service, entry.container_id) == (states.OPEN, "redis", CONTAINER)
+    assert (entry.engine_id, entry.address, entry.started_by) == ("ENGINE", "10.0.0.1", "ann@laptop")
+    assert cancel()["cancelled"]
+    nothing_left(host)
+
+
+@pytest.fixture
+def busy(host, monkeypatch):
+    """A migration in the middle of a step that ends only when it is cancelled."""
+
+    def endless(move):
+        with move.step("arm"):
+            while True:
+                move._check()
+                time.sleep(0.01)
+
+    monkeypatch.setattr(module.Move, "arm", endless)
+    start(host, "redis-1")
+    host.errors = []
+
+    def ask():
+        try:
+            control("redis-1", "arm", name=SOURCE_CONTROL, timeout_s=60)
+        except MigrationError as error:
+            host.errors.append(error.message)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    end = time.monotonic() + 10
+    while not control("redis-1", "status", name=SOURCE_CONTROL)["busy"] and time.monotonic() < end:
+        time.sleep(0.01)
+    host.join = lambda: asking.join(10)
+    return host
+
+
+def test_a_second_one_is_refused_at_once_and_touches_nothing(busy):
+    before = {path: (busy.root / path).stat().st_mtime_ns for path in files(busy)}
+    for state in ("running", "frozen"):
+        busy.state = state
+        begun = time.monotonic()
+        with pytest.raises(PreflightError) as caught:
+            start(busy, "redis-2", by="bob@server")
+        assert time.monotonic() - begun < 2
+        for word in ("redis-1", "ann@laptop", "in phase arm", "cancel", "Nothing of it was touched"):
+            assert word in caught.value.message
+        assert {path: (busy.root / path).stat().st_mtime_ns for path in files(busy)} == before
+    busy.state = "running"
+    assert cancel()["cancelled"]
+
+
+def test_a_step_is_ended_by_a_cancel_and_says_by_whom(busy):
+    assert cancel() == {
+        "cancelled": True,
+        "state": states.OPEN,
+        "target_left": "",
+        "migration_id": "redis-1",
+        "service": "redis",
+        "container_state": "running",
+    }
+    busy.join()
+    assert "cancelled in phase arm: by bob@server" in busy.errors[0]
+    nothing_left(busy)
+
+
+def test_it_does_one_thing_at_a_time(busy):
+    with pytest.raises(MigrationError, match="is in phase arm, and does one thing at a time"):
+        control("redis-1", "arm", name=SOURCE_CONTROL)
+    cancel()
+
+
+def test_values_can_be_changed_meanwhile(busy):
+    entry = Journal("redis-1", SOURCE).entry
+    done = ending.change(entry, {"bandwidth_limit_mbit": 20.0, "downtime_ms": 50.0})
+    assert done == {"bandwidth_limit_mbit": 20.0, "downtime_ms": 50.0, "migration_id": "redis-1"}
+    with pytest.raises(MigrationError, match="must be a rate"):
+        ending.change(entry, {"bandwidth_limit_mbit": -1.0, "downtime_ms": None})
+    cancel()
+
+
+def test_what_a_killed_agent_left_is_put_away_by_the_next(host):
+    kill(start(host, "redis-1"))
+    assert files(host) != []
+    start(host, "redis-2")
+    assert [entry.migration_id for entry in states.read_journals().entries] == ["redis-2"]
+    cancel("redis-2")
+    nothing_left(host)
+
+
+def test_a_killed_agent_can_be_cancelled(host):
+    kill(start(host, "redis-1"))
+    done = cancel()
+    assert done["cancelled"]
+    assert "had died" in done["target_left"]
+    nothing_left(host)
+
+
+def test_one_that_nobody_asks_any_more_is_taken_over(host, monkeypatch):
+    monkeypatch.setattr(module, "IN_USE_S", 0.5)
+    start(host, "redis-1")
+    start(host, "redis-2", by="bob@server")
+    assert ended("redis-1")
+    assert [entry.migration_id for entry in states.read_journals().entries] == ["redis-2"]
+    cancel("redis-2")
+
+
+def test_one_that_nobody_asks_any_more_ends_by_itself(host):
+    start(host, "redis-1", idle_timeout_s=2.0)
+    assert ended("redis-1")
+    nothing_left(host)
+
+
+@pytest.mark.parametrize("state", [states.FROZEN, states.MARK_SENT, states.HANDED_OVER])
+def test_what_must_be_resolved_first_is_not_begun_again(host, state):
+    Journal("redis-1", SOURCE).write(state, service="redis", container_id=CONTAINER)
+    before = files(host)
+    with pytest.raises(PreflightError, match=f"redis-1 of redis was left in state {state}.*resolve"):
+        start(host, "redis-2")
+    assert files(host) == before
+
+
+def test_a_copy_that_came_here_and_is_not_settled_does_not_go_on(host):
+    Journal("redis-1", TARGET).write(states.RUNNING, service="redis", container_id=CONTAINER)
+    with pytest.raises(PreflightError, match="left in state running"):
+        start(host, "redis-2")
+
+
+def test_of_a_settled_one_nothing_stays(host):
+    Journal("redis-0", TARGET).write(states.SETTLED, outcome=states.KEPT, container_id=CONTAINER)
+    Journal("redis-1", SOURCE).write(states.SETTLED, outcome=states.ROLLED_BACK, container_id=CONTAINER)
+    start(host, "redis-2")
+    cancel("redis-2")
+    nothing_left(host)
+
+
+def test_a_damaged_journal_of_the_service_stops_it(host):
+    (host.root / "journals").mkdir()
+    (host.root / "journals" / "redis-1.source.json").write_text("{")
+    (host.root / "journals" / "web-1.source.json").write_text("{")
+    with pytest.raises(PreflightError, match=r"redis-1.source.json cannot be read"):
+        start(host, "redis-2")
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("absent", "is absent on this host"),
+        ("exited", "is exited"),
+        ("created", "is created"),
+        ("frozen", "is frozen"),
+    ],
+)
+def test_what_does_not_run_is_not_moved(host, state, words):
+    host.state = state
+    with pytest.raises(PreflightError, match=words):
+        start(host, "redis-1")
+    nothing_left(host)
+
+
+@pytest.mark.parametrize("state", [states.MARK_SENT, states.HANDED_OVER])
+def test_after_the_mark_a_cancel_changes_nothing(host, state):
+    Journal("redis-1", SOURCE).write(state, service="redis", container_id=CONTAINER)
+    before = files(host)
+    done = cancel()
+    assert (done["cancelled"], done["state"]) == (False, state)
+    assert files(host) == before
