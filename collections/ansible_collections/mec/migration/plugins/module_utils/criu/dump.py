@@ -17,11 +17,13 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from ..base.errors import MigrationError
 from ..docker.runc_state import RuncState
-from ..kernel.mountinfo import mounts
+from ..kernel.mountinfo import inside_root, mounts
+from ..kernel.process_memory import areas
 from ..kernel.processes import start_time
 from .images import decode_fields, encode_field, read_dump_stats
 from .log import explain, log_tail
@@ -37,22 +39,28 @@ from .options import (
 from .parent import ParentOfAll
 from .program import criu_program
 
+# Address space of a process that a lazy dump pays for: 256 MiB for this much.
+LAZY_DUMP_BYTES = 64 << 30
+
 
 # images/rpc.proto
 def external_mounts(state: RuncState) -> list[str]:
     """Mount points that CRIU must not dump but reconnect: binds, cgroups, devices, masked paths.
 
-    The same list as runc makes (``addCriuDumpMount``, ``getCgroupMounts``, ``addMaskPaths``).
+    The same list as runc makes (``addCriuDumpMount``, ``getCgroupMounts``, ``addMaskPaths``): without the
+    root file system's own path, and without symbolic links, as the kernel's table of mounts has them.
     """
+    rootfs = state.config["rootfs"]
     points = []
     namespaces = {space["type"] for space in state.config.get("namespaces") or []}
     unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
     for mount in state.config.get("mounts") or []:
         if mount.get("device") == "bind":
-            points.append(mount["destination"])
+            points.append(inside_root(rootfs, mount["destination"]))
         elif mount.get("device") == "cgroup" and not unified and "NEWCGROUP" not in namespaces:
             for hierarchy in _cgroup_v1_mount_points():
-                points.append(os.path.join(mount["destination"], os.path.basename(hierarchy)))
+                point = os.path.join(mount["destination"], os.path.basename(hierarchy))
+                points.append(inside_root(rootfs, point))
     points += [device["path"] for device in state.config.get("devices") or []]
     return points
 
@@ -105,6 +113,19 @@ def network_option(state: RuncState) -> list[str]:
     return [f"net[{os.stat(f'/proc/{state.pid}/ns/net').st_ino}]:extRootNetNS"]
 
 
+def lazily(pids: Iterable[int]) -> bool:
+    """Whether CRIU can be asked for a lazy dump of these processes.
+
+    For one it allocates and fills 16 bytes for each page of all private mappings of a process
+    (``create_page_pipe`` in criu/page-pipe.c), touched or not. A database may reserve terabytes of addresses.
+    A plain dump does not do that; what it dumps of memory that the target has is left out afterwards.
+    """
+    return all(
+        sum(area.end - area.start for area in areas(pid) if area.permissions[3] == "p") < LAZY_DUMP_BYTES
+        for pid in pids
+    )
+
+
 class Dump:
     """One final dump of a frozen container: prepare before the freeze, :meth:`run` inside it.
 
@@ -115,6 +136,7 @@ class Dump:
     :param external: more of what CRIU must not dump, in the form of its option ``external``.
     :param mode: what :func:`cgroup_mode` says; the restore must be told the same.
     :param parent: what claims to hold all memory, so that CRIU passes over it; None: there is nothing.
+    :param lazy: what :func:`lazily` says.
     """
 
     def __init__(
@@ -126,6 +148,8 @@ class Dump:
         external: list[str],
         mode: str,
         parent: ParentOfAll | None = None,
+        *,
+        lazy: bool = True,
     ) -> None:
         self._work_dir = work_dir
         criu = criu_program()
@@ -136,12 +160,14 @@ class Dump:
         self._pages = pages
         config = os.path.join(work_dir, "criu.conf")
         with open(config, "w", encoding="utf-8") as out:
-            out.write(f"ps-socket {their_pages.fileno()}\n")
+            if lazy:
+                out.write(f"ps-socket {their_pages.fileno()}\n")
         # CRIU opens these through /proc/<our pid>/fd when the request comes.
         image_fd = os.open(image_dir, os.O_RDONLY | os.O_DIRECTORY)
         work_fd = os.open(work_dir, os.O_RDONLY | os.O_DIRECTORY)
         self._directories: tuple[int, ...] = (image_fd, work_fd)
-        more = parent.options if parent is not None else []
+        # RPC field lazy_pages.
+        more = [*(parent.options if parent is not None else []), (48, lazy)]
         self._request = _dump_request(state, freeze_cgroup, image_fd, work_fd, config, external, mode, more)
 
         def start() -> subprocess.Popen[bytes]:
@@ -243,7 +269,6 @@ def _dump_request(
         (35, GHOST_LIMIT_BYTES),
         (44, freeze_cgroup),
         (46, True),  # tcp_skip_in_flight: half-open connections are opened anew by their clients
-        (48, True),  # lazy_pages
         (50, True),  # orphan_pts_master
         (51, config),
         (52, True),  # tcp_close
@@ -254,8 +279,7 @@ def _dump_request(
     mounts = [(point, point) for point in external_mounts(state)]
     mounts += [(path, "/dev/null") for path in masked_files(state)]
     for point, source in mounts:
-        inside = point[len(rootfs) :] if point.startswith(rootfs + "/") else ""
-        body += encode_field(23, encode_field(1, inside or point) + encode_field(2, inside or source))
+        body += encode_field(23, encode_field(1, point) + encode_field(2, source))
     for option in [*network_option(state), *external]:
         body += encode_field(37, option)
     return encode_field(1, REQUEST_DUMP) + encode_field(2, body)

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
+
+MAX_LINKS = 255
 
 
 class Mount(NamedTuple):
@@ -75,3 +78,34 @@ def unescape(text: str) -> str:
     for octal, plain in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         text = text.replace(octal, plain)
     return text
+
+
+def inside_root(root: str, path: str) -> str:
+    """Where *path* leads for a process whose root directory is *root*; begins with a slash.
+
+    The rules are those of runc's ``SecureJoin``: a link cannot lead out of *root*, and what does not exist
+    is taken as it is written. *path* may be given with *root* before it, as runc has it in its state.
+    """
+    if path == root or path.startswith(root + "/"):
+        path = path[len(root) :]
+    resolved, left, links = "/", path, 0
+    while left:
+        name, _slash, left = left.partition("/")
+        if name in ("", "."):
+            continue
+        if name == "..":
+            resolved = os.path.dirname(resolved)
+            continue
+        below = os.path.join(resolved, name)
+        try:
+            link = os.readlink(root + below)
+        except OSError:
+            resolved = below
+            continue
+        links += 1
+        if links > MAX_LINKS:
+            return below
+        if link.startswith("/"):
+            resolved = "/"
+        left = f"{link}/{left}"
+    return resolved

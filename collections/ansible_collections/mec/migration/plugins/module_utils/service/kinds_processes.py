@@ -7,15 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .holdings import PAGE_BYTES, Holdings, Process
+from .holdings import Holdings, Process
 from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
 
 TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
-# Of a lazy dump, CRIU allocates and fills this much for each page of all private mappings of a process
-# (criu/page-pipe.c, create_page_pipe; struct iovec).
-IOVEC_BYTES = 16
-# From here on the time that takes is worth a word.
-MUCH_FOR_CRIU_BYTES = 256 << 20
 
 
 def _traced(holdings: Holdings) -> Iterator[Found]:
@@ -74,38 +69,11 @@ def _executed(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, "was started by `docker exec`")
 
 
-def _criu_needs(process: Process) -> int:
-    return process.private_bytes // PAGE_BYTES * IOVEC_BYTES
-
-
 def _sized(count: int) -> str:
     for unit, size in (("TiB", 1 << 40), ("GiB", 1 << 30)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count / (1 << 20):.0f} MiB"
-
-
-def _too_much_reserved(holdings: Holdings) -> Iterator[Found]:
-    for process in holdings.processes.values():
-        needed = _criu_needs(process)
-        if needed > holdings.available_bytes:
-            yield Found(
-                process,
-                f"has reserved {_sized(process.private_bytes)} of address space (private mappings); CRIU "
-                f"needs {_sized(needed)} of memory to walk through it and this host has "
-                f"{_sized(holdings.available_bytes)} left",
-            )
-
-
-def _much_reserved(holdings: Holdings) -> Iterator[Found]:
-    for process in holdings.processes.values():
-        needed = _criu_needs(process)
-        if MUCH_FOR_CRIU_BYTES < needed <= holdings.available_bytes:
-            yield Found(
-                process,
-                f"has reserved {_sized(process.private_bytes)} of address space (private mappings), for "
-                f"which CRIU takes {_sized(needed)} of memory during the dump",
-            )
 
 
 def _secret_memory(holdings: Holdings) -> Iterator[Found]:
@@ -185,24 +153,12 @@ KINDS = (
     ),
     Kind(
         "reserved-memory",
-        "Address space that is reserved and not used, more than CRIU can walk through",
-        REFUSED,
-        "private mappings in /proc/PID/maps: 16 bytes a page against the memory available",
-        "such a mapping cannot be dumped here",
-        "Let the service reserve less (MariaDB: `--innodb-buffer-pool-size-max`), or free memory on this "
-        "host",
-        TEST + "test_a_reservation_that_is_too_large",
-        _too_much_reserved,
-    ),
-    Kind(
-        "much-reserved-memory",
-        "Address space that is reserved and not used, less than that",
-        SAID,
-        "as before, from 256 MiB for CRIU on",
-        "that prolongs the time for which the service is frozen",
-        "Let the service reserve less if that matters",
-        TEST + "test_a_reservation_that_costs_time",
-        _much_reserved,
+        "Address space that is reserved and not used, of any size",
+        KEPT,
+        "private mappings in /proc/PID/maps",
+        "from 64 GiB of it on, CRIU is asked for a plain dump, which takes no memory for each page of it",
+        "",
+        "tests/unit/plugins/module_utils/test_dump.py::test_a_huge_reservation_is_dumped_plainly",
     ),
     Kind(
         "secret-memory",

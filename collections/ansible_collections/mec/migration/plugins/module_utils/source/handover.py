@@ -22,7 +22,7 @@ from ..base.errors import DestroyedError, InDoubtError, MigrationError, Transfer
 from ..base.page_ranges import RangeSet
 from ..base.priority import hurry, no_hurry
 from ..base.threads import InThread
-from ..criu.dump import Dump, cgroup_mode, descriptors, external_mounts, masked_files
+from ..criu.dump import Dump, cgroup_mode, descriptors, external_mounts, lazily, masked_files
 from ..criu.parent import ParentOfAll
 from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsSource
@@ -125,6 +125,7 @@ class HandOver:
             [mount.dump_option for mount in self._tmpfs.mounts],
             mode,
             None if parent.obstacle else parent,
+            lazy=lazily(self._service.cgroup.pids()),
         )
         self._guard = ThawGuard(self._service.cgroup, self._dump, self._settle_rolled_back)
         try:

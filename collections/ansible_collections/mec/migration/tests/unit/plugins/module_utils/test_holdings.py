@@ -327,23 +327,6 @@ def test_datagrams_to_a_process_outside():
     only(found, "outside the container", "Log to standard output")
 
 
-RESERVE = "made(libc.mmap(None, {size}, 0, 0x2 | 0x20 | 0x4000, -1, 0))"
-
-
-def test_a_reservation_that_is_too_large():
-    with open("/proc/meminfo", encoding="ascii") as lines:
-        total = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal"))
-    size = 1 << 40
-    while size < total * 256:
-        size *= 2
-    sentence = only(told(RESERVE.format(size=size)), "TiB of address space", "reserve less")
-    assert f"{size >> 40}.0 TiB" in sentence
-
-
-def test_a_reservation_that_costs_time():
-    only(told(RESERVE.format(size=96 << 30), SAID), "96.0 GiB of address space", "384 MiB of memory")
-
-
 def test_huge_pages():
     with open("/proc/sys/vm/nr_hugepages", encoding="ascii") as pages:
         if int(pages.read()) == 0:
