@@ -118,6 +118,16 @@ $(VENV)/.eda: $(VENV)/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,eda]'
 	@touch $@
 
+# Real services, there and back. One: ARGS="-k postgresql". Their table: docs/services.md.
+.PHONY: services
+services: $(VENV)/.services  ## PostgreSQL, MariaDB, nginx, Java, Node, etcd and others move under load (half an hour)
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=services -e testbed_hosts=2
+	$(BIN)/pytest tests/e2e/test_services.py -m services -rP --inventory inventories/services --services load $(ARGS)
+
+$(VENV)/.services: $(VENV)/.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,services]'
+	@touch $@
+
 e2e-docker28: venv  ## a migration there and back where Docker wires the network late
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=docker28 -e testbed_suite=forky -e testbed_hosts=2
 	$(BIN)/pytest tests/e2e -m docker28 --inventory inventories/docker28 $(ARGS)

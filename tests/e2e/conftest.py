@@ -22,12 +22,13 @@ Serve = Callable[..., Service]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "docker28: needs a testbed with Docker 28 (testbed_suite=forky)")
+    config.addinivalue_line("markers", "services: needs an image of many services (make services)")
     config.addinivalue_line("markers", "vm: needs a testbed of virtual machines (testbed_kind=vm)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests for another testbed run only where they are asked for: -m docker28, -m vm."""
-    for marker in ("docker28", "vm"):
+    """Tests for another testbed run only where they are asked for: -m docker28, -m services, -m vm."""
+    for marker in ("docker28", "services", "vm"):
         if marker in config.getoption("-m"):
             continue
         others = [item for item in items if item.get_closest_marker(marker)]

@@ -1,0 +1,131 @@
+"""Services as Debian ships them, in default configuration where that listens at all, there and back.
+
+A client writes all the while, follows, and reads back all that was acknowledged. `make services` runs them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from . import writers
+from .edge import SERVICES, Lab, wait_for
+
+pytestmark = pytest.mark.services
+IMAGE = "mec-services"
+CACHE = Path.home() / ".cache" / "mec-migration"
+
+
+class Real(NamedTuple):
+    """:param command: run by a shell in the container; *options*: of ``docker run``."""
+
+    command: str
+    port: int
+    connect: writers.Connect
+    options: tuple[str, ...] = ()
+
+
+POSTGRESQL = """
+set -e; cd /etc/postgresql/*/main; conf=$PWD; version=$(basename $(dirname $PWD))
+echo "host all all 0.0.0.0/0 trust" >> pg_hba.conf
+mkdir -p /run/postgresql; chown postgres /run/postgresql
+exec setpriv --reuid postgres --regid postgres --init-groups /usr/lib/postgresql/$version/bin/postgres \
+  -D /var/lib/postgresql/$version/main -c config_file=$conf/postgresql.conf -c listen_addresses='*' %s
+"""
+MARIADB = """
+set -e; mkdir -p /run/mysqld
+cat > /tmp/init.sql <<SQL
+CREATE DATABASE IF NOT EXISTS test;
+CREATE USER IF NOT EXISTS mover IDENTIFIED BY 'x';
+GRANT ALL ON test.* TO mover;
+SQL
+exec mariadbd --user=root --bind-address=0.0.0.0 --init-file=/tmp/init.sql
+"""
+VALKEY = "cd /var/tmp; exec valkey-server --protected-mode no --bind 0.0.0.0"
+SERVICES_MOVED = {
+    "postgresql": Real(POSTGRESQL % "", 5432, writers.postgresql, ("--shm-size=256m",)),
+    "mariadb": Real(MARIADB, 3306, writers.mariadb),
+    "nginx": Real("exec nginx -c /srv/programs/nginx.conf", 8080, writers.Echo),
+    "memcached": Real("exec memcached -u root -m 128", 11211, writers.Memcached),
+    "valkey-aof": Real(
+        "cd /var/tmp; exec valkey-server --protected-mode no --bind 0.0.0.0 --appendonly yes",
+        6379,
+        writers.Valkey,
+    ),
+    "valkey-bgsave": Real(
+        "cd /var/tmp; exec valkey-server --protected-mode no --bind 0.0.0.0", 6379, writers.ValkeySaving
+    ),
+    "java-g1": Real("exec java -XX:+UseG1GC /srv/programs/Store.java", 8080, writers.Http),
+    "java-zgc": Real("exec java -XX:+UseZGC /srv/programs/Store.java", 8080, writers.Http),
+    "node": Real("exec node /srv/programs/store.js", 8080, writers.Http),
+    "etcd": Real(
+        "exec etcd --data-dir /var/tmp/etcd --listen-client-urls http://0.0.0.0:2379 "
+        "--advertise-client-urls http://0.0.0.0:2379",
+        2379,
+        writers.Etcd,
+    ),
+    "rabbitmq": Real(
+        "echo loopback_users = none > /etc/rabbitmq/rabbitmq.conf; export HOME=/root; "
+        "exec /usr/lib/rabbitmq/bin/rabbitmq-server",
+        5672,
+        writers.RabbitMq,
+    ),
+    "haproxy": Real("exec haproxy -f /srv/programs/haproxy.cfg", 8080, writers.Echo),
+}
+
+
+@pytest.fixture(scope="module")
+def images(lab: Lab) -> None:
+    """The image on both hosts: what is tried here is the services, not the way of an image."""
+    files = sorted(path for path in (SERVICES / "real").rglob("*") if path.is_file())
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+    root = CACHE / f"services-{key}.tar"
+    if not root.exists():
+        subprocess.run([str(SERVICES / "real" / "build-root.sh"), str(root)], check=True)
+    for host in lab.hosts[:2]:
+        if not host.docker("image", "ls", "--quiet", f"{IMAGE}:{key}"):
+            with root.open("rb") as content:
+                subprocess.run([*host.ssh, f"docker import - {IMAGE}:{key}"], stdin=content, check=True)
+        host.docker("tag", f"{IMAGE}:{key}", IMAGE)
+
+
+@pytest.fixture
+def emptied(lab: Lab) -> Iterator[list[str]]:
+    """Names of containers, which are removed afterwards."""
+    names: list[str] = []
+    yield names
+    for host in lab.hosts[:2]:
+        host.wipe(names)
+
+
+@pytest.mark.parametrize("name", SERVICES_MOVED)
+def test_there_and_back(
+    name: str, lab: Lab, images: None, emptied: list[str], record_property: Callable[[str, object], None]
+) -> None:
+    real, (here, there) = SERVICES_MOVED[name], lab.hosts[:2]
+    emptied.append(name)
+    words = ["run", "--detach", "--name", name, "--publish", f"{real.port}:{real.port}", *real.options]
+    here.docker(*words, IMAGE, "sh", "-c", real.command)
+    writer = writers.Writer(real.connect, [(host.address, real.port) for host in (here, there)])
+    frozen_ms = []
+    for target in (there, here):
+        wait_for_writes(name, writer)
+        frozen_ms.append(round(lab.move(name, target)["frozen_ms"]))
+    wait_for_writes(name, writer)
+    account = writer.stop()
+    gap_ms = round(account.longest_gap_ms)
+    print(f"{name}: frozen {frozen_ms} ms, client's gap {gap_ms} ms, {account.acknowledged} writes")
+    record_property("frozen_ms", frozen_ms)
+    record_property("gap_ms", gap_ms)
+    assert account.lost == []
+
+
+def wait_for_writes(name: str, writer: writers.Writer) -> None:
+    """Until some more are acknowledged."""
+    enough = writer.acknowledged + 50
+    wait_for(f"writes to {name}", lambda: writer.acknowledged >= enough)

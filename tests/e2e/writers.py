@@ -1,0 +1,295 @@
+"""Clients of real services: each writes numbers, keeps those that were acknowledged, and reads all back."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import itertools
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+TIMEOUT_S = 2.0
+
+
+class Session(Protocol):
+    """A connection to a service."""
+
+    def write(self, number: int) -> None:
+        """Returns when the service has acknowledged *number*."""
+
+    def read_all(self, written: list[int]) -> set[int]:
+        """Which of *written* are there."""
+
+    def close(self) -> None: ...
+
+
+Connect = Callable[[str, int], Session]
+
+
+class Http:
+    """Of the programs in tests/services/real: PUT /NUMBER, GET /."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self._connection = http.client.HTTPConnection(address, port, timeout=TIMEOUT_S)
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        self._connection.request(method, path, body)
+        answer = self._connection.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            raise OSError(f"{method} {path}: {answer.status}")
+        return content
+
+    def write(self, number: int) -> None:
+        if self._ask("PUT", f"/{number}") != b"kept":
+            raise AssertionError(f"another answer to {number}")
+
+    def read_all(self, written: list[int]) -> set[int]:
+        return set(map(int, self._ask("GET", "/").split()))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Echo(Http):
+    """Of servers that keep nothing: the answer is the path that was asked for."""
+
+    def write(self, number: int) -> None:
+        answer = self._ask("GET", f"/{number}")
+        if answer != b"/%d" % number:
+            raise AssertionError(f"/{number} was answered with {answer!r}")
+
+    def read_all(self, written: list[int]) -> set[int]:
+        return set(written)
+
+
+class Etcd(Http):
+    """etcd's gateway from JSON to its own protocol."""
+
+    def write(self, number: int) -> None:
+        pair = {"key": base64.b64encode(b"%08d" % number).decode(), "value": "eA=="}
+        self._ask("POST", "/v3/kv/put", json.dumps(pair).encode())
+
+    def read_all(self, written: list[int]) -> set[int]:
+        everything = {"key": "MA==", "range_end": "OQ==", "keys_only": True}
+        answer = json.loads(self._ask("POST", "/v3/kv/range", json.dumps(everything).encode()))
+        return {int(base64.b64decode(pair["key"])) for pair in answer.get("kvs", [])}
+
+
+class Lines:
+    """Protocols of lines over TCP."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self._socket = socket.create_connection((address, port), timeout=TIMEOUT_S)
+        self._stream = self._socket.makefile("rwb")
+
+    def _ask(self, line: bytes) -> bytes:
+        self._stream.write(line)
+        self._stream.flush()
+        answer = self._stream.readline()
+        if not answer:
+            raise ConnectionError("the service hung up")
+        return answer.rstrip()
+
+    def close(self) -> None:
+        self._stream.close()
+        self._socket.close()
+
+
+class Valkey(Lines):
+    def write(self, number: int) -> None:
+        if self._ask(b"SET n%d x\r\n" % number) != b"+OK":
+            raise AssertionError(f"another answer to {number}")
+
+    def read_all(self, written: list[int]) -> set[int]:
+        return {number for number in written if self._ask(b"EXISTS n%d\r\n" % number) == b":1"}
+
+
+class ValkeySaving(Valkey):
+    """Forks a child that writes all to disk again and again."""
+
+    def write(self, number: int) -> None:
+        super().write(number)
+        if number % 50 == 0:
+            self._ask(b"BGSAVE\r\n")
+
+
+class Memcached(Lines):
+    def write(self, number: int) -> None:
+        if self._ask(b"set n%d 0 0 1\r\nx\r\n" % number) != b"STORED":
+            raise AssertionError(f"another answer to {number}")
+
+    def read_all(self, written: list[int]) -> set[int]:
+        found = set()
+        for number in written:
+            if self._ask(b"get n%d\r\n" % number).startswith(b"VALUE"):
+                found.add(number)
+                self._stream.readline()
+                self._stream.readline()
+        return found
+
+
+class Sql:
+    """A table of numbers; *connection* as PEP 249 has it."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def _run(self, statement: str) -> Any:
+        cursor = self._connection.cursor()
+        cursor.execute(statement)
+        return cursor
+
+    def prepare(self) -> None:
+        self._run("CREATE TABLE IF NOT EXISTS numbers (number INTEGER PRIMARY KEY)")
+        self._connection.commit()
+
+    def write(self, number: int) -> None:
+        try:
+            self._run(f"INSERT INTO numbers VALUES ({number})")
+            self._connection.commit()
+        except Exception as error:
+            if "uplicate" not in str(error):
+                raise OSError(str(error)) from error
+            # The write before the connection broke, whose answer was lost.
+
+    def read_all(self, written: list[int]) -> set[int]:
+        return {row[0] for row in self._run("SELECT number FROM numbers").fetchall()}
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._connection.close()
+
+
+def postgresql(address: str, port: int) -> Session:
+    import pg8000.dbapi
+
+    try:
+        session = Sql(
+            pg8000.dbapi.connect("postgres", host=address, port=port, password="x", timeout=TIMEOUT_S)
+        )
+        session.prepare()
+    except Exception as error:
+        raise OSError(str(error)) from error
+    return session
+
+
+def mariadb(address: str, port: int) -> Session:
+    import pymysql
+
+    try:
+        connection = pymysql.connect(
+            host=address, port=port, user="mover", password="x", database="test", read_timeout=TIMEOUT_S
+        )
+        session = Sql(connection)
+        session.prepare()
+    except Exception as error:
+        raise OSError(str(error)) from error
+    return session
+
+
+class RabbitMq:
+    """A durable queue, with confirmation of each message."""
+
+    def __init__(self, address: str, port: int) -> None:
+        import pika
+
+        # Nothing else of this library limits the wait for a confirmation.
+        parameters = pika.ConnectionParameters(address, port, socket_timeout=TIMEOUT_S, heartbeat=4)
+        try:
+            self._connection = pika.BlockingConnection(parameters)
+            self._channel = self._connection.channel()
+            self._channel.queue_declare("numbers", durable=True)
+            self._channel.confirm_delivery()
+        except pika.exceptions.AMQPError as error:
+            raise OSError(repr(error)) from error
+
+    def write(self, number: int) -> None:
+        import pika
+
+        try:
+            self._channel.basic_publish("", "numbers", b"%d" % number, mandatory=True)
+        except pika.exceptions.AMQPError as error:
+            raise OSError(repr(error)) from error
+
+    def read_all(self, written: list[int]) -> set[int]:
+        found = set()
+        while (message := self._channel.basic_get("numbers", auto_ack=True))[0] is not None:
+            found.add(int(message[2]))
+        return found
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._connection.close()
+
+
+class Account(NamedTuple):
+    acknowledged: int
+    lost: list[int]
+    longest_gap_ms: float
+
+
+class Writer:
+    """Writes to whichever of two hosts answers, until it is stopped."""
+
+    def __init__(self, connect: Connect, endpoints: list[tuple[str, int]], period_s: float = 0.003) -> None:
+        self._connect, self._endpoints, self._period_s = connect, endpoints, period_s
+        self._stop = threading.Event()
+        self._written: list[int] = []
+        self._longest_s = 0.0
+        self._error: BaseException | None = None
+        self._session = self._find()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    @property
+    def acknowledged(self) -> int:
+        return len(self._written)
+
+    def _find(self, give_up_s: float = 120.0) -> Session:
+        end = time.monotonic() + give_up_s
+        for address, port in itertools.cycle(self._endpoints):
+            try:
+                return self._connect(address, port)
+            except OSError:
+                assert time.monotonic() < end, f"no answer from {self._endpoints}"
+                time.sleep(0.01)
+        raise AssertionError("no endpoints")
+
+    def _run(self) -> None:
+        try:
+            last = time.monotonic()
+            for number in itertools.count():
+                while not self._stop.is_set():
+                    try:
+                        self._session.write(number)
+                    except (OSError, http.client.HTTPException):
+                        self._session.close()
+                        self._session = self._find()
+                        continue
+                    now = time.monotonic()
+                    self._longest_s = max(self._longest_s, now - last)
+                    last = now
+                    self._written.append(number)
+                    break
+                if self._stop.wait(self._period_s):
+                    return
+        except BaseException as error:
+            self._error = error
+
+    def stop(self) -> Account:
+        """Read all back from where the service is now."""
+        self._stop.set()
+        self._thread.join(60)
+        if self._error is not None:
+            raise self._error
+        self._session.close()
+        self._session = self._find()
+        there = self._session.read_all(self._written)
+        self._session.close()
+        return Account(len(self._written), sorted(set(self._written) - there), self._longest_s * 1000)

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Builds one root file system with services as Debian ships them, for `make services`.
+#   build-root.sh OUTPUT.tar
+# The mirror is the one that this machine's apt uses, else mmdebstrap's own.
+set -eu
+output=$1
+suite=trixie
+here=$(dirname "$0")
+mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+  awk '$1 == "Debian" && $2 !~ /security/ { print $2; exit }')
+packages=postgresql,mariadb-server,nginx-light,memcached,valkey-server,haproxy,rabbitmq-server
+packages=$packages,openjdk-21-jdk-headless,nodejs,etcd-server,python3-minimal,procps
+
+mkdir -p "$(dirname "$output")"
+mmdebstrap --quiet --variant=minbase --include="$packages" \
+  --aptopt='Acquire::Check-Valid-Until "false"' \
+  --aptopt='Acquire::Languages "none"' \
+  --aptopt='APT::Install-Recommends "false"' \
+  --dpkgopt=force-unsafe-io \
+  --dpkgopt='path-exclude=/usr/share/doc/*' \
+  --dpkgopt='path-exclude=/usr/share/man/*' \
+  --dpkgopt='path-exclude=/usr/share/locale/*' \
+  --customize-hook="copy-in $here/programs /srv" \
+  --customize-hook='rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/*' \
+  "$suite" "$output.part" ${mirror:+"deb $mirror $suite main"}
+mv "$output.part" "$output" # whole, or not there
