@@ -12,13 +12,12 @@ packages=postgresql,mariadb-server,nginx-light,memcached,valkey-server,haproxy,r
 packages=$packages,openjdk-21-jdk-headless,nodejs,etcd-server,python3-minimal,procps
 
 mkdir -p "$(dirname "$output")"
-mmdebstrap --quiet --variant=minbase --include="$packages" \
+mmdebstrap --format=tar --variant=minbase --include="$packages" \
   --aptopt='Acquire::Check-Valid-Until "false"' \
   --aptopt='Acquire::Languages "none"' \
   --aptopt='APT::Install-Recommends "false"' \
   --dpkgopt=force-unsafe-io \
   --dpkgopt='path-exclude=/usr/share/doc/*' \
-  --dpkgopt='path-exclude=/usr/share/man/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' \
   --customize-hook="copy-in $here/programs /srv" \
   --customize-hook='rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/*' \
