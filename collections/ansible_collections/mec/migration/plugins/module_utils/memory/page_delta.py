@@ -10,7 +10,8 @@ virtual machines", VEE 2011, use XOR with run lengths for the same reason.)
 
 from __future__ import annotations
 
-from ..transport.wire import Body, Channel, LookAway, Packed
+from ..transport.compression import Body, LookAway, Packed
+from ..transport.wire import Channel
 
 try:
     import numpy

@@ -17,10 +17,10 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, TransferError
 from ansible_collections.mec.migration.plugins.module_utils.transport import wire, zstd
+from ansible_collections.mec.migration.plugins.module_utils.transport.compression import Compression
 from ansible_collections.mec.migration.plugins.module_utils.transport.wire import (
     PREFIX,
     Channel,
-    Compression,
     Keys,
     connect,
     tls_context,
