@@ -12,8 +12,8 @@ version_added: 0.1.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Reads a running container, so that M(mec.migration.criu_restore) can create the same one on another host.
-  - Refuses running containers that a checkpoint cannot carry over, with the reason and the remedy.
-  - A container that is not there, or does not run, is no error; see RV(state).
+  - A container that is not there, or does not run, is no error; see RV(state). Neither is one that cannot
+    be moved; see RV(problem).
 requirements:
   - docker (Python)
 extends_documentation_fragment:
@@ -54,12 +54,23 @@ migration:
   description: What moves it now, in a sentence; empty if nothing does.
   type: str
   returned: success
+problem:
+  description: Why a checkpoint cannot carry it over, and what to do about it; empty if nothing is known.
+  type: str
+  returned: when it runs
 spec:
   description: Name, image, configuration, networks, mounts and restart policy.
   type: dict
   returned: when it runs
 mounts:
   description: Destinations of the mounts whose content moves.
+  type: list
+  elements: str
+  returned: when it runs
+paths:
+  description:
+    - Paths of the host that the container shows, by bind mounts and by volumes that are bind mounts; for
+      C(paths) of M(mec.migration.edge_host_info).
   type: list
   elements: str
   returned: when it runs
@@ -76,7 +87,12 @@ processes:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import PreflightError
 from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
+from ansible_collections.mec.migration.plugins.module_utils.docker.container_spec import (
+    compared_paths,
+    specification,
+)
 from ansible_collections.mec.migration.plugins.module_utils.docker.container_state import (
     RUNNING,
     container_state,
@@ -99,10 +115,18 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
             break
     if state != RUNNING:
         return found
-    service = Service(client, module.params["container"], module.params["move_binds"])
+    try:
+        service = Service(client, module.params["container"], module.params["move_binds"])
+    except PreflightError as error:
+        # Whoever looks for the container must find it; migration_preflight refuses.
+        spec = specification(inspected)
+        nothing = {"mounts": [], "memory_bytes": 0, "processes": 0}
+        return {**found, **nothing, "problem": error.message, "spec": spec, "paths": compared_paths(spec)}
     return {
         **found,
+        "problem": "",
         "spec": service.spec,
+        "paths": compared_paths(service.spec),
         "mounts": [mount["destination"] for mount in service.moved_mounts()],
         "memory_bytes": service.memory_bytes,
         "processes": len(service.processes()),

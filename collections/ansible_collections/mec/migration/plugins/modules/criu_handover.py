@@ -208,7 +208,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    run_module(module, run, prepare)
+    run_module(module, run, prepare, phase="handover")
 
 
 if __name__ == "__main__":

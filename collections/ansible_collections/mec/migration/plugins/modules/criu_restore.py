@@ -121,7 +121,7 @@ def main() -> None:
         required_one_of=[("migration_id", "service")],
         supports_check_mode=True,
     )
-    run_module(module, run)
+    run_module(module, run, phase="verify")
 
 
 if __name__ == "__main__":

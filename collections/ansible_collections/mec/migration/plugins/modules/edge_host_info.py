@@ -198,15 +198,15 @@ edge_host:
           type: list
           elements: str
         networks:
-          description: Name and driver of each network.
+          description: Name, driver, subnets, options and labels of each network.
           type: list
           elements: dict
         volumes:
-          description: Name and driver of each volume.
+          description: Name, driver, options, labels and number of entries of each volume.
           type: list
           elements: dict
         containers:
-          description: Name, id, state and published ports of each container, stopped ones included.
+          description: Name, id, state, mounts and published ports of each container, stopped ones included.
           type: list
           elements: dict
     armed_runtime:
@@ -248,6 +248,9 @@ edge_host:
     paths:
       description: For each of O(paths), V(directory), V(file), V(other) or V(absent).
       type: dict
+    storage:
+      description: For each of O(paths) that is there, the storage it lies on, to find out what hosts share.
+      type: dict
 problems:
   description: What keeps the host from taking part in any migration, each with its remedy.
   type: dict
@@ -267,8 +270,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
-from ansible_collections.mec.migration.plugins.module_utils.preflight.checks import host_problems
 from ansible_collections.mec.migration.plugins.module_utils.preflight.host_facts import IMAGES_DIR, collect
+from ansible_collections.mec.migration.plugins.module_utils.preflight.hosts import host_problems
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    run_module(module, run)
+    run_module(module, run, phase="image")
 
 
 if __name__ == "__main__":

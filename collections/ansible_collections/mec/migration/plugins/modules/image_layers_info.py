@@ -108,7 +108,7 @@ def main() -> None:
         argument_spec={"images": {"type": "list", "elements": "str", "default": []}},
         supports_check_mode=True,
     )
-    run_module(module, run)
+    run_module(module, run, phase="image")
 
 
 if __name__ == "__main__":

@@ -216,7 +216,7 @@ def main() -> None:
         required_if=[("state", "present", ("service", "key", "certificate", "peer_certificate"))],
         supports_check_mode=True,
     )
-    run_module(module, run)
+    run_module(module, run, phase="arm")
 
 
 if __name__ == "__main__":

@@ -13,25 +13,29 @@ class MigrationError(Exception):
 
     ``message`` says what failed, on what, what was seen against what is needed, and what to do next.
 
-    :param phase: preflight, image, arm, pre-copy, handover, verify, commit, resolve or cleanup.
+    :param phase: preflight, image, arm, pre-copy, handover, verify, commit, resolve or cleanup. Where it is
+        not given, ``run_module`` puts in that of the module.
     :param container_state: state of the container on the host that raises: running, frozen, created,
         exited, absent or unknown.
     :param log_tail: last lines of the log that explains the failure (CRIU's, runc's), already bounded.
     :param rolled_back: whether the host was brought back to how it was before the failed action.
     """
 
+    usual_phase = "unknown"
+
     def __init__(
         self,
         message: str,
         *,
-        phase: str = "preflight",
+        phase: str = "",
         container_state: str = "unknown",
         log_tail: str = "",
         rolled_back: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.phase = phase
+        self.phase = phase or self.usual_phase
+        self.phase_is_given = phase not in ("", "unknown")
         self.container_state = container_state
         self.log_tail = log_tail
         self.rolled_back = rolled_back
@@ -48,6 +52,8 @@ class MigrationError(Exception):
 
 class PreflightError(MigrationError):
     """Refused before anything was touched."""
+
+    usual_phase = "preflight"
 
 
 class TransferError(MigrationError):

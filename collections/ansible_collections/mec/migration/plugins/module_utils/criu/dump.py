@@ -26,7 +26,7 @@ from ..kernel.mountinfo import inside_root, mounts
 from ..kernel.process_memory import areas
 from ..kernel.processes import start_time
 from .images import decode_fields, encode_field, read_dump_stats
-from .log import explain, log_tail
+from .log import cause_line, explain, log_tail
 from .options import (
     CGROUP_MODES,
     DUMP_LOG,
@@ -36,6 +36,7 @@ from .options import (
     PAGE_SERVER_CLOSE,
     REQUEST_DUMP,
 )
+from .own_mounts import with_own_mounts
 from .parent import ParentOfAll
 from .program import criu_program
 
@@ -182,7 +183,7 @@ class Dump:
             )
 
         try:
-            self._process = start() if parent is None else parent.start(start)
+            self._process = with_own_mounts(start) if parent is None else parent.start(start)
         except OSError as error:
             raise MigrationError(f"cannot start {criu}: {error}; install criu 4.2 or later") from error
         finally:
@@ -237,9 +238,9 @@ class Dump:
 
     def _failure(self, reason: str) -> MigrationError:
         tail = log_tail(os.path.join(self._work_dir, DUMP_LOG))
-        first = tail.splitlines()[0] if tail else "no log"
+        line = cause_line(tail) or "no log"
         return MigrationError(
-            f"the final dump failed: {reason} ({first}). {explain(tail)}", phase="handover", log_tail=tail
+            f"the final dump failed: {reason} ({line}). {explain(tail)}", phase="handover", log_tail=tail
         )
 
 

@@ -14,14 +14,13 @@ of what the kernel can do, with that one answer changed.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from ..base.threads import InThread
 from ..kernel.process_memory import PAGE_BYTES
 from .images import PE_PRESENT, PagemapEntry, write_inventory, write_pagemap
+from .own_mounts import with_own_mounts
 from .program import version
 from .rpc import features
 
@@ -35,12 +34,7 @@ EVERYTHING = PagemapEntry(PAGE_BYTES, (1 << 56) // PAGE_BYTES - 2, PE_PRESENT)
 # Before it a page map's entry counts to 2^32 pages.
 CRIU_NEEDED = (4, 2)
 
-CLONE_NEWNS = 0x00020000
-MS_BIND, MS_REC, MS_SLAVE = 1 << 12, 1 << 14, 1 << 19
-
 Value = TypeVar("Value")
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
 
 
 class ParentOfAll:
@@ -68,15 +62,7 @@ class ParentOfAll:
 
     def start(self, start: Callable[[], Value]) -> Value:
         """Call *start*, which starts CRIU, so that it sees what it is to believe."""
-        if not self._note:
-            return start()
-
-        def seen_by_one() -> Value:
-            _see_alone(self._note, KERNEL_NOTE)
-            return start()
-
-        # Of the thread alone: what it starts inherits its mounts, and its own go with it.
-        return InThread(seen_by_one).result()
+        return with_own_mounts(start, {KERNEL_NOTE: self._note} if self._note else None)
 
     def _prepare(self, directory: str) -> str:
         if version() < CRIU_NEEDED:
@@ -104,19 +90,6 @@ class ParentOfAll:
             self._note = ""
             return f"{KERNEL_NOTE} is not as this CRIU's version has it"
         return ""
-
-
-def _see_alone(copy: str, path: str) -> None:
-    """For the calling thread and what it starts, *copy* lies at *path*."""
-    _check(_libc.unshare(CLONE_NEWNS), "unshare")
-    _check(_libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), "mount")
-    _check(_libc.mount(os.fsencode(copy), os.fsencode(path), None, MS_BIND, None), "mount")
-
-
-def _check(done: int, call: str) -> None:
-    if done != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{call}: {os.strerror(code)}")
 
 
 def _uptime_us() -> int:

@@ -23,6 +23,7 @@ from .options import (
     REQUEST_DUMP,
     REQUEST_FEATURE_CHECK,
 )
+from .own_mounts import with_own_mounts
 from .program import criu_program
 
 # images/rpc.proto: criu_features
@@ -71,29 +72,47 @@ def features() -> dict[str, bool]:
     return {name: bool(fields.get(number)) for number, name in FEATURES.items()}
 
 
-def canary(directory: str) -> float:
+def canary(directory: str, user: int = 0) -> float:
     """Dump a process made for it, the way a service is dumped; returns the milliseconds that took.
 
     :param directory: on tmpfs; what is made in it is gone when this returns.
+    :param user: whose process that is: CRIU may be allowed less with one that is not root's.
     :raises PreflightError: CRIU cannot dump even that; with its own words.
     """
     start = time.monotonic()
     os.makedirs(directory, mode=0o700, exist_ok=True)
+    try:
+        with_own_mounts(lambda: _fly(directory, user))
+    except OSError as error:
+        raise PreflightError(
+            f"CRIU could not be tried out on this host: {error}", container_state="running"
+        ) from error
+    return (time.monotonic() - start) * 1000
+
+
+def _fly(directory: str, user: int) -> None:
     victim = subprocess.Popen(
         ["sleep", "60"],
         start_new_session=True,
         cwd="/",
+        user=user,
+        group=user,
+        extra_groups=[],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         with tempfile.TemporaryDirectory(dir=directory, prefix="canary-") as images:
-            _dump(victim.pid, images)
+            try:
+                _dump(victim.pid, images)
+            except PreflightError as error:
+                if user:
+                    error.message = error.message.replace("a `sleep`", f"a `sleep` of user {user}", 1)
+                raise
     finally:
         victim.kill()
         victim.wait()
-    return (time.monotonic() - start) * 1000
 
 
 def _dump(pid: int, images: str) -> None:

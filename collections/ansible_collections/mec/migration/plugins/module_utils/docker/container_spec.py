@@ -9,21 +9,24 @@ import copy
 from typing import Any
 
 from ..base.errors import PreflightError
+from .container_networks import fixed_mac_addresses
 
 # Docker's own bookkeeping in these parts of a container: set anew by every create.
 _HOST_CONFIG_DROPPED = ("ContainerIDFile", "ConsoleSize", "Runtime")
-_ENDPOINT_KEPT = ("IPAMConfig", "Links", "Aliases", "DriverOpts")
+_ENDPOINT_KEPT = ("IPAMConfig", "Links", "Aliases", "DriverOpts", "GwPriority")
 
 
 def specification(inspected: dict[str, Any]) -> dict[str, Any]:
     """What makes up the container: enough to create the same one on another host.
 
     :param inspected: the answer of ``GET /containers/(id)/json``.
-    :returns: ``name``, ``image_id``, ``image``, ``restart_policy``, ``volumes`` (name, driver, labels
-        are looked up by the caller), ``create`` (the body of ``POST /containers/create``) and
-        ``networks`` (endpoint settings by network name).
+    :returns: ``name``, ``image_id``, ``image``, ``restart_policy``, ``create`` (the body of ``POST
+        /containers/create``), ``networks`` (endpoint settings by network name) and ``mounts``. Options and
+        labels of volumes and names of interfaces are added by the caller, who can ask for them.
     """
     config = copy.deepcopy(inspected["Config"])
+    # It goes with the endpoint of its network: with several networks Docker refuses it here.
+    config.pop("MacAddress", None)
     host_config = {
         key: value
         for key, value in copy.deepcopy(inspected["HostConfig"]).items()
@@ -72,13 +75,31 @@ def _name_anonymous_volumes(
 
 def _endpoints(inspected: dict[str, Any]) -> dict[str, dict[str, Any]]:
     short_id = inspected["Id"][:12]
+    fixed = fixed_mac_addresses(inspected)
     endpoints = {}
     for network, settings in (inspected["NetworkSettings"].get("Networks") or {}).items():
         kept = {key: settings[key] for key in _ENDPOINT_KEPT if settings.get(key)}
         if "Aliases" in kept:
             kept["Aliases"] = [alias for alias in kept["Aliases"] if alias != short_id]
+        if network in fixed:
+            kept["MacAddress"] = fixed[network]
         endpoints[network] = kept
     return endpoints
+
+
+def device_of(mount: dict[str, Any]) -> str:
+    """The path of the host that a mount shows: of a bind mount, or of a volume that is one; else empty."""
+    if mount["type"] == "bind":
+        return str(mount["source"])
+    options = mount.get("options") or {}
+    device = str(options.get("device") or "")
+    bound = {"bind", "rbind"} & set(str(options.get("o") or "").split(","))
+    return device if bound and device.startswith("/") else ""
+
+
+def compared_paths(spec: dict[str, Any]) -> list[str]:
+    """Paths of the host that both hosts must be asked about: see :func:`device_of`."""
+    return sorted({device_of(mount) for mount in spec["mounts"]} - {""})
 
 
 def check_movable(inspected: dict[str, Any]) -> None:
@@ -107,7 +128,12 @@ def check_movable(inspected: dict[str, Any]) -> None:
             "Start it without `-t`",
             container_state="running",
         )
-    for field, option in (("NetworkMode", "--network"), ("IpcMode", "--ipc"), ("PidMode", "--pid")):
+    for field, option in (
+        ("NetworkMode", "--network"),
+        ("IpcMode", "--ipc"),
+        ("PidMode", "--pid"),
+        ("UTSMode", "--uts"),
+    ):
         mode = str(host_config.get(field) or "")
         if mode.startswith("container:"):
             raise PreflightError(

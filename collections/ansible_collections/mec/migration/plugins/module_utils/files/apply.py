@@ -16,6 +16,7 @@ from typing import Any, Callable
 
 from ..base.errors import MigrationError, TransferError
 from ..kernel.rooted import Root
+from ..kernel.storage import Storage, storage
 from ..transport.wire import DAMAGED, Channel, Message
 from .batch import Operation, unpack
 from .scan import OVERLAY_XATTR_PREFIX, SECURITY_XATTRS_MOVED, scan
@@ -76,15 +77,18 @@ class FileReceiver:
     def _on_begin(self, message: Message, channel: Channel) -> None:
         self._failure = None
         token = message.text("token")
+        shared = []
         try:
             for fields in message.fields["trees"]:
                 target = self._target(str(fields["name"]))
                 target.overlay = bool(fields["overlay"])
                 target.excluded = frozenset(fields["excluded"])
                 target.mentioned = set()
+                if fields.get("storage") and self._is_here(target, Storage(**fields["storage"])):
+                    shared.append(str(fields["name"]))
         except DAMAGED as error:
             raise TransferError(f"a list of trees is not one: {error!r}", phase="pre-copy") from error
-        answer: dict[str, Any] = {"known": False, "unacknowledged": {}, "emptied": {}}
+        answer: dict[str, Any] = {"known": False, "unacknowledged": {}, "emptied": {}, "shared": shared}
         if token and token in (self._token, self._last_token):
             answer["known"] = True
             for name, target in self._targets.items():
@@ -148,6 +152,14 @@ class FileReceiver:
             target.last_emptied, target.root.emptied = target.root.emptied, set()
 
     # -- operations ------------------------------------------------------------------------------
+
+    @staticmethod
+    def _is_here(target: _Target, theirs: Storage) -> bool:
+        """Whether the source's directory is this one, on storage that both hosts have."""
+        try:
+            return storage(target.root.path).is_same(theirs)
+        except OSError as error:
+            raise MigrationError(f"cannot read {target.root.path}: {error}", phase="pre-copy") from error
 
     def _target(self, name: str) -> _Target:
         if name not in self._targets:

@@ -17,10 +17,11 @@ from typing import Any, Callable, NamedTuple
 
 from ..base.errors import MigrationError
 from ..kernel.rooted import Root
+from ..kernel.storage import storage
 from ..transport.wire import Channel
 from .batch import Batch
 from .round import Held, TreeRound
-from .scan import Tree
+from .scan import ROOTFS_TREE, Tree
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -54,6 +55,8 @@ class FileSync:
         self._full: set[str] = set()
         # Paths that an unacknowledged round may have touched on the target.
         self._unknown: dict[str, set[str]] = {}
+        # Trees that both hosts have: what the service writes is there, and what others write must stay.
+        self.shared: frozenset[str] = frozenset()
         self._pending: dict[str, Held] | None = None
         self._pending_token = ""
         self._prepared = False
@@ -73,10 +76,12 @@ class FileSync:
                     "name": tree.name,
                     "overlay": tree.overlay,
                     "excluded": sorted(tree.excluded()),
+                    "storage": _storage(tree),
                 }
                 for tree in self.trees
             ],
         ).fields
+        self.shared = frozenset(answer.get("shared", ()))
         self._pending = None
         if answer["known"]:
             self._full = set()
@@ -88,7 +93,8 @@ class FileSync:
         else:
             self._token = ""
             self._held = {tree.name: Held() for tree in self.trees}
-            self._full = {tree.name for tree in self.trees}
+            # The end of a full round takes away what was not named in it: never of what is shared.
+            self._full = {tree.name for tree in self.trees} - self.shared
             self._unknown = {}
         self._prepared = True
 
@@ -141,6 +147,9 @@ class FileSync:
         changed = deleted = sent_bytes = scanned = 0
         scan_s = 0.0
         for tree in self.trees:
+            if tree.name in self.shared:
+                pending[tree.name] = self._held[tree.name]
+                continue
             report = None
             if progress is not None:
                 report = _reporter(progress, tree.name)
@@ -176,7 +185,7 @@ class FileSync:
         """What the target's ``FileReceiver.commit`` needs; None where there is nothing to commit."""
         if self._pending is None or not self._pending_token:
             return None
-        return {"token": self._pending_token, "full": sorted(self._full)}
+        return {"token": self._pending_token, "full": sorted(self._full - self.shared)}
 
     def acknowledged(self) -> None:
         """The target has committed what the last :meth:`send` sent."""
@@ -237,6 +246,18 @@ def shared_writable_files(pids: Iterable[int], proc: str = "/proc") -> set[str]:
         except OSError:
             continue  # the process is gone
     return paths
+
+
+def _storage(tree: Tree) -> dict[str, Any] | None:
+    """For the target, to find out that both hosts share it; None for what Docker makes for one container."""
+    if tree.name == ROOTFS_TREE:
+        return None
+    try:
+        return storage(tree.path)._asdict()
+    except OSError as error:
+        raise MigrationError(
+            f"cannot read the {tree.name} tree at {tree.path}: {error}", phase="pre-copy"
+        ) from error
 
 
 def _reporter(progress: Progress, tree: str) -> Callable[[int], None]:

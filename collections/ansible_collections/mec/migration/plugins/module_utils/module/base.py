@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -14,6 +15,8 @@ from typing import Any
 
 from ..base.daemon import leave_session
 from ..base.errors import MigrationError
+from ..docker.client import docker_client
+from ..docker.container_state import container_state
 
 
 class Progress:
@@ -36,10 +39,16 @@ class Progress:
 Run = Callable[[Any, Progress], dict[str, Any]]
 
 
-def run_module(module: Any, run: Run, prepare: Callable[[Any], None] = lambda module: None) -> None:
+def run_module(
+    module: Any,
+    run: Run,
+    prepare: Callable[[Any], None] = lambda module: None,
+    phase: str = "preflight",
+) -> None:
     """Run a module's logic and turn the error family into ``fail_json``; ends the process.
 
     :param prepare: is called before, in this process, and may still import.
+    :param phase: of the migration, for errors that do not say it themselves.
 
     With ``progress_file`` the logic goes on in a process of its own, which a connection that is lost does not
     end, and the result is that file's last line. Ansible's own async jobs would cost some three more commands
@@ -49,28 +58,39 @@ def run_module(module: Any, run: Run, prepare: Callable[[Any], None] = lambda mo
     try:
         prepare(module)
     except MigrationError as error:
-        module.fail_json(msg=error.message, **error.result())
+        module.fail_json(msg=error.message, **failure(error, phase, module.params))
     if not path:
         try:
             result = run(module, Progress(None))
         except MigrationError as error:
-            module.fail_json(msg=error.message, **error.result())
+            module.fail_json(msg=error.message, **failure(error, phase, module.params))
         module.exit_json(**result)
     progress = Progress(path)
     pid = os.fork()
     if pid:
         module.exit_json(changed=True, pid=pid)
-    _run_in_background(module, run, progress)
+    _run_in_background(module, run, progress, phase)
 
 
-def _run_in_background(module: Any, run: Run, progress: Progress) -> None:
+def failure(error: MigrationError, phase: str, params: dict[str, Any]) -> dict[str, Any]:
+    """What ``fail_json`` gets besides the message, with the true phase and state of the container."""
+    if not error.phase_is_given:
+        error.phase = phase
+    if error.container_state == "unknown" and params.get("container"):
+        # Nobody else says so; and if Docker does not, it stays unknown.
+        with contextlib.suppress(Exception):
+            error.container_state = container_state(docker_client(10), params["container"])[0]
+    return error.result()
+
+
+def _run_in_background(module: Any, run: Run, progress: Progress, phase: str) -> None:
     """What the forked process does. It imports nothing: Ansible takes the modules' archive away meanwhile."""
     try:
         leave_session()
         try:
             result = run(module, progress)
         except MigrationError as error:
-            result = dict(error.result(), failed=True, msg=error.message)
+            result = dict(failure(error, phase, module.params), failed=True, msg=error.message)
         except Exception as error:
             what = f"the module broke: {error!r}"
             result = {"failed": True, "msg": what, "exception": traceback.format_exc()}

@@ -11,31 +11,21 @@ to do about it.
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ..base.errors import PreflightError
-from ..base.paths import RUNTIME_NAME
 from ..docker.container_spec import check_movable
-from ..image.opened import store_problem
 from ..memory.trackers import AUTO, SOFT_DIRTY, best, check
-from ..service.inventory import Inventory
+from .hosts import host_problems
+from .networks import network_problems, network_warnings
+from .pair import MIB, Container, Facts, Pair, Port, megabytes, version_of
+from .storage import mount_problems, mount_warnings
 
-Facts = dict[str, Any]
-
-ROLE = "run the role mec.migration.edge_host on it"
-MIB = 1 << 20
 SPACE_MARGIN_BYTES = 64 * MIB
 # Rounds pile up in the target's chain of images: what was sent twice lies there twice.
 CHAIN_FACTOR = 1.5
 
-# The target's page maps are written with 64-bit counts, which CRIU reads from 4.2 on.
-CRIU_NEEDED_TARGET = (4, 2)
-# `network_lock: skip` came with 3.19.
-CRIU_NEEDED_SOURCE = (3, 19)
-# Kernels from 6.16 on refuse a socket option that CRIU before 4.2 insists on.
-KERNEL_NEEDING_CRIU_4_2 = (6, 16)
 # rseq, which every recent C library registers, came with 4.18; the restore registers it again.
 KERNEL_NEEDED = (4, 18)
 
@@ -51,157 +41,6 @@ avx512_bf16 avx512_fp16 fsrm ospke movdiri movdir64b serialize waitpkg amx_tile 
 """
 X86_FEATURES = frozenset(_X86_FEATURES.split())
 ANY_ADDRESSES = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
-BUILT_IN_NETWORKS = ("bridge", "host", "none", "default")
-
-
-class Port(NamedTuple):
-    """A port that the service takes on its host."""
-
-    protocol: str
-    address: str
-    port: int
-
-
-class Container(NamedTuple):
-    """What the preflight knows of the service.
-
-    :param moved: destinations of the mounts whose content moves.
-    :param shared_bytes: how much of the memory is shared; CRIU dumps it once more.
-    :param listening: with host networking, the ports that its processes listen on.
-    :param inventory: what its processes hold that does not move.
-    """
-
-    inspected: dict[str, Any]
-    spec: dict[str, Any]
-    memory_bytes: int
-    moved: tuple[str, ...] = ()
-    listening: tuple[Port, ...] = ()
-    shared_bytes: int = 0
-    inventory: Inventory = Inventory()
-
-    @property
-    def name(self) -> str:
-        return str(self.spec["name"])
-
-    @property
-    def host_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = self.spec["create"]["HostConfig"]
-        return config
-
-
-class Pair(NamedTuple):
-    """The two hosts and the container, as each check gets them."""
-
-    source: Facts
-    target: Facts
-    container: Container
-
-
-class Refused(PreflightError):
-    """The migration cannot work; ``problems`` are all the reasons that were found."""
-
-    def __init__(self, subject: str, problems: list[str], **details: Any) -> None:
-        message = problems[0]
-        if len(problems) > 1:
-            message = f"{len(problems)} problems stand against migrating {subject}:"
-            message += "".join(f"\n- {problem}" for problem in problems)
-        super().__init__(message, **details)
-        self.problems = problems
-
-    def result(self) -> dict[str, Any]:
-        return dict(super().result(), problems=self.problems)
-
-
-def version_of(text: str) -> tuple[int, ...]:
-    """The leading numbers of a version: ``6.18.44-cloud`` is (6, 18, 44)."""
-    found = re.match(r"\d+(?:\.\d+)*", text)
-    return tuple(int(part) for part in found.group().split(".")) if found else ()
-
-
-def megabytes(count: int) -> str:
-    return f"{count / 1e6:.0f} MB"
-
-
-# -- one host alone ---------------------------------------------------------------------------------
-
-
-def host_problems(host: Facts, *, restores: bool) -> list[str]:
-    """What keeps a host from taking part in any migration.
-
-    :param restores: it is the target.
-    """
-    return [
-        *_criu_problems(host, restores=restores),
-        *_docker_problems(host),
-        *(_armed_runtime_problems(host) if restores else ()),
-        *_images_dir_problems(host),
-    ]
-
-
-def _criu_problems(host: Facts, *, restores: bool) -> Iterator[str]:
-    name, criu = host["hostname"], host["criu"]
-    if not criu["version"]:
-        seen = f"{criu['path']} does not run" if criu["path"] else "CRIU is not installed"
-        yield f"{seen} on {name}; CRIU 4.2 or later is needed. Install it, or {ROLE}"
-        return
-    needed, why = CRIU_NEEDED_SOURCE, "which can leave the network to Docker"
-    if restores:
-        needed, why = CRIU_NEEDED_TARGET, "whose page maps the migration writes"
-    elif version_of(host["kernel"]) >= KERNEL_NEEDING_CRIU_4_2:
-        needed = CRIU_NEEDED_TARGET
-        why = f"as older ones cannot dump a TCP socket on kernel {host['kernel']}"
-    if version_of(criu["version"]) < needed:
-        yield (
-            f"CRIU on {name} is {criu['version']}; {'.'.join(map(str, needed))} or later is needed, {why}. "
-            f"Upgrade it, or {ROLE}"
-        )
-    elif not restores and not criu["features"].get("lazy_pages"):
-        yield (
-            f"CRIU on {name} finds no userfaultfd in kernel {host['kernel']}; the dump, which leaves "
-            "memory to the rounds, needs it. Use a kernel with CONFIG_USERFAULTFD"
-        )
-
-
-def _docker_problems(host: Facts) -> Iterator[str]:
-    name, docker = host["hostname"], host["docker"]
-    if not docker["runc_version"]:
-        yield f"runc is not installed on {name}. Install it, or {ROLE}"
-    if not host["docker_sdk"]:
-        yield f"the Docker SDK for Python is missing on {name}. Install python3-docker, or {ROLE}"
-    if docker["error"]:
-        yield f"the Docker daemon of {name} does not answer: {docker['error']}. Start it, or {ROLE}"
-        return
-    problem = store_problem(docker["storage_driver"], by_containerd=docker["containerd_image_store"])
-    if problem:
-        yield f"Docker on {name} {problem}"
-    for option, what in (("name=rootless", "runs without root"), ("name=userns", "remaps users")):
-        if option in docker["security_options"]:
-            yield (
-                f"Docker on {name} {what} ({option.partition('=')[2]}), so CRIU cannot restore there. "
-                "Use a daemon that runs as root without a user namespace"
-            )
-
-
-def _armed_runtime_problems(host: Facts) -> Iterator[str]:
-    runtime = host["armed_runtime"]
-    if host["docker"]["error"]:
-        return
-    if not runtime["registered"]:
-        yield f"Docker on {host['hostname']} does not know the runtime `{RUNTIME_NAME}`; {ROLE}"
-    elif runtime["missing"]:
-        yield (
-            f"the runtime `{RUNTIME_NAME}` of {host['hostname']} is incomplete: "
-            f"{', '.join(runtime['missing'])} missing; {ROLE}"
-        )
-
-
-def _images_dir_problems(host: Facts) -> Iterator[str]:
-    room = host["space"]["images_dir"]
-    if not room["in_memory"]:
-        yield (
-            f"{room['path']} on {host['hostname']} is on {room['file_system']}; memory images hold secrets "
-            f"and may not reach a disk. Mount a tmpfs there, or {ROLE}"
-        )
 
 
 # -- the pair of hosts, and the container -----------------------------------------------------------
@@ -422,49 +261,6 @@ def _ports(pair: Pair) -> Iterator[str]:
                 break
 
 
-def _networks(pair: Pair) -> Iterator[str]:
-    there = {network["name"] for network in pair.target["docker"]["networks"]}
-    if pair.target["docker"]["error"]:
-        return
-    for network in pair.container.spec["networks"]:
-        if network not in BUILT_IN_NETWORKS and network not in there:
-            yield (
-                f"container {pair.container.name} is on network {network}, which {pair.target['hostname']} "
-                f"does not have. Create it there: `docker network create {network}`"
-            )
-
-
-def _mounts(pair: Pair) -> Iterator[str]:
-    container, target = pair.container, pair.target
-    volumes = {volume["name"]: volume["driver"] for volume in target["docker"]["volumes"]}
-    # Docker makes the source of `-v`, but not of `--mount type=bind`.
-    not_made = {mount["Target"] for mount in container.host_config.get("Mounts") or []}
-    for mount in container.spec["mounts"]:
-        absent = target["paths"].get(mount["source"]) == "absent"
-        moved = mount["destination"] in container.moved
-        if mount["type"] == "bind" and absent and not (moved and mount["destination"] not in not_made):
-            yield (
-                f"container {container.name} has {mount['source']} mounted at {mount['destination']}; "
-                f"{target['hostname']} has no such path. Create it there"
-                + (
-                    ""
-                    if moved
-                    else f", or let its content move, too (`move_binds: [{mount['destination']}]`)"
-                )
-            )
-        if mount["type"] == "volume" and mount["driver"] not in ("", "local"):
-            if mount["driver"] not in target["docker"]["volume_plugins"]:
-                yield (
-                    f"volume {mount['name']} of container {container.name} needs the volume driver "
-                    f"{mount['driver']}, which {target['hostname']} does not have. Install that plugin"
-                )
-        elif mount["type"] == "volume" and volumes.get(mount["name"], "local") != "local":
-            yield (
-                f"{target['hostname']} has a volume {mount['name']} already, of driver "
-                f"{volumes[mount['name']]}; on {pair.source['hostname']} it is local. Remove or rename it"
-            )
-
-
 def _name(pair: Pair) -> Iterator[str]:
     for other in pair.target["docker"]["containers"]:
         if other["name"] == pair.container.name:
@@ -511,8 +307,8 @@ CHECKS = (
     Check("memory", _target_memory),
     Check("name", _name),
     Check("ports", _ports),
-    Check("networks", _networks),
-    Check("mounts", _mounts),
+    Check("networks", network_problems),
+    Check("mounts", mount_problems),
     Check("log_driver", _log_driver),
 )
 # What the user may know better; the others cannot but fail.
@@ -564,19 +360,8 @@ def _target_warnings(source: Facts, target: Facts, container: Container) -> list
     if source["zstd"] != target["zstd"]:
         lacking = target if source["zstd"] else source
         found.append(f"{lacking['hostname']} has no libzstd, so nothing is compressed on the way")
-    volumes = {volume["name"] for volume in target["docker"]["volumes"]}
-    for mount in container.spec["mounts"]:
-        if mount["destination"] in container.moved:
-            if mount["name"] in volumes:
-                found.append(
-                    f"volume {mount['name']} is there on {target['hostname']}; its content is replaced"
-                )
-        elif mount["type"] == "bind":
-            known = mount["source"] in target["paths"]
-            found.append(
-                f"bind mount {mount['source']} does not move; what {target['hostname']} has there is used"
-                + ("" if known else " (not checked: name it in `paths` of edge_host_info)")
-            )
+    pair = Pair(source, target, container)
+    found += [*mount_warnings(pair), *network_warnings(pair)]
     return found
 
 

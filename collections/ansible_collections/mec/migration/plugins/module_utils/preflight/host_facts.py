@@ -8,6 +8,7 @@ Standard library alone, so that it can tell what is missing; a tenth of a second
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -24,6 +25,7 @@ from ..docker.engine import Engine
 from ..kernel.mountinfo import mounts
 from ..kernel.process_memory import Pagemap, anonymous_ranges
 from ..kernel.sockets import Listener, addresses, command, holders, listeners
+from ..kernel.storage import storage
 from ..memory.trackers import COMPARE, best, obstacles
 from ..transport import zstd
 
@@ -60,6 +62,7 @@ def collect(images_dir: str = IMAGES_DIR, paths: list[str] | None = None) -> dic
         "addresses": addresses(),
         "ports": ports(docker),
         "paths": {path: kind_of(path) for path in paths or []},
+        "storage": storage_facts(paths or []),
     }
 
 
@@ -169,11 +172,55 @@ def docker_facts() -> dict[str, Any]:
         security_options=[option.split(",")[0] for option in info.get("SecurityOptions") or []],
         log_drivers=plugins.get("Log") or [],
         volume_plugins=plugins.get("Volume") or [],
-        networks=[{"name": network["Name"], "driver": network["Driver"]} for network in networks],
-        volumes=[{"name": volume["Name"], "driver": volume["Driver"]} for volume in volumes],
+        networks=[_network(network) for network in networks],
+        volumes=[_volume(volume) for volume in volumes],
         containers=[_container(container) for container in containers],
     )
     return facts
+
+
+def _network(network: dict[str, Any]) -> dict[str, Any]:
+    ranges = (network.get("IPAM") or {}).get("Config") or []
+    return {
+        "name": network["Name"],
+        "driver": network["Driver"],
+        "internal": bool(network.get("Internal")),
+        "ipv6": bool(network.get("EnableIPv6")),
+        "attachable": bool(network.get("Attachable")),
+        "ranges": [
+            {
+                "subnet": one.get("Subnet", ""),
+                "gateway": one.get("Gateway", ""),
+                "ip_range": one.get("IPRange", ""),
+            }
+            for one in ranges
+        ],
+        "options": network.get("Options") or {},
+        "labels": network.get("Labels") or {},
+    }
+
+
+def _volume(volume: dict[str, Any]) -> dict[str, Any]:
+    """A volume whose file system is mounted only while it is used shows no entries when it is not."""
+    entries = 0
+    with contextlib.suppress(OSError):
+        entries = len(os.listdir(volume.get("Mountpoint") or ""))
+    return {
+        "name": volume["Name"],
+        "driver": volume["Driver"],
+        "options": volume.get("Options") or {},
+        "labels": volume.get("Labels") or {},
+        "entries": entries,
+    }
+
+
+def storage_facts(paths: list[str]) -> dict[str, Any]:
+    """What each path lies on, as far as it is there."""
+    found = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found[path] = storage(path)._asdict()
+    return found
 
 
 def _container(listed: dict[str, Any]) -> dict[str, Any]:
@@ -181,6 +228,9 @@ def _container(listed: dict[str, Any]) -> dict[str, Any]:
         "name": (listed["Names"] or ["/"])[0].lstrip("/"),
         "id": listed["Id"],
         "state": listed["State"],
+        "mounts": sorted(
+            mount.get("Name") or mount.get("Source") or "" for mount in listed.get("Mounts") or []
+        ),
         "published": [
             {"protocol": port["Type"], "address": port.get("IP", ""), "port": port["PublicPort"]}
             for port in listed.get("Ports") or []

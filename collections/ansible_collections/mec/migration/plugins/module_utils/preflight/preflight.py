@@ -10,15 +10,17 @@ from typing import Any
 
 from ..base.errors import MigrationError, PreflightError
 from ..criu.rpc import canary
-from ..docker.container_spec import specification
+from ..docker.container_spec import compared_paths, specification
 from ..image.layers import image_info
 from ..image.opened import open_store
 from ..kernel.sockets import listeners, open_sockets
 from ..memory.shared_memory import shared_bytes
 from ..service.inventory import take_inventory
 from ..service.service import Service, inspect
-from .checks import Container, Facts, Port, Refused, problems, tracker_plan, warnings
+from .checks import problems, tracker_plan, warnings
 from .host_facts import collect
+from .pair import Container, Facts, Pair, Port, Refused
+from .storage import shared_storage
 
 # Dump and restore of a process that holds next to nothing; how fast CRIU walks through memory that it does
 # not dump, and how fast it reads pages back.
@@ -77,7 +79,7 @@ class Preflight:
         except PreflightError as error:
             name = f"container {params['container']}"
             raise Refused(name, [error.message], container_state=error.container_state) from error
-        source = collect(params["images_dir"])
+        source = collect(params["images_dir"], compared_paths(container.spec))
         found = problems(source, self._target, container, params["ignore"])
         canary_ms, log_tail = 0.0, ""
         tracker: dict[str, str] = {}
@@ -87,7 +89,9 @@ class Preflight:
             found.append(error.message)
         if params["canary"] and source["criu"]["version"]:
             try:
-                canary_ms = canary(params["images_dir"])
+                # CRIU may be allowed less with other users' processes than with root's.
+                users = () if container.inventory.refused else container.inventory.users[:1]
+                canary_ms = sum(canary(params["images_dir"], user) for user in (0, *users))
             except PreflightError as error:
                 found.append(error.message)
                 log_tail = error.log_tail
@@ -96,10 +100,11 @@ class Preflight:
             subject = f"container {container.name} from {source['hostname']}{to}"
             state = str(container.inspected["State"].get("Status", "unknown"))
             raise Refused(subject, found, container_state=state, log_tail=log_tail)
-        plan = dict(self._plan(container), tracker=tracker, canary_ms=round(canary_ms, 1))
+        plan = dict(self._plan(source, container), tracker=tracker, canary_ms=round(canary_ms, 1))
         return {"plan": plan, "warnings": warnings(source, self._target, container)}
 
-    def _plan(self, container: Container) -> dict[str, Any]:
+    def _plan(self, source: Facts, container: Container) -> dict[str, Any]:
+        pair = Pair(source, self._target, container) if self._target else None
         image = image_info(open_store(self._client), container.spec["image_id"])
         filled_later = self._target is None or self._target["criu"]["features"].get("lazy_pages", False)
         expected = estimate(
@@ -113,7 +118,12 @@ class Preflight:
             "image_id": container.spec["image_id"],
             "image_bytes": image["size_bytes"],
             "layers": len(image["layers"]),
-            "moved_mounts": list(container.moved),
+            "moved_mounts": [
+                mount["destination"]
+                for mount in container.spec["mounts"]
+                if mount["destination"] in container.moved
+                and not (pair is not None and shared_storage(pair, mount))
+            ],
             "bind_sources": [
                 mount["source"]
                 for mount in container.spec["mounts"]

@@ -18,12 +18,19 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from ..criu.own_mounts import unreadable_mounts
 from ..kernel.mountinfo import Mount, mounts
 from ..kernel.sockets import command, holders
 from ..kernel.unix_diag import UnixSocket, unix_sockets
+from .packed_mounts import PackedMount, packed_mounts
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup", "time", "mnt", "net")
+# Files of /proc/PID that a process can write.
+SETTINGS = ("coredump_filter", "timerslack_ns", "autogroup")
+# Groups that every host and interface is in: 224.0.0.1, and beginnings of ff01::1, ff02::1 and ff02::1:ff...
+EVERYONES_GROUP = "010000E0"
+EVERYONES_GROUPS_6 = ("ff01", "ff0200000000000000000000000000", "ff0200000000000000000001ff")
 # The same numbers on every architecture (include/uapi/asm-generic/unistd.h).
 PIDFD_OPEN, PIDFD_GETFD = 434, 438
 SO_PROTOCOL = 38
@@ -67,6 +74,8 @@ class Process(NamedTuple):
     :param private_bytes: sizes of all private mappings together, touched or not.
     :param mapped: names of mappings that are not plain files or anonymous memory.
     :param limits_readable: whether prlimit(2) lets this process read its limits.
+    :param processors: those that it may run on.
+    :param settings: contents of :data:`SETTINGS`.
     """
 
     pid: int
@@ -82,6 +91,8 @@ class Process(NamedTuple):
     private_bytes: int
     mapped: frozenset[str]
     limits_readable: bool
+    processors: frozenset[int] = frozenset()
+    settings: dict[str, str] = {}  # noqa: RUF012 - never changed
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"
@@ -91,8 +102,10 @@ class Holdings(NamedTuple):
     """All of a container.
 
     :param init: number of its first process.
-    :param rootfs_device: ``st_dev`` of its own file system, as major and minor number.
     :param available_bytes: memory that the host has left.
+    :param multicast_groups: addresses of the groups that its network is a member of.
+    :param usual_settings: :data:`SETTINGS` of the process that started it.
+    :param unreadable_mounts: mount points whose line in mountinfo is too long for CRIU.
     """
 
     init: int
@@ -100,6 +113,10 @@ class Holdings(NamedTuple):
     mounts: tuple[Mount, ...]
     unix_sockets: dict[int, UnixSocket]
     available_bytes: int
+    unreadable_mounts: tuple[str, ...] = ()
+    multicast_groups: tuple[str, ...] = ()
+    usual_settings: dict[str, str] = {}  # noqa: RUF012 - never changed
+    packed_mounts: tuple[PackedMount, ...] = ()
 
     @property
     def first(self) -> Process | None:
@@ -107,6 +124,7 @@ class Holdings(NamedTuple):
 
     @property
     def rootfs_device(self) -> tuple[int, int]:
+        """``st_dev`` of its own file system, as major and minor number."""
         for mount in self.mounts:
             if mount.point == "/":
                 major, _colon, minor = mount.device.partition(":")
@@ -141,12 +159,26 @@ def read_holdings(init: int, pids: Iterable[int]) -> Holdings:
             found[pid] = _process(pid, devices)
     unix: dict[int, UnixSocket] = {}
     points: list[Mount] = []
+    packed: list[PackedMount] = []
+    unreadable: list[str] = []
     with contextlib.suppress(OSError):
         points = mounts(init)
+        unreadable = unreadable_mounts(init)
+        packed = list(packed_mounts(init))
     with contextlib.suppress(OSError):
         if any(file.protocol.startswith("UNIX") for process in found.values() for file in process.files):
             unix = unix_sockets(init)
-    return Holdings(init, found, tuple(points), unix, _available_bytes())
+    return Holdings(
+        init,
+        found,
+        tuple(points),
+        unix,
+        _available_bytes(),
+        tuple(unreadable),
+        tuple(_multicast_groups(init)),
+        dict(_settings(found[init].parent)) if init in found else {},
+        tuple(packed),
+    )
 
 
 def _protocol(pid: int, number: int, path: str) -> str:
@@ -194,7 +226,46 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         private_bytes=private_bytes,
         mapped=mapped,
         limits_readable=_limits_readable(pid),
+        processors=_processors(status.get("Cpus_allowed_list", "")),
+        settings=dict(_settings(pid)),
     )
+
+
+def _processors(ranges: str) -> frozenset[int]:
+    """``0-3,8`` is {0, 1, 2, 3, 8}."""
+    found: set[int] = set()
+    for part in filter(None, ranges.split(",")):
+        first, _dash, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
+
+
+def _settings(pid: int) -> Iterator[tuple[str, str]]:
+    for name in SETTINGS:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/{name}", encoding="ascii") as content:
+            text = content.read().strip()
+            # `/autogroup-25 nice 0`; the number is the session's. The filter is hexadecimal.
+            text = text.rpartition(" ")[2] if name == "autogroup" else text
+            # A zombie has none any more.
+            if text:
+                yield name, text.lstrip("0") or "0"
+
+
+def _multicast_groups(pid: int) -> Iterator[str]:
+    """The groups besides those that every interface is in. A network shared with the host is left out."""
+    with contextlib.suppress(OSError):
+        if os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+            return
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/igmp", encoding="ascii") as lines:
+        for line in lines:
+            group = line.split()[0]
+            if line.startswith("\t") and group != EVERYONES_GROUP:
+                yield socket.inet_ntop(socket.AF_INET, bytes.fromhex(group)[::-1])
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/igmp6", encoding="ascii") as lines:
+        for line in lines:
+            group = line.split()[2]
+            if not group.startswith(EVERYONES_GROUPS_6):
+                yield socket.inet_ntop(socket.AF_INET6, bytes.fromhex(group))
 
 
 def _fields(path: str) -> dict[str, str]:

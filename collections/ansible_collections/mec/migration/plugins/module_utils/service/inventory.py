@@ -10,21 +10,27 @@ from typing import NamedTuple
 
 from .holdings import Holdings, read_holdings
 from .kinds import REFUSED, SAID, Kind
+from .kinds_container import KINDS as CONTAINER
 from .kinds_files import KINDS as FILES
+from .kinds_lost import KINDS as LOST
 from .kinds_processes import KINDS as PROCESSES
 from .service import Service
 
-KINDS: tuple[Kind, ...] = (*PROCESSES, *FILES)
+KINDS: tuple[Kind, ...] = (*PROCESSES, *FILES, *LOST, *CONTAINER)
 # Gone a moment later in most services: worth another look.
 TRANSIENT = ("unix-backlog",)
 LOOKS, PAUSE_S = 3, 0.2
 
 
 class Inventory(NamedTuple):
-    """Sentences, each with process, thing, reason and remedy."""
+    """Sentences, each with process, thing, reason and remedy.
+
+    :param users: whose processes there are besides root's.
+    """
 
     refused: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+    users: tuple[int, ...] = ()
 
 
 def take_inventory(service: Service) -> Inventory:
@@ -37,12 +43,26 @@ def take_inventory(service: Service) -> Inventory:
     return judge(service.name, holdings)
 
 
+def causes_now(service: Service) -> str:
+    """After a dump that failed: what is there now that cannot be dumped, as sentences; empty if nothing is.
+
+    It may have appeared since the preflight. Why the dump failed is known already, so that nothing that goes
+    wrong here counts.
+    """
+    try:
+        found = judge(service.name, read_holdings(service.runc.pid, service.cgroup.pids()))
+    except Exception:
+        return ""
+    return "".join(f" Since the preflight: {sentence}." for sentence in found.refused[:3])
+
+
 def judge(container: str, holdings: Holdings) -> Inventory:
     """What the table says of *holdings*."""
     said: dict[str, list[str]] = {REFUSED: [], SAID: []}
     for kind in KINDS:
         said.get(kind.outcome, []).extend(kind.say(container, holdings))
-    return Inventory(tuple(said[REFUSED]), tuple(said[SAID]))
+    users = {process.uid for process in holdings.processes.values()} - {0}
+    return Inventory(tuple(said[REFUSED]), tuple(said[SAID]), tuple(sorted(users)))
 
 
 def _found(name: str, holdings: Holdings) -> bool:

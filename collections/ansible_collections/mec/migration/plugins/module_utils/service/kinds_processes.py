@@ -89,6 +89,11 @@ def _huge_pages(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"has {_sized(process.huge_bytes)} in huge pages (hugetlb)")
 
 
+def _long_mount_line(holdings: Holdings) -> Iterator[Found]:
+    for point in holdings.unreadable_mounts:
+        yield Found(None, f"has a mount at {point} whose line in mountinfo is longer than 4094 bytes")
+
+
 KINDS = (
     Kind(
         "traced",
@@ -182,6 +187,16 @@ KINDS = (
         _huge_pages,
     ),
     Kind(
+        "long-mount-line",
+        "A mount whose line in /proc/PID/mountinfo is longer than 4094 bytes (an image of some 69 layers)",
+        REFUSED,
+        "the length of the line",
+        "CRIU up to 4.2 reads no longer ones (those of other containers are kept from it)",
+        "Build its image with fewer layers, or with many more: Docker shortens the paths then",
+        TEST + "test_a_mount_whose_line_is_too_long",
+        _long_mount_line,
+    ),
+    Kind(
         "landlock",
         "A Landlock restriction",
         UNSEEN,
@@ -197,15 +212,6 @@ KINDS = (
         "a keyring is seen by its own process alone; Docker's seccomp profile forbids keyctl",
         "keys are not in a checkpoint",
         "Let the service load them again",
-        "",
-    ),
-    Kind(
-        "shared-cow-memory",
-        "Memory that a parent and its children share until one writes (prefork servers)",
-        KEPT,
-        "",
-        "",
-        "",
         "",
     ),
 )

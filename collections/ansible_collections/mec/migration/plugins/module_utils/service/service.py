@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
 from ..base.errors import PreflightError
+from ..docker.container_networks import interface_names
 from ..docker.container_spec import check_movable, specification
 from ..docker.runc_state import RuncState, runc_state
 from ..files.scan import ROOTFS_TREE, Tree
 from ..image.opened import open_store, store_problem
 from ..image.store import keeps_in_containerd
 from ..kernel.cgroup import Cgroup
+from ..kernel.interfaces import interfaces
 from ..kernel.mountinfo import root_upper_dir
 from ..kernel.processes import container_pids, memory_bytes
 from ..memory.shared_memory import shared_bytes
@@ -39,8 +42,28 @@ class Service:
         # The hosts' stores may have ids of their own; the digest of its configuration is the same on all.
         self.spec["image_id"] = open_store(client).image(str(self.inspected["Image"])).id
         self.runc: RuncState = runc_state(self.id)
+        self._complete_specification()
         self.cgroup = Cgroup(self.runc.pid)
         self._move_binds = move_binds
+
+    def _complete_specification(self) -> None:
+        """What `docker inspect` of the container does not tell: options of volumes, names of interfaces."""
+        for mount in self.spec["mounts"]:
+            if mount["type"] == "volume":
+                try:
+                    volume = self.client.inspect_volume(mount["name"])
+                except Exception as error:
+                    raise PreflightError(
+                        f"Docker does not answer about volume {mount['name']} of container {self.name}: "
+                        f"{error}",
+                        container_state="running",
+                    ) from error
+                mount["options"] = volume.get("Options")
+                mount["labels"] = volume.get("Labels")
+        if len(self.spec["networks"]) > 1:
+            # Where the process is gone everything else says so, too.
+            with contextlib.suppress(OSError):
+                self.spec["interfaces"] = interface_names(self.inspected, interfaces(self.runc.pid))
 
     @property
     def restart_policy(self) -> dict[str, Any]:

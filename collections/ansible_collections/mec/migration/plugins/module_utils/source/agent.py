@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from ..base.daemon import detach_process
 from ..base.errors import InDoubtError, MigrationError, PreflightError
 from ..base.paths import state_dir
+from ..docker.container_spec import compared_paths
 from ..docker.container_state import FROZEN, RUNNING, container_state
 from ..kernel.scratch import wipe
 from ..service.service import Service
@@ -135,13 +136,12 @@ class SourceAgent:
     def facts(self) -> dict[str, Any]:
         """What the rest of a move needs to know of the service."""
         service = self._service
-        binds = [mount["source"] for mount in service.spec["mounts"] if mount["type"] == "bind"]
         return {
             "service": service.name,
             "container_id": service.id,
             "image_id": service.spec["image_id"],
             "mounts": [mount["destination"] for mount in service.moved_mounts()],
-            "bind_sources": binds,
+            "bind_sources": compared_paths(service.spec),
             "memory_bytes": service.memory_bytes,
             "engine_id": self._journal.entry.engine_id,
         }

@@ -28,6 +28,7 @@ from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsSource
 from ..memory import copy_on_write
 from ..memory.source import MemorySource
+from ..service.inventory import causes_now
 from ..service.service import Service
 from ..state import journal as states
 from ..state.journal import Journal
@@ -167,7 +168,8 @@ class HandOver:
             if not isinstance(error, MigrationError):
                 raise
             raise type(error)(
-                f"{error.message.rstrip('.')}. The service {thawed} and runs on this host.{left}",
+                f"{error.message.rstrip('.')}. The service {thawed} and runs on this host.{left}"
+                f"{causes_now(self._service)}",
                 phase="handover",
                 container_state="running",
                 log_tail=error.log_tail,

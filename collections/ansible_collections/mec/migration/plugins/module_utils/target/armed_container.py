@@ -17,7 +17,14 @@ from typing import Any
 from ..base.errors import MigrationError
 from ..base.paths import ARMED_DIR, RUNTIME_NAME
 from ..criu.images import RESTORE_STATS, read_restore_stats
-from ..criu.log import explain, log_tail
+from ..criu.log import cause_line, explain, log_tail
+from ..docker.container_networks import (
+    FIRST_WITH_IFNAME,
+    IFNAME,
+    interface_order,
+    major_version,
+    order_of_docker,
+)
 from ..image.opened import open_store
 from ..kernel.cgroup import container_processes, end_container
 from ..kernel.processes import start_time
@@ -51,6 +58,8 @@ class ArmedContainer:
         self._broken_off = False
         # Seen with an empty cgroup after the last process that could have restored it had ended.
         self.destroyed = False
+        self._later: dict[str, Any] = {}
+        self._network_error = ""
         self.id = ""
         self.rootfs = ""
         self.mount_sources: dict[str, str] = {}
@@ -63,16 +72,14 @@ class ArmedContainer:
         name = self._spec["name"]
         body = dict(self._spec["create"])
         body["HostConfig"] = dict(body["HostConfig"], Runtime=RUNTIME_NAME)
-        endpoints = dict(self._spec["networks"])
-        # Create takes one network; the others are connected afterwards.
-        first = next(iter(endpoints), None)
-        if first is not None:
-            body["NetworkingConfig"] = {"EndpointsConfig": {first: endpoints.pop(first)}}
         body["Image"] = self._image(body["Image"])
         try:
+            self._create_volumes()
+            now, before_start, self._later = self._endpoints()
+            if now:
+                body["NetworkingConfig"] = {"EndpointsConfig": now}
             self.id = self._client.create_container_from_config(body, name)["Id"]
-            for network, settings in endpoints.items():
-                self._client.connect_container_to_network(self.id, network, **_connect_arguments(settings))
+            self._connect(before_start)
             # Asked now: once it is being started, Docker does not answer questions about it.
             mounts = self._client.inspect_container(self.id)["Mounts"]
             self.mount_sources = {mount["Destination"]: mount["Source"] for mount in mounts}
@@ -84,6 +91,53 @@ class ArmedContainer:
                 container_state="absent",
                 rolled_back=True,
             ) from error
+
+    def _create_volumes(self) -> None:
+        """The volumes that are not there yet, with the options and labels of the source's."""
+        there = {volume["Name"] for volume in self._client.volumes().get("Volumes") or []}
+        for mount in self._spec["mounts"]:
+            if mount["type"] == "volume" and mount["name"] not in there:
+                self._client.create_volume(
+                    mount["name"],
+                    driver=mount["driver"] or "local",
+                    driver_opts=mount.get("options"),
+                    labels=mount.get("labels"),
+                )
+
+    def _endpoints(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Endpoint settings by network: for `create`, to connect before the start, and after it.
+
+        Docker makes the interfaces in an order of its own. From 28 on it can be told their names. Before, a
+        container that has them in another order gets all but the first when it is started: Docker gives
+        each of those the next number.
+        """
+        settings = dict(self._spec["networks"])
+        names = self._spec.get("interfaces") or {}
+        order = interface_order(names, list(settings))
+        if len(order) < 2:
+            return settings, {}, {}
+        if major_version(self._client.version()["Version"]) >= FIRST_WITH_IFNAME:
+            for network, name in names.items():
+                options = dict(settings[network].get("DriverOpts") or {})
+                options.setdefault(IFNAME, name)
+                settings[network] = dict(settings[network], DriverOpts=options)
+            return settings, {}, {}
+        first, others = {order[0]: settings[order[0]]}, {name: settings[name] for name in order[1:]}
+        inspected = {name: self._client.inspect_network(name) for name in order}
+        if names and order != order_of_docker(inspected):
+            return first, {}, others
+        return first, others, {}
+
+    def _connect_later(self) -> None:
+        """The service runs already: a network that is missing is told at the end, and no reason to stop."""
+        try:
+            self._connect(self._later)
+        except Exception as error:
+            self._network_error = _docker_message(error)
+
+    def _connect(self, endpoints: dict[str, Any]) -> None:
+        for network, settings in endpoints.items():
+            self._client.connect_container_to_network(self.id, network, **_connect_arguments(settings))
 
     def _image(self, name: str) -> str:
         """The image by its name, or by the id it has here where the name means another image.
@@ -208,7 +262,7 @@ class ArmedContainer:
             tail = log_tail(os.path.join(self.work_dir, RESTORE_LOG))
             self._end_restore()
             self.destroy("restore failed")
-            reason = f"(runc restore: {code}). {explain(tail)}"
+            reason = f"({cause_line(tail) or f'runc restore: {code}'}). {explain(tail)}"
             # The runtime may still have said by which signal its restore ended.
             if self._start_error and (code == -1 or self._broken_off):
                 reason = f"because Docker there gave up its start: {self._start_error}"
@@ -251,6 +305,14 @@ class ArmedContainer:
                 phase="verify",
             )
         self._disarm()
+        if self._network_error:
+            raise MigrationError(
+                f"container {self._spec['name']} runs on the target, but Docker did not connect it to the "
+                f"networks {', '.join(self._later)}: {self._network_error}. Connect it by `docker network "
+                "connect`, or let mec.migration.resolve decide",
+                phase="verify",
+                container_state="running",
+            )
 
     def destroy(self, reason: str) -> None:
         """Make sure that no copy runs here, and leave nothing.
@@ -290,6 +352,7 @@ class ArmedContainer:
     def _docker_start(self) -> None:
         try:
             self._client.start(self.id)
+            self._connect_later()
         except Exception as error:
             self._start_error = _docker_message(error)
         finally:
@@ -347,7 +410,10 @@ def end_restore(container_id: str, runtime_pid: int = 0) -> None:
 
 def _connect_arguments(settings: dict[str, Any]) -> dict[str, Any]:
     ipam = settings.get("IPAMConfig") or {}
+    # The option is newer than the oldest SDK.
+    fixed = {"mac_address": settings["MacAddress"]} if settings.get("MacAddress") else {}
     return {
+        **fixed,
         "aliases": settings.get("Aliases"),
         "links": settings.get("Links"),
         "driver_opt": settings.get("DriverOpts"),

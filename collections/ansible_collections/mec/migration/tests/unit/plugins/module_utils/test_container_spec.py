@@ -147,6 +147,16 @@ def test_refused(kind, reason):
     assert caught.value.phase == "preflight"
 
 
+@pytest.mark.parametrize(
+    ("field", "option"), [("UTSMode", "--uts host"), ("PidMode", "--pid host"), ("IpcMode", "--ipc host")]
+)
+def test_a_namespace_of_the_host_is_refused(field, option):
+    answer = inspected("redis")
+    answer["HostConfig"][field] = "host"
+    with pytest.raises(PreflightError, match=option):
+        check_movable(answer)
+
+
 def test_a_user_namespace_is_refused():
     answer = inspected("redis")
     answer["HostConfig"]["UsernsMode"] = "private"

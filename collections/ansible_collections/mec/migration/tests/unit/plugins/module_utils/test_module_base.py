@@ -9,7 +9,7 @@ import json
 import os
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, PreflightError
 from ansible_collections.mec.migration.plugins.module_utils.module.base import run_module
 
 
@@ -55,6 +55,25 @@ def works(_module, progress):
 
 def refuses(_module, _progress):
     raise MigrationError("the link is cut", phase="pre-copy", container_state="running", rolled_back=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "phase"),
+    [
+        (MigrationError("no word of its phase"), "pre-copy"),
+        (PreflightError("refused in the midst of it"), "pre-copy"),
+        (MigrationError("it knows", phase="verify"), "verify"),
+    ],
+)
+def test_an_error_that_does_not_say_its_phase_gets_that_of_the_module(error, phase):
+    def fails(_module, _progress):
+        raise error
+
+    with pytest.raises(Ended) as ended:
+        run_module(Module(), fails, phase="pre-copy")
+    assert ended.value.args[0]["phase"] == phase
+    # There is no container to ask about.
+    assert ended.value.args[0]["container_state"] == "unknown"
 
 
 def breaks(_module, _progress):

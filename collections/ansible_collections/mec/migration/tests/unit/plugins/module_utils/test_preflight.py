@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import PreflightError
 from ansible_collections.mec.migration.plugins.module_utils.docker.container_spec import specification
 from ansible_collections.mec.migration.plugins.module_utils.preflight import checks as preflight
-from ansible_collections.mec.migration.plugins.module_utils.preflight.checks import Container, Port, Refused
+from ansible_collections.mec.migration.plugins.module_utils.preflight.pair import Container, Port, Refused
 from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight import estimate
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -210,11 +210,80 @@ def test_devices_are_named_and_can_be_ignored():
     assert found(host("west"), None, gpu, ["devices"]) == []
 
 
+NETWORK = {
+    "name": "pre-net",
+    "driver": "bridge",
+    "internal": True,
+    "ipv6": False,
+    "attachable": False,
+    "ranges": [{"subnet": "10.9.0.0/24", "gateway": "10.9.0.1", "ip_range": ""}],
+    "options": {"com.docker.network.driver.mtu": "1400"},
+    "labels": {"team": "edge"},
+}
+
+
+def on_network(name, **changes):
+    return host(name, docker__networks=[*FACTS["docker"]["networks"], {**NETWORK, **changes}])
+
+
 def test_a_user_defined_network_must_be_there():
     net = container("net", PortBindings={})
-    assert "docker network create pre-net" in only(found(host("west"), host("east"), net))
-    networks = [*FACTS["docker"]["networks"], {"name": "pre-net", "driver": "bridge"}]
-    assert found(host("west"), host("east", docker__networks=networks), net) == []
+    assert "`docker network create pre-net`" in only(found(host("west"), host("east"), net))
+    assert found(on_network("west"), on_network("east"), net) == []
+    said = preflight.warnings(on_network("west"), on_network("east"), net)
+    assert not any("network" in text for text in said)
+
+
+def test_the_command_makes_the_same_network():
+    net = container("net", PortBindings={})
+    text = only(found(on_network("west"), host("east"), net))
+    assert (
+        "`docker network create --subnet 10.9.0.0/24 --gateway 10.9.0.1 --internal "
+        "--opt com.docker.network.driver.mtu=1400 --label team=edge pre-net`" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"internal": False},
+            ["isolated (internal) on west and open on east", "docker network rm pre-net &&"],
+        ),
+        ({"driver": "macvlan"}, ["driver bridge on west and macvlan on east", "docker network create"]),
+    ],
+)
+def test_a_network_that_differs_in_what_matters_is_refused(changes, words):
+    net = container("net", PortBindings={})
+    text = only(found(on_network("west"), on_network("east", **changes), net))
+    for word in words:
+        assert word in text
+
+
+def test_ipv6_must_be_there_if_it_is_here():
+    net = container("net", PortBindings={})
+    assert "has IPv6 on west and not on east" in only(
+        found(on_network("west", ipv6=True), on_network("east"), net)
+    )
+    assert found(on_network("west"), on_network("east", ipv6=True), net) == []
+
+
+def test_other_subnets_and_mtus_are_said():
+    net = container("net", PortBindings={})
+    other = [{"subnet": "10.8.0.0/24", "gateway": "10.8.0.1", "ip_range": ""}]
+    said = preflight.warnings(on_network("west"), on_network("east", ranges=other, options={}), net)
+    assert any("10.9.0.0/24 on west and 10.8.0.0/24 on east" in text for text in said)
+    assert any("MTU of 1400 on west and of 1500 on east" in text for text in said)
+
+
+def test_a_fixed_address_must_be_in_the_targets_subnet():
+    net = container("net", PortBindings={})
+    net.spec["networks"]["pre-net"]["IPAMConfig"] = {"IPv4Address": "10.9.0.77"}
+    assert found(on_network("west"), on_network("east"), net) == []
+    other = [{"subnet": "10.8.0.0/24", "gateway": "10.8.0.1", "ip_range": ""}]
+    text = only(found(on_network("west"), on_network("east", ranges=other), net))
+    assert "fixed address 10.9.0.77" in text
+    assert "--subnet 10.9.0.0/24" in text
 
 
 def test_an_address_to_publish_on_must_be_the_targets():
@@ -272,12 +341,91 @@ def test_a_volume_of_a_driver_needs_the_driver_there():
     assert "volume driver rexray" in only(found(host("west"), host("east"), volume))
 
 
-def test_a_volume_that_is_there_is_a_warning():
+VOLUME = {"driver": "local", "options": {}, "labels": {}, "entries": 0}
+TMPFS = {"type": "tmpfs", "device": "tmpfs", "o": "size=8m"}
+
+
+def with_volume(container, **fields):
+    """The target's volume of the same name as the container's first, with these *fields*."""
+    return {**VOLUME, "name": container.spec["mounts"][0]["name"], **fields}
+
+
+def test_a_volume_that_is_there_and_not_empty_is_said():
+    redis = container("redis")
+    there = host("east", docker__volumes=[with_volume(redis, entries=7)])
+    assert found(host("west"), there, redis) == []
+    said = only(preflight.warnings(host("west"), there, redis))
+    assert "not empty (7 entries)" in said
+    assert "its content is replaced" in said
+    empty = host("east", docker__volumes=[with_volume(redis)])
+    assert preflight.warnings(host("west"), empty, redis) == []
+
+
+def test_a_volume_with_other_driver_options_is_refused_with_the_command_that_makes_it():
+    redis = container("redis")
+    redis.spec["mounts"][0].update(options=TMPFS, labels={"team": "edge one"})
+    plain = host("east", docker__volumes=[with_volume(redis)])
+    text = only(found(host("west"), plain, redis))
+    assert "other driver options (none)" in text
+    assert "(device=tmpfs, o=size=8m, type=tmpfs)" in text
+    assert "docker volume create --opt device=tmpfs --opt o=size=8m --opt type=tmpfs" in text
+    assert "--label 'team=edge one'" in text
+    same = host("east", docker__volumes=[with_volume(redis, options=TMPFS)])
+    assert found(host("west"), same, redis) == []
+    assert "other labels" in only(preflight.warnings(host("west"), same, redis))
+
+
+def test_a_volume_that_another_container_uses_there_is_refused():
+    redis = container("redis")
+    volume = with_volume(redis, entries=1)
+    other = {"name": "other", "id": "f" * 64, "state": "running", "published": [], "mounts": [volume["name"]]}
+    there = host("east", docker__volumes=[volume], docker__containers=[other])
+    assert "container other uses there" in only(found(host("west"), there, redis))
+
+
+def test_a_volume_that_another_container_uses_here_is_said():
     redis = container("redis")
     name = redis.spec["mounts"][0]["name"]
-    there = host("east", docker__volumes=[{"name": name, "driver": "local"}])
-    assert found(host("west"), there, redis) == []
-    assert any("its content is replaced" in text for text in preflight.warnings(host("west"), there, redis))
+    own = {"name": "pre-redis", "id": redis.spec["id"], "state": "running", "published": [], "mounts": [name]}
+    other = dict(own, name="backup", id="f" * 64)
+    here = host("west", docker__containers=[own, other])
+    assert "also mounted in container backup on west" in only(preflight.warnings(here, host("east"), redis))
+    assert preflight.warnings(host("west", docker__containers=[own]), host("east"), redis) == []
+
+
+NFS = {"type": "nfs", "o": "addr=10.0.0.9,rw", "device": ":/export/data"}
+ON_BOTH = {
+    "kind": "ext4",
+    "location": "/dev/vda/srv",
+    "kernel": "a",
+    "device": 5,
+    "inode": 7,
+    "changed_ns": 1,
+}
+
+
+def test_a_volume_on_a_server_is_left_alone():
+    redis = container("redis")
+    redis.spec["mounts"][0].update(options=NFS, labels={})
+    for volumes in ([], [with_volume(redis, options=NFS, entries=3)]):
+        there = host("east", docker__volumes=volumes)
+        assert found(host("west"), there, redis) == []
+        said = only(preflight.warnings(host("west"), there, redis))
+        assert "both hosts share (nfs :/export/data)" in said
+        assert "replaced" not in said
+
+
+def test_a_volume_that_is_a_path_needs_the_path_and_may_be_shared():
+    redis = container("redis")
+    redis.spec["mounts"][0].update(options={"type": "none", "o": "bind", "device": "/srv/data"}, labels={})
+    absent = host("east", paths={"/srv/data": "absent"})
+    assert "/srv/data" in only(found(host("west"), absent, redis))
+    west = host("west", storage={"/srv/data": ON_BOTH})
+    own = host("east", paths={"/srv/data": "directory"}, storage={"/srv/data": dict(ON_BOTH, kernel="b")})
+    assert found(west, own, redis) == preflight.warnings(west, own, redis) == []
+    same = host("east", paths={"/srv/data": "directory"}, storage={"/srv/data": ON_BOTH})
+    assert found(west, same, redis) == []
+    assert "left alone" in only(preflight.warnings(west, same, redis))
 
 
 def test_a_security_profile_needs_its_module_on_the_target():

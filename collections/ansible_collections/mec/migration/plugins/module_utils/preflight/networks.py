@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The networks of a container: those of the target must be like those of the source."""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from .pair import Facts, Pair
+
+BUILT_IN = ("bridge", "host", "none", "default")
+MTU = "com.docker.network.driver.mtu"
+Network = dict[str, Any]
+
+
+def create_command(network: Network) -> str:
+    """The command that makes the same network."""
+    words = ["docker", "network", "create"]
+    if network["driver"] != "bridge":
+        words += ["--driver", network["driver"]]
+    for range_ in network.get("ranges") or []:
+        words += ["--subnet", range_["subnet"]]
+        if range_.get("gateway"):
+            words += ["--gateway", range_["gateway"]]
+        if range_.get("ip_range"):
+            words += ["--ip-range", range_["ip_range"]]
+    for option in ("internal", "ipv6", "attachable"):
+        if network.get(option):
+            words.append(f"--{option}")
+    for option, values in (("--opt", network.get("options")), ("--label", network.get("labels"))):
+        for key, value in sorted((values or {}).items()):
+            words += [option, f"{key}={value}"]
+    return shlex.join([*words, network["name"]])
+
+
+def _by_name(host: Facts) -> dict[str, Network]:
+    return {network["name"]: network for network in host["docker"]["networks"]}
+
+
+def _subnets(network: Network) -> list[str]:
+    return sorted(str(range_["subnet"]) for range_ in network.get("ranges") or [])
+
+
+def network_problems(pair: Pair) -> Iterator[str]:
+    if pair.target["docker"]["error"]:
+        return
+    here, there = _by_name(pair.source), _by_name(pair.target)
+    for name, endpoint in pair.container.spec["networks"].items():
+        if name in BUILT_IN:
+            continue
+        ours = here.get(name) or {"name": name, "driver": "bridge"}
+        on = f"container {pair.container.name} is on network {name}, which"
+        if name not in there:
+            yield (f"{on} {pair.target['hostname']} does not have. Create it there: `{create_command(ours)}`")
+            continue
+        if name not in here:
+            continue
+        differences = list(_differences(pair, ours, there[name]))
+        if differences:
+            yield (
+                f"{on} {' and '.join(differences)}. Make it anew on {pair.target['hostname']}: "
+                f"`docker network rm {shlex.quote(name)} && {create_command(ours)}`"
+            )
+        else:
+            yield from _fixed_addresses(pair, name, endpoint, there[name])
+
+
+def _differences(pair: Pair, ours: Network, theirs: Network) -> Iterator[str]:
+    source, target = pair.source["hostname"], pair.target["hostname"]
+    if ours["driver"] != theirs["driver"]:
+        yield f"has driver {ours['driver']} on {source} and {theirs['driver']} on {target}"
+    if bool(ours.get("internal")) != bool(theirs.get("internal")):
+        isolated, open_ = (source, target) if ours.get("internal") else (target, source)
+        yield f"is isolated (internal) on {isolated} and open on {open_}"
+    if ours.get("ipv6") and not theirs.get("ipv6"):
+        yield f"has IPv6 on {source} and not on {target}"
+
+
+def _fixed_addresses(pair: Pair, name: str, endpoint: dict[str, Any], theirs: Network) -> Iterator[str]:
+    ipam = endpoint.get("IPAMConfig") or {}
+    subnets = [ipaddress.ip_network(subnet, strict=False) for subnet in _subnets(theirs)]
+    for address in filter(None, (ipam.get("IPv4Address"), ipam.get("IPv6Address"))):
+        if not any(ipaddress.ip_address(address) in subnet for subnet in subnets):
+            yield (
+                f"container {pair.container.name} has the fixed address {address} on network {name}, which "
+                f"has the subnets {', '.join(map(str, subnets)) or 'none'} on {pair.target['hostname']}. "
+                f"Make it anew there: `docker network rm {shlex.quote(name)} && "
+                f"{create_command(_by_name(pair.source)[name])}`"
+            )
+
+
+def network_warnings(pair: Pair) -> Iterator[str]:
+    """Differences that a service can live with."""
+    here, there = _by_name(pair.source), _by_name(pair.target)
+    for name in pair.container.spec["networks"]:
+        ours, theirs = here.get(name), there.get(name)
+        if ours is None or theirs is None or name in ("host", "none"):
+            continue
+        mtus = [str((network.get("options") or {}).get(MTU) or "1500") for network in (ours, theirs)]
+        if mtus[0] != mtus[1]:
+            yield (
+                f"network {name} has an MTU of {mtus[0]} on {pair.source['hostname']} and of {mtus[1]} on "
+                f"{pair.target['hostname']}"
+            )
+        if name not in BUILT_IN and _subnets(ours) != _subnets(theirs):
+            yield (
+                f"network {name} is {', '.join(_subnets(ours)) or 'without a subnet'} on "
+                f"{pair.source['hostname']} and {', '.join(_subnets(theirs)) or 'without one'} on "
+                f"{pair.target['hostname']}: the service gets another address"
+            )

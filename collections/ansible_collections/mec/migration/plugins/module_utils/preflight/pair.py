@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a preflight judges: the two hosts, the container, and how it says that something stands against it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from ..base.errors import PreflightError
+from ..service.inventory import Inventory
+
+Facts = dict[str, Any]
+
+ROLE = "run the role mec.migration.edge_host on it"
+MIB = 1 << 20
+
+
+class Port(NamedTuple):
+    """A port that the service takes on its host."""
+
+    protocol: str
+    address: str
+    port: int
+
+
+class Container(NamedTuple):
+    """What the preflight knows of the service.
+
+    :param moved: destinations of the mounts whose content moves.
+    :param shared_bytes: how much of the memory is shared; CRIU dumps it once more.
+    :param listening: with host networking, the ports that its processes listen on.
+    :param inventory: what its processes hold that does not move.
+    """
+
+    inspected: dict[str, Any]
+    spec: dict[str, Any]
+    memory_bytes: int
+    moved: tuple[str, ...] = ()
+    listening: tuple[Port, ...] = ()
+    shared_bytes: int = 0
+    inventory: Inventory = Inventory()
+
+    @property
+    def name(self) -> str:
+        return str(self.spec["name"])
+
+    @property
+    def host_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = self.spec["create"]["HostConfig"]
+        return config
+
+
+class Pair(NamedTuple):
+    """The two hosts and the container, as each check gets them."""
+
+    source: Facts
+    target: Facts
+    container: Container
+
+
+class Refused(PreflightError):
+    """The migration cannot work; ``problems`` are all the reasons that were found."""
+
+    def __init__(self, subject: str, problems: list[str], **details: Any) -> None:
+        message = problems[0]
+        if len(problems) > 1:
+            message = f"{len(problems)} problems stand against migrating {subject}:"
+            message += "".join(f"\n- {problem}" for problem in problems)
+        super().__init__(message, **details)
+        self.problems = problems
+
+    def result(self) -> dict[str, Any]:
+        return dict(super().result(), problems=self.problems)
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """The leading numbers of a version: ``6.18.44-cloud`` is (6, 18, 44)."""
+    found = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
+
+
+def megabytes(count: int) -> str:
+    return f"{count / 1e6:.0f} MB"

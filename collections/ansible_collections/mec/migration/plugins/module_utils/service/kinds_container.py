@@ -1,0 +1,184 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinds of things that nothing must be looked for: what moves, and what is judged by the specification."""
+
+from __future__ import annotations
+
+from .kinds import KEPT, REFUSED, SAID, UNSEEN, Kind
+
+UNIT = "tests/unit/plugins/module_utils/"
+PREFLIGHT = UNIT + "test_preflight.py::"
+SPECIFICATION = UNIT + "test_container_spec.py::"
+NETWORKS = UNIT + "test_container_networks.py::"
+STORAGE = UNIT + "test_storage.py::"
+HELD = "tests/e2e/test_kinds.py::test_what_a_service_holds_is_there_after_the_move"
+
+
+def _kept(name: str, title: str, test: str = HELD) -> Kind:
+    return Kind(name, title, KEPT, "", "", "", test)
+
+
+def _judged(outcome: str, name: str, title: str, remedy: str, test: str) -> Kind:
+    return Kind(name, title, outcome, "the container's specification, on both hosts", "", remedy, test)
+
+
+KINDS = (
+    _kept("timers", "POSIX timers, itimers, timerfd, signalfd, pending signals"),
+    _kept("descriptors", "eventfd, epoll, pidfd, pipes and FIFOs with data, terminals of its own (pty)"),
+    _kept(
+        "files",
+        "Open, mapped, growing, deleted (up to 1 GiB) and unnamed (O_TMPFILE) files; memfd, sealed too",
+    ),
+    _kept("locks", "File locks: flock, fcntl, open file description locks"),
+    _kept("unix-pairs", "UNIX connections between its processes, with data and descriptors on the way"),
+    _kept("sockets", "Listening TCP and UDP sockets, IPv6, SO_REUSEPORT, raw and ping sockets"),
+    _kept("system-v", "System V shared memory, semaphores and message queues"),
+    _kept(
+        "memory",
+        "Locked memory, MADV_WIPEONFORK, shared anonymous memory, seccomp filters, no-new-privileges",
+    ),
+    _kept(
+        "cow",
+        "Memory that a parent and its children share until one of them writes (prefork servers)",
+        UNIT + "test_memory_rounds.py::test_reading_leaves_what_is_shared_copy_on_write_shared",
+    ),
+    _kept(
+        "tmpfs", "tmpfs mounts, with their content", UNIT + "test_tmpfs_mounts.py::test_the_copy_is_the_same"
+    ),
+    _kept(
+        "limits",
+        "Limits, ulimits, capabilities, labels, environment, log options, health check, restart policy",
+        SPECIFICATION + "test_limits_labels_ports_and_logging_are_kept",
+    ),
+    _kept(
+        "volumes",
+        "Named and anonymous volumes: content, driver options, labels",
+        PREFLIGHT + "test_a_volume_with_other_driver_options_is_refused_with_the_command_that_makes_it",
+    ),
+    _kept(
+        "shared-storage",
+        "Volumes on storage that both hosts share (NFS, CIFS, Ceph ...): the content is left alone",
+        STORAGE + "test_what_both_hosts_share_is_neither_written_nor_emptied",
+    ),
+    _kept(
+        "interfaces",
+        "Several networks: which is eth0, eth1 ...; MAC addresses that were asked for",
+        NETWORKS + "test_names_come_from_the_addresses_of_the_interfaces",
+    ),
+    _judged(
+        REFUSED,
+        "terminal",
+        "A container with a terminal (`-t`)",
+        "Start it without `-t`",
+        SPECIFICATION + "test_refused",
+    ),
+    _judged(
+        REFUSED,
+        "host-namespaces",
+        "Namespaces of the host or of another container (`--pid`, `--ipc`, `--uts` host; `container:`)",
+        "Give it its own",
+        SPECIFICATION + "test_a_namespace_of_the_host_is_refused",
+    ),
+    _judged(
+        REFUSED,
+        "remapped-users",
+        "A container in a user namespace, a rootless daemon",
+        "Use a daemon that runs as root without a user namespace",
+        SPECIFICATION + "test_a_user_namespace_is_refused",
+    ),
+    _judged(
+        REFUSED,
+        "device-option",
+        "Devices of the host (`--device`, GPUs)",
+        "Start it without them, or `ignore: [devices]` if it has none of them open",
+        PREFLIGHT + "test_devices_are_named_and_can_be_ignored",
+    ),
+    _judged(
+        REFUSED,
+        "security-profile",
+        "An AppArmor profile or SELinux label, where the target has no such module",
+        "Enable it there, or start the container without",
+        PREFLIGHT + "test_a_security_profile_needs_its_module_on_the_target",
+    ),
+    _judged(
+        REFUSED,
+        "log-driver",
+        "A log driver that the target does not have",
+        "Install that plugin",
+        PREFLIGHT + "test_what_the_target_lacks",
+    ),
+    _judged(
+        REFUSED,
+        "networks",
+        "A network that is missing there, or has another driver, is isolated on one host only, lacks IPv6",
+        "The message has the command that makes the same network",
+        PREFLIGHT + "test_a_network_that_differs_in_what_matters_is_refused",
+    ),
+    _judged(
+        SAID,
+        "addresses",
+        "A network with another subnet or MTU: the service gets another address",
+        "The same subnet on both hosts, if addresses matter",
+        PREFLIGHT + "test_other_subnets_and_mtus_are_said",
+    ),
+    _judged(
+        SAID,
+        "volume-users",
+        "A volume that another container of the source uses, too",
+        "Move both, or put it on storage that both hosts share",
+        PREFLIGHT + "test_a_volume_that_another_container_uses_here_is_said",
+    ),
+    _judged(
+        SAID,
+        "binds",
+        "Bind mounts that are not named in `move_binds`: what the target has there is used",
+        "Name them in `move_binds` if their content is to move",
+        PREFLIGHT + "test_bind_mounts_that_stay_must_be_on_the_target",
+    ),
+    Kind(
+        "terminal-data",
+        "What was written to a terminal of its own (pty) and not read yet",
+        UNSEEN,
+        "",
+        "CRIU dumps the terminal and not what is in it",
+        "Nothing, if the other end asks again; else let it read before the move",
+        "",
+    ),
+    Kind(
+        "logs",
+        "`docker logs` from before the move",
+        UNSEEN,
+        "",
+        "Docker keeps them with the container, and takes only what that writes into a log that it has open",
+        "Use a log driver that sends them elsewhere (journald, fluentd), or save them before the move",
+        "",
+    ),
+    Kind(
+        "health",
+        "The state of the health check",
+        UNSEEN,
+        "",
+        "the check and its settings move; its state begins with `starting` on the target, its log is empty",
+        "Wait for the first check there, as the move does (`migrate_health_timeout_s`)",
+        "",
+    ),
+    Kind(
+        "clock",
+        "Clocks of the hosts that differ",
+        UNSEEN,
+        "",
+        "the time of day jumps by the difference; monotonic clocks and timers go on",
+        "Keep the hosts' clocks in step (NTP)",
+        "",
+    ),
+    Kind(
+        "processor-features",
+        "Processors that differ",
+        REFUSED,
+        "features of /proc/cpuinfo that the target's processor lacks",
+        "",
+        "Choose another target, or `ignore: [processor]` if the service uses none of them",
+        PREFLIGHT + "test_a_lesser_processor_is_refused_with_what_it_lacks_and_can_be_overridden",
+    ),
+)

@@ -1,0 +1,194 @@
+"""A service that holds one of many kinds of things. At SIGUSR1 it looks whether all is as it was."""
+# ruff: noqa: SIM115 - what it holds stays open
+
+import ctypes
+import json
+import mmap
+import os
+import pty
+import select
+import signal
+import socket
+import struct
+import tempfile
+import time
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+checks: dict = {}
+ticks: list = []
+
+signal.signal(signal.SIGALRM, lambda *_: ticks.append(1))
+signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+checks["itimer"] = lambda: len(ticks) > 0
+
+timer = libc.timerfd_create(1, os.O_NONBLOCK)
+libc.timerfd_settime(timer, 0, struct.pack("qqqq", 0, 50_000_000, 0, 50_000_000), None)
+checks["timerfd"] = lambda: int.from_bytes(os.read(timer, 8), "little") > 0
+
+counter = libc.eventfd(5, os.O_NONBLOCK)
+checks["eventfd"] = lambda: int.from_bytes(os.read(counter, 8), "little") == 5
+
+reader, writer = os.pipe()
+os.write(writer, b"in the pipe")
+checks["pipe"] = lambda: os.read(reader, 99) == b"in the pipe"
+
+poll = select.epoll()
+full, filler = os.pipe()
+os.write(filler, b"x")
+poll.register(full, select.EPOLLIN)
+checks["epoll"] = lambda: poll.poll(0) == [(full, select.EPOLLIN)]
+
+os.mkfifo("/var/tmp/fifo")
+fifo = os.open("/var/tmp/fifo", os.O_RDWR)
+os.write(fifo, b"in the fifo")
+checks["fifo"] = lambda: os.read(fifo, 99) == b"in the fifo"
+
+master, slave = pty.openpty()
+
+
+def terminal():
+    os.write(slave, b"on the line\n")
+    return os.read(master, 99) == b"on the line\r\n"
+
+
+checks["terminal"] = terminal
+
+deleted = open("/var/tmp/deleted", "w+b")
+deleted.write(b"d" * 100_000)
+deleted.flush()
+os.unlink("/var/tmp/deleted")
+checks["deleted file"] = lambda: os.pread(deleted.fileno(), 200_000, 0) == b"d" * 100_000
+
+unnamed = tempfile.TemporaryFile(dir="/var/tmp")
+unnamed.write(b"unnamed")
+unnamed.flush()
+checks["unnamed file"] = lambda: os.pread(unnamed.fileno(), 99, 0) == b"unnamed"
+
+memory_file = os.memfd_create("held", os.MFD_ALLOW_SEALING)
+os.write(memory_file, b"sealed")
+libc.fcntl(memory_file, 1033, 8)
+checks["memfd"] = lambda: os.pread(memory_file, 99, 0) == b"sealed" and libc.fcntl(memory_file, 1034) & 8
+
+one, other = socket.socketpair()
+socket.send_fds(one, [b"with a descriptor"], [reader])
+
+
+def passed():
+    data, numbers, _flags, _address = socket.recv_fds(other, 99, 1)
+    return data == b"with a descriptor" and len(numbers) == 1
+
+
+checks["descriptor on the way"] = passed
+
+listeners = []
+for family, address in ((socket.AF_INET, ("127.0.0.1", 7001)), (socket.AF_INET6, ("::1", 7002))):
+    for _ in range(2):
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            listener.bind(address)
+        except OSError:
+            continue
+        listener.listen()
+        listeners.append(listener)
+
+
+def connects():
+    return all(socket.create_connection(one.getsockname()[:2], 2).fileno() >= 0 for one in listeners)
+
+
+checks["listeners"] = connects
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.bind(("127.0.0.1", 7003))
+
+
+def udp():
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"hello", ("127.0.0.1", 7003))
+    return datagrams.recv(99) == b"hello"
+
+
+checks["udp"] = udp
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+checks["raw socket"] = lambda: raw.getsockopt(socket.SOL_SOCKET, 38) == socket.IPPROTO_ICMP
+
+semaphores = libc.semget(0, 1, 0o1600)
+libc.semctl(semaphores, 0, 16, 7)
+checks["semaphores"] = lambda: libc.semctl(semaphores, 0, 12) == 7
+queue = libc.msgget(0, 0o1600)
+libc.msgsnd(queue, struct.pack("l8s", 1, b"waiting!"), 8, 0)
+
+
+def message():
+    buffer = ctypes.create_string_buffer(16)
+    return libc.msgrcv(queue, buffer, 8, 0, 0o4000) == 8 and buffer.raw[8:] == b"waiting!"
+
+
+checks["messages"] = message
+segment = libc.shmget(0, 8192, 0o1600)
+libc.shmat.restype = ctypes.c_void_p
+at = libc.shmat(segment, None, 0)
+ctypes.memmove(at, b"attached", 8)
+checks["shared segment"] = lambda: ctypes.string_at(at, 8) == b"attached"
+
+shared = mmap.mmap(-1, 1 << 20)
+shared[:6] = b"shared"
+child = os.fork()
+if child == 0:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGUSR2, lambda *_: shared.__setitem__(slice(0, 6), b"change"))
+    while True:
+        time.sleep(1)
+
+
+def memory():
+    os.kill(child, signal.SIGUSR2)
+    end = time.monotonic() + 5
+    while shared[:6] != b"change" and time.monotonic() < end:
+        time.sleep(0.05)
+    return shared[:6] == b"change"
+
+
+checks["memory shared with a child"] = memory
+handle = os.pidfd_open(child)
+
+
+def lives():
+    signal.pidfd_send_signal(handle, 0)
+    return True
+
+
+checks["pidfd"] = lives
+
+locked = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+libc.mlock(ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(locked))), 4096)
+checks["locked memory"] = lambda: "VmLck:\t       4 kB" in open("/proc/self/status").read()
+
+lock_file = open("/var/tmp/lock", "w")
+libc.flock(lock_file.fileno(), 2)
+
+
+def lock():
+    again = open("/var/tmp/lock", "w")
+    return libc.flock(again.fileno(), 2 | 4) != 0
+
+
+checks["file lock"] = lock
+
+
+def look(*_):
+    ticks.clear()
+    time.sleep(0.5)
+    said = {}
+    for name, check in checks.items():
+        try:
+            said[name] = bool(check())
+        except Exception as error:
+            said[name] = repr(error)
+    print(json.dumps(said), flush=True)
+
+
+signal.signal(signal.SIGUSR1, look)
+print("holds", len(checks), flush=True)
+while True:
+    time.sleep(1)
