@@ -21,7 +21,7 @@ from ..plugin_utils.inputs.hosts import hosts_from_inventory
 from ..plugin_utils.inputs.policy import check
 from ..plugin_utils.loop.planning import Decide, plan, positions_of
 from ..plugin_utils.loop.routes import learn, map_header
-from ..plugin_utils.mdp.model import build_map
+from ..plugin_utils.mdp.model import build_map, build_mobility
 from ..plugin_utils.prediction.cost_model import CostModel
 from ..plugin_utils.prediction.cost_store import read
 from ..plugin_utils.prediction.trust_store import changed
@@ -35,6 +35,7 @@ ARGUMENTS = {
     "costs_file": {"default": ""},
     "trust_file": {"default": ""},
     "bandwidth_mbit": {"type": "float", "default": 1000},
+    "joint": {"type": "bool", "default": False},
     "per_host": {"type": "int", "default": 2},
     "per_link": {"type": "int", "default": 1},
 }
@@ -78,8 +79,10 @@ class ActionModule(ActionBase):
             per_link=arguments["per_link"],
             records=records,
             now_s=time.time(),
+            joint=arguments["joint"],
         )
-        return {"services": made.services, "waves": made.waves}
+        told = {"services": made.services, "waves": made.waves}
+        return told if made.joint is None else {**told, "joint": made.joint}
 
     def _with_trust(
         self, positions: dict[str, dict[str, Any]], arguments: dict[str, Any], variables: dict[str, Any]
@@ -95,7 +98,8 @@ class ActionModule(ActionBase):
         if not path or not (has_route or Path(path).exists()):
             return positions
         policy = check(policy_of_lookup(self._lookup(), arguments["policy"], variables))
-        header = map_header(build_map(policy))
+        cells = build_map(policy)
+        header = map_header(cells, build_mobility(policy, cells)[1])
         slot_s = float(policy.document.get("slot_seconds", 60))
         with changed(path, write=not self._task.check_mode) as store:
             return learn(store, positions, header, now_s=time.time(), slot_s=slot_s)

@@ -105,8 +105,10 @@ options:
     type: raw
   route_trust:
     description:
-      - How often announced places come true, as shares by the age of the announcement in slots, from 1
-        slot on. A route is mixed with the mobility of the policy accordingly.
+      - How much a route counts against the mobility of the policy in each slot, if it held until then, from 0
+        to 1, by the age of the announcement in slots, from 1 slot on.
+      - A list, or a dictionary with C(steps), a list for each of four classes of steps (to stay, up to 2, up
+        to 6 usual distances of cells, more), and C(leaves), a list for where the user says that they leave.
       - M(mec.migration.migration_plan) learns it. If it is left out, routes are believed.
     type: raw
   now:

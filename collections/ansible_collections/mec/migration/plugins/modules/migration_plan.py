@@ -70,6 +70,17 @@ options:
     description: Bandwidth where no record tells it.
     type: float
     default: 1000
+  joint:
+    description:
+      - Decide for all services together, so that the sum of their expected costs is least with the
+        capacities of the
+        hosts, and never more than deciding for one after the other. A host that is full takes a service in a
+        wave after another one has left it. Full hosts that only exchange
+        services hold one more for as long as that takes.
+      - Solved as an assignment problem with scipy. Without scipy moves are taken greedily, and RV(joint)
+        says so.
+    type: bool
+    default: false
   per_host:
     description: In how many moves a host may take part at the same time.
     type: int
@@ -105,10 +116,19 @@ services:
   returned: success
   type: list
   elements: dict
+joint:
+  description:
+    - For O(joint=true) what deciding together is worth, in cost units. C(cost) is the sum of expected costs,
+      C(one_by_one)
+      what it would be one by one, C(bound) what no plan can be below, C(gap) the difference to that,
+      C(method) how.
+  returned: when O(joint=true)
+  type: dict
 waves:
   description:
     - Lists of moves, each with C(service), C(source), C(target), C(reason) and C(prediction).
     - Those of a list may be made at the same time, one list after the other.
+    - With O(joint=true) also C(after), the services that must have left the target before.
   returned: success
   type: list
   elements: list

@@ -15,7 +15,8 @@ from ..base.errors import DecisionError
 from ..inputs.hosts import Host, degrees, hosts_from_inventory, number
 from ..inputs.policy import Policy, policy_for
 from ..inputs.route import moment_s, route_of
-from .user import User
+from ..inputs.route_trust import CLASSES
+from .user import Trust, User
 
 
 def plain(value: Any) -> Any:
@@ -142,10 +143,22 @@ def user_of(request: Mapping[str, Any]) -> User:
     )
 
 
-def _trust(value: Any) -> tuple[float, ...] | None:
+def _trust(value: Any) -> Trust | None:
     """``route_trust`` as plain shares, or None where there is none."""
     if value is None:
         return None
+    if not isinstance(value, Mapping):
+        rates = _rates(value)
+        return Trust((rates,) * CLASSES, rates)
+    steps = value.get("steps")
+    if set(value) != {"steps", "leaves"} or not isinstance(steps, list) or len(steps) != CLASSES:
+        raise DecisionError(
+            f"route_trust is {value!r}; allowed: a list, or {CLASSES} lists as steps and one as leaves"
+        )
+    return Trust(tuple(_rates(one) for one in steps), _rates(value["leaves"]))
+
+
+def _rates(value: Any) -> tuple[float, ...]:
     if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
         value = [value]
     found = tuple(number(one, "route_trust") for one in value)

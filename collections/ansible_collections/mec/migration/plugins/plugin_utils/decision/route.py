@@ -13,7 +13,8 @@ from typing import Any
 from ..base.errors import DecisionError
 from ..inputs.earth import offset_m
 from ..inputs.route import Place, Point, Route
-from ..inputs.route_trust import step_class
+from ..inputs.route_trust import LEAVES, chance_of, step_class
+from .user import Trust
 
 # The cell of a user who does not use the service any more.
 GONE = -1
@@ -67,14 +68,14 @@ def ahead_of(
     route: Route,
     *,
     slot_s: float,
-    trust: Sequence[float] | None = None,
+    trust: Trust | None = None,
 ) -> Ahead:
     """The slots ahead of a user who is in *cell* and *state* now.
 
     Between two points a user stays where the first one says. A route holds until it leaves the map or jumps
     farther than users move; it does not hold at all where it puts the user elsewhere now.
 
-    :param trust: by age in slots, from 1 on, how often such routes come true; None: they always do.
+    :param trust: how often such routes come true; None: they always do.
     """
     wrong: list[str] = []
     by_slot = _by_slot(header, route, slot_s, wrong)
@@ -109,29 +110,43 @@ def ahead_of(
             since = slot
         stops.append(here)
         before = here
-    return Ahead(tuple(stops), _shares(trust, route.age_s / slot_s, len(stops)), tuple(wrong))
+    return Ahead(tuple(stops), _shares(header, trust, route.age_s / slot_s, cell, stops), tuple(wrong))
 
 
 def announced_cells(
     header: Mapping[str, Any], route: Route, slot_s: float
 ) -> dict[int, tuple[tuple[int, float], ...]]:
-    """By slot from now, from 1 on, (cell, probability) as announced, whether or not the route holds now."""
+    """By slot from now, from 1 on, (cell or GONE, probability) as announced, whether or not the route
+    holds.
+    """
     slots = _by_slot(header, route, slot_s, [])
-    found, held = {}, None
+    found: dict[int, tuple[tuple[int, float], ...]] = {}
+    held = None
     for slot in range(1, min(max(slots, default=0), MAX_SLOTS) + 1):
         held = slots.get(slot, held)
-        if held and held[0][0] != GONE:
+        if held:
             found[slot] = held
     return found
 
 
-def first_step(header: Mapping[str, Any], cell: int, slots: Mapping[int, Sequence[tuple[int, float]]]) -> int:
-    """How far the first place that a route tells is from *cell*: a class of announcements, as trust knows "
-    "them."""
-    if not slots:
-        return 0
-    place = max(slots[min(slots)], key=lambda one: one[1])[0]
-    return step_class(_apart_m(header, place, cell), header["spacing_m"])
+def step_classes(
+    header: Mapping[str, Any], cell: int, slots: Mapping[int, Sequence[tuple[int, float]]]
+) -> dict[int, tuple[int, float]]:
+    """By slot the class of the step that a route tells, from where the user is or is told to be before; and
+    how
+    probable the mobility model alone makes it.
+    """
+    found, before = {}, cell
+    for slot in sorted(slots):
+        place = max(slots[slot], key=lambda one: one[1])[0]
+        step = _class_of(header, before, place)
+        found[slot] = (step, chance_of(step, header["stay"][before]) if before != GONE else 0.0)
+        before = place
+    return found
+
+
+def _class_of(header: Mapping[str, Any], before: int, place: int) -> int:
+    return LEAVES if place == GONE else step_class(_apart_m(header, place, before), header["spacing_m"])
 
 
 def _by_slot(
@@ -230,18 +245,18 @@ def _apart_m(header: Mapping[str, Any], one: int, other: int) -> float:
     return math.hypot(x - x_0, y - y_0)
 
 
-def _shares(trust: Sequence[float] | None, age: float, count: int) -> tuple[float, ...]:
-    """How probable it is that the route holds in a slot if it held in the one before.
-
-    It holds now; so of routes that are *age* slots old, those that hold a slot longer count.
-    """
+def _shares(
+    header: Mapping[str, Any], trust: Trust | None, age: float, cell: int, stops: Sequence[Sequence[Stop]]
+) -> tuple[float, ...]:
+    """How much a route counts against the mobility model in each slot, given that it held until then."""
     if trust is None:
-        return (1.0,) * count
-
-    def rate(slot: int) -> float:
-        place = math.floor(age + 0.5) + slot
-        if place == 0 or not trust:
-            return 1.0
-        return min(max(trust[min(place, len(trust)) - 1], 0.0), 1.0)
-
-    return tuple(0.0 if rate(slot) == 0 else min(1.0, rate(slot + 1) / rate(slot)) for slot in range(count))
+        return (1.0,) * len(stops)
+    shares, before = [], cell
+    for slot, here in enumerate(stops, start=1):
+        place = max(here, key=lambda stop: stop.probability).cell
+        kind = _class_of(header, before, place)
+        rates = trust.leaves if kind == LEAVES else trust.steps[kind]
+        rate = rates[min(math.floor(age + 0.5) + slot, len(rates)) - 1]
+        shares.append(rate)
+        before = place
+    return tuple(shares)

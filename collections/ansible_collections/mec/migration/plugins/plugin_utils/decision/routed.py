@@ -31,8 +31,9 @@ class Planned:
     continuation: Row | None
 
     def told(self, hosts: Sequence[str], here: int, target: int, *, without: int) -> dict[str, Any]:
-        """``slots``, ``believed``, ``changed``, ``target_without``, ``problems``, and ``words`` for the "
-        "reason."""
+        """``slots``, ``believed``, ``changed``, ``target_without``, ``problems``, and ``words`` for the
+        reason.
+        """
         slots, believed = len(self.ahead.slots), prod(self.ahead.share)
         changed = target != without
         words = "".join(f"; {sentence}" for sentence in self.ahead.wrong)

@@ -50,6 +50,7 @@ HEADER: dict[str, Any] = {
     "reach_m": _NUMBER,
     "step_m": _NUMBER,
     "spacing_m": _NUMBER,
+    "stay": list,
     "discount": _NUMBER,
     "warnings": list,
 }
@@ -90,6 +91,8 @@ def odd_part(header: Any) -> str | None:
         "cells": all(isinstance(one, str) for one in header["cells"]) and header["cells"],
         "warnings": all(isinstance(one, str) for one in header["warnings"]),
         "xy_m": len(header["xy_m"]) == len(header["cells"]) and all(_is_pair(one) for one in pairs),
+        "stay": len(header["stay"]) == len(header["cells"])
+        and all(type(one) in (int, float) for one in header["stay"]),
         "states": header["states"]
         == len(header["cells"]) * header["directions"] * header["dwell_levels"]
         > 0,

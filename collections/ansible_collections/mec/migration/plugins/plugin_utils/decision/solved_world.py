@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..base.requirements import require_numpy
+from ..mdp.mobility import stay_probabilities
 from ..mdp.model import build_map, build_mobility, build_world
 from ..mdp.solver import evaluate, solve
 from ..mdp.strategies import STRATEGIES, World
@@ -79,6 +80,7 @@ def solve_to_file(stream: BinaryIO, key: str, setting: Setting) -> None:
         "origin": cells.origin,
         "reach_m": float(cells.reach_m()),
         "step_m": longest_step_m(cells, world.mobility_cell),
+        "stay": stay_probabilities(world.mobility_cell),
         "spacing_m": cells.usual_spacing_m(),
         "discount": world.discount,
         "warnings": said,

@@ -7,8 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..inputs.route import Route
+
+
+class Trust(NamedTuple):
+    """By age of the announcement in slots, from 1 on, of routes that held until then how many hold in that
+    slot.
+
+    ``steps``: by class of the step (0: the user stays, to 3: they jump), the user is where they said.
+    ``leaves``:
+    they have left, where they said so. These are weights against the mobility model: 0 is no better than
+    chance.
+    """
+
+    steps: Sequence[Sequence[float]]
+    leaves: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -18,7 +33,7 @@ class User:
 
     ``heading_degrees``: clockwise from north. ``dwell_slots``: slots already spent in the cell. ``route``:
     where
-    they will be. ``route_trust``: by age in slots, from 1 on, how often such routes come true; None: always.
+    they will be. ``route_trust``: how often such routes come true; None: always.
     """
 
     cell: str | None = None
@@ -27,4 +42,4 @@ class User:
     heading_degrees: float | None = None
     dwell_slots: int = 0
     route: Route | None = None
-    route_trust: Sequence[float] | None = None
+    route_trust: Trust | None = None

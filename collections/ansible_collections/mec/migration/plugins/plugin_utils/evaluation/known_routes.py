@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..base.requirements import require_numpy
-from ..inputs.route_trust import RouteTrust, step_class
+from ..inputs.route_trust import CLASSES, LEAVES, RouteTrust, chance_of, step_class
 from ..mdp.cells import CellMap
-from ..mdp.mobility import StateSpace
+from ..mdp.mobility import StateSpace, stay_probabilities
 from ..mdp.solver import Improvement, Solution
 from ..mdp.strategies import World
 from .simulation import Outcome, Schedule, outcome_of
@@ -74,7 +74,9 @@ def simulate_routes(
     """
     improve = Improvement(world.migration_cost)
     trust = RouteTrust()
-    steps = _first_steps(cells, plan, announced)
+    steps = _steps(cells, plan.cell, announced)
+    later = _steps(cells, announced, announced)
+    stays = stay_probabilities(world.mobility_cell)
     host = np.full(len(plan.starts), -1, dtype=np.int64)
     paid, used = np.zeros(len(host)), np.zeros(len(host))
     moves = np.zeros(len(host), dtype=np.int64)
@@ -85,11 +87,17 @@ def simulate_routes(
         settled = active[~fresh]
         if settled.size:
             if learns:
-                _look(trust, plan, announced, slot, settled, known, steps)
-            share = np.ones((settled.size, known))
+                _look(trust, plan, announced, slot, settled, known, steps, stays)
+            share = leaving = np.ones((settled.size, known))
             if learns:
-                share = _shares(trust, plan, settled, known, steps[slot])
-            ahead = _continuation(world, cells, plan, solution, slot, settled, announced, share, improve)
+                kinds = [steps[slot, settled]]
+                kinds += [
+                    later[slot + k, settled] if slot + k < len(later) else kinds[0] for k in range(1, known)
+                ]
+                share, leaving = _shares(trust, plan, settled, np.stack(kinds, axis=1))
+            ahead = _continuation(
+                world, cells, plan, solution, slot, settled, announced, (share, leaving), improve
+            )
             source = host[settled]
             total = world.migration_cost[source] + ahead
             target = total.argmin(axis=1)
@@ -102,11 +110,11 @@ def simulate_routes(
     return outcome_of(plan, paid, used, moves)
 
 
-def _first_steps(cells: CellMap, plan: Schedule, announced: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(slots, sessions) class of the first step of what is announced in each slot."""
-    found = np.zeros(plan.cell.shape, dtype=np.int64)
-    slot, column = np.nonzero((plan.cell[:-1] >= 0) & (announced[1:] >= 0))
-    step = cells.xy_m[announced[slot + 1, column]] - cells.xy_m[plan.cell[slot, column]]
+def _steps(cells: CellMap, before: NDArray[np.int64], announced: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(slots, sessions) class of the step from a cell of *before* to what is announced for the next slot."""
+    found = np.zeros(announced.shape, dtype=np.int64)
+    slot, column = np.nonzero((before[:-1] >= 0) & (announced[1:] >= 0))
+    step = cells.xy_m[announced[slot + 1, column]] - cells.xy_m[before[slot, column]]
     spacing_m = cells.usual_spacing_m()
     found[slot, column] = [step_class(one, spacing_m) for one in np.hypot(*step.T).tolist()]
     return found
@@ -120,29 +128,38 @@ def _look(
     settled: NDArray[np.int64],
     known: int,
     steps: NDArray[np.int64],
+    stays: list[float],
 ) -> None:
     """What was announced for this slot is compared with where users are."""
-    for column in settled.tolist():
-        ages = min(known, slot - int(plan.starts[column]))
-        for age in range(1, ages + 1):
-            # An announcement ends with the first slot for which there is none.
-            if announced[slot - age + 1, column] < 0 or announced[slot, column] < 0:
-                continue
-            hit = bool(announced[slot, column] == plan.cell[slot, column])
-            step = int(steps[slot - age, column])
-            trust.observe(str(plan.user[column]), "", step, age, 1.0, hit)
+    ended = np.flatnonzero((plan.cell[slot - 1] >= 0) & (plan.cell[slot] < 0))
+    for column in [*settled.tolist(), *ended.tolist()]:
+        told = int(announced[slot, column])
+        hit = told == int(plan.cell[slot, column])
+        for age in range(1, min(known, slot - int(plan.starts[column])) + 1):
+            # Only announcements that held until now tell whether they hold longer.
+            before = slot - age + 1
+            if age > 1 and announced[before, column] != plan.cell[before, column]:
+                break
+            if told == GONE:
+                trust.observe(str(plan.user[column]), "", LEAVES, age, 1.0, hit)
+            elif plan.cell[slot, column] != GONE:
+                step = int(steps[slot - 1, column])
+                chance = chance_of(step, stays[plan.cell[slot - 1, column]])
+                trust.observe(str(plan.user[column]), "", step, age, 1.0, hit, chance)
 
 
 def _shares(
-    trust: RouteTrust, plan: Schedule, settled: NDArray[np.int64], known: int, steps: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """(sessions, known) how probable it is that a route holds in a slot if it held in the one before."""
-    ages = range(1, known + 1)
-    rate = np.array(
-        [trust.rates(str(plan.user[column]), "", int(steps[column]), ages) for column in settled.tolist()]
-    )
-    before = np.concatenate([np.ones((len(rate), 1)), rate[:, :-1]], axis=1)
-    return np.minimum(np.divide(rate, before, out=np.zeros_like(rate), where=before > 0), 1.0)
+    trust: RouteTrust, plan: Schedule, settled: NDArray[np.int64], kinds: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(sessions, known) how many routes hold in a slot that held until then, by the class of its step; and
+    how
+    many users leave in that slot who say so.
+    """
+    ages = range(1, kinds.shape[1] + 1)
+    names = [str(plan.user[column]) for column in settled.tolist()]
+    rate = np.array([[trust.rates(name, "", step, ages) for step in range(CLASSES)] for name in names])
+    share = np.take_along_axis(rate, kinds[:, None, :], axis=1)[:, 0]
+    return share, np.array([trust.rates(name, "", LEAVES, ages) for name in names])
 
 
 def _continuation(
@@ -153,11 +170,12 @@ def _continuation(
     slot: int,
     settled: NDArray[np.int64],
     announced: NDArray[np.int64],
-    share: NDArray[np.float64],
+    shares: tuple[NDArray[np.float64], NDArray[np.float64]],
     improve: Improvement,
 ) -> NDArray[np.float64]:
     """W_0 (sessions, H) of the sessions *settled* in *slot*; the formula is that of ``decision.horizon``."""
     space = world.mobility.space
+    share, leaving = shares
     known = share.shape[1]
     states = [plan.state[slot, settled]]
     length = np.zeros(settled.size, dtype=np.int64)
@@ -186,7 +204,7 @@ def _continuation(
         if gone.size:
             # Nothing is paid after this slot, as far as that is believed.
             state = states[step][gone]
-            believed = share[gone, step][:, None]
+            believed = leaving[gone, step][:, None]
             ahead = believed * world.transmission_cost[space.cell(state)]
             ahead += (1 - believed) * solution.continuation[state]
             value[gone] = ahead if step == 0 else improve(ahead)[0]

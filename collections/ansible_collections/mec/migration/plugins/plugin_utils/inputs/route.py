@@ -1,8 +1,9 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A user's route, where they will be and when, as positions carry it; no numpy here, a warm lookup reads "
-"this."""
+"""A user's route, where they will be and when, as positions carry it; no numpy here, a warm lookup reads
+this.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far announced routes can be trusted: how often a user's announced cells came true, by their age."""
+"""How far announced routes can be trusted: how many that held until then hold a slot longer, by their age."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_AGE = 30
 MEMORY = 0.99
 # What is taken of routes that nobody knows, and how many observations that is worth. It is what a user begins
 # with; the first slots tell.
-PRIOR, PRIOR_WEIGHT = 0.8, 2.0
+PRIOR, PRIOR_WEIGHT = 0.9, 2.0
 # What all others' routes are worth, in observations of a user's own.
 COARSER_WEIGHT = 2.0
 
@@ -32,18 +32,29 @@ class Counts:
         self.true[age] = self.true[age] * MEMORY + true
 
 
-# A route whose first step is long comes true more seldom. Classes of that step, in usual distances of cells.
+# A long step comes true more seldom. Limits of the classes of steps, in usual distances of cells: 0 is to
+# stay.
 STEPS = (0.0, 2.0, 6.0)
+CLASSES = len(STEPS) + 1
+# The class of announcements that a user leaves; whether these come true has nothing to do with the places
+# before.
+LEAVES = CLASSES
+
+
+def chance_of(step: int, stays: float) -> float:
+    """How probable the mobility model makes a step of this class from a cell in which a user *stays*, "
+    "roughly."""
+    return {0: stays, 1: (1.0 - stays) / 6.0}.get(step, 0.0)
 
 
 def step_class(step_m: float, spacing_m: float) -> int:
-    """Class, 0 to 3, of a route whose first place is *step_m* from where the user is."""
+    """Class, 0 to 3, of a step of *step_m* from one slot to the next."""
     return sum(step_m > limit * spacing_m for limit in STEPS)
 
 
 @dataclass
 class RouteTrust:
-    """Counts by (user, source, class of the first step), and by (source, class).
+    """Counts by (user, source, class of the step), and by (source, class).
 
     A user without observations is taken as the others are.
     """
@@ -52,18 +63,35 @@ class RouteTrust:
     sources: dict[tuple[str, int], Counts] = field(default_factory=dict)
 
     def observe(
-        self, user: str, source: str, step: int, age: int, probability: float, came_true: bool
+        self,
+        user: str,
+        source: str,
+        step: int,
+        age: int,
+        probability: float,
+        came_true: bool,
+        chance: float = 0.0,
     ) -> None:
-        """A place (or several, of *probability* in all) was announced *age* slots before it was looked at."""
+        """A place (or several, of *probability* in all) was announced *age* slots before it was looked at,
+        by a
+        route that had held until then.
+
+        :param chance: how probable the mobility model alone makes the place. What comes true no more often
+            than by
+            chance is worth nothing: to say that a user stays is right most of the time.
+        """
         age = min(max(age, 0), MAX_AGE)
-        true = 1.0 if came_true else 0.0
+        chance = min(chance, probability)
+        true = (1.0 if came_true else 0.0) - chance
+        probability -= chance
         self.users.setdefault((user, source, step), Counts()).add(age, probability, true)
         self.sources.setdefault((source, step), Counts()).add(age, probability, true)
 
     def rates(
         self, user: str, source: str, step: int, ages: Iterable[int] = range(1, MAX_AGE + 1)
     ) -> list[float]:
-        """By age the share of what this user and source announce that comes true.
+        """By age the share of routes of this user and source that hold in that slot, of those that did until
+        then.
 
         Like Witten-Bell back-off with fixed weights: the user's own observations are mixed with those of the
         source, which are mixed with a prior. Ages never seen are as the nearest younger one.
@@ -76,6 +104,7 @@ class RouteTrust:
             for counts, weight in ((all_of_source, PRIOR_WEIGHT), (own, COARSER_WEIGHT)):
                 if counts is not None:
                     rate = (counts.true[place] + weight * rate) / (counts.announced[place] + weight)
-            nearest = min(rate, 1.0)
+                    rate = min(max(rate, 0.0), 1.0)
+            nearest = rate
             found.append(nearest)
         return found

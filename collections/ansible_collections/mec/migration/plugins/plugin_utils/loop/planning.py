@@ -15,13 +15,14 @@ from ..inputs.hosts import degrees
 from ..inputs.route import moment_s, route_of
 from ..prediction.cost_model import CostModel, current_host, measured_costs, predictions
 from ..prediction.cost_store import CostError
+from .joint_plan import MOVE, SKIP, STAY, decide_jointly
+from .waves import ordered_waves, waves
 
 POSITION_KEYS = {
     "cell": "user_cell",
     "heading": "heading",
     "dwell_slots": "dwell_slots",
 }
-MOVE, STAY, SKIP = "move", "stay", "skip"
 # A move that was so long ago needs no word.
 RECENT_S = 3600.0
 
@@ -96,6 +97,7 @@ class Plan:
 
     services: list[dict[str, Any]] = field(default_factory=list)
     waves: list[list[dict[str, Any]]] = field(default_factory=list)
+    joint: dict[str, Any] | None = None
 
 
 def plan(
@@ -112,6 +114,7 @@ def plan(
     per_link: int = 1,
     records: Sequence[Mapping[str, Any]] = (),
     now_s: float = 0.0,
+    joint: bool = False,
 ) -> Plan:
     """Decide for one service after the other; each counts on the hosts that the ones before chose.
 
@@ -122,10 +125,15 @@ def plan(
     :param capacities: how many services a host may hold; no limit where it is not named.
     :param records: of ``migration_costs``, oldest first; they tell where services came from, and when.
     :param now_s: seconds since the epoch.
+    :param joint: decide for all services together, so that the sum of expected costs is least, and not worse
+        than
+        one after the other.
     """
     names = names_of(services)
     held = Counter({host: sum(name in names for name in load["running"]) for host, load in loads.items()})
     made = Plan()
+    now = dict(held)
+    all_predicted: dict[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
     for service in services:
         name, user = str(service["name"]).strip(), str(service.get("user", "")).strip()
         entry: dict[str, Any] = {"service": name, "user": user, "action": SKIP}
@@ -138,6 +146,7 @@ def plan(
             came = last_move(name, here, records, now_s)
             if came:
                 entry["last_move"] = came
+            all_predicted[name] = predicted
             _decide(entry, predicted, positions, held, decide, measured, leave, capacities or {})
         except CostError as error:
             entry["reason"] = str(error)
@@ -146,7 +155,14 @@ def plan(
             held[entry["target"]] += 1
             entry["prediction"] = predicted[here][entry["target"]]
         made.services.append(entry)
-    made.waves = waves([one for one in made.services if one["action"] == MOVE], per_host, per_link)
+    if joint:
+        order, made.joint = decide_jointly(made.services, now, capacities or {}, leave)
+        for name in order:
+            entry = next(one for one in made.services if one["service"] == name)
+            entry["prediction"] = all_predicted[name][entry["current_host"]][entry["target"]]
+        made.waves = ordered_waves(made.services, order, now, capacities or {}, per_host, per_link)
+    else:
+        made.waves = waves([one for one in made.services if one["action"] == MOVE], per_host, per_link)
     for wave in made.waves:
         for move in wave:
             ends = (move["service"], move["source"], move["target"])
@@ -219,9 +235,9 @@ def _decide(
         )
     elif decision["migrate"]:
         entry.update(action=MOVE, target=decision["target"])
-        entry["reason"] = decision["reason"] + _why_back(entry, decision)
+        entry["reason"] = decision["reason"] + why_back(entry, decision)
     else:
-        entry.update(action=STAY, reason=decision["reason"] + _why_back(entry, decision))
+        entry.update(action=STAY, reason=decision["reason"] + why_back(entry, decision))
 
 
 def last_move(
@@ -237,7 +253,7 @@ def last_move(
     return None
 
 
-def _why_back(entry: Mapping[str, Any], decision: Mapping[str, Any]) -> str:
+def why_back(entry: Mapping[str, Any], decision: Mapping[str, Any]) -> str:
     """Why a service that moved just now does, or does not, move back."""
     came = entry.get("last_move")
     if not came or came["seconds_ago"] > RECENT_S or came["source"] not in decision["expected_costs"]:
@@ -248,42 +264,4 @@ def _why_back(entry: Mapping[str, Any], decision: Mapping[str, Any]) -> str:
     return (
         f"{back}, and to move back is expected to cost {decision['expected_costs'][came['source']]:.3f}, "
         f"{decision['migration_costs'][came['source']]:.3f} of it for the move"
-    )
-
-
-def waves(moves: Sequence[Mapping[str, Any]], per_host: int, per_link: int) -> list[list[dict[str, Any]]]:
-    """Moves that may be made at the same time, in the order of the waves.
-
-    Tasks of a play wait for all hosts, so a wave takes as long as its longest move: long ones come
-    together, first.
-    In a wave each host is source of one move at most (a play acts once a host), takes part in *per_host*
-    at most, and each two hosts have *per_link* moves between them at most, in whatever direction.
-    """
-    if per_host < 1 or per_link < 1:
-        raise DecisionError(f"per_host is {per_host} and per_link {per_link}; allowed: at least 1")
-    made: list[list[dict[str, Any]]] = []
-    for move in sorted(moves, key=lambda one: -one.get("prediction", {}).get("seconds", 0.0)):
-        short = {
-            "service": move["service"],
-            "source": move["current_host"],
-            "target": move["target"],
-            "reason": move["reason"],
-            "prediction": move.get("prediction", {}),
-        }
-        for wave in made:
-            if _fits(short, wave, per_host, per_link):
-                wave.append(short)
-                break
-        else:
-            made.append([short])
-    return made
-
-
-def _fits(move: Mapping[str, Any], wave: Sequence[Mapping[str, Any]], per_host: int, per_link: int) -> bool:
-    ends = {move["source"], move["target"]}
-    busy = Counter(end for other in wave for end in (other["source"], other["target"]))
-    return (
-        all(other["source"] != move["source"] for other in wave)
-        and all(busy[end] < per_host for end in ends)
-        and sum({other["source"], other["target"]} == ends for other in wave) < per_link
     )

@@ -11,20 +11,23 @@ from typing import Any
 from ..base.errors import DecisionError
 from ..decision.decision import state_of
 from ..decision.request import user_of
-from ..decision.route import announced_cells, first_step
+from ..decision.route import GONE, announced_cells, step_classes
+from ..inputs.route_trust import CLASSES, LEAVES
 from ..mdp.cells import CellMap
+from ..mdp.mobility import Mobility, stay_probabilities
 from ..prediction.trust_store import TrustStore
 
 NEEDED_KEYS = ("user_cell", "user_position", "heading")
 
 
-def map_header(cells: CellMap) -> dict[str, Any]:
-    """What the header of a solved policy says of its map."""
+def map_header(cells: CellMap, mobility: Mobility) -> dict[str, Any]:
+    """What the header of a solved policy says of its map and of who stays in a cell."""
     return {
         "cells": list(cells.ids),
         "xy_m": cells.xy_m.tolist(),
         "origin": cells.origin,
         "reach_m": cells.reach_m(),
+        "stay": stay_probabilities(mobility),
         "spacing_m": cells.usual_spacing_m(),
         "directions": 1,
         "dwell_levels": 1,
@@ -48,6 +51,9 @@ def learn(
     :param now_s: seconds since the epoch, of positions that bear no moment.
     """
     told: dict[str, dict[str, Any]] = {}
+    moments = [float(position["now"]) for position in positions.values() if position.get("now") is not None]
+    for name in [name for name in store.pending if name not in positions]:
+        store.see(name, None, moments[0] if moments else now_s, slot_s)
     for name, position in positions.items():
         told[name] = dict(position)
         try:
@@ -61,21 +67,26 @@ def learn(
         if user.route is None:
             continue
         announced = announced_cells(header, user.route, slot_s)
-        step = first_step(header, state, announced)
-        rates = store.trust.rates(name, user.route.source, step)
-        told[name]["route_trust"] = [round(rate, 4) for rate in rates]
+        told[name]["route_trust"] = {
+            "steps": [_rates(store, name, user.route.source, step) for step in range(CLASSES)],
+            "leaves": _rates(store, name, user.route.source, LEAVES),
+        }
         cells = header["cells"]
         slots = {
-            slot: tuple((cells[place], chance) for place, chance in places)
+            slot: tuple(("" if place == GONE else cells[place], chance) for place, chance in places)
             for slot, places in announced.items()
         }
         store.announce(
             name,
             user.route.source,
-            step,
+            step_classes(header, state, announced),
             slots,
             now_s=moment_s,
             age_slots=user.route.age_s / slot_s,
             slot_s=slot_s,
         )
     return told
+
+
+def _rates(store: TrustStore, user: str, source: str, step: int) -> list[float]:
+    return [round(rate, 4) for rate in store.trust.rates(user, source, step)]

@@ -232,6 +232,16 @@ def learned(
     return Mobility(space, _successors(cells, space, support), probability)
 
 
+def stay_probabilities(mobility: Mobility) -> list[float]:
+    """By cell, how probable it is that a user is in it in the next slot, too."""
+    cell = mobility.space.cell(np.arange(len(mobility.space)))
+    stays = mobility.space.cell(mobility.next_state) == cell[:, None]
+    by_state = (mobility.probability * stays).sum(axis=1)
+    count = np.bincount(cell, minlength=mobility.space.cells)
+    mean = np.bincount(cell, weights=by_state, minlength=mobility.space.cells) / count
+    return [round(float(one), 4) for one in mean]
+
+
 def _transitions(
     cells: CellMap, space: StateSpace, path: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

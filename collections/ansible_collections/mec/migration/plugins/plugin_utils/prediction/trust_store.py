@@ -20,25 +20,28 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import DecisionError
-from ..inputs.route_trust import MAX_AGE, Counts, RouteTrust
+from ..inputs.route_trust import LEAVES, MAX_AGE, Counts, RouteTrust
 
 FORMAT = 1
 MAX_BYTES = 64 << 20
 # What was announced for a slot that nobody looked at in time is forgotten; so are users beyond this many.
 MAX_USERS = 20_000
 MAX_ANNOUNCED = 4 * MAX_AGE
+# The places of a user who has said that they will not be there.
+NOWHERE = ("",)
 
 
 @dataclass
 class Announced:
     """What a user announced for a moment: ``places``, of ``probability`` in all, ``age`` slots ahead.
 
-    ``step``: class of the route's first step.
+    ``step``: class of the step that leads there.
     """
 
     at_s: float
     source: str
     step: int
+    chance: float
     age: int
     places: tuple[str, ...]
     probability: float
@@ -51,21 +54,40 @@ class TrustStore:
     trust: RouteTrust = field(default_factory=RouteTrust)
     pending: dict[str, list[Announced]] = field(default_factory=dict)
 
-    def see(self, user: str, cell: str, now_s: float, slot_s: float) -> None:
-        """*user* is in *cell* now: what was announced for this slot is counted, what is older forgotten."""
-        left = []
+    def see(self, user: str, cell: str | None, now_s: float, slot_s: float) -> None:
+        """*user* is in *cell* now: what was announced for this slot is counted, what is older forgotten.
+
+        :param cell: None where the user is not there; that tells only of those who said that they would
+            leave.
+        """
+        left: list[Announced] = []
+        failed: list[tuple[str, float]] = []
         for one in self.pending.get(user, ()):
             if one.at_s > now_s + 0.5 * slot_s:
                 left.append(one)
             elif one.at_s > now_s - 0.5 * slot_s:
-                self.trust.observe(user, one.source, one.step, one.age, one.probability, cell in one.places)
-        self.pending[user] = left
+                gone = one.places == NOWHERE
+                if cell is not None or gone:
+                    step = LEAVES if gone else one.step
+                    hit = gone if cell is None else cell in one.places
+                    self.trust.observe(user, one.source, step, one.age, one.probability, hit, one.chance)
+                    if not hit:
+                        failed.append((one.source, one.at_s - one.age * slot_s))
+        # A route that does not hold is not looked at again; only what held tells how long routes hold.
+        self.pending[user] = [
+            one
+            for one in left
+            if not any(
+                one.source == source and abs(one.at_s - one.age * slot_s - announced_s) < 0.5 * slot_s
+                for source, announced_s in failed
+            )
+        ]
 
     def announce(
         self,
         user: str,
         source: str,
-        step: int,
+        steps: Mapping[int, tuple[int, float]],
         slots: Mapping[int, tuple[tuple[str, float], ...]],
         *,
         now_s: float,
@@ -76,7 +98,8 @@ class TrustStore:
 
         An announcement that is repeated from round to round is noted once for each slot it is for.
 
-        :param slots: by slot from now, from 1 on, (cell, probability).
+        :param steps: by slot the class of the step, and how probable the mobility model makes it.
+        :param slots: by slot from now, from 1 on, (cell, or "" where the user leaves, probability).
         :param age_slots: how long ago the route was announced.
         """
         kept = self.pending.setdefault(user, [])
@@ -88,7 +111,9 @@ class TrustStore:
                 abs(one.at_s - at_s) < 0.5 * slot_s and (one.source, one.age) == (source, age) for one in kept
             ):
                 continue
-            kept.append(Announced(at_s, source, step, age, names, sum(chance for _name, chance in places)))
+            kept.append(
+                Announced(at_s, source, *steps[slot], age, names, sum(chance for _name, chance in places))
+            )
         kept.sort(key=lambda one: one.at_s)
         del kept[MAX_ANNOUNCED:]
 
@@ -150,7 +175,8 @@ def _document(store: TrustStore) -> dict[str, Any]:
         ],
         "pending": {
             user: [
-                [one.at_s, one.source, one.step, one.age, list(one.places), one.probability] for one in ones
+                [one.at_s, one.source, one.step, one.chance, one.age, list(one.places), one.probability]
+                for one in ones
             ]
             for user, ones in list(store.pending.items())[-MAX_USERS:]
             if ones
@@ -169,9 +195,15 @@ def _store_of(document: Any) -> TrustStore:
     for user, ones in document["pending"].items():
         store.pending[str(user)] = [
             Announced(
-                float(at_s), str(source), int(step), int(age), tuple(map(str, places)), float(probability)
+                float(at_s),
+                str(source),
+                int(step),
+                float(chance),
+                int(age),
+                tuple(map(str, places)),
+                float(probability),
             )
-            for at_s, source, step, age, places, probability in ones
+            for at_s, source, step, chance, age, places, probability in ones
         ]
     return store
 
@@ -179,7 +211,7 @@ def _store_of(document: Any) -> TrustStore:
 def _counts(one: Mapping[str, Any]) -> Counts:
     found = Counts([float(value) for value in one["announced"]], [float(value) for value in one["true"]])
     for values in (found.announced, found.true):
-        if len(values) != MAX_AGE + 1 or not all(0 <= value < 1e9 for value in values):
+        if len(values) != MAX_AGE + 1 or not all(-1e9 < value < 1e9 for value in values):
             raise ValueError("counts are not as they are written")
     return found
 

@@ -225,3 +225,62 @@ def test_no_wave_breaks_a_limit_and_no_move_is_lost(ends, per_host, per_link):
 def test_limits_are_at_least_one(per_host, per_link):
     with pytest.raises(DecisionError, match="at least 1"):
         waves([], per_host, per_link)
+
+
+class Costs:
+    """Decides by a table of expected costs."""
+
+    def __init__(self, **costs: dict[str, float]) -> None:
+        self.costs = costs
+
+    def __call__(self, term, held, _measured):
+        here, expected = term["current_host"], self.costs[term["name"]]
+        room = {host: cost for host, cost in expected.items() if host == here or held[host] < ROOM[host]}
+        target = min(room, key=room.__getitem__)
+        return {
+            "migrate": target != here,
+            "target": target,
+            "reason": "because",
+            "expected_costs": expected,
+            "migration_costs": dict.fromkeys(expected, 0.5),
+        }
+
+
+ROOM = {"a": 2, "b": 1, "c": 1}
+
+
+def together(costs, *, joint, **options):
+    held = loads(a=["one", "two"], b=["three"], c=[])
+    names = list(costs)
+    decide = Costs(**costs)
+    return plan(
+        services(*names), everyone(*names), held, CostModel([]), decide,
+        measured=False, capacities=ROOM, joint=joint, **options,
+    )  # fmt: skip
+
+
+def test_a_joint_plan_costs_least_and_keeps_capacities_wave_by_wave():
+    costs = {
+        # Alone, "one" takes the last place of c, which "three" needs more.
+        "one": {"a": 5.0, "b": 4.5, "c": 4.0},
+        "two": {"a": 5.0, "b": 1.0, "c": 5.0},
+        "three": {"a": 9.0, "b": 9.0, "c": 1.0},
+    }
+    alone, joint = together(costs, joint=False), together(costs, joint=True)
+    assert alone.joint is None
+    targets = {one["service"]: one.get("target", one["current_host"]) for one in joint.services}
+    assert targets == {"one": "a", "two": "b", "three": "c"}
+    assert joint.joint["cost"] == pytest.approx(7.0)
+    assert joint.joint["one_by_one"] > joint.joint["cost"] == pytest.approx(joint.joint["bound"])
+    assert [[move["service"] for move in wave] for wave in joint.waves] == [["three"], ["two"]]
+    assert joint.waves[1][0]["after"] == ["three"]
+    assert joint.waves[0][0]["after"] == []
+    assert "with all services together this costs least" in joint.services[0]["reason"]
+
+
+def test_a_joint_plan_empties_a_host_and_says_what_stays():
+    costs = {name: {"a": 1.0, "b": 3.0, "c": 2.0 + place} for place, name in enumerate(("one", "two"))}
+    made = together({**costs, "three": {"a": 1.0, "b": 1.0, "c": 1.0}}, joint=True, leave=["a"])
+    assert [one["service"] for one in made.services] == ["one", "two"]
+    assert [one["action"] for one in made.services] == ["move", "skip"]
+    assert made.services[0]["target"] == "c"

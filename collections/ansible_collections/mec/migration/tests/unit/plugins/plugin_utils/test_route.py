@@ -21,6 +21,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.decision.decision im
 from ansible_collections.mec.migration.plugins.plugin_utils.decision.horizon import PlainImprove
 from ansible_collections.mec.migration.plugins.plugin_utils.decision.horizon_numpy import NumpyImprove
 from ansible_collections.mec.migration.plugins.plugin_utils.decision.setting import Setting
+from ansible_collections.mec.migration.plugins.plugin_utils.decision.user import Trust
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.hosts import Host
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import (
     DEFAULT_DIRECTORY,
@@ -83,6 +84,7 @@ def points(*cells, first=60, step=60):
 
 
 def ask(world, cell, route=None, trust=None, here="west"):
+    trust = trust and Trust((trust,) * 4, trust)
     user = User(cell=str(cell), route=route_of(route, now_s=0.0), route_trust=trust)
     return decide(world, "s", here, user)
 
@@ -124,7 +126,7 @@ NONE, EAST, WEST = 4, 0, 2
     ("cell", "route", "trust", "stops", "shares"),
     [
         (2, points(3, 4, 5), None, [[(3, EAST, 1)], [(4, EAST, 1)], [(5, EAST, 1)]], [1, 1, 1]),
-        (2, points(1, 0), (0.8, 0.4), [[(1, WEST, 1)], [(0, WEST, 1)]], [0.8, 0.5]),
+        (2, points(1, 0), (0.8, 0.4), [[(1, WEST, 1)], [(0, WEST, 1)]], [0.8, 0.4]),
         (
             3,
             [
@@ -138,7 +140,13 @@ NONE, EAST, WEST = 4, 0, 2
             [[(4, EAST, 0.5), (2, WEST, 0.3)], [(4, EAST, 0.9)]],
             [1, 1],
         ),
-        (3, points(4, 5, first=120), (0.5,), [[(3, NONE, 1)], [(4, EAST, 1)], [(5, EAST, 1)]], [0.5, 1, 1]),
+        (
+            3,
+            points(4, 5, first=120),
+            (0.5,),
+            [[(3, NONE, 1)], [(4, EAST, 1)], [(5, EAST, 1)]],
+            [0.5, 0.5, 0.5],
+        ),
     ],
 )
 def test_the_plan_is_the_bellman_equation_over_the_route(world, cell, route, trust, stops, shares):
@@ -292,6 +300,7 @@ import json, sys, time
 sys.path.insert(0, {str(COLLECTIONS)!r})
 from ansible_collections.mec.migration.plugins.plugin_utils.decision.decision import User, decide
 from ansible_collections.mec.migration.plugins.plugin_utils.decision.setting import Setting
+from ansible_collections.mec.migration.plugins.plugin_utils.decision.user import Trust
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.hosts import Host
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import read_policy
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.route import route_of
@@ -302,7 +311,8 @@ route = [{{"in_seconds": 60 * (k + 1), "cell": cell}} for k, cell in enumerate(c
 taken = []
 for here in ("h0", "h1", "h2"):
     start = time.process_time()
-    found = decide(world, "s", here, User(cell="0", route=route_of(route), route_trust=(0.9, 0.8)))
+    user = User(cell="0", route=route_of(route), route_trust=Trust(((0.9, 0.8),) * 4, (1.0,)))
+    found = decide(world, "s", here, user)
     taken.append(time.process_time() - start)
 print(json.dumps([taken, found["route"]["slots"], sorted({{"numpy", "jsonschema"}} & set(sys.modules))]))
 """
@@ -315,7 +325,7 @@ print(json.dumps([taken, found["route"]["slots"], sorted({{"numpy", "jsonschema"
     assert min(best) < 0.005
 
 
-HEADER = map_header(build_map(POLICY))
+HEADER = map_header(build_map(POLICY), build_mobility(POLICY, build_map(POLICY))[1])
 
 
 def rounds(store, path_of, told, count):
@@ -324,9 +334,8 @@ def rounds(store, path_of, told, count):
     for turn in range(count):
         route = points(*(told(turn + 1 + ahead) for ahead in range(5)))
         position = {"user_cell": str(path_of(turn)), "route": route, "now": 60.0 * turn}
-        trust = learn(store, {"anna": position}, HEADER, now_s=60.0 * turn, slot_s=60.0)["anna"][
-            "route_trust"
-        ]
+        known = learn(store, {"anna": position}, HEADER, now_s=60.0 * turn, slot_s=60.0)
+        trust = known["anna"]["route_trust"]["steps"][1]
     return trust
 
 
@@ -335,8 +344,8 @@ def test_trust_is_learned_by_age(tmp_path):
     right = rounds(store, lambda turn: turn % 7, lambda turn: turn % 7, 60)
     assert min(right[:5]) > 0.95
     store = trust_store.TrustStore()
-    wrong = rounds(store, lambda turn: turn % 7, lambda turn: (turn + 3) % 7, 60)
-    assert max(wrong[:5]) < 0.05
+    wrong = rounds(store, lambda turn: turn % 7, lambda turn: (turn + 1) % 7, 60)
+    assert max(wrong[:5]) < 0.1
     store = trust_store.TrustStore()
 
     def near(turn):
@@ -347,9 +356,27 @@ def test_trust_is_learned_by_age(tmp_path):
         # Two slots are right, what comes after is not.
         route = points(near(turn + 1), near(turn + 2), near(turn + 5), near(turn + 6))
         position = {"user_cell": str(near(turn)), "route": route, "now": 60.0 * turn}
-        trust = learn(store, {"anna": position}, HEADER, now_s=0.0, slot_s=60.0)["anna"]["route_trust"]
-    assert min(trust[:2]) > 0.9
-    assert max(trust[2:4]) < 0.1
+        known = learn(store, {"anna": position}, HEADER, now_s=0.0, slot_s=60.0)
+        trust = known["anna"]["route_trust"]["steps"]
+    assert min(trust[1][:2]) > 0.9
+    # The third place is three cells away from the second.
+    assert trust[2][2] < 0.1
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_whether_users_leave_who_say_so_is_learned_apart(stays):
+    store = trust_store.TrustStore()
+    for turn in range(60):
+        route = [*points(3), {"in_seconds": 120, "leaves": True}]
+        position = {"user_cell": "3", "route": route, "now": 180.0 * turn}
+        told = learn(store, {"anna": position}, HEADER, now_s=0.0, slot_s=60.0)["anna"]["route_trust"]
+        learn(store, {"anna": {"user_cell": "3", "now": 180.0 * turn + 60}}, HEADER, now_s=0.0, slot_s=60.0)
+        other = {"bo": {"user_cell": "1", "now": 180.0 * turn + 120}}
+        if stays:
+            other["anna"] = {"user_cell": "3", "now": 180.0 * turn + 120}
+        learn(store, other, HEADER, now_s=0.0, slot_s=60.0)
+    assert told["steps"][0][0] > 0.9
+    assert told["leaves"][1] < 0.1 if stays else told["leaves"][1] > 0.9
 
 
 def test_a_new_user_is_trusted_as_the_source_is():
