@@ -11,6 +11,7 @@ import signal
 import time
 
 from ..base.errors import MigrationError
+from .stopped import put_stops_back
 
 POLL_S = 0.0005
 CGROUP_ROOT = "/sys/fs/cgroup"
@@ -64,6 +65,11 @@ class Cgroup:
                 # Version 1 asks each task once; one that was about to wait for its vforked child misses it.
                 self._write("FROZEN")
         return (time.monotonic() - start) * 1000
+
+    def prepare_seizing(self) -> None:
+        """While it is frozen: let CRIU seize stopped processes, too. Version 2 needs nothing for that."""
+        if not self._v2:
+            put_stops_back(self.pids())
 
     def thaw(self, timeout_s: float = 5.0) -> None:
         """Let every process of the container go on, and see that the freezer says so.

@@ -201,6 +201,7 @@ class HandOver:
         # Nobody is served now who could be in its way.
         self._channel.limit(0)
         freeze_ms = self._service.cgroup.freeze()
+        self._service.cgroup.prepare_seizing()
         self._dumping = dumped = InThread(dump_now)
         # It takes the disk some milliseconds, which pass beside the dump. Being early does no harm: until the
         # mark is really sent this process and its guard know better, and once both are dead nobody may thaw.
