@@ -125,3 +125,11 @@ def test_no_files_import_each_other_in_a_circle(util):
 
     for file in graph:
         walk(file, ())
+
+
+@pytest.mark.parametrize("util", RANKS)
+def test_no_file_is_too_long_to_read_at_one_sitting(util):
+    lines = {
+        path: len(path.read_text(encoding="utf-8").splitlines()) for path in (PLUGINS / util).rglob("*.py")
+    }
+    assert {str(path): count for path, count in lines.items() if count > MOST_LINES} == {}
