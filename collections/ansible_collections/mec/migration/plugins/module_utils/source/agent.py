@@ -26,13 +26,16 @@ from ..service.service import Service
 from ..state import journal as states
 from ..state.journal import SOURCE, TARGET, Journal, read_journals
 from ..state.migration_lock import LockHeldError, MigrationLock, Owner
-from ..transport.control import IN_USE_S, SOURCE_CONTROL, ControlServer, NoAgentError, Request, control
+from ..transport.control import SOURCE_CONTROL, ControlServer, NoAgentError, Request, control
 from .endings import commit_source, forget_source
 from .move import Move, Peer
 from .under_way import under_way
 
 # Beside a lock that was just given back, or is being looked at.
 PATIENCE_S = 0.5
+# An agent that was asked for nothing for so long has lost its play, if somebody else wants to move the
+# service. Where a play moves several services, each waits for the others between two steps.
+ABANDONED_S = 30.0
 
 
 class SourceSettings(NamedTuple):
@@ -348,12 +351,12 @@ def detach(agent: SourceAgent) -> None:
 
 
 def _abandoned(migration_id: str) -> bool:
-    """Whether whoever began that migration is gone: its agent has been idle for longer than a play ever is.
+    """Whether whoever began that migration is gone: its agent has been idle for too long.
 
     Between two tasks of a play nobody asks for anything for a moment, so an idle agent is watched for a
     while.
     """
-    end = time.monotonic() + 2 * IN_USE_S
+    end = time.monotonic() + 2 * ABANDONED_S
     while time.monotonic() < end:
         try:
             status = control(migration_id, "status", timeout_s=5.0, name=SOURCE_CONTROL)
@@ -362,7 +365,7 @@ def _abandoned(migration_id: str) -> bool:
             return False
         if status["busy"] or status["state"] != states.OPEN:
             return False
-        if status["idle_s"] > IN_USE_S:
+        if status["idle_s"] > ABANDONED_S:
             return True
         time.sleep(0.2)
     return False

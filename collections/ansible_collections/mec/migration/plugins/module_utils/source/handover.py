@@ -24,6 +24,7 @@ from ..base.priority import hurry, no_hurry
 from ..base.threads import InThread
 from ..criu.dump import Dump, cgroup_mode, descriptors, external_mounts, lazily, masked_files
 from ..criu.parent import ParentOfAll
+from ..docker.client import docker_client
 from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsSource
 from ..memory import copy_on_write
@@ -128,7 +129,7 @@ class HandOver:
             None if parent.obstacle else parent,
             lazy=lazily(self._service.cgroup.pids()),
         )
-        self._guard = ThawGuard(self._service.cgroup, self._dump, self._settle_rolled_back)
+        self._guard = ThawGuard(self._service.cgroup, self._dump, self._settle_after_our_death)
         try:
             self._journal.write(
                 states.FROZEN,
@@ -336,6 +337,11 @@ class HandOver:
             what = "What it had before could not be given back to it"
             return f" {what}, so run the playbook mec.migration.resolve: {error}"
         return ""
+
+    def _settle_after_our_death(self) -> None:
+        """In the guard, which must not speak to Docker over connections that it has in common with us."""
+        self._service.client = docker_client()
+        self._settle_rolled_back()
 
     def _settle_rolled_back(self) -> None:
         """What is left to do once the service runs: its restart policy, then the journal."""

@@ -20,6 +20,7 @@ from ..memory import trackers as dirty_tracking
 from ..memory.source import MemorySource
 from ..memory.trackers import Tracker
 from ..service.service import Service
+from ..state import journal as states
 from ..state.journal import Journal
 from ..transport.wire import Channel, Keys, connect
 from .handover import HandOver
@@ -158,6 +159,9 @@ class Move:
             ended = time.time()
             self.phases.append({"phase": phase, "started": round(started, 3), "ended": round(ended, 3)})
             self.phase = f"after {phase}"
+            # Later on the journal may be gone by now, or others may have written it.
+            if self._journal.state == states.OPEN:
+                self._journal.note(phase=self.phase)
 
     def _check(self) -> None:
         if self._cancelled:

@@ -226,7 +226,7 @@ def test_a_killed_agent_can_be_cancelled(host):
 
 
 def test_one_that_nobody_asks_any_more_is_taken_over(host, monkeypatch):
-    monkeypatch.setattr(module, "IN_USE_S", 0.5)
+    monkeypatch.setattr(module, "ABANDONED_S", 0.5)
     start(host, "redis-1")
     start(host, "redis-2", by="bob@server")
     assert ended("redis-1")
