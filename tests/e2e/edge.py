@@ -228,7 +228,8 @@ class Host:
         """Remove whatever a failed test has left here. Not what the tests rely on: see the fixtures."""
         self.heal()
         self.run(
-            f"pid=$(python3 {ON_HOST} pid receiver 2>/dev/null) && kill -9 $pid; "
+            f"for role in handover receiver; do "
+            f"pid=$(python3 {ON_HOST} pid $role 2>/dev/null) && kill -9 $pid; done; "
             "pkill -9 -x criu; pkill -9 -x runc; "
             "awk '$5 ~ \"^/run/mec-migration/\" {print $5}' /proc/self/mountinfo | sort -r "
             "| xargs -r umount --lazy; "

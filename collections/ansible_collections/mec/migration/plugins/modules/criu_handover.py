@@ -153,6 +153,7 @@ from ansible_collections.mec.migration.plugins.module_utils.module.agents import
 )
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
 from ansible_collections.mec.migration.plugins.module_utils.source.endings import (
+    alone,
     commit_source,
     roll_back_source,
 )
@@ -181,7 +182,8 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
         result = ask_source(params, "cancel", progress, why="it was asked to roll back")
         return dict(result, changed=bool(result["cancelled"]), reason="the migration was given up")
     end = commit_source if params["state"] == "committed" else roll_back_source
-    reason = end(docker_client(), migration_id, params["container"], module.check_mode)
+    with alone(migration_id):
+        reason = end(docker_client(), migration_id, params["container"], module.check_mode)
     return {"changed": bool(reason), "reason": reason}
 
 

@@ -37,8 +37,11 @@ EXAMPLES = r"""
 RETURN = r"""
 migrations:
   description:
-    - One entry each, oldest first, with C(migration_id), C(side), C(service), C(state), C(container_id),
-      C(container_state) as it is now, and C(receiver_alive).
+    - One entry each, oldest first, with C(migration_id), C(side), C(service), C(state), C(outcome), C(phase)
+      (what is done now, if its agent lives), C(started_by), C(opened) and C(time) (seconds since the epoch),
+      C(container_id), C(container_state) as it is now, and C(receiver_alive), whether its agent on this host
+      lives.
+    - Of a journal that cannot be read C(state) is V(damaged), and C(damaged) says why.
   type: list
   elements: dict
   returned: success

@@ -5,19 +5,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from ..base.errors import MigrationError
 from ..docker.container_state import FROZEN, RUNNING, container_state
 from ..state import journal as states
 from ..state.journal import SOURCE, Entry, Journal, read_journals
-from ..state.migration_lock import LockHeldError, MigrationLock, Owner
 from ..transport.control import SOURCE_CONTROL, NoAgentError, control
-from .endings import forget_source, roll_back_source
-
-# A guard whose agent has died waits so long for CRIU to end.
-GUARD_TIMEOUT_S = 90.0
+from .endings import alone, forget_source, roll_back_source
 
 
 def open_here(migration_id: str | None, service: str | None) -> list[Entry]:
@@ -59,16 +53,8 @@ def cancel(client: Any, entry: Entry, by: str) -> dict[str, Any]:
 
 def _without_agent(client: Any, migration_id: str, container_id: str) -> dict[str, Any]:
     """Its agent is dead: what it froze its guard thaws, and holds the lock until then."""
-    lock = MigrationLock(container_id)
-    try:
-        lock.take(Owner(migration_id, since=time.time()), GUARD_TIMEOUT_S)
-    except LockHeldError as held:
-        raise MigrationError(
-            f"migration {migration_id} has no agent that answers, and yet its lock is held by migration "
-            f"{held.owner.migration_id}; try again",
-            phase="cleanup",
-        ) from held
-    try:
+    with alone(migration_id):
+        # The guard may have settled it.
         entry = Journal(migration_id, SOURCE).entry
         state = container_state(client, container_id)[0]
         rolled_back = entry.outcome == states.ROLLED_BACK
@@ -84,5 +70,3 @@ def _without_agent(client: Any, migration_id: str, container_id: str) -> dict[st
             "state": entry.state,
             "target_left": "its agent on the source had died; what waits on the target ends by itself",
         }
-    finally:
-        lock.release()

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from ..base.errors import MigrationError
@@ -15,6 +17,33 @@ from ..kernel.cgroup import Cgroup
 from ..kernel.scratch import wipe
 from ..state import journal as states
 from ..state.journal import SOURCE, Journal
+from ..state.migration_lock import LockHeldError, MigrationLock, Owner
+
+# A guard whose agent has died waits so long for CRIU to end.
+GUARD_TIMEOUT_S = 90.0
+
+
+@contextlib.contextmanager
+def alone(migration_id: str) -> Iterator[None]:
+    """Nobody else touches the container meanwhile; a guard that still thaws it is waited for.
+
+    :raises MigrationError: somebody does.
+    """
+    container_id = Journal(migration_id, SOURCE).entry.container_id
+    lock = MigrationLock(container_id)
+    if container_id:
+        try:
+            lock.take(Owner(migration_id, since=time.time()), GUARD_TIMEOUT_S)
+        except LockHeldError as held:
+            raise MigrationError(
+                f"migration {held.owner.migration_id} holds the lock of container {container_id[:12]}; "
+                f"nothing is done to it for migration {migration_id} meanwhile",
+                phase="cleanup",
+            ) from held
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def commit_source(

@@ -368,7 +368,9 @@ class ArmedContainer:
         line = self._stream.readline()
         if not line:
             raise ValueError("the armed runtime ended")
-        event: dict[str, Any] = json.loads(line)
+        event = json.loads(line)
+        if not isinstance(event, dict):
+            raise ValueError(f"the armed runtime said {line[:80]!r}")
         return event
 
     def _disarm(self) -> None:

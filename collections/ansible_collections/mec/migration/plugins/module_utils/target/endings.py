@@ -17,7 +17,7 @@ from ..kernel.cgroup import container_processes
 from ..kernel.scratch import wipe
 from ..state import journal as states
 from ..state.journal import TARGET, Journal, read_journals
-from ..transport.control import IN_USE_S, control
+from ..transport.control import CONTROL, IN_USE_S, SOURCE_CONTROL, control
 
 
 def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
@@ -121,18 +121,25 @@ def finish_target(client: Any, migration_id: str, check_mode: bool) -> str:
 
 
 def open_migrations(client: Any, service: str | None) -> list[dict[str, Any]]:
-    """This host's journals, each with the ``container_state`` as it is now and ``receiver_alive``.
+    """This host's journals, each with the ``container_state`` as it is now and ``receiver_alive``: whether
+    the
+    migration's agent on this host is; then its ``phase`` is what it does now.
 
     Of those that cannot be read, of whichever service they are, ``damaged`` says why.
     """
     found = []
     journals = read_journals(service)
     for entry in journals.entries:
-        alive = entry.side == TARGET and _receiver_alive(entry.migration_id)
-        waiting = alive and entry.state in (states.OPEN, states.ARMED, states.RESTORING)
+        agent = _agent(entry.migration_id, entry.side)
+        alive = agent is not None
+        phase = str((agent or {}).get("phase") or entry.phase)
+        waiting = (
+            alive and entry.side == TARGET and entry.state in (states.OPEN, states.ARMED, states.RESTORING)
+        )
         # Docker does not answer about a container whose start still waits.
         state = "created" if waiting else container_state(client, entry.container_id)[0]
-        found.append(dict(entry._asdict(), container_state=state, receiver_alive=alive, damaged=""))
+        now = {"phase": phase, "container_state": state, "receiver_alive": alive, "damaged": ""}
+        found.append(dict(entry._asdict(), **now))
     for damaged in journals.damaged:
         found.append(
             {
@@ -147,12 +154,17 @@ def open_migrations(client: Any, service: str | None) -> list[dict[str, Any]]:
     return found
 
 
-def _receiver_alive(migration_id: str) -> bool:
+def _agent(migration_id: str, side: str) -> dict[str, Any] | None:
+    """What a migration's agent on this host says of itself; None if it does not answer."""
+    name = CONTROL if side == TARGET else SOURCE_CONTROL
     try:
-        control(migration_id, "status", timeout_s=10)
+        return control(migration_id, "status", timeout_s=10, name=name)
     except MigrationError:
-        return False
-    return True
+        return None
+
+
+def _receiver_alive(migration_id: str) -> bool:
+    return _agent(migration_id, TARGET) is not None
 
 
 def _wipe(migration_id: str, journal: Journal) -> None:

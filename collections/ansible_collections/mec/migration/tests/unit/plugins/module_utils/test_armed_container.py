@@ -1,0 +1,186 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The container that waits on the target: when it runs, and when it is proved that it does not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.target import armed_container as module
+from ansible_collections.mec.migration.plugins.module_utils.target.armed_container import ArmedContainer
+
+ID = "a" * 64
+SPEC = {
+    "name": "redis",
+    "image_id": "sha256:1",
+    "create": {"Image": "redis:7", "HostConfig": {}},
+    "networks": {"one": {}, "two": {"IPAMConfig": {"IPv4Address": "10.0.0.2"}}},
+}
+
+
+class Refused(Exception):
+    explanation = "no space left on device"
+
+
+class Docker:
+    """Notes what is asked of it; ``fails`` names the call that it refuses."""
+
+    def __init__(self):
+        self.calls, self.fails, self.body = [], "", {}
+
+    def _do(self, call, value=None):
+        self.calls.append(call)
+        if call == self.fails:
+            raise Refused(call)
+        return value
+
+    def create_container_from_config(self, body, name):
+        self.body = body
+        return self._do("create", {"Id": ID})
+
+    def connect_container_to_network(self, container_id, network, **options):
+        assert (container_id, network, options["ipv4_address"]) == (ID, "two", "10.0.0.2")
+        self._do("connect")
+
+    def inspect_container(self, container_id):
+        return self._do("inspect", {"Mounts": [{"Destination": "/data", "Source": "/var/lib/docker/v"}]})
+
+    def remove_container(self, container_id, force):
+        assert (container_id, force) == (ID, True)
+        self._do("remove")
+
+    def containers(self, filters):
+        return []
+
+
+class Runtime:
+    """The armed runtime at the other end; answers each order with the next of *answers*."""
+
+    def __init__(self, container, *answers):
+        self.container, self.answers, self.orders = container, list(answers), []
+
+    def write(self, line):
+        order = json.loads(line)
+        self.orders.append(order["command"])
+        if order["command"] == "abort":
+            # Docker's start fails then.
+            self.container._started.set()
+
+    def flush(self):
+        pass
+
+    def readline(self):
+        answer = self.answers.pop(0) if self.answers else ""
+        return answer if isinstance(answer, str) else json.dumps(answer) + "\n"
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def docker():
+    return Docker()
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """What was made sure of; ``left`` are processes that do not end."""
+    done = {"calls": [], "left": []}
+
+    def end_container(container_id):
+        done["calls"].append("end container")
+        if done["left"]:
+            raise MigrationError(f"processes {done['left']} do not end after SIGKILL")
+
+    monkeypatch.setattr(module, "end_restore", lambda *unused: done["calls"].append("end restore"))
+    monkeypatch.setattr(module, "end_container", end_container)
+    # Which of several images of a name is meant is tested with the image stores.
+    monkeypatch.setattr(ArmedContainer, "_image", lambda self, name: name)
+    monkeypatch.setattr(module, "container_processes", lambda container_id: done["left"])
+    return done
+
+
+@pytest.fixture
+def armed(docker, ended, tmp_path):
+    """A container that waits, with *answers* of its runtime."""
+
+    def make(*answers):
+        container = ArmedContainer(docker, SPEC, str(tmp_path))
+        container.create()
+        container._stream = Runtime(container, *answers)
+        return container
+
+    return make
+
+
+def test_it_is_created_as_on_the_source_under_the_armed_runtime(armed, docker):
+    container = armed()
+    assert docker.calls == ["create", "connect", "inspect"]
+    assert docker.body["HostConfig"]["Runtime"] == "mec"
+    assert list(docker.body["NetworkingConfig"]["EndpointsConfig"]) == ["one"]
+    assert container.mount_sources == {"/data": "/var/lib/docker/v"}
+
+
+@pytest.mark.parametrize("call", ["create", "connect", "inspect"])
+def test_whatever_docker_refuses_nothing_is_left(call, docker, ended, tmp_path):
+    docker.fails = call
+    container = ArmedContainer(docker, SPEC, str(tmp_path))
+    with pytest.raises(MigrationError, match="no space left on device") as caught:
+        container.create()
+    assert caught.value.rolled_back
+    assert ("remove" in docker.calls) == (call != "create")
+
+
+def test_it_runs_and_says_how_long_it_took(armed):
+    container = armed({"event": "restored", "code": 0, "restore_ms": 40.5})
+    assert container.restore(5) == {"restore_ms": 40.5}
+    assert not container.destroyed
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00", b"not an image at all", b"\x56\x47\x56\x57" * 3])
+def test_statistics_that_cannot_be_read_are_no_failure(content, armed, tmp_path):
+    """A full disk cuts them; the service runs all the same."""
+    (tmp_path / "stats-restore").write_bytes(content)
+    container = armed({"event": "restored", "code": 0, "restore_ms": 40.5})
+    assert container.restore(5)["restore_ms"] == 40.5
+    assert not container.destroyed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"event": "restored", "code": 1},
+        {"event": "failed", "code": -1, "reason": "no"},
+        "",
+        "[]\n",
+        "odd\n",
+    ],
+    ids=str,
+)
+def test_a_restore_that_fails_is_destroyed_and_seen_to_be(answer, armed, ended, docker):
+    container = armed(answer)
+    with pytest.raises(MigrationError, match="could not restore") as caught:
+        container.restore(5)
+    assert caught.value.rolled_back
+    assert container.destroyed
+    assert ended["calls"][-1] == "end container", "looked at after the last thing that could bring it back"
+    assert "remove" in docker.calls
+
+
+def test_what_does_not_end_is_never_called_destroyed(armed, ended):
+    container = armed({"event": "restored", "code": 1})
+    ended["left"] = [7]
+    with pytest.raises(MigrationError, match="do not end"):
+        container.restore(5)
+    assert not container.destroyed
+    assert container.runs
+
+
+def test_one_that_is_given_up_is_told_so_first(armed, ended):
+    container = armed()
+    container.destroy("cancelled")
+    assert container._stream.orders == ["abort"]
+    assert container.destroyed
