@@ -198,6 +198,8 @@ class HandOver:
     def _frozen_window(self, guard: ThawGuard, dump_now: Callable[[], dict[str, int]]) -> Outcome:
         before_bytes = self._channel.sent_bytes
         compare = shared_files(self._service)
+        # Half of the disk's part comes before the freeze.
+        note_mark = self._journal.prepare(states.MARK_SENT)
         started, start = time.time(), time.monotonic()
         # Nobody is served now who could be in its way.
         self._channel.limit(0)
@@ -206,7 +208,7 @@ class HandOver:
         self._dumping = dumped = InThread(dump_now)
         # It takes the disk some milliseconds, which pass beside the dump. Being early does no harm: until the
         # mark is really sent this process and its guard know better, and once both are dead nobody may thaw.
-        self._marking = marked = InThread(lambda: self._journal.write(states.MARK_SENT))
+        self._marking = marked = InThread(note_mark)
         memory_start = time.monotonic()
         pids = self._service.processes()
         memory = self._memory.round(self._channel, pids, frozen=True)

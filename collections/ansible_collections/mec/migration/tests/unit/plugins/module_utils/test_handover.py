@@ -137,6 +137,8 @@ def world(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "masked_files", lambda runc: [])
     monkeypatch.setattr(module, "cgroup_mode", lambda runc: "ignore")
     monkeypatch.setattr(module, "descriptors", lambda pid: [])
+    monkeypatch.setattr(module, "lazily", lambda pids: True)
+    monkeypatch.setattr(module.copy_on_write, "as_fields", lambda processes: {})
     monkeypatch.setattr(module, "likely_content", lambda pids: b"")
     monkeypatch.setattr(module, "shared_files", lambda service: [])
     monkeypatch.setattr(module, "hurry", lambda: None)
@@ -153,13 +155,18 @@ def world(monkeypatch, tmp_path):
         send=lambda channel: made.do("send images"),
     )
     monkeypatch.setattr(module, "FinalImages", lambda *unused: finals)
-    write = Journal.write
+    prepare = Journal.prepare
 
     def noted(self, state, **facts):
-        made.do(f"write {state}")
-        write(self, state, **facts)
+        make_it_so = prepare(self, state, **facts)
 
-    monkeypatch.setattr(Journal, "write", noted)
+        def noted_so():
+            made.do(f"write {state}")
+            make_it_so()
+
+        return noted_so
+
+    monkeypatch.setattr(Journal, "prepare", noted)
     return made
 
 
