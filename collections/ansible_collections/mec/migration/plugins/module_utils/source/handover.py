@@ -92,6 +92,7 @@ class HandOver:
         # Whether the mark may have been sent.
         self._marked = False
         self._dumping: InThread[dict[str, int]] | None = None
+        self._note_mark: Callable[[], None] = lambda: None
         self._marking: InThread[None] | None = None
         self._parent_obstacle = ""
 
@@ -139,6 +140,8 @@ class HandOver:
             )
             # Docker must not start the source's copy again after a reboot, beside the target's.
             self._set_restart_policy({"Name": "no", "MaximumRetryCount": 0})
+            # Half of what the disk takes for it comes before the freeze.
+            self._note_mark = self._journal.prepare(states.MARK_SENT)
         except BaseException:
             self._guard.release()
             self._dump.close()
@@ -198,8 +201,6 @@ class HandOver:
     def _frozen_window(self, guard: ThawGuard, dump_now: Callable[[], dict[str, int]]) -> Outcome:
         before_bytes = self._channel.sent_bytes
         compare = shared_files(self._service)
-        # Half of the disk's part comes before the freeze.
-        note_mark = self._journal.prepare(states.MARK_SENT)
         started, start = time.time(), time.monotonic()
         # Nobody is served now who could be in its way.
         self._channel.limit(0)
@@ -208,7 +209,7 @@ class HandOver:
         self._dumping = dumped = InThread(dump_now)
         # It takes the disk some milliseconds, which pass beside the dump. Being early does no harm: until the
         # mark is really sent this process and its guard know better, and once both are dead nobody may thaw.
-        self._marking = marked = InThread(note_mark)
+        self._marking = marked = InThread(self._note_mark)
         memory_start = time.monotonic()
         pids = self._service.processes()
         memory = self._memory.round(self._channel, pids, frozen=True)

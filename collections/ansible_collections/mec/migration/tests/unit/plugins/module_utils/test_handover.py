@@ -146,7 +146,7 @@ def world(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "ParentOfAll", lambda *unused: SimpleNamespace(obstacle=""))
     tmpfs = SimpleNamespace(as_fields=list, mounts=[], changed=lambda: made.do("tmpfs", {}))
     monkeypatch.setattr(module, "TmpfsSource", lambda *unused: tmpfs)
-    monkeypatch.setattr(module, "Dump", lambda *unused: made.dump)
+    monkeypatch.setattr(module, "Dump", lambda *unused, **more: made.dump)
     guard = SimpleNamespace(release=lambda: made.do("release"))
     monkeypatch.setattr(module, "ThawGuard", lambda *unused: guard)
     finals = SimpleNamespace(
