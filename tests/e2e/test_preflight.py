@@ -53,3 +53,16 @@ def test_namespace_of_another_container(lab: Lab, source: Host, target: Host, st
         refuses(lab, "guest", target, "shares a namespace of another container", "Give it its own")
     finally:
         source.docker("rm", "--force", "--volumes", "guest")
+
+
+def test_what_cannot_be_meant(lab: Lab, source: Host, target: Host, start: StartService) -> None:
+    """Not one of these runs nothing and says that all is well."""
+    start("redis", source)
+    before = [host.fingerprint() for host in lab.hosts[:2]]
+    lab.play("migrate", service="redis").refused("Give a service and a target", "target none")
+    lab.play("migrate", service="redis", target="edge-nowhere").refused("target edge-nowhere", "Known hosts")
+    lab.play("migrate", "--tags", "precopy", service="redis", target=target.name).refused(
+        "no tags", "precopy"
+    )
+    lab.play("migrate", "--skip-tags", "commit", service="redis", target=target.name).refused("no tags")
+    assert [host.fingerprint() for host in lab.hosts[:2]] == before
