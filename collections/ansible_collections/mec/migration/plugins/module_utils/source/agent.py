@@ -322,6 +322,8 @@ class SourceAgent:
             return ""
         left = self._move.end_target("handover.abort", why)
         self._journal.write(states.SETTLED, outcome=states.ROLLED_BACK, reason=why)
+        if not left:
+            self._move.end_target("forget", why)
         forget_source(self._settings.migration_id)
         self._stop.set()
         return left

@@ -43,6 +43,8 @@ IMAGES, FINAL = "images", "final"
 # Answered at once, also while a restore is under way.
 UNLOCKED = ("hello", "handover.status")
 RESTORE_TIMEOUT_S = 45.0
+# Once it is settled here the source has so long to say that it is, too.
+SETTLED_S = 30.0
 
 
 class TargetSettings(NamedTuple):
@@ -148,12 +150,13 @@ class TargetAgent:
         )
         while not self._stop.wait(0.2):
             idle_s = time.monotonic() - self._last_word()
-            if not self._in_use() and idle_s > self._settings.idle_timeout_s:
+            settled = self._journal.state == states.SETTLED
+            if not self._in_use() and idle_s > (SETTLED_S if settled else self._settings.idle_timeout_s):
+                # What is settled, or runs, the journal says to whoever asks.
                 with self._lock:
-                    if self._restored:
-                        # The service runs; the journal says so to whoever asks.
-                        break
-                    self._abort(f"nobody spoke to the target's agent for {idle_s:.0f} s")
+                    if not settled and not self._restored:
+                        self._abort(f"nobody spoke to the target's agent for {idle_s:.0f} s")
+                break
         # The source still waits for an answer, or closes its connection now.
         answered_by = time.monotonic() + 5
         while self._listener.connected and time.monotonic() < answered_by:
@@ -451,6 +454,7 @@ class TargetAgent:
         with self._lock:
             self._refuse_if_running()
             self._abort(str(request.fields.get("reason", "aborted")))
+        self._stop.set()
         return self._status()
 
     # -- both ---------------------------------------------------------------------------------------
@@ -471,13 +475,14 @@ class TargetAgent:
             )
 
     def _abort(self, reason: str) -> None:
+        """Destroy what there is; proved, and on disk, when this returns."""
         if self._lazy is not None:
             self._lazy.close()
         if self._container is not None and not self._container.destroyed:
             self._container.destroy(reason)
         self._tmpfs.close()
-        self._journal.write(states.SETTLED, outcome=states.DESTROYED, reason=reason)
-        self._stop.set()
+        if self._journal.state != states.SETTLED:
+            self._journal.write(states.SETTLED, outcome=states.DESTROYED, reason=reason)
 
 
 def detach(agent: TargetAgent) -> None:
