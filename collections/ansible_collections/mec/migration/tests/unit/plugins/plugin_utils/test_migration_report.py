@@ -126,3 +126,68 @@ def test_rounds_of_an_earlier_migration_are_not_taken_for_those_of_a_failed_one(
             entry["at"] = "40"
     report = build_failed({**given, "failed_task": "Send the image layers"})
     assert report["rounds"] == []
+
+
+def by_agents(ahead, **changes):
+    """A move whose phases the source's agent timed, on a clock that is *ahead* by so many seconds."""
+
+    def phases(**times):
+        return [
+            {"phase": name, "started": start + ahead, "ended": end + ahead}
+            for name, (start, end) in times.items()
+        ]
+
+    given = facts(moves_at_once=1, image={}, started=100.0, ended=150.0)
+    del given["times"]
+    given["precopy"] |= {
+        "begun": 110.0,
+        "ended": 131.0,
+        "received": 110.5 + ahead,
+        "answered": 130.5 + ahead,
+        "phases": phases(**{"image": (111, 114), "arm": (114, 116), "pre-copy": (116, 130)}),
+    }
+    given["handover"] |= {
+        "begun": 140.0,
+        "ended": 149.0,
+        "received": 140.2 + ahead,
+        "answered": 148.9 + ahead,
+        "phases": phases(**{"hand over": (140.3, 146), "verify": (146, 147), "commit": (147, 148.8)}),
+    }
+    given["handover"]["window"] |= {"started": 144.0 + ahead}
+    return {**given, **changes}
+
+
+@pytest.mark.parametrize("ahead", [0.0, 0.1, 500.0, -86400.0])
+def test_what_the_agent_timed_is_told_by_our_clock(ahead):
+    report = build(by_agents(ahead))
+    assert [phase["phase"] for phase in report["phases"]] == list(PHASES[:-1])
+    assert (report["started"], report["ended"]) == (100.0, 150.0)
+    for phase, start in zip(report["phases"], (100, 111, 114, 116, 140.3, 146, 147)):
+        assert phase["started"] == pytest.approx(start, abs=0.5)
+    assert report["total_seconds"] == 50
+
+
+def test_a_phase_ends_when_the_agent_was_done_where_others_are_waited_for():
+    report = build(by_agents(0.0, moves_at_once=2))
+    seconds = {phase["phase"]: phase["seconds"] for phase in report["phases"]}
+    assert seconds["pre-copy"] == 14
+    # From its end to the begin of the hand-over, and what the plays took before and after.
+    assert report["waited_seconds"] == pytest.approx(50 - sum(seconds.values()), abs=0.01)
+
+
+def test_an_agent_that_failed_in_the_handover_leaves_what_it_did_before():
+    given = by_agents(0.0, handover={"begun": 140.0, "ended": 149.0, "failed": True, "msg": "no"})
+    report = build_failed({**given, "failed_task": "Freeze"})
+    assert [phase["phase"] for phase in report["phases"]] == [
+        "validate",
+        "image",
+        "arm",
+        "pre-copy",
+        "hand over",
+    ]
+
+
+def test_one_that_failed_before_it_copied_anything_has_only_been_validated():
+    given = by_agents(0.0, precopy={}, handover={})
+    report = build_failed({**given, "failed_task": "Listen on the target"})
+    assert [phase["phase"] for phase in report["phases"]] == ["validate"]
