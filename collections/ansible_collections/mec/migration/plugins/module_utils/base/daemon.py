@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 
 def leave_session() -> None:
@@ -22,3 +23,20 @@ def detach_process() -> None:
     leave_session()
     if os.fork():
         os._exit(0)
+
+
+def fork_off(serve: Callable[[], None], leave: Callable[[], None]) -> None:
+    """Go on in a process of its own: the caller returns, the fork serves and never does.
+
+    :param leave: what the caller gives up, because the fork has it now.
+    """
+    if os.fork():
+        leave()
+        return
+    code = 1
+    try:
+        detach_process()
+        serve()
+        code = 0
+    finally:
+        os._exit(code)

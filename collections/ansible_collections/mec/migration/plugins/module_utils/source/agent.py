@@ -16,7 +16,7 @@ import threading
 import time
 from typing import Any, NamedTuple
 
-from ..base.daemon import detach_process
+from ..base.daemon import fork_off
 from ..base.errors import InDoubtError, MigrationError, PreflightError
 from ..base.paths import state_dir
 from ..docker.container_spec import compared_paths
@@ -93,6 +93,7 @@ class SourceAgent:
                 phase="open",
             )
         except BaseException:
+            forget_source(settings.migration_id)
             self._lock.release()
             raise
         self._move = Move(self._service, self._journal, self._dir)
@@ -339,17 +340,8 @@ class SourceAgent:
 
 
 def detach(agent: SourceAgent) -> None:
-    """Go on as a process of its own: the caller returns, the fork serves."""
-    if os.fork():
-        agent.leave_to_fork()
-        return
-    code = 1
-    try:
-        detach_process()
-        agent.serve()
-        code = 0
-    finally:
-        os._exit(code)
+    """Let it go on as a process of its own; the caller returns."""
+    fork_off(agent.serve, agent.leave_to_fork)
 
 
 def _abandoned(migration_id: str) -> bool:

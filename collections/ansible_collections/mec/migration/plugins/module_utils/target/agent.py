@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..base.daemon import detach_process
+from ..base.daemon import fork_off
 from ..base.errors import MigrationError, PreflightError, TransferError
 from ..base.paths import state_dir
 from ..base.priority import hurry
@@ -108,12 +108,11 @@ class TargetAgent:
         try:
             self._lock_of_name.take(owner, patience_s=1.0)
         except LockHeldError as held:
+            self._wipe()
             raise PreflightError(
                 f"migration {held.owner.migration_id} of {settings.service} to this host is in progress, "
-                "started by "
-                f"{held.owner.started_by or 'someone unknown'}; wait for its end, or end it with the "
-                "playbook "
-                f"mec.migration.cancel -e service={settings.service}"
+                f"started by {held.owner.started_by or 'someone unknown'}; wait for its end, or end it with "
+                f"the playbook mec.migration.cancel -e service={settings.service}"
             ) from held
         try:
             self._listener = Listener(
@@ -129,9 +128,14 @@ class TargetAgent:
                 engine_id=str(self._client.info().get("ID", "")),
             )
         except BaseException:
+            self._wipe()
             self._lock_of_name.release()
             raise
         return self._listener.port
+
+    def _wipe(self) -> None:
+        wipe(self._dir)
+        wipe(os.path.dirname(self._images_dir))
 
     def leave_to_fork(self) -> None:
         """In the module's process, once a fork serves."""
@@ -164,8 +168,7 @@ class TargetAgent:
         self._listener.close()
         self._control.close()
         self._layers.close()
-        wipe(self._dir)
-        wipe(os.path.dirname(self._images_dir))
+        self._wipe()
         self._lock_of_name.release()
 
     def _last_word(self) -> float:
@@ -486,14 +489,5 @@ class TargetAgent:
 
 
 def detach(agent: TargetAgent) -> None:
-    """Go on as a process of its own: the caller returns, the fork serves."""
-    if os.fork():
-        agent.leave_to_fork()
-        return
-    code = 1
-    try:
-        detach_process()
-        agent.serve()
-        code = 0
-    finally:
-        os._exit(code)
+    """Let it go on as a process of its own; the caller returns."""
+    fork_off(agent.serve, agent.leave_to_fork)
