@@ -17,6 +17,7 @@ SPEC = {
     "name": "redis",
     "image_id": "sha256:1",
     "create": {"Image": "redis:7", "HostConfig": {}},
+    "mounts": [],
     "networks": {"one": {}, "two": {"IPAMConfig": {"IPv4Address": "10.0.0.2"}}},
 }
 
@@ -36,6 +37,15 @@ class Docker:
         if call == self.fails:
             raise Refused(call)
         return value
+
+    def volumes(self):
+        return {"Volumes": None}
+
+    def version(self):
+        return {"Version": "26.1.5"}
+
+    def inspect_network(self, name):
+        return {"Name": name}
 
     def create_container_from_config(self, body, name):
         self.body = body
