@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 
 # Ages are slots since the announcement; what is older is as the oldest.
 MAX_AGE = 30
-# Each new observation makes older ones count so much less: some 100 of the last ones decide.
-MEMORY = 0.99
+# What is right so seldom is not used at all: of so little, chance and errors of the estimate are a large
+# part.
+LEAST = 0.3
+# Each new observation makes older ones count so much less: the last 500 or so of a user decide, and 20,000
+# of all.
+MEMORY, MEMORY_OF_ALL = 0.998, 0.99995
 # What is taken of routes that nobody knows, and how many observations that is worth. It is what a user begins
 # with; the first slots tell.
 PRIOR, PRIOR_WEIGHT = 0.9, 2.0
 # What all others' routes are worth, in observations of a user's own.
-COARSER_WEIGHT = 2.0
+COARSER_WEIGHT = 4.0
 
 
 @dataclass
@@ -26,10 +30,10 @@ class Counts:
     announced: list[float] = field(default_factory=lambda: [0.0] * (MAX_AGE + 1))
     true: list[float] = field(default_factory=lambda: [0.0] * (MAX_AGE + 1))
 
-    def add(self, age: int, announced: float, true: float) -> None:
+    def add(self, age: int, announced: float, true: float, memory: float) -> None:
         """Count one slot."""
-        self.announced[age] = self.announced[age] * MEMORY + announced
-        self.true[age] = self.true[age] * MEMORY + true
+        self.announced[age] = self.announced[age] * memory + announced
+        self.true[age] = self.true[age] * memory + true
 
 
 # A long step comes true more seldom. Limits of the classes of steps, in usual distances of cells: 0 is to
@@ -84,8 +88,8 @@ class RouteTrust:
         chance = min(chance, probability)
         true = (1.0 if came_true else 0.0) - chance
         probability -= chance
-        self.users.setdefault((user, source, step), Counts()).add(age, probability, true)
-        self.sources.setdefault((source, step), Counts()).add(age, probability, true)
+        self.users.setdefault((user, source, step), Counts()).add(age, probability, true, MEMORY)
+        self.sources.setdefault((source, step), Counts()).add(age, probability, true, MEMORY_OF_ALL)
 
     def rates(
         self, user: str, source: str, step: int, ages: Iterable[int] = range(1, MAX_AGE + 1)
@@ -106,5 +110,5 @@ class RouteTrust:
                     rate = (counts.true[place] + weight * rate) / (counts.announced[place] + weight)
                     rate = min(max(rate, 0.0), 1.0)
             nearest = rate
-            found.append(nearest)
+            found.append(rate if rate >= LEAST else 0.0)
         return found

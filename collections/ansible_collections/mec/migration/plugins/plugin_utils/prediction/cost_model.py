@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...module_utils.base.stop_rule import AS_GOOD, HANDOVER_GAP_S, StopRule, dirty_after
 from ..base.requirements import require_numpy
-from .cost_store import TELLING_BYTES, CostError
+from .cost_store import TELLING_BYTES, CostError, tells_bandwidth
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,8 @@ SCAN_BYTES_PER_S = 600e6
 NOISE, DOUBT = 0.15, 1.0
 # Sent for each byte that is missing or changes, where nothing is known of the image or the service.
 IMAGE_RATIO, MEMORY_RATIO = 0.45, 0.9
+# Of the largest round among recent moves: smaller ones do not tell a bandwidth beside it.
+LARGE_SHARE = 0.25
 # Of the memory: when less than this is sent again, the first round is what decides.
 LITTLE = 0.2
 
@@ -147,7 +149,7 @@ class CostModel:
         told, service = one["predicted"] or {}, one["service"]
         share = told.get("compressed_share")
         memory_bytes, sent = one["memory_bytes"], one["total_bytes"] - one["image_bytes"]
-        transfer = self._transfer(_move_of(one), one["bandwidth_bytes_per_s"])
+        transfer = self._transfer(_move_of(one), self._record_bandwidth(one))
         again = transfer.memory_bytes + transfer.frozen_bytes - memory_bytes
         first, changed = self.memory_ratios(service, share)
         if memory_bytes > 0:
@@ -165,17 +167,17 @@ class CostModel:
 
     def bandwidth(self, source: str, target: str) -> float:
         """Bytes a second: the pair's own, or both ends' other ones, or all, or the default."""
-        telling = [
-            one
-            for one in self.records
-            if one["total_bytes"] - one["image_bytes"] > TELLING_BYTES and one["bandwidth_bytes_per_s"] > 0
-        ]
+        telling = [one for one in self.records if tells_bandwidth(one)]
         pair = [one for one in telling if (one["source"], one["target"]) == (source, target)]
         near = [one for one in telling if source == one["source"] or target == one["target"]]
         known = pair or near or telling
         if not known:
             return self.default_bandwidth_bytes_per_s
-        return float(median(one["bandwidth_bytes_per_s"] for one in known[-RECENT_OF_PAIR:]))
+        recent = known[-RECENT_OF_PAIR:]
+        # A small round is over before the link is busy; beside a large one it says little.
+        most = max(one.get("largest_round_bytes", TELLING_BYTES) for one in recent)
+        large = [one for one in recent if one.get("largest_round_bytes", TELLING_BYTES) >= LARGE_SHARE * most]
+        return float(median(one["bandwidth_bytes_per_s"] for one in large))
 
     def predict(self, move: Move) -> dict[str, Any]:
         """``total_bytes``, ``seconds`` and ``frozen_ms``, with what they were computed from."""
@@ -188,10 +190,13 @@ class CostModel:
         frozen_bytes = changed * transfer.frozen_bytes
         rows = _rows(move, image_bytes, precopy_bytes, frozen_bytes, bandwidth)
         told = {phase: _dot(row, self.coefficients[phase]) for phase, row in rows.items()}
+        seconds = sum(taken for phase, taken in told.items() if phase != FROZEN)
+        # The window is a part of the move.
+        frozen_s = min(told[FROZEN], seconds)
         return {
             "total_bytes": round(image_bytes + precopy_bytes + frozen_bytes),
-            "seconds": round(sum(seconds for phase, seconds in told.items() if phase != FROZEN), 2),
-            "frozen_ms": round(1000 * told[FROZEN], 1),
+            "seconds": round(seconds, 2),
+            "frozen_ms": round(1000 * frozen_s, 1),
             "image_missing_bytes": move.image_missing_bytes,
             "memory_bytes": move.memory_bytes,
             "dirty_pages_per_s": move.dirty_pages_per_s,
@@ -239,7 +244,7 @@ class CostModel:
         rows, seconds = [], []
         for one in self.records:
             took = one["frozen_ms"] / 1000 if phase == FROZEN else one["phases"].get(phase)
-            if took is not None and one["bandwidth_bytes_per_s"] > 0:
+            if took is not None:
                 precopy_bytes = one["total_bytes"] - one["image_bytes"] - one["frozen_bytes"]
                 row = _rows(
                     _move_of(one),
@@ -253,7 +258,7 @@ class CostModel:
         return fit(rows, seconds, DEFAULTS[phase])
 
     def _record_bandwidth(self, one: Mapping[str, Any]) -> float:
-        if one["total_bytes"] - one["image_bytes"] > TELLING_BYTES:
+        if tells_bandwidth(one):
             return float(one["bandwidth_bytes_per_s"])
         return self.bandwidth(one["source"], one["target"])
 

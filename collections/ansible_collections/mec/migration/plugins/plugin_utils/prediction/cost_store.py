@@ -64,6 +64,7 @@ def record_of(
             "memory_bytes": int(report["memory_bytes"]),
             "dirty_pages_per_s": float(report["dirty_pages_per_s"]),
             "bandwidth_bytes_per_s": round(bandwidth_of(report), 1),
+            "largest_round_bytes": max((int(done["sent_bytes"]) for done in report["rounds"]), default=0),
             "moves_at_once": int(report.get("moves_at_once", 1)),
             "waited_seconds": waited_s,
             **measured,
@@ -77,7 +78,9 @@ def record_of(
 
 
 def bandwidth_of(report: Mapping[str, Any]) -> float:
-    """What the link gave: the fastest round that sent enough to tell.
+    """What the link gave: the fastest round that sent enough to tell; else what the move as a whole needed,
+    which
+    tells of latency and not of the link (see :func:`tells_bandwidth`).
 
     Later rounds look at all memory to send a little of it; their rate says nothing of the link.
     """
@@ -87,6 +90,19 @@ def bandwidth_of(report: Mapping[str, Any]) -> float:
         if done["sent_bytes"] >= TELLING_BYTES and done["seconds"] > 0
     ]
     return float(max(rates, default=report["bandwidth_bytes_per_s"]))
+
+
+def tells_bandwidth(record: Mapping[str, Any]) -> bool:
+    """Whether a move sent enough in one go to say what the link can give.
+
+    What is sent within the frozen window, or in many small rounds, took as long as it did for other reasons.
+    """
+    if record["bandwidth_bytes_per_s"] <= 0:
+        return False
+    if "largest_round_bytes" in record:
+        return bool(record["largest_round_bytes"] >= TELLING_BYTES)
+    # Records of earlier versions: what was sent of memory before the window.
+    return bool(record["total_bytes"] - record["image_bytes"] - record["frozen_bytes"] > TELLING_BYTES)
 
 
 def errors_of(predicted: Mapping[str, Any], measured: Mapping[str, float]) -> dict[str, float]:

@@ -281,3 +281,61 @@ def test_predictions_are_for_every_pair_of_hosts():
 def test_a_service_that_cannot_be_measured_is_named(given_loads, words):
     with pytest.raises(CostError, match=words):
         model.predictions("redis", given_loads, model.CostModel([]))
+
+
+def small_move(number, bandwidth, **more):
+    """A small idle service with 8 MiB of shared memory, all of it sent in the window, on a busy machine."""
+    phases = {"validate": 9.0, "image": 4.0, "arm": 2.0, "pre-copy": 6.0, "hand over": 5.0, "verify": 2.0}
+    return check(
+        {
+            "format": 1,
+            "time": float(number),
+            "migration_id": str(number),
+            "service": "small",
+            "source": "ab"[number % 2],
+            "target": "ba"[number % 2],
+            "image_missing_bytes": 0,
+            "image_bytes": 0,
+            "memory_bytes": 7_000_000,
+            "dirty_pages_per_s": 3.0,
+            "bandwidth_bytes_per_s": bandwidth,
+            "moves_at_once": 1,
+            "waited_seconds": 0.0,
+            "seconds": 29.0,
+            "total_bytes": 9_900_000,
+            "frozen_bytes": 8_500_000,
+            "frozen_ms": 420.0,
+            "downtime_ms": None,
+            "phases": {**phases, "commit": 1.0},
+            "predicted": {"total_bytes": 0, "seconds": 0, "frozen_ms": 0, "load_per_cpu": 3.0},
+            "errors": None,
+            **more,
+        }
+    )
+
+
+@pytest.mark.parametrize("more", [{}, {"largest_round_bytes": 1_300_000}])
+def test_small_moves_do_not_teach_a_bandwidth(more):
+    """Seen: 79 s to 253 s and 9.5 s to 233 s frozen were told; it took 58 s and 11 s, 435 ms and 96 ms."""
+    known = [small_move(number, rate, **more) for number, rate in enumerate((0.6e6, 3e6, 9e6))]
+    learned = model.CostModel(known)
+    assert learned.bandwidth("a", "b") == 125e6
+    for memory_bytes, pages in ((310e6, 400.0), (340e6, 2_000.0), (300e6, 10_000.0)):
+        told = learned.predict(model.Move("big", "a", "b", 0, memory_bytes, pages, 0.9))
+        assert told["seconds"] < 3 * 30
+        assert told["frozen_ms"] < 5 * 435 + 500
+        assert told["frozen_ms"] <= 1000 * told["seconds"]
+
+
+def test_beside_a_large_round_a_small_one_does_not_tell():
+    slow = {"bandwidth_bytes_per_s": 5e6, "largest_round_bytes": 5 << 20}
+    known = [small_move(number, 1.0, **slow) for number in (0, 2, 4)]
+    assert model.CostModel(known).bandwidth("a", "b") == 5e6
+    known.append(small_move(6, 90e6, largest_round_bytes=200 << 20))
+    assert model.CostModel(known).bandwidth("a", "b") == 90e6
+
+
+def test_the_window_is_never_longer_than_the_move():
+    known = [small_move(number, 1e6, largest_round_bytes=8 << 20) for number in range(3)]
+    told = model.CostModel(known).predict(model.Move("big", "a", "b", 0, 1e9, 50_000.0))
+    assert told["frozen_ms"] <= 1000 * told["seconds"]

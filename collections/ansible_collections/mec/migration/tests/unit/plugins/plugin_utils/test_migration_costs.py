@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mec.migration.plugins.plugin_utils.prediction import cost_store as costs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -139,6 +139,7 @@ def test_parallel_writers_tear_no_line(tmp_path: Path):
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("cd"), st.floats(0, 1e6)), min_size=1))
+@settings(deadline=None)
 def test_the_summary_counts_every_record_once(moves):
     records = [record(source=source, target=target, total_seconds=s) for source, target, s in moves]
     rows = costs.summary(records)
