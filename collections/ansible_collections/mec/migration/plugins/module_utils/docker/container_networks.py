@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 # Names an interface, from Docker 28 on (libnetwork/netlabel).
 IFNAME = "com.docker.network.endpoint.ifname"
@@ -80,6 +80,41 @@ def order_of_docker(networks: dict[str, dict[str, Any]]) -> list[str]:
         return bool(network.get("Internal")), -gateways, name
 
     return sorted(networks, key=key)
+
+
+class EndpointPlan(NamedTuple):
+    """Endpoint settings by network: for `create`, to connect before the start, and after it."""
+
+    create: dict[str, Any]
+    before_start: dict[str, Any]
+    after_start: dict[str, Any]
+
+
+def plan_endpoints(spec: dict[str, Any], docker_version: str, networks: dict[str, Any]) -> EndpointPlan:
+    """How a container gets its interfaces in the order that they have on the source.
+
+    Docker makes them in an order of its own. From 28 on it can be told their names. Before, a container that
+    has them in another order gets all but the first when it is started: Docker gives each of those the next
+    number.
+
+    :param spec: the source's, with ``networks`` and, if there are several, ``interfaces``.
+    :param networks: name -> what ``docker network inspect`` says on this host.
+    """
+    settings = dict(spec["networks"])
+    names = spec.get("interfaces") or {}
+    order = interface_order(names, list(settings))
+    if len(order) < 2:
+        return EndpointPlan(settings, {}, {})
+    if major_version(docker_version) >= FIRST_WITH_IFNAME:
+        for network, name in names.items():
+            options = dict(settings[network].get("DriverOpts") or {})
+            options.setdefault(IFNAME, name)
+            settings[network] = dict(settings[network], DriverOpts=options)
+        return EndpointPlan(settings, {}, {})
+    first, others = {order[0]: settings[order[0]]}, {name: settings[name] for name in order[1:]}
+    if names and order != order_of_docker(networks):
+        return EndpointPlan(first, {}, others)
+    return EndpointPlan(first, others, {})
 
 
 def major_version(version: str) -> int:

@@ -18,13 +18,7 @@ from ..base.errors import MigrationError
 from ..base.paths import ARMED_DIR, RUNTIME_NAME
 from ..criu.images import RESTORE_STATS, read_restore_stats
 from ..criu.log import cause_line, explain, log_tail
-from ..docker.container_networks import (
-    FIRST_WITH_IFNAME,
-    IFNAME,
-    interface_order,
-    major_version,
-    order_of_docker,
-)
+from ..docker.container_networks import plan_endpoints
 from ..image.opened import open_store
 from ..kernel.cgroup import container_processes, end_container
 from ..kernel.processes import start_time
@@ -75,11 +69,13 @@ class ArmedContainer:
         body["Image"] = self._image(body["Image"])
         try:
             self._create_volumes()
-            now, before_start, self._later = self._endpoints()
-            if now:
-                body["NetworkingConfig"] = {"EndpointsConfig": now}
+            networks = {name: self._client.inspect_network(name) for name in self._spec["networks"]}
+            plan = plan_endpoints(self._spec, self._client.version()["Version"], networks)
+            self._later = plan.after_start
+            if plan.create:
+                body["NetworkingConfig"] = {"EndpointsConfig": plan.create}
             self.id = self._client.create_container_from_config(body, name)["Id"]
-            self._connect(before_start)
+            self._connect(plan.before_start)
             # Asked now: once it is being started, Docker does not answer questions about it.
             mounts = self._client.inspect_container(self.id)["Mounts"]
             self.mount_sources = {mount["Destination"]: mount["Source"] for mount in mounts}
@@ -103,30 +99,6 @@ class ArmedContainer:
                     driver_opts=mount.get("options"),
                     labels=mount.get("labels"),
                 )
-
-    def _endpoints(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """Endpoint settings by network: for `create`, to connect before the start, and after it.
-
-        Docker makes the interfaces in an order of its own. From 28 on it can be told their names. Before, a
-        container that has them in another order gets all but the first when it is started: Docker gives
-        each of those the next number.
-        """
-        settings = dict(self._spec["networks"])
-        names = self._spec.get("interfaces") or {}
-        order = interface_order(names, list(settings))
-        if len(order) < 2:
-            return settings, {}, {}
-        if major_version(self._client.version()["Version"]) >= FIRST_WITH_IFNAME:
-            for network, name in names.items():
-                options = dict(settings[network].get("DriverOpts") or {})
-                options.setdefault(IFNAME, name)
-                settings[network] = dict(settings[network], DriverOpts=options)
-            return settings, {}, {}
-        first, others = {order[0]: settings[order[0]]}, {name: settings[name] for name in order[1:]}
-        inspected = {name: self._client.inspect_network(name) for name in order}
-        if names and order != order_of_docker(inspected):
-            return first, {}, others
-        return first, others, {}
 
     def _connect_later(self) -> None:
         """The service runs already: a network that is missing is told at the end, and no reason to stop."""

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.docker.container_networks import (
+    IFNAME,
     fixed_mac_addresses,
     interface_names,
     interface_order,
     main_network,
     major_version,
     order_of_docker,
+    plan_endpoints,
 )
 from ansible_collections.mec.migration.plugins.module_utils.docker.container_spec import specification
 from ansible_collections.mec.migration.plugins.module_utils.kernel.interfaces import interfaces
@@ -77,6 +79,36 @@ def test_the_order_is_that_of_the_numbers():
 def test_docker_before_28_puts_isolated_networks_last_and_sorts_by_name():
     networks = {"b": {}, "a": {"Internal": True}, "c": {"EnableIPv6": True}, "aa": {}}
     assert order_of_docker(networks) == ["c", "aa", "b", "a"]
+
+
+TWO = {"a": {"Aliases": ["web"]}, "z": {"DriverOpts": {"one": "1"}}}
+
+
+def test_before_docker_28_those_in_another_order_are_connected_after_the_start():
+    spec = {"networks": TWO, "interfaces": {"z": "eth0", "a": "eth1"}}
+    plan = plan_endpoints(spec, "26.1.5+dfsg1", {"a": {}, "z": {}})
+    assert plan == ({"z": TWO["z"]}, {}, {"a": TWO["a"]})
+    in_order = {"networks": TWO, "interfaces": {"a": "eth0", "z": "eth1"}}
+    assert plan_endpoints(in_order, "26.1.5", {"a": {}, "z": {}}) == ({"a": TWO["a"]}, {"z": TWO["z"]}, {})
+    # An isolated network comes last by itself.
+    plan = plan_endpoints(spec, "26.1.5", {"a": {"Internal": True}, "z": {}})
+    assert plan == ({"z": TWO["z"]}, {"a": TWO["a"]}, {})
+
+
+def test_from_docker_28_on_interfaces_are_given_their_names():
+    spec = {"networks": TWO, "interfaces": {"z": "eth0", "a": "eth1"}}
+    plan = plan_endpoints(spec, "28.5.2", {"a": {}, "z": {}})
+    assert plan.create["z"]["DriverOpts"] == {"one": "1", IFNAME: "eth0"}
+    assert plan.create["a"] == {"Aliases": ["web"], "DriverOpts": {IFNAME: "eth1"}}
+    assert plan.before_start == plan.after_start == {}
+    assert TWO["z"] == {"DriverOpts": {"one": "1"}}
+
+
+def test_a_container_on_one_network_is_created_on_it():
+    spec = {"networks": {"a": TWO["a"]}}
+    for version in ("26.1.5", "28.5.2"):
+        assert plan_endpoints(spec, version, {"a": {}}) == ({"a": TWO["a"]}, {}, {})
+    assert plan_endpoints({"networks": {}}, "28.5.2", {}) == ({}, {}, {})
 
 
 def test_versions():
