@@ -53,7 +53,9 @@ def causes_now(service: Service) -> str:
         found = judge(service.name, read_holdings(service.runc.pid, service.cgroup.pids()))
     except Exception:
         return ""
-    return "".join(f" Since the preflight: {sentence}." for sentence in found.refused[:3])
+    # The tracker of written pages gives processes a userfaultfd, and they may still have it.
+    sentences = [sentence for sentence in found.refused if "(userfaultfd)" not in sentence]
+    return "".join(f" Since the preflight: {sentence}." for sentence in sentences[:3])
 
 
 def judge(container: str, holdings: Holdings) -> Inventory:

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
+from ..kernel.processes import start_time
 from .holdings import Holdings, Process
 from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
 
+# Docker starts health checks as it does `docker exec`; what is younger may be one.
+HEALTH_CHECK_S = 5
 TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
 
 
@@ -58,6 +62,14 @@ def _unreadable_limits(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"runs as user {process.uid}")
 
 
+def _age_s(pid: int) -> float:
+    """Since when it runs; 0 if it has ended."""
+    started = start_time(pid)
+    with open("/proc/uptime", encoding="ascii") as uptime:
+        now_s = float(uptime.read().split()[0])
+    return now_s - int(started) / os.sysconf("SC_CLK_TCK") if started else 0.0
+
+
 def _executed(holdings: Holdings) -> Iterator[Found]:
     """Processes that do not descend from the container's first one."""
     for process in holdings.processes.values():
@@ -65,7 +77,7 @@ def _executed(holdings: Holdings) -> Iterator[Found]:
         while at.pid != holdings.init and at.parent in holdings.processes and at.pid not in seen:
             seen.add(at.pid)
             at = holdings.processes[at.parent]
-        if at.pid != holdings.init and process.state != "Z":
+        if at.pid != holdings.init and process.state != "Z" and _age_s(process.pid) > HEALTH_CHECK_S:
             yield Found(process, "was started by `docker exec`")
 
 
@@ -150,7 +162,7 @@ KINDS = (
         "exec",
         "Processes that `docker exec` started",
         SAID,
-        "not descended from the container's first process",
+        "not descended from the container's first process, and older than a health check",
         "what was started by exec does not move and ends with the container on the source",
         "Start it on the target again, or from the service itself",
         TEST + "test_a_process_that_exec_started",
