@@ -16,15 +16,30 @@ from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import
     check,
     read_policy,
 )
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.strategies import STRATEGIES
 
 Rows = dict[str, dict[str, Any]]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def evaluate(trace_dir: Path, hosts: int = 100, **document: Any) -> Rows:
+def evaluate(
+    trace_dir: Path,
+    hosts: int = 100,
+    known_slots: tuple[int, ...] = (),
+    wrong_routes: float = 0.0,
+    strategies: tuple[str, ...] = tuple(STRATEGIES),
+    **document: Any,
+) -> Rows:
     policy = check(read_policy(ROOT / "policies" / "taxi.yml", trace_dir))
     changed = Policy(policy.path, {**copy.deepcopy(policy.document), **document}, str(trace_dir))
-    done = evaluate_trace(changed, str(trace_dir / "trace.npz"), hosts=hosts)
+    done = evaluate_trace(
+        changed,
+        str(trace_dir / "trace.npz"),
+        hosts=hosts,
+        strategies=strategies,
+        known_slots=known_slots,
+        wrong_routes=wrong_routes,
+    )
     return {row["strategy"]: row for row in done.rows}
 
 
@@ -58,3 +73,16 @@ def test_with_a_host_in_each_cell_no_strategy_comes_near(trace_dir: Path) -> Non
     """The other end, so that nobody reads 70 % as a law: most moves then pay at once or never."""
     found = evaluate(trace_dir, hosts=209)
     assert found["hysteresis"]["gap_closed"] < found["mdp_direction"]["gap_closed"] < 0.5
+
+
+def test_routes_are_worth_more_than_all_modelling(trace_dir: Path) -> None:
+    found = evaluate(trace_dir, known_slots=(1, 3, 5), strategies=("mdp_direction",))
+    for known, least in ((1, 0.75), (3, 0.84), (5, 0.90)):
+        assert found[f"mdp_direction_known_{known}"]["gap_closed"] >= least
+
+
+@pytest.mark.parametrize(("wrong", "below"), [(0.3, 0.0), (1.0, 0.01)])
+def test_wrong_routes_cost_next_to_nothing(trace_dir: Path, wrong: float, below: float) -> None:
+    found = evaluate(trace_dir, known_slots=(5,), wrong_routes=wrong, strategies=("mdp_direction",))
+    without, known = found["mdp_direction"], found["mdp_direction_known_5"]
+    assert known["gap_closed"] >= without["gap_closed"] - below

@@ -97,6 +97,14 @@ class Mobility:
             np.matmul(self.probability[part, None, :], gathered, out=out[part, None, :])
         return out
 
+    def log_likelihood(self, cells: CellMap, path: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(T - 1,) logarithm of the probability of each step of a path (T,) of cells; an unseen step counts "
+        "1e-4."""
+        state = encode_path(cells, self.space, path)[:-1]
+        goes = self.space.cell(self.next_state[state]) == path[1:, None]
+        chance: NDArray[np.float64] = (self.probability[state] * goes).sum(axis=1)
+        return np.log(np.maximum(chance, 1e-4))
+
     def dense(self) -> NDArray[np.float64]:
         """The same chain as a matrix (S, S); for tests and small maps only."""
         matrix = np.zeros((len(self.space), len(self.space)))
@@ -230,6 +238,52 @@ def learned(
     support = np.repeat(every[:, None], width, axis=1)
     support[source, place] = target
     return Mobility(space, _successors(cells, space, support), probability)
+
+
+# What is tried where a policy says auto.
+DWELL_CHOICES = (1, 2, 3, 4, 6, 8)
+# Scores that differ by less are the same.
+SAME_SCORE = 1e-3
+
+
+def held_back_score(
+    cells: CellMap,
+    paths: Sequence[NDArray[np.int64]],
+    *,
+    direction_memory: bool,
+    dwell_levels: int,
+    smoothing: float,
+) -> float:
+    """How well movement is predicted that was not learned from: the mean logarithm of the probability of the
+    next
+    cell. Every second path is held back in turn.
+    """
+    logs = [np.zeros(0)]
+    for own, other in ((paths[0::2], paths[1::2]), (paths[1::2], paths[0::2])):
+        found = learned(
+            cells,
+            own,
+            direction_memory=direction_memory,
+            dwell_levels=dwell_levels,
+            smoothing=smoothing,
+        )
+        logs += [found.log_likelihood(cells, path) for path in other if len(path) > 1]
+    steps = np.concatenate(logs)
+    return float(steps.mean()) if len(steps) else 0.0
+
+
+def best_dwell_levels(
+    cells: CellMap, paths: Sequence[NDArray[np.int64]], *, direction_memory: bool, smoothing: float
+) -> int:
+    """How many dwell levels predict held-back paths best; of those that are as good the fewest, which solve "
+    "fastest."""
+    scores = {
+        levels: held_back_score(
+            cells, paths, direction_memory=direction_memory, dwell_levels=levels, smoothing=smoothing
+        )
+        for levels in DWELL_CHOICES
+    }
+    return min(levels for levels, one in scores.items() if one >= max(scores.values()) - SAME_SCORE)
 
 
 def stay_probabilities(mobility: Mobility) -> list[float]:

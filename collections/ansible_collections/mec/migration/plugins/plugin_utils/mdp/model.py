@@ -15,7 +15,7 @@ from ..inputs.hosts import Host
 from ..inputs.policy import Policy
 from . import costs
 from .cells import CellMap, hexagon_grid, rings_between, square_grid
-from .mobility import Mobility, StateSpace, learned, random_walk
+from .mobility import Mobility, StateSpace, best_dwell_levels, learned, random_walk
 from .strategies import Weights, World
 from .trace import Session, check_learnable, read_cells, read_trace, sessions_of
 
@@ -80,7 +80,9 @@ def build_mobility(
     paths = [session.cells for session in sessions]
     smoothing = float(section.get("smoothing", 5.0))
     memory = bool(section.get("direction_memory", True))
-    levels = int(section.get("dwell_levels", 1))
+    levels = section.get("dwell_levels", 1)
+    if levels == "auto":
+        levels = best_dwell_levels(cells, paths, direction_memory=memory, smoothing=smoothing)
     blind = learned(cells, paths, direction_memory=False, smoothing=smoothing)
     if not memory and levels == 1:
         return blind, blind

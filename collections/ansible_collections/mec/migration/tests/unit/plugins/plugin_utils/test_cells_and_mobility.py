@@ -19,6 +19,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.mdp.cells import (
 from ansible_collections.mec.migration.plugins.plugin_utils.mdp.mobility import (
     Mobility,
     StateSpace,
+    best_dwell_levels,
     encode_path,
     learned,
     random_walk,
@@ -194,3 +195,13 @@ def test_learned_falls_back_on_the_cell_for_an_unseen_direction():
 def test_a_cell_that_was_never_visited_keeps_its_user():
     found = learned(square_grid(1, 3), [np.array([0, 1])], direction_memory=False)
     assert found.dense()[2, 2] == 1.0
+
+
+def test_dwell_levels_are_chosen_by_what_they_predict():
+    grid = square_grid(1, 2)
+    # Three slots in each cell, always: who knows for how long the user is there, knows when they go.
+    clock = [np.tile([0, 0, 0, 1, 1, 1], 20) for _user in range(4)]
+    assert best_dwell_levels(grid, clock, direction_memory=True, smoothing=1.0) == 3
+    rng = np.random.default_rng(1)
+    memoryless = [rng.integers(0, 2, 8000) for _user in range(4)]
+    assert best_dwell_levels(grid, memoryless, direction_memory=True, smoothing=5.0) == 1
