@@ -178,12 +178,13 @@ proctype SourceAgent(byte m) {
 		atomic { source_journal(S_FROZEN); if :: !ok -> goto back :: else fi };
 		atomic { docker_call(); if :: ok -> source_policy = 0 :: else -> goto back fi };
 		atomic { if :: source == RUN -> source = FROZEN :: else -> goto back fi };
+		/* Written before the mark is sent, while the last data is dumped. */
+		atomic { source_journal(S_MARK_SENT); if :: !ok -> goto back :: else fi };
 		/* The dump, or what is sent, fails. */
 		if
 		:: skip
 		:: atomic { MAY_FAIL -> faults++; goto back }
 		fi;
-		atomic { source_journal(S_MARK_SENT); if :: !ok -> goto back :: else fi };
 		thaw_guard = 0;
 		atomic { mark[m] = 1; mark_sent[m] = 1 };
 		do
