@@ -119,10 +119,10 @@ def roll_back_source(client: Any, migration_id: str, container: str, check_mode:
         client.unpause(container_id)
     elif state == FROZEN:
         Cgroup(inspected["State"]["Pid"]).thaw()
-    else:
-        # It ended while it was frozen (a reboot): the restart policy had been taken away from it.
-        client.start(container_id)
     _give_back_policy(client, container_id, journal)
+    if container_state(client, container_id)[0] not in (RUNNING, FROZEN):
+        # It ended while its restart policy was taken away (a reboot): Docker did not start it.
+        client.start(container_id)
     journal.write(states.SETTLED, outcome=states.ROLLED_BACK)
     forget_source(migration_id)
     return f"{reason} and runs again"

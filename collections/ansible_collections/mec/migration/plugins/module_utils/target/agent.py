@@ -21,7 +21,7 @@ from ..base.errors import MigrationError, PreflightError, TransferError
 from ..base.paths import state_dir
 from ..base.priority import hurry
 from ..base.threads import InThread
-from ..docker.container_state import wait_healthy
+from ..docker.container_state import FROZEN, RUNNING, container_state, wait_healthy
 from ..files.apply import FileReceiver
 from ..files.scan import ROOTFS_TREE
 from ..files.tmpfs import TmpfsTarget
@@ -366,6 +366,9 @@ class TargetAgent:
         """
         if self._lazy is not None:
             self._wait_filled(self._lazy)
+        if self._files is not None:
+            # Whoever finds it filled after a power failure starts it from its files.
+            self._files.sync()
         self._journal.write(states.FILLED)
 
     def _status_message(self, message: Message, channel: Channel) -> None:
@@ -450,6 +453,9 @@ class TargetAgent:
     def _keep(self, container_id: str) -> None:
         """It needs the source no more: from here on a reboot of this host starts it again."""
         self._client.update_container(container_id, restart_policy=self._spec["restart_policy"])
+        if container_state(self._client, container_id)[0] not in (RUNNING, FROZEN):
+            # It ended after it was seen to run, with Docker's daemon say, and before it had its policy.
+            self._client.start(container_id)
         self._journal.write(states.SETTLED, outcome=states.KEPT)
 
     def _control_abort(self, request: Request) -> dict[str, Any]:
