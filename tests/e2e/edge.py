@@ -482,8 +482,8 @@ class Service(NamedTuple):
         assert self.source.name not in self.lab.runs_on()
         assert self.source.state(self.name) != "absent"
 
-    def resolve(self) -> None:
+    def resolve(self, *options: str, **words: Any) -> Play:
         """What the error message says: when both hosts can be reached, mec.migration.resolve."""
         for host in (self.source, self.target):
             host.heal()
-        self.lab.play("resolve", service=self.name).ok()
+        return self.lab.play("resolve", *options, service=self.name, **words)

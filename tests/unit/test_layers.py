@@ -26,6 +26,7 @@ RANKS = {
         "preflight": 6,
         "source": 7,
         "target": 7,
+        "resolve": 8,
         "module": 8,
     },
     "plugin_utils": {

@@ -1,0 +1,304 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What resolve does on one host to one side of one migration.
+
+Everything goes by the migration's id and the container's id. Each action looks again, in the host's lock: if
+the journal is not any more in the state for which it was decided, nothing is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ..base.errors import MigrationError
+from ..base.paths import ARMED_DIR, migration_dir
+from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
+from ..kernel.cgroup import Cgroup, end_container
+from ..kernel.scratch import wipe
+from ..state import journal as states
+from ..state.journal import JOURNAL_DIR, SOURCE, TARGET, Journal, read_journals
+from ..state.migration_lock import LockHeldError, MigrationLock, Owner
+from ..target.armed_container import end_restore
+from ..transport.control import CONTROL, NoAgentError, control
+
+MISSING, DAMAGED = "missing", "damaged"
+
+
+class Order(NamedTuple):
+    """What to do about one side.
+
+    :ivar seen: the journal's state (the outcome if it was settled) for which it was decided.
+    :ivar container_id: by what the other side says, where this one's journal does not tell.
+    :ivar by_word: the operator gives up what the target may have acknowledged.
+    :ivar why: for the journal.
+    """
+
+    migration_id: str
+    service: str
+    seen: str
+    container_id: str
+    by_word: bool
+    why: str
+
+
+def destroy(client: Any, order: Order, check_mode: bool) -> str:
+    """On the target: end the copy, see that nothing of it is left, and only then note it.
+
+    :returns: why something was, or would be, changed; empty if nothing was.
+    :raises MigrationError: it may have run and the word was not given, or is not as it was seen any more.
+    """
+    now = _state(order, TARGET)
+    if now not in (MISSING, states.OPEN, states.ARMED, states.DESTROYED) and not (
+        order.by_word and now == order.seen
+    ):
+        raise _changed(order, TARGET, now)
+    if check_mode:
+        return f"the target's side is {now}"
+    try:
+        control(order.migration_id, "abort", {"reason": order.why}, name=CONTROL)
+    except NoAgentError:
+        _destroy(client, order)
+    return f"the target's side was {now}; its copy is destroyed"
+
+
+def _destroy(client: Any, order: Order) -> None:
+    """Where no agent is left that could do it."""
+    with _locked(f"name-{order.service}", order):
+        journal = _journal(order, TARGET)
+        container_id = journal.entry.container_id or order.container_id
+        if container_id:
+            end_restore(container_id)
+            end_container(container_id)
+            remove_container(client, container_id)
+            # Removing it may have taken the daemon a while; nothing may have come up meanwhile.
+            end_container(container_id)
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(ARMED_DIR, container_id))
+        _wipe_images(journal)
+        journal.write(
+            states.SETTLED,
+            outcome=states.DESTROYED,
+            reason=order.why,
+            service=order.service,
+            container_id=container_id,
+        )
+
+
+def keep(client: Any, order: Order, check_mode: bool) -> str:
+    """On the target: wait until the copy is complete, give it its restart policy, see that it runs.
+
+    :returns: why something was, or would be, changed; empty if nothing was.
+    :raises MigrationError: it is not complete, or Docker does not start it.
+    """
+    now = _state(order, TARGET)
+    if now == states.KEPT:
+        return ""
+    if now not in (states.RUNNING, states.FILLED):
+        raise _changed(order, TARGET, now)
+    if check_mode:
+        return f"the target's side is {now}"
+    container_id = Journal(order.migration_id, TARGET).entry.container_id
+    if container_state(client, container_id)[0] in (RUNNING, FROZEN):
+        with contextlib.suppress(NoAgentError):
+            # It waits until the memory is complete.
+            control(order.migration_id, "finish", timeout_s=180.0, name=CONTROL)
+            return f"the service runs here, and its agent was in state {now}"
+    with _locked(f"name-{order.service}", order):
+        journal, now = _journal(order, TARGET), _state(order, TARGET)
+        complete = now in (states.FILLED, states.KEPT) or (now == states.RUNNING and not journal.entry.lazy)
+        if not complete:
+            raise MigrationError(
+                f"the agent of migration {order.migration_id} ended before the memory of {order.service} was "
+                "complete here: what runs cannot be trusted. Run the playbook mec.migration.resolve again",
+                phase="resolve",
+            )
+        entry = journal.entry
+        if entry.restart_policy:
+            client.update_container(container_id, restart_policy=entry.restart_policy)
+        # After the policy: from here on Docker starts it whenever its host or its daemon comes back.
+        state, inspected = container_state(client, container_id)
+        if state not in (RUNNING, FROZEN):
+            client.start(str(inspected.get("Id") or container_id))
+        _wipe_images(journal)
+        journal.write(states.SETTLED, outcome=states.KEPT, reason=order.why)
+    return f"the target's side was {now} and its container {state}; it is kept"
+
+
+def release(client: Any, order: Order, check_mode: bool) -> str:
+    """On the source: let the service run again, with its restart policy.
+
+    :returns: why something was, or would be, changed; empty if nothing was.
+    :raises MigrationError: it is not there any more as it was seen, or another migration needs it as it is.
+    """
+    now = _state(order, SOURCE)
+    if now == states.ROLLED_BACK:
+        return ""
+    if now != order.seen:
+        raise _changed(order, SOURCE, now)
+    if check_mode:
+        return f"the source's side is {now}"
+    with _source_side(order) as (journal, container_id):
+        state = container_state(client, container_id)[0]
+        policy = journal.entry.restart_policy
+        if state != ABSENT:
+            if state == FROZEN:
+                _thaw(client, container_id)
+            if policy and policy.get("Name") not in ("", "no", None):
+                client.update_container(container_id, restart_policy=policy)
+            # After the policy: what ended while it was frozen, or since its thaw, starts now or by that.
+            if now != states.OPEN and container_state(client, container_id)[0] != RUNNING:
+                client.start(container_id)
+        if now != MISSING:
+            journal.write(states.SETTLED, outcome=states.ROLLED_BACK, reason=order.why)
+    return f"the source's side was {now} and its container {state}; it runs here again"
+
+
+def end(client: Any, order: Order, check_mode: bool) -> str:
+    """On the source: end what was handed over. Whoever orders it has seen that the target's copy is complete.
+
+    :returns: why something was, or would be, changed; empty if nothing was.
+    :raises MigrationError: it runs, or is not there any more as it was seen.
+    """
+    now = _state(order, SOURCE)
+    if now == states.COMMITTED:
+        return ""
+    if now != order.seen:
+        raise _changed(order, SOURCE, now)
+    if check_mode:
+        return f"the source's side is {now}"
+    with _source_side(order) as (journal, container_id):
+        state = container_state(client, container_id)[0]
+        if state == RUNNING:
+            raise MigrationError(
+                f"container {container_id[:12]} of {order.service} runs on this host; only a frozen one "
+                "that has been handed over is removed",
+                phase="resolve",
+                container_state=RUNNING,
+            )
+        if state != ABSENT:
+            end_container(container_id)
+            remove_container(client, container_id)
+        if now != MISSING:
+            journal.write(states.SETTLED, outcome=states.COMMITTED, reason=order.why)
+    return f"the source's side was {now} and its container {state}; it is ended"
+
+
+def forget(order: Order, side: str, check_mode: bool) -> str:
+    """Remove what is on this host of a migration that is settled, here and on the other host if there is one.
+
+    :raises MigrationError: it is not settled here.
+    """
+    journal = Journal(order.migration_id, side)
+    if not journal.exists:
+        return ""
+    if journal.state != states.SETTLED:
+        raise _changed(order, side, journal.state)
+    if not check_mode:
+        _wipe_images(journal)
+        wipe(migration_dir(order.migration_id))
+        journal.remove()
+    return f"migration {order.migration_id} is settled"
+
+
+def _state(order: Order, side: str) -> str:
+    """The state of this side's journal, or its outcome where it is settled."""
+    try:
+        journal = Journal(order.migration_id, side)
+    except MigrationError:
+        return DAMAGED
+    if not journal.exists:
+        return MISSING
+    return journal.entry.outcome or journal.state
+
+
+def _journal(order: Order, side: str) -> Journal:
+    """The journal, to be written; one that cannot be read is put aside."""
+    try:
+        return Journal(order.migration_id, side)
+    except MigrationError:
+        path = os.path.join(JOURNAL_DIR, f"{order.migration_id}.{side}.json")
+        os.replace(path, path + ".damaged")
+        return Journal(order.migration_id, side)
+
+
+def _changed(order: Order, side: str, now: str) -> MigrationError:
+    return MigrationError(
+        f"migration {order.migration_id} is in state {now} on this host, its {side}, and was seen in state "
+        f"{order.seen}; nothing was done. Somebody else works on it: run the playbook mec.migration.resolve "
+        "again",
+        phase="resolve",
+    )
+
+
+def _refuse_if_needed(order: Order, container_id: str) -> None:
+    """:raises MigrationError: another migration of this container has come further than its beginning."""
+    for entry in read_journals().entries:
+        if (
+            entry.side == SOURCE
+            and entry.container_id == container_id
+            and entry.migration_id != order.migration_id
+            and entry.state not in (states.OPEN, states.SETTLED)
+        ):
+            raise MigrationError(
+                f"migration {entry.migration_id} of the same container is in state {entry.state} on this "
+                "host; it must be ended first",
+                phase="resolve",
+            )
+
+
+def _thaw(client: Any, container_id: str) -> None:
+    inspected = client.inspect_container(container_id)
+    if inspected["State"].get("Paused"):
+        client.unpause(container_id)
+    else:
+        Cgroup(inspected["State"]["Pid"]).thaw()
+
+
+def _wipe_images(journal: Journal) -> None:
+    images = journal.entry.images_dir
+    if images and os.path.basename(images) == "images":
+        wipe(os.path.dirname(images))
+
+
+@contextlib.contextmanager
+def _source_side(order: Order) -> Iterator[tuple[Journal, str]]:
+    """The source's journal and container, in its lock, where both are still as they were seen.
+
+    :raises MigrationError: they are not, or another migration is not ended.
+    """
+    container_id = order.container_id
+    if _state(order, SOURCE) not in (MISSING, DAMAGED):
+        container_id = Journal(order.migration_id, SOURCE).entry.container_id
+    with _locked(container_id or f"name-{order.service}", order):
+        now = _state(order, SOURCE)
+        if now != order.seen:
+            raise _changed(order, SOURCE, now)
+        _refuse_if_needed(order, container_id)
+        yield _journal(order, SOURCE), container_id
+
+
+@contextlib.contextmanager
+def _locked(name: str, order: Order) -> Iterator[None]:
+    """In the lock that an agent holds for its whole life.
+
+    :raises MigrationError: somebody has it.
+    """
+    lock = MigrationLock(name)
+    try:
+        lock.take(Owner(order.migration_id, order.service, "resolve", time.time()), patience_s=5.0)
+    except LockHeldError as held:
+        raise MigrationError(
+            f"migration {held.owner.migration_id} of {order.service} is in progress on this host, by "
+            f"{held.owner.started_by or 'someone unknown'}; wait for its end and run the playbook "
+            "mec.migration.resolve again",
+            phase="resolve",
+        ) from held
+    try:
+        yield
+    finally:
+        lock.release()
