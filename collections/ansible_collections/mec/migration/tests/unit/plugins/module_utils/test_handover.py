@@ -71,6 +71,9 @@ class World:
         self.frozen = True
         return self.do("freeze", 1.0)
 
+    def prepare_seizing(self):
+        pass
+
     def thaw(self):
         self.do("thaw")
         self.frozen = False
