@@ -95,7 +95,7 @@ uffd: venv  ## the tracker uffd: 200 runs of services of all kinds, every page c
 
 # On another testbed: E2E_LAB=dev. One test: ARGS="-k in_a_round". Hosts that are ready: ARGS=--prepared.
 E2E_LAB ?= lab
-.PHONY: e2e e2e-docker28 e2e-vm
+.PHONY: e2e e2e-docker28 e2e-store e2e-vm
 e2e: venv  ## migrations and faults between real edge hosts (minutes)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
 	$(BIN)/pytest tests/e2e --inventory inventories/$(E2E_LAB) $(ARGS)
@@ -128,9 +128,15 @@ $(VENV)/.services: $(VENV)/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,services]'
 	@touch $@
 
-e2e-docker28: venv  ## a migration there and back where Docker wires the network late
-	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=docker28 -e testbed_suite=forky -e testbed_hosts=2
-	$(BIN)/pytest tests/e2e -m docker28 --inventory inventories/docker28 $(ARGS)
+# One host keeps images in overlay2, two in containerd: the first two serve for the mixed pair.
+STORES := -e testbed_suite=forky -e testbed_hosts=3 -e testbed_image_store=overlay2,containerd,containerd
+e2e-docker28: venv  ## migrations where Docker wires the network late, and between its two image stores
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=docker28 $(STORES)
+	$(BIN)/pytest tests/e2e -m docker28 --inventory inventories/docker28 --services redis $(ARGS)
+
+e2e-store: venv  ## all migrations between Docker's image stores (minutes)
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=store $(STORES)
+	$(BIN)/pytest tests/e2e -m store --inventory inventories/store --services redis $(ARGS)
 
 # Other tests there: VM_TESTS=tests/e2e/test_faults.py ARGS="-k receiver_killed_while_armed".
 VM_TESTS ?= tests/e2e -m vm

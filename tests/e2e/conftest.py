@@ -20,20 +20,29 @@ StartService = Callable[..., None]
 Serve = Callable[..., Service]
 
 
+OTHER_TESTBEDS = ("docker28", "services", "store", "vm")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "docker28: needs a testbed with Docker 28 (testbed_suite=forky)")
     config.addinivalue_line("markers", "services: needs an image of many services (make services)")
+    config.addinivalue_line(
+        "markers", "store: needs hosts with containerd's image store (testbed_image_store=...,containerd)"
+    )
     config.addinivalue_line("markers", "vm: needs a testbed of virtual machines (testbed_kind=vm)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests for another testbed run only where they are asked for: -m docker28, -m services, -m vm."""
-    for marker in ("docker28", "services", "vm"):
-        if marker in config.getoption("-m"):
-            continue
-        others = [item for item in items if item.get_closest_marker(marker)]
-        items[:] = [item for item in items if item not in others]
-        config.hook.pytest_deselected(items=others)
+    """Tests for another testbed run only where they are asked for, by -m and the name of their marker."""
+    asked = config.getoption("-m")
+    others = [
+        item
+        for item in items
+        if (marked := {mark for mark in OTHER_TESTBEDS if item.get_closest_marker(mark)})
+        and not any(mark in asked for mark in marked)
+    ]
+    items[:] = [item for item in items if item not in others]
+    config.hook.pytest_deselected(items=others)
 
 
 @pytest.hookimpl(wrapper=True)

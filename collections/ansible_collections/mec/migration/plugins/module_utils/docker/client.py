@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..base.errors import PreflightError
+from .engine import UNIX, socket_path
 
 try:
     import docker
@@ -22,7 +23,7 @@ def docker_client(timeout_s: float | None = 60.0) -> Any:
 
     :param timeout_s: for each answer; None waits for ever, which ``docker start`` into an armed
         runtime needs.
-    :raises PreflightError: no Docker SDK, or no daemon.
+    :raises PreflightError: no Docker SDK, no daemon, or one that ``DOCKER_HOST`` names on another host.
     """
     if not HAS_DOCKER:
         raise PreflightError(
@@ -30,8 +31,10 @@ def docker_client(timeout_s: float | None = 60.0) -> Any:
             "mec.migration.edge_host"
         )
     try:
-        client = docker.APIClient(version="auto", timeout=timeout_s)
+        client = docker.APIClient(base_url=UNIX + socket_path(), version="auto", timeout=timeout_s)
         client.ping()
+    except PreflightError:
+        raise
     except Exception as error:
         raise PreflightError(f"the Docker daemon of this host does not answer: {error}") from error
     return client

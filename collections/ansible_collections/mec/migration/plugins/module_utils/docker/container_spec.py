@@ -35,6 +35,7 @@ def specification(inspected: dict[str, Any]) -> dict[str, Any]:
     restart_policy = host_config.pop("RestartPolicy", None) or {"Name": "no", "MaximumRetryCount": 0}
     # The target must never start it by itself; the policy is set when the migration is committed.
     host_config["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
+    host_config["PortBindings"] = _port_bindings(host_config.get("PortBindings"))
     _name_anonymous_volumes(inspected, config, host_config)
     return {
         "name": inspected["Name"].lstrip("/"),
@@ -57,6 +58,15 @@ def specification(inspected: dict[str, Any]) -> dict[str, Any]:
             for mount in inspected.get("Mounts") or []
         ],
     }
+
+
+def _port_bindings(bindings: dict[str, Any] | None) -> dict[str, Any]:
+    """Port bindings of which none is empty.
+
+    An empty list meant a port of Docker's choice up to API 1.51; 1.52 warns, a later one will drop the port.
+    """
+    any_port = [{"HostIp": "", "HostPort": ""}]
+    return {port: listed or list(any_port) for port, listed in (bindings or {}).items()}
 
 
 def _name_anonymous_volumes(

@@ -70,7 +70,7 @@ def sync_image(
     try:
         difference = layer_diff(image, have["diff_ids"], have["references"])
         reason = sync_reason(image, difference, has_image=have["has_image"])
-        costs_more = _costs_of_exact(exact, stored, have)
+        against_exact = _against_exact(exact, stored, have)
         absent_chain_ids = set(have["absent_chain_ids"])
     except (KeyError, TypeError) as error:
         raise TransferError(f"the target's answer about its layers is not one: {error!r}") from error
@@ -83,7 +83,8 @@ def sync_image(
         if not check_mode:
             # A host without layers has nothing to reuse.
             reuse = reuse and bool(have["diff_ids"])
-            transfer.run(missing, absent, reuse=reuse, exact=None if costs_more else exact)
+            transfer.run(missing, absent, reuse=reuse, exact=None if against_exact else exact)
+    loaded = bool(reason) and not have["has_image"]
     return {
         "changed": bool(reason),
         "reason": reason,
@@ -93,19 +94,21 @@ def sync_image(
         "layer_bytes": transfer.layer_bytes or difference["missing_bytes"],
         "sent_bytes": channel.sent_bytes - sent_before,
         "reused_bytes": transfer.reused_bytes,
-        "exact": bool(reason) and not have["has_image"] and not costs_more,
-        "exact_reason": costs_more if reason and not have["has_image"] else "",
+        "exact": loaded and exact is not None and not against_exact,
+        "exact_reason": against_exact if loaded else "",
     }
 
 
-def _costs_of_exact(exact: ExactImage | None, image: StoredImage, have: dict[str, Any]) -> str:
-    """Why the image cannot keep its manifest without more bytes on the wire; empty if it can.
+def _against_exact(exact: ExactImage | None, image: StoredImage, have: dict[str, Any]) -> str:
+    """Why the image cannot keep its manifest without more bytes on the wire; empty if it can, or has none.
 
     A manifest names blobs as they are packed. One that is an uncompressed tar travels as every layer
     does; a compressed one would have to travel beside what the target can make of its own layers.
     """
-    if exact is None or have["store"] == OVERLAY2:
-        return "only containerd's image store keeps manifests, and not both hosts have it"
+    if (exact is None) != (have["store"] == OVERLAY2):
+        return "only containerd's image store keeps manifests, and one of the hosts has another"
+    if exact is None:
+        return ""
     there, held = set(have["blobs"]), set(have["diff_ids"])
     for blob, diff_id in zip(exact.blobs, image.diff_ids):
         if blob not in there and (blob != diff_id or diff_id in held):

@@ -17,6 +17,7 @@ import re
 import subprocess
 from typing import Any
 
+from ..base.errors import PreflightError
 from ..base.paths import RUNTIME_NAME
 from ..criu.program import criu_path
 from ..criu.program import version as criu_version
@@ -148,7 +149,11 @@ def docker_facts() -> dict[str, Any]:
         "containers": [],
         "error": "",
     }
-    engine = Engine()
+    try:
+        engine = Engine()
+    except PreflightError as error:
+        facts["error"] = error.message
+        return facts
     try:
         info = engine.get("/info")
         version = engine.get("/version")

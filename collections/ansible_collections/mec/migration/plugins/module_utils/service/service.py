@@ -102,19 +102,31 @@ class Service:
         return trees
 
     def _upper_dir(self) -> str:
-        """The writable layer's directory: overlay2 names it, with containerd's store the kernel does.
+        """The writable layer's directory.
 
         :raises PreflightError: there is none.
         """
-        driver = self.inspected.get("GraphDriver") or {}
-        upper = (driver.get("Data") or {}).get("UpperDir") or root_upper_dir(self.runc.pid)
+        upper = upper_dir(self.inspected, self.runc.pid)
         if not upper or not os.path.isdir(upper):
             raise PreflightError(
                 f"the writable layer of container {self.name} is not to be found: the root file system of "
                 f"process {self.runc.pid} is no overlay that writes to a directory of this host",
                 container_state="running",
             )
-        return str(upper)
+        return upper
+
+
+def upper_dir(inspected: dict[str, Any], pid: int) -> str:
+    """The directory of a running container's writable layer, empty if there is none.
+
+    overlay2 names it in ``GraphDriver``. With containerd's store that has no data (API 1.51) or is not there
+    (from 1.52 on, where ``Storage`` names the snapshotter only); then the kernel tells.
+
+    :param inspected: the answer of ``GET /containers/(id)/json``.
+    :param pid: the container's first process.
+    """
+    data = (inspected.get("GraphDriver") or {}).get("Data") or {}
+    return str(data.get("UpperDir") or root_upper_dir(pid))
 
 
 def inspect(client: Any, name: str) -> dict[str, Any]:

@@ -20,7 +20,8 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         of ``started`` and ``ended``, ``times`` (phase and seconds since the epoch, the last one named
         ``end``). Where services move at the same time the results tell when each phase was done, and what
         comes between that and the next phase is time waited for others.
-    :returns: a JSON-ready record; the ``client`` keys are None until :func:`with_client` fills them.
+    :returns: a JSON-ready record; ``image_exact_reason`` says why the image has a manifest, id and digest of
+        its own on the target, if it has; the ``client`` keys are None until :func:`with_client` fills them.
     """
     precopy, handover, image = facts["precopy"], facts["handover"], facts["image"]
     done_at: dict[str, float] = {}
@@ -59,6 +60,7 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "memory_bytes": int(precopy["memory_bytes"]),
         "image_bytes": image_bytes,
         "image_missing_bytes": int(image.get("layer_bytes") or 0),
+        "image_exact_reason": str(image.get("exact_reason") or ""),
         "total_bytes": image_bytes + precopy_bytes + handover_bytes,
         "frozen_bytes": int(window["frozen_bytes"]),
         "frozen_ms": round(float(window["frozen_ms"]), 1),
