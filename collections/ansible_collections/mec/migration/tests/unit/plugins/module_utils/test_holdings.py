@@ -11,11 +11,12 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.service import kinds_processes
 from ansible_collections.mec.migration.plugins.module_utils.service.holdings import read_holdings
-from ansible_collections.mec.migration.plugins.module_utils.service.inventory import KINDS, judge
+from ansible_collections.mec.migration.plugins.module_utils.service.inventory import KINDS, causes_now, judge
 from ansible_collections.mec.migration.plugins.module_utils.service.kinds import REFUSED, SAID
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces, raw sockets")
@@ -418,6 +419,23 @@ for _ in range(4):
 time.sleep(0.5)
 """
     only(told(program), "and 4 more of container web")
+
+
+def test_what_has_appeared_since_the_preflight_is_told_after_a_dump_that_failed():
+    ring = "keep.append(made(libc.syscall(425, 8, ctypes.create_string_buffer(120))))"
+    # As the tracker of written pages leaves it in a process.
+    tracked = "keep.append(made(libc.syscall({'x86_64': 323}.get(os.uname().machine, 282), 1)))"
+    for program, words in ((ring, ["Since the preflight: process", "io_uring"]), (tracked, []), ("", [])):
+        with Victim(program) as victim:
+            service = SimpleNamespace(
+                name="web", runc=SimpleNamespace(pid=victim.pid), cgroup=SimpleNamespace(pids=victim.pids)
+            )
+            told_now = causes_now(service)
+        assert bool(told_now) is bool(words)
+        for word in words:
+            assert word in told_now
+    # Nothing that goes wrong in it may hide why the dump failed.
+    assert causes_now(SimpleNamespace(name="web")) == ""
 
 
 def test_it_is_quick():
