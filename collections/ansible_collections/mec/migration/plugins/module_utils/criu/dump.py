@@ -138,6 +138,7 @@ class Dump:
     :param mode: what :func:`cgroup_mode` says; the restore must be told the same.
     :param parent: what claims to hold all memory, so that CRIU passes over it; None: there is nothing.
     :param lazy: what :func:`lazily` says.
+    :param watched: paths in the container of what is watched on a file system without file handles.
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class Dump:
         parent: ParentOfAll | None = None,
         *,
         lazy: bool = True,
+        watched: Iterable[str] = (),
     ) -> None:
         self._work_dir = work_dir
         criu = criu_program()
@@ -163,6 +165,8 @@ class Dump:
         with open(config, "w", encoding="utf-8") as out:
             if lazy:
                 out.write(f"ps-socket {their_pages.fileno()}\n")
+            # In double quotes a path may have white space; CRIU's parser knows no way to write a quote.
+            out.writelines(f'irmap-scan-path "{path}"\n' for path in watched if not set(path) & set('"\n\\'))
         # CRIU opens these through /proc/<our pid>/fd when the request comes.
         image_fd = os.open(image_dir, os.O_RDONLY | os.O_DIRECTORY)
         work_fd = os.open(work_dir, os.O_RDONLY | os.O_DIRECTORY)

@@ -144,6 +144,11 @@ def read_messages(path: str, magic: int, first: int = IMG_COMMON_MAGIC) -> list[
     return messages
 
 
+def write_messages(path: str, magic: int, messages: Iterable[bytes]) -> None:
+    """What :func:`read_messages` reads."""
+    _write_image(path, _MAGIC.pack(IMG_COMMON_MAGIC, magic), [_framed(message) for message in messages])
+
+
 def read_pagemap(path: str) -> tuple[int, list[PagemapEntry]]:
     """The id of the pages file, and the entries, of a ``pagemap-*.img``.
 

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 
 from ..kernel.unix_diag import LISTEN
 from .holdings import Holdings
-from .kinds import REFUSED, Found, Kind
+from .kinds import KEPT, REFUSED, Found, Kind
 
 TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
 IO_URING = "anon_inode:[io_uring]"
@@ -45,7 +44,6 @@ KNOWN_PROTOCOLS = (
 PACKET, MPTCP = "PACKET", ("MPTCP", "MPTCPv6")
 # include/uapi/linux/magic.h
 PROC_MAGIC, MQUEUE_MAGIC = 0x9FA0, 0x19800202
-WATCHED_DEVICE = re.compile(r"^(?:inotify wd|fanotify ino):.*?\bsdev:([0-9a-f]+)", re.MULTILINE)
 
 
 def _io_uring(holdings: Holdings) -> Iterator[Found]:
@@ -88,20 +86,6 @@ def _proc_directory(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.magic == PROC_MAGIC and stat.S_ISDIR(file.mode):
             yield Found(process, f"has a directory of /proc open, {file.link} (descriptor {file.number})")
-
-
-def _watch(holdings: Holdings) -> Iterator[Found]:
-    major, minor = holdings.rootfs_device
-    for process, file in holdings.files():
-        if file.link not in ("anon_inode:inotify", "anon_inode:[fanotify]"):
-            continue
-        devices = {int(device, 16) for device in WATCHED_DEVICE.findall(file.info)}
-        if major << 20 | minor in devices:
-            means = "inotify" if file.link.endswith("inotify") else "fanotify"
-            yield Found(
-                process,
-                f"watches files of the container's own file system with {means} (descriptor {file.number})",
-            )
 
 
 def _packet_socket(holdings: Holdings) -> Iterator[Found]:
@@ -215,13 +199,12 @@ KINDS = (
     ),
     Kind(
         "watch",
-        "An inotify or fanotify watch on the container's own file system",
-        REFUSED,
-        "the device in /proc/PID/fdinfo is that of the root file system",
-        "CRIU cannot find the watched files on overlay again",
-        "Let it watch a volume, or poll instead of watching",
-        TEST + "test_a_watch_on_the_root_file_system",
-        _watch,
+        "An inotify or fanotify watch, also on the container's own file system",
+        KEPT,
+        "inode and device in /proc/PID/fdinfo",
+        "CRIU is told the paths of what is watched on overlay, where it cannot find them by their handles",
+        "",
+        "tests/unit/plugins/module_utils/test_watches.py::test_what_is_watched_has_its_path",
     ),
     Kind(
         "packet-socket",

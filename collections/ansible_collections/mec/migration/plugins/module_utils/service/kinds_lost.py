@@ -9,49 +9,19 @@ import re
 from collections.abc import Iterator
 
 from .holdings import Holdings
-from .kinds import REFUSED, SAID, UNSEEN, Found, Kind
+from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
 from .packed_mounts import PackedMount
 
 TEST = "tests/unit/plugins/module_utils/test_holdings_lost.py::"
 SEMAPHORE = re.compile(r"^eventfd-semaphore:\s*1$", re.MULTILINE)
 # Of the minute that a dump may take.
 LONGEST_PACKING_S = 30
-# A timer that is due and was not read: CRIU takes it for one that is switched off.
-DUE_TIMER = re.compile(r"^it_value: \(0, 0\)\nit_interval: \((?!0, 0\))", re.MULTILINE)
 
 
 def _semaphore(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.link == "anon_inode:[eventfd]" and SEMAPHORE.search(file.info):
             yield Found(process, f"has an eventfd that counts as a semaphore (descriptor {file.number})")
-
-
-def _due_timer(holdings: Holdings) -> Iterator[Found]:
-    for process, file in holdings.files():
-        if file.link == "anon_inode:[timerfd]" and DUE_TIMER.search(file.info):
-            yield Found(process, f"has a periodic timer that is due and not read (descriptor {file.number})")
-
-
-def _settings(holdings: Holdings) -> Iterator[Found]:
-    for process in holdings.processes.values():
-        for name, usual in holdings.usual_settings.items():
-            value = process.settings.get(name, usual)
-            if value != usual:
-                yield Found(process, f"has set its {name} to {value}")
-
-
-def _affinity(holdings: Holdings) -> Iterator[Found]:
-    """Against the widest set in the container: a cpuset of the container binds all alike."""
-    widest = max((len(process.processors) for process in holdings.processes.values()), default=0)
-    for process in holdings.processes.values():
-        if process.processors and len(process.processors) < widest:
-            numbers = ", ".join(map(str, sorted(process.processors)))
-            yield Found(process, f"is bound to the processors {numbers}")
-
-
-def _memberships(holdings: Holdings) -> Iterator[Found]:
-    for group in holdings.multicast_groups:
-        yield Found(None, f"is a member of the multicast group {group}")
 
 
 def _takes(mount: PackedMount) -> str:
@@ -107,57 +77,35 @@ KINDS = (
     Kind(
         "due-timer",
         "A periodic timer (timerfd) that is due and not read yet",
-        SAID,
-        "`it_value` of zero with an `it_interval` in /proc/PID/fdinfo",
-        "if it is still so when the service is frozen, it does not fire again",
-        "Let the service set it anew when it has not fired for a while",
-        TEST + "test_a_timer_that_is_due",
-        _due_timer,
+        KEPT,
+        "`it_value` of zero with an `it_interval` in the images of the dump",
+        "its image is edited, so that it expires at once and goes on from there",
+        "",
+        "tests/unit/plugins/module_utils/test_criu_edits.py::test_only_an_expired_periodic_timer_is_changed",
     ),
     Kind(
         "process-settings",
-        "coredump_filter, timer slack, autogroup of a process",
-        SAID,
-        "the files of that name in /proc/PID, against those of the process that started the container",
-        "after the move it has the usual value again",
-        "Set it again on the target if it matters",
-        TEST + "test_settings_of_a_process",
-        _settings,
-    ),
-    Kind(
-        "affinity",
-        "Processors that a process has bound itself to",
-        SAID,
-        "`Cpus_allowed_list` in /proc/PID/status, against the widest of the container's",
-        "after the move it may run on all of the container's",
-        "Start the container with `--cpuset-cpus`, which moves",
-        TEST + "test_a_process_that_is_bound_to_a_processor",
-        _affinity,
-    ),
-    Kind(
-        "multicast",
-        "Memberships in multicast groups",
-        SAID,
-        "/proc/PID/net/igmp and igmp6, besides the groups that every host is in",
-        "membership and TTL of the socket are not in a checkpoint",
-        "Let the service join again",
-        TEST + "test_a_member_of_a_multicast_group",
-        _memberships,
+        "coredump_filter, timer slack, autogroup, ioprio of a process, and the processors it is bound to",
+        KEPT,
+        "the files of that name in /proc/PID, sched_getaffinity, ioprio_get",
+        "they are put back from outside, right after the restore",
+        "",
+        "tests/unit/plugins/module_utils/test_settings.py::test_what_was_set_is_put_back",
     ),
     Kind(
         "socket-options",
-        "Socket options: IP_RECVTOS, IP_MTU_DISCOVER, SO_TIMESTAMP, UDP_GRO, TCP_DEFER_ACCEPT, TCP_FASTOPEN, "
-        "TCP_CONGESTION, TCP_USER_TIMEOUT, TCP_MAXSEG, TCP_SYNCNT, IP_MINTTL, SO_MAX_PACING_RATE, "
-        "SO_BUSY_POLL, SO_ZEROCOPY, IP_RECVERR",
-        UNSEEN,
+        "Socket options of UDP, TCP and raw sockets that CRIU does not dump (IP_RECVTOS, IP_MTU_DISCOVER, "
+        "SO_TIMESTAMP, UDP_GRO, TCP_DEFER_ACCEPT, TCP_FASTOPEN, TCP_CONGESTION, TCP_USER_TIMEOUT and more), "
+        "multicast memberships and TTL",
+        KEPT,
+        "pidfd_getfd and getsockopt; /proc/PID/net/igmp and igmp6 for the groups",
+        "they are put back from outside, right after the restore",
         "",
-        "they are back at their defaults: CRIU does not dump them",
-        "Let the service set them for each new socket",
-        "",
+        "tests/unit/plugins/module_utils/test_settings.py::test_what_was_set_is_put_back",
     ),
     Kind(
         "memory-policies",
-        "MLOCK_ONFAULT, NUMA policies, PR_SET_MEMORY_MERGE, PR_SET_MDWE, ioprio",
+        "MLOCK_ONFAULT, NUMA policies, PR_SET_MEMORY_MERGE, PR_SET_MDWE",
         UNSEEN,
         "",
         "they are back at their defaults: CRIU does not dump them",

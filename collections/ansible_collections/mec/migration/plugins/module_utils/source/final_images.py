@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ..base.errors import MigrationError
 from ..base.page_ranges import Range, RangeSet
+from ..criu.edits import edit_files
 from ..criu.images import (
     PE_LAZY,
     PE_PARENT,
@@ -111,6 +112,7 @@ class FinalImages:
         link = os.path.join(self._dir, PARENT_LINK)
         if os.path.islink(link):
             os.unlink(link)
+        edit_files(self._dir)
         for name in os.listdir(self._dir):
             found = SEGMENT_PAGEMAP.fullmatch(name)
             if found and self._memory.known(-int(found.group(1))):

@@ -27,6 +27,8 @@ from ..criu.parent import ParentOfAll
 from ..docker.client import docker_client
 from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsSource
+from ..kernel import settings
+from ..kernel.watches import watched_paths
 from ..memory import copy_on_write
 from ..memory.source import MemorySource
 from ..service.inventory import causes_now
@@ -110,6 +112,7 @@ class HandOver:
             descriptors=descriptors(runc.pid),
             tmpfs=self._tmpfs.as_fields(),
             cgroup_mode=mode,
+            settings=settings.read(self._service.processes()).as_fields(),
             **copy_on_write.as_fields(self._service.processes()),
         )
         self._channel.share(likely_content(self._service.cgroup.pids()))
@@ -129,6 +132,7 @@ class HandOver:
             mode,
             None if parent.obstacle else parent,
             lazy=lazily(self._service.cgroup.pids()),
+            watched=watched_paths(runc.pid, self._service.cgroup.pids()),
         )
         self._guard = ThawGuard(self._service.cgroup, self._dump, self._settle_after_our_death)
         try:

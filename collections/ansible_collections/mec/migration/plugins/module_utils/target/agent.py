@@ -38,6 +38,7 @@ from .armed_container import ArmedContainer
 from .arrived_images import ArrivedImages
 from .hook import Hook, HookResult, published_ports
 from .listener import Listener
+from .put_back import PutBack
 
 IMAGES, FINAL = "images", "final"
 # Answered at once, also while a restore is under way.
@@ -74,6 +75,7 @@ class TargetAgent:
         self._journal = Journal(settings.migration_id, TARGET)
         self._lazily = settings.lazy_restore and userfaultfd_works()
         self._memory = MemoryTarget(self._images_dir, chain=not self._lazily)
+        self._put_back = PutBack()
         self._final = ArrivedImages(os.path.join(self._images_dir, FINAL), self._memory)
         self._container: ArmedContainer | None = None
         self._files: FileReceiver | None = None
@@ -92,9 +94,8 @@ class TargetAgent:
 
     def _staging_dir(self, client: Any) -> str:
         """Layers are staged on Docker's disk, not in memory."""
-        return os.path.join(
-            client.info()["DockerRootDir"], "tmp", f"mec-migration-{self._settings.migration_id}"
-        )
+        name = f"mec-migration-{self._settings.migration_id}"
+        return os.path.join(client.info()["DockerRootDir"], "tmp", name)
 
     def open(self, owner: Owner) -> int:
         """Take the lock on the service's name here and open the port and the control socket; returns the
@@ -284,13 +285,13 @@ class TargetAgent:
             )
         hurry()
         self._final.begin(message.fields["descriptors"])
+        self._put_back.take(message)
         if self._prepared:
             self._tmpfs.update({each["key"]: each["entries"] for each in message.fields["tmpfs"]})
         else:
             self._prepare_restore(container, message)
         if self._lazily:
-            limit_bytes = int(self._spec["create"]["HostConfig"].get("Memory") or 0)
-            self._final.share(message, limit_bytes)
+            self._final.share(message, self._spec)
         channel.send("ok", rounds=self._memory.last_round, lazy=self._lazy is not None)
 
     def _prepare_restore(self, container: ArmedContainer, message: Message) -> None:
@@ -364,6 +365,7 @@ class TargetAgent:
 
         :raises MigrationError: its memory will never be complete; it was ended.
         """
+        self._put_back.run(self._armed().id)
         if self._lazy is not None:
             self._wait_filled(self._lazy)
         if self._files is not None:
@@ -382,8 +384,7 @@ class TargetAgent:
     def _finish_message(self, message: Message, channel: Channel) -> None:
         answer = self._verify()
         container_id = str(answer["container_id"])
-        timeout_s = float(message.fields.get("health_timeout_s") or 30.0)
-        health = wait_healthy(self._client, container_id, timeout_s)
+        health = wait_healthy(self._client, container_id, float(message.fields.get("health_timeout_s") or 30))
         self._keep(container_id)
         channel.send("ok", **dict(answer, **self._status(), health=health))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from typing import Any
 
 from ..base.errors import MigrationError, TransferError
 from ..base.threads import InThread
@@ -39,17 +40,18 @@ class ArrivedImages:
         with open(os.path.join(self.directory, DESCRIPTORS), "w", encoding="utf-8") as out:
             json.dump(descriptors, out)
 
-    def share(self, message: Message, limit_bytes: int) -> None:
+    def share(self, message: Message, spec: dict[str, Any]) -> None:
         """Before the freeze: find what processes share with those that they were forked from.
 
         :param message: has ``forks`` and ``anonymous_bytes``, see :mod:`..memory.copy_on_write`.
-        :param limit_bytes: the container's memory limit, 0: none.
+        :param spec: the container's specification, for its memory limit.
         :raises MigrationError: the service's memory would not fit it.
         """
         try:
             forks = unpack_forks(message.integers("forks"))
         except ValueError as error:
             raise TransferError(f"the message {message.kind} is damaged: {error}") from error
+        limit_bytes = int(spec["create"]["HostConfig"].get("Memory") or 0)
         self._memory.find_shared(self._shared, forks, message.integer("anonymous_bytes"), limit_bytes)
 
     def take(self, message: Message) -> None:

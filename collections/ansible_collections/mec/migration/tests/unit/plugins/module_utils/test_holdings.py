@@ -283,17 +283,6 @@ finally:
     only(told(program), "has the device", "Start the service without")
 
 
-def test_a_watch_on_the_root_file_system():
-    program = """
-fd = made(libc.inotify_init())
-made(libc.inotify_add_watch(fd, b"/", 2))
-keep.append(fd)
-"""
-    only(told(program), "with inotify", "Let it watch a volume")
-    elsewhere = program.replace('b"/"', 'b"/dev/shm"')
-    assert told(elsewhere) == []
-
-
 BACKLOG = """
 listener = socket.socket(socket.AF_UNIX); listener.bind("\\0backlog%d" % os.getpid()); listener.listen()
 client = socket.socket(socket.AF_UNIX); client.connect(listener.getsockname()); client.send(b"x")

@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of processes and sockets that the restore lost, put back as soon as the service runs here."""
+
+from __future__ import annotations
+
+from ..base.errors import MigrationError, TransferError
+from ..docker.runc_state import runc_state
+from ..kernel import settings
+from ..kernel.cgroup import Cgroup
+from ..kernel.processes import container_pids
+from ..transport.wire import Message
+
+
+class PutBack:
+    """Takes the source's settings before the freeze, and sets what differs afterwards."""
+
+    def __init__(self) -> None:
+        self._wanted = settings.Settings([], [])
+        self.refused: list[str] = []
+        """What could not be set, as words."""
+
+    def take(self, message: Message) -> None:
+        """:param message: has ``settings``, as :meth:`Settings.as_fields` gives them.
+
+        :raises TransferError: it has not.
+        """
+        try:
+            self._wanted = settings.from_fields(message.fields["settings"])
+        except (KeyError, ValueError) as error:
+            raise TransferError(f"the message {message.kind} is damaged: {error}") from error
+
+    def run(self, container_id: str) -> None:
+        """The service runs: set them. A service that has ended meanwhile has none."""
+        if not self._wanted.tasks and not self._wanted.sockets:
+            return
+        try:
+            pids = container_pids(Cgroup(runc_state(container_id).pid).pids())
+        except MigrationError as error:
+            self.refused = [error.message]
+            return
+        self.refused = settings.put_back(pids, self._wanted)

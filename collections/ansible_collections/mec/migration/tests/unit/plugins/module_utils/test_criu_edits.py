@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changes to the images of the final dump."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import time
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.criu.edits import (
+    FILES_IMAGE,
+    FILES_MAGIC,
+    TIMERFD,
+    edit_files,
+)
+from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
+    decode_fields,
+    encode_field,
+    read_messages,
+    write_messages,
+)
+
+libc = ctypes.CDLL(None, use_errno=True)
+FOWN = b"".join(encode_field(number, 0) for number in range(1, 6))
+
+
+class TimerSpec(ctypes.Structure):
+    """struct itimerspec."""
+
+    _fields_ = [(name, ctypes.c_long) for name in ("interval_s", "interval_ns", "value_s", "value_ns")]
+
+
+def timer(value, interval, ticks):
+    """An entry as CRIU writes it; times are pairs of seconds and nanoseconds."""
+    numbers = (1, ticks, 0, *value, *interval)
+    entry = encode_field(1, 5) + encode_field(2, 0) + encode_field(3, FOWN)
+    entry += b"".join(encode_field(number, each) for number, each in enumerate(numbers, start=4))
+    return encode_field(1, TIMERFD) + encode_field(2, 5) + encode_field(12, entry)
+
+
+def times(message):
+    entry = dict(decode_fields(dict(decode_fields(message))[12]))
+    return [entry[number] for number in (7, 8, 9, 10)]
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "ticks", "expected"),
+    [
+        ((0, 0), (1, 0), 1, [0, 1, 1, 0]),
+        ((0, 0), (0, 5000), 1, [0, 1, 0, 5000]),
+        ((2, 7), (1, 0), 0, [2, 7, 1, 0]),
+        ((0, 0), (0, 0), 1, [0, 0, 0, 0]),
+    ],
+    ids=["expired", "expired, below a second", "running", "expired once"],
+)
+def test_only_an_expired_periodic_timer_is_changed(tmp_path, value, interval, ticks, expected):
+    path = str(tmp_path / FILES_IMAGE)
+    other = encode_field(1, 1) + encode_field(2, 9) + encode_field(3, b"a file")
+    before = [other, timer(value, interval, ticks), other]
+    write_messages(path, FILES_MAGIC, before)
+    changed = edit_files(str(tmp_path))
+    after = read_messages(path, FILES_MAGIC)
+    assert times(after[1]) == expected
+    assert [after[0], after[2]] == [other, other]
+    assert changed == (times(before[1]) != expected)
+
+
+def test_the_kernel_takes_a_timer_that_is_set_so_for_one_that_expired():
+    """As CRIU restores it: set to what the image says."""
+
+    def made(interval_ns, value_ns):
+        descriptor = libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK)
+        spec = TimerSpec(0, interval_ns, 0, value_ns)
+        assert libc.timerfd_settime(descriptor, 0, ctypes.byref(spec), None) == 0
+        return descriptor
+
+    lost, kept = made(10_000_000, 0), made(10_000_000, 1)
+    try:
+        assert select.select([lost, kept], [], [], 1)[0] == [kept]
+        for _turn in range(3):
+            assert select.select([kept], [], [], 1)[0]
+            assert int.from_bytes(os.read(kept, 8), "little") >= 1
+    finally:
+        os.close(lost)
+        os.close(kept)
+
+
+def test_images_without_files_are_left_alone(tmp_path):
+    assert edit_files(str(tmp_path)) == 0

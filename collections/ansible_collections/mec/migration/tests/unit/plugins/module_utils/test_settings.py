@@ -1,0 +1,126 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of real processes and sockets: read from outside, and set again in others."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.kernel.processes import container_pids
+from ansible_collections.mec.migration.plugins.module_utils.kernel.settings import from_fields, put_back, read
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+# A process with the same sockets as the service; with "set" it has changed them and itself.
+PROGRAM = """
+import ctypes, os, socket, struct, sys
+libc = ctypes.CDLL(None)
+u, l, six = socket.socket(2, 2), socket.socket(), socket.socket(10, 2)
+u.bind(("127.0.0.1", 0)); l.bind(("127.0.0.1", 0)); six.bind(("::", 0))
+unix = socket.socket(1, 1)
+WANTED = [(u, 0, 13, 1), (u, 0, 10, 2), (u, 1, 29, 1), (u, 17, 104, 1), (u, 0, 33, 7), (l, 6, 9, 5),
+          (l, 6, 23, 5), (l, 6, 18, 3000), (six, 41, 66, 1), (six, 41, 18, 9)]
+GROUP = socket.inet_aton("239.1.2.3")
+member = struct.pack("@I4x", socket.if_nametoindex("lo"))
+member += struct.pack("=HH4s", 2, 0, GROUP).ljust(128, b"\\0")
+if sys.argv[1] == "set":
+    for s, level, option, value in WANTED: s.setsockopt(level, option, value)
+    u.setsockopt(0, 42, member)
+    os.sched_setaffinity(0, {0})
+    open("/proc/self/coredump_filter", "w").write("0x11")
+    libc.prctl(29, 123456, 0, 0, 0)
+    libc.syscall({"x86_64": 251, "aarch64": 30}[os.uname().machine], 1, 0, 2 << 13 | 6)
+if len(sys.argv) > 2:
+    l.listen(5)
+print("there", flush=True)
+for _line in sys.stdin:
+    try:
+        u.setsockopt(0, 42, member)
+        joined = False
+        u.setsockopt(0, 45, member)
+    except OSError:
+        joined = True
+    print([s.getsockopt(level, option) for s, level, option, _value in WANTED], joined,
+          sorted(os.sched_getaffinity(0)), int(open("/proc/self/coredump_filter").read(), 16),
+          libc.prctl(30, 0, 0, 0, 0), flush=True)
+"""
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def run(*words):
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        assert process.stdout.readline() == "there\n"
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def number_of(pid):
+    (number,) = container_pids([pid]).values()
+    return number
+
+
+def says(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return process.stdout.readline()
+
+
+@pytest.mark.parametrize("listening", [[], ["listening"]], ids=["not listening", "listening"])
+def test_what_was_set_is_put_back(start, listening):
+    service, restored = start("set", *listening), start("not", *listening)
+    settings = read({service.pid: 7})
+    before = says(service)
+    assert says(restored) != before
+    travelled = from_fields(json.loads(json.dumps(settings.as_fields())))
+    assert travelled == settings
+    # A restored thread has the number of the dumped one, which these two cannot.
+    travelled = travelled._replace(
+        tasks=[task._replace(number=number_of(restored.pid)) for task in travelled.tasks]
+    )
+    assert put_back({restored.pid: 7}, travelled) == []
+    assert says(restored) == before
+
+
+def test_what_is_as_usual_is_not_sent(start):
+    settings = read({start("not").pid: 7})
+    assert settings.sockets == []
+    assert [task for task in settings.tasks if task.coredump_filter] == []
+
+
+def test_what_cannot_be_set_is_said(start):
+    service, restored = start("set"), start("not")
+    settings = read({service.pid: 7})
+    gone = [each._replace(descriptor=999) for each in settings.sockets]
+    refused = put_back({restored.pid: 7}, settings._replace(sockets=gone))
+    assert len(refused) == len(gone)
+    assert all("file descriptor 999 of process 7" in each for each in refused)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"tasks": [], "sockets": [[1, 2, []]]},
+        {"tasks": [[1]], "sockets": []},
+        {"tasks": [[1, ["x"], -1, -1, "", 0]], "sockets": []},
+        {"tasks": [], "sockets": [[1, 2, [[1, 2, "xyz"]], []]]},
+    ],
+)
+def test_damaged_settings_are_refused(fields):
+    with pytest.raises(ValueError, match=r"."):
+        from_fields(fields)
