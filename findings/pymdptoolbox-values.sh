@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# pymdptoolbox: ValueIteration says "epsilon-optimal" and gives values that are 22 % too small.
+# pymdptoolbox: two solvers report values that are not those of the policy that they found.
 #
-# Expected: with the default epsilon of 0.01 the attribute V ("the optimal value function") is near the
-# values of the policy found. Two states, two actions, discount 0.96; solving the two linear equations
-# of the policy (1, 0), which is optimal, gives 100.68 and 94.46.
-# Seen: V is 78.71 and 72.49. Iteration stops when the change of V is nearly the same in all states
-# (its span is small), which is enough for a good policy; the constant that is still missing is
-# never added. The policy is right, every use of V (a comparison of costs, say) is not.
+# Expected: the attribute V is near the values of the policy found ("the optimal value function"), epsilon
+# being 0.01 by default. Two states, two actions, discount 0.96; the linear equations of the policy give
+# 100.68 and 94.46, and -66.56 and -61.69 with the rewards' signs turned, as for a problem with costs.
+# PolicyIteration gives just these.
+# Seen: the policies are right, the values are not. ValueIteration gives 78.71 and 72.49, 22 % too
+# little. PolicyIterationModified gives -139.67 and -134.80 for the costs, more than double; with an
+# epsilon of 1e-8 still -113.22. Both stop once the change is nearly the same in all states and never
+# add the constant that is still missing, so that costs of two models cannot be compared.
 #
 # Versions: pymdptoolbox 4.0b3, numpy 1.26.4. Seen on 2026-11-28.
 set -euo pipefail
@@ -25,16 +27,19 @@ import numpy
 
 transitions = numpy.array([[[0.5, 0.5], [0.8, 0.2]], [[0.0, 1.0], [0.1, 0.9]]])
 reward = numpy.array([[5.0, 10.0], [-1.0, 2.0]])
-solver = mdptoolbox.mdp.ValueIteration(transitions, reward, 0.96)
-solver.run()
-rows = [0, 1]
-chosen = list(solver.policy)
-exact = numpy.linalg.solve(numpy.eye(2) - 0.96 * transitions[chosen, rows], reward[rows, chosen])
-print("pymdptoolbox", version("pymdptoolbox"), "epsilon", solver.epsilon)
-print(f"policy {tuple(map(int, solver.policy))}, V {numpy.round(solver.V, 2)}, values of that policy {exact.round(2)}")
+print("pymdptoolbox", version("pymdptoolbox"))
+seen = {}
+for name, sign in (("ValueIteration", 1), ("PolicyIterationModified", -1)):
+    solver = getattr(mdptoolbox.mdp, name)(transitions, sign * reward, 0.96)
+    solver.run()
+    rows, chosen = [0, 1], list(solver.policy)
+    exact = numpy.linalg.solve(numpy.eye(2) - 0.96 * transitions[chosen, rows], sign * reward[rows, chosen])
+    seen[name] = [[float(round(value, 2)) for value in values] for values in (solver.V, exact)]
+    print(f"{name}: policy {tuple(map(int, chosen))}, V {seen[name][0]}, values of that policy {seen[name][1]}")
 
-if tuple(solver.policy) != (1, 0) or list(numpy.round(solver.V, 2)) != [78.71, 72.49]:
-    sys.exit("changed: ValueIteration gives another policy or other values")
-if list(exact.round(2)) != [100.68, 94.46]:
-    sys.exit("unexpected: the linear equations have another solution")
+if seen != {
+    "ValueIteration": [[78.71, 72.49], [100.68, 94.46]],
+    "PolicyIterationModified": [[-139.67, -134.8], [-66.56, -61.69]],
+}:
+    sys.exit("changed: the solvers give other policies or values")
 PYTHON
