@@ -41,7 +41,17 @@ KINDS = (
     _kept(
         "cow",
         "Memory that a parent and its children share until one of them writes (prefork servers)",
-        UNIT + "test_memory_rounds.py::test_reading_leaves_what_is_shared_copy_on_write_shared",
+        UNIT + "test_copy_on_write.py::test_images_refer_to_the_parents_pages",
+    ),
+    _kept(
+        "stopped",
+        "Stopped processes (SIGSTOP, job control)",
+        UNIT + "test_stopped.py::test_a_stopped_process_stays_stopped_and_can_be_seized",
+    ),
+    _kept(
+        "mount-through-link",
+        "Mounts whose destination leads through a symbolic link, `docker run --init`",
+        UNIT + "test_dump.py::test_mounts_are_named_as_the_kernel_has_them",
     ),
     _kept(
         "tmpfs", "tmpfs mounts, with their content", UNIT + "test_tmpfs_mounts.py::test_the_copy_is_the_same"
