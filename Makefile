@@ -98,6 +98,7 @@ E2E_LAB ?= lab
 .PHONY: e2e e2e-docker28 e2e-store e2e-vm
 e2e: venv  ## migrations and faults between real edge hosts (minutes)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
+	$(BIN)/ansible-playbook playbooks/haproxy.yml
 	$(BIN)/pytest tests/e2e --inventory inventories/$(E2E_LAB) $(ARGS)
 
 # With recorded movement: ARGS="--trace-dir=<directory with cells.csv and trace.npz>".

@@ -238,7 +238,7 @@ class Host:
             "docker ps -q --filter status=paused | xargs -r docker unpause; "
             f"docker rm --force --volumes {shlex.join(containers)}; "
             "docker volume ls -q | xargs -r docker volume rm --force; "
-            "rm -rf /var/lib/mec-migration/*.json* /run/mec-migration/*; true"
+            "rm -rf /var/lib/mec-migration/*.json* /var/lib/mec-migration/cordoned /run/mec-migration/*; true"
         )
         if self.run("pgrep -x docker-proxy", check=False):
             self.restart_docker()

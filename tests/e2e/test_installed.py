@@ -13,7 +13,18 @@ import pytest
 import yaml
 
 from .conftest import StartService
-from .edge import COLLECTION, PLAYBOOK_TIMEOUT_S, RECAP, Client, Host, Lab, Patience, Play
+from .edge import (
+    COLLECTION,
+    PLAYBOOK_TIMEOUT_S,
+    RECAP,
+    Client,
+    Host,
+    Lab,
+    Patience,
+    Play,
+    kill_group,
+    wait_for,
+)
 
 # MEC_ANSIBLE_CORE="ansible-core~=2.19.0" takes another version, MEC_PYTHON=python3.13 another Python.
 ANSIBLE_CORE = os.environ.get("MEC_ANSIBLE_CORE", "ansible-core")
@@ -46,22 +57,32 @@ class Installed:
     def _run(self, *words: str) -> None:
         subprocess.run(words, cwd=self.directory, env=self._environment, check=True)
 
-    def play(self, name: str, *words: str) -> Play:
-        """A playbook of the collection."""
-        command = ["venv/bin/ansible-playbook", "-i", "hosts.yml", f"mec.migration.{name}", *words]
-        done = subprocess.run(
-            command,
+    def start(self, name: str, *words: str) -> subprocess.Popen[str]:
+        """A playbook of the collection, in the background."""
+        return subprocess.Popen(
+            ["venv/bin/ansible-playbook", "-i", "hosts.yml", f"mec.migration.{name}", *words],
             cwd=self.directory,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=Patience.of(PLAYBOOK_TIMEOUT_S),
-            check=False,
+            start_new_session=True,
         )
-        changed = sum(int(counts[2]) for counts in RECAP.findall(done.stdout))
-        return Play(done.returncode, done.stdout, changed, 0.0)
+
+    def end(self, started: subprocess.Popen[str]) -> Play:
+        """Wait for a playbook."""
+        try:
+            output, _ = started.communicate(timeout=Patience.of(PLAYBOOK_TIMEOUT_S))
+        except subprocess.TimeoutExpired:
+            kill_group(started)
+            raise
+        changed = sum(int(counts[2]) for counts in RECAP.findall(output))
+        return Play(started.returncode, output, changed, 0.0)
+
+    def play(self, name: str, *words: str) -> Play:
+        """A playbook of the collection, to its end."""
+        return self.end(self.start(name, *words))
 
     def reports(self, directory: str) -> list[str]:
         """Kinds of the files in a directory of reports."""
@@ -87,7 +108,16 @@ def test_the_playbooks_of_an_installed_collection(
 ) -> None:
     installed.play("prepare").ok()
 
-    installed.play("migrate", "-e", f"service=redis target={target.name}").ok()
+    # One that takes its time: a second start is refused and named, then it is cancelled.
+    move = ("-e", f"service=redis target={target.name}")
+    first = installed.start("migrate", *move, "-e", "migrate_bandwidth_limit_mbit=2")
+    wait_for("the first migration", lambda: "source" in source.run("ls /var/lib/mec-migration"))
+    installed.play("migrate", *move).refused("under way", "mec.migration.cancel")
+    installed.play("cancel", "-e", "service=redis").ok()
+    installed.end(first).refused("cancelled")
+    assert (source.state("redis"), target.state("redis")) == ("running", "absent")
+
+    installed.play("migrate", *move).ok()
     assert (source.state("redis"), target.state("redis")) == ("absent", "running")
     assert installed.reports("reports") == [".html", ".json"]
     assert len((installed.directory / "reports/costs/hosts.yml.jsonl").read_text().splitlines()) == 1

@@ -19,7 +19,7 @@ from ..plugin_utils.base.errors import DecisionError
 from ..plugin_utils.decision.request import plain, policy_of_lookup
 from ..plugin_utils.inputs.hosts import hosts_from_inventory
 from ..plugin_utils.inputs.policy import check
-from ..plugin_utils.loop.planning import Decide, plan, positions_of
+from ..plugin_utils.loop.planning import Decide, cordoned_hosts, plan, positions_of
 from ..plugin_utils.loop.routes import learn, map_header
 from ..plugin_utils.mdp.model import build_map, build_mobility
 from ..plugin_utils.prediction.cost_model import CostModel
@@ -71,7 +71,11 @@ class ActionModule(ActionBase):
             positions,
             loads,
             CostModel(records, arguments["bandwidth_mbit"] * BYTES_PER_S_OF_MBIT, load_per_cpu()),
-            self._decider(arguments["policy"], list(loads), variables),
+            self._decider(
+                arguments["policy"],
+                [host for host in loads if host not in cordoned_hosts(loads)],
+                variables,
+            ),
             measured=self._takes_measured_costs(arguments["policy"], variables),
             leave=arguments["leave"],
             capacities={host.name: host.capacity for host in hosts if host.capacity is not None},

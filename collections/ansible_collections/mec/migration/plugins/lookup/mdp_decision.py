@@ -100,7 +100,7 @@ options:
       - Between two points the user stays where the first one says. After the last one the value of the
         Markov decision process counts.
       - A route is used as far as it holds. It holds until it leaves the map or jumps, and not at all
-        where it puts the user elsewhere now. RV(_raw.reason) says so.
+        where it puts the user elsewhere now. RV(_raw[].reason) says so.
       - Used by the strategies V(mdp_exact) and V(mdp_direction).
     type: raw
   route_trust:

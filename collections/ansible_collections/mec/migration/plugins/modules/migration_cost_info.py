@@ -66,6 +66,10 @@ services:
     - For one that cannot be measured C(problem), a sentence.
   returned: success
   type: dict
+cordoned:
+  description: Whether the host takes no services by itself, see M(mec.migration.migration_cordon).
+  returned: success
+  type: bool
 """
 
 from typing import Any
@@ -74,11 +78,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
 from ansible_collections.mec.migration.plugins.module_utils.service.load import host_load
+from ansible_collections.mec.migration.plugins.module_utils.state.cordon import read_cordon
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
     load = host_load(docker_client(), module.params["containers"], module.params["interval_s"])
-    return dict(load, changed=False)
+    return dict(load, cordoned=read_cordon() is not None, changed=False)
 
 
 def main() -> None:

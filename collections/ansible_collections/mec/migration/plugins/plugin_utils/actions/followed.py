@@ -63,12 +63,18 @@ class FollowedAction(TimedAction):
         begun = super().act({**arguments, "progress_file": path}, task_vars)
         if begun.get("failed") or "pid" not in begun:
             return begun
-        result = self._follow(path, int(begun["pid"]))
+        # Several moves may be under way in one play: a line says whose it is.
+        service = arguments.get("container") or arguments.get("image") or ""
+        host = str((task_vars or {}).get("inventory_hostname") or "")
+        result = self._follow(path, int(begun["pid"]), f"{service} {host}".strip())
         self._run(self._join("rm", "-f", path))
         return result
 
-    def _follow(self, path: str, pid: int) -> dict[str, Any]:
-        """Show what the module appends to *path* until it ends; its result."""
+    def _follow(self, path: str, pid: int, whose: str) -> dict[str, Any]:
+        """Show what the module appends to *path* until it ends; its result.
+
+        :param whose: service and host, at the beginning of each line.
+        """
         shown = 0
         while True:
             text, alive = self._read(path, pid, shown + 1)
@@ -82,7 +88,7 @@ class FollowedAction(TimedAction):
                     return dict(told["result"])
                 words = self.describe(told)
                 if words:
-                    display.display(f"    {words}")
+                    display.display(f"    {whose}: {words}")
             if not alive:
                 return {
                     "failed": True,

@@ -129,7 +129,7 @@ def plan(
         than
         one after the other.
     """
-    names = names_of(services)
+    names, cordoned = names_of(services), cordoned_hosts(loads)
     held = Counter({host: sum(name in names for name in load["running"]) for host, load in loads.items()})
     made = Plan()
     now = dict(held)
@@ -147,7 +147,7 @@ def plan(
             if came:
                 entry["last_move"] = came
             all_predicted[name] = predicted
-            _decide(entry, predicted, positions, held, decide, measured, leave, capacities or {})
+            _decide(entry, predicted, positions, held, decide, measured, leave, capacities or {}, cordoned)
         except CostError as error:
             entry["reason"] = str(error)
         if entry["action"] == MOVE:
@@ -169,6 +169,11 @@ def plan(
             move["moves_at_once"] = len(wave)
             move["prediction"] = model.predict_beside(*ends, move["prediction"], len(wave))
     return made
+
+
+def cordoned_hosts(loads: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The hosts that take no services by themselves; ``decide`` must not offer them as a target, either."""
+    return [host for host, load in loads.items() if load.get("cordoned")]
 
 
 def names_of(services: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -201,11 +206,17 @@ def _decide(
     measured: bool,
     leave: Sequence[str],
     capacities: Mapping[str, float],
+    cordoned: Sequence[str],
 ) -> None:
     """Say in *entry* what the service does, and why."""
     here = entry["current_host"]
     room = [
-        host for host in held if host != here and host not in leave and held[host] < capacities.get(host, 1e9)
+        host
+        for host in held
+        if host != here
+        and host not in leave
+        and host not in cordoned
+        and held[host] < capacities.get(host, 1e9)
     ]
     if entry["user"] not in positions:
         if not leave:

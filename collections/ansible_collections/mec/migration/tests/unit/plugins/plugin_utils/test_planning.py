@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import DecisionError
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.planning import (
+    cordoned_hosts,
     last_move,
     plan,
     positions_of,
@@ -284,3 +285,20 @@ def test_a_joint_plan_empties_a_host_and_says_what_stays():
     assert [one["service"] for one in made.services] == ["one", "two"]
     assert [one["action"] for one in made.services] == ["move", "skip"]
     assert made.services[0]["target"] == "c"
+
+
+def test_a_cordoned_host_is_no_target_of_an_emptied_one():
+    state = loads(a=["x", "y"], b=[], c=["z"])
+    state["b"]["cordoned"] = True
+    assert cordoned_hosts(state) == ["b"]
+    made = plan(
+        services("x", "y"),
+        everyone("x"),
+        state,
+        CostModel([]),
+        Wants("b"),
+        measured=False,
+        leave=["a"],
+    )
+    # By the policy for the one whose user is known, by the fewest services for the other.
+    assert [(one["action"], one["target"]) for one in made.services] == [("move", "c"), ("move", "c")]
