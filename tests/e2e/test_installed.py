@@ -110,9 +110,9 @@ def test_the_playbooks_of_an_installed_collection(
 
     # One that takes its time: a second start is refused and named, then it is cancelled.
     move = ("-e", f"service=redis target={target.name}")
-    first = installed.start("migrate", *move, "-e", "migrate_bandwidth_limit_mbit=2")
+    first = installed.start("migrate", *move, "-e", "migrate_bandwidth_limit_mbit=1")
     wait_for("the first migration", lambda: "source" in source.run("ls /var/lib/mec-migration"))
-    installed.play("migrate", *move).refused("under way", "mec.migration.cancel")
+    installed.play("migrate", *move).refused("is being moved already", "mec.migration.cancel")
     installed.play("cancel", "-e", "service=redis").ok()
     installed.end(first).refused("cancelled")
     assert (source.state("redis"), target.state("redis")) == ("running", "absent")
