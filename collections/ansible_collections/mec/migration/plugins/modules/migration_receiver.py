@@ -143,13 +143,10 @@ from ansible_collections.mec.migration.plugins.module_utils.base.paths import ch
 from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
 from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import Owner
-from ansible_collections.mec.migration.plugins.module_utils.target.agent import (
-    TargetAgent,
-    TargetSettings,
-    detach,
-)
+from ansible_collections.mec.migration.plugins.module_utils.target.agent import TargetAgent, detach
 from ansible_collections.mec.migration.plugins.module_utils.target.endings import clean_stale
 from ansible_collections.mec.migration.plugins.module_utils.target.hook import Hook
+from ansible_collections.mec.migration.plugins.module_utils.target.settings import TargetSettings
 from ansible_collections.mec.migration.plugins.module_utils.transport.control import NoAgentError, control
 from ansible_collections.mec.migration.plugins.module_utils.transport.wire import Keys
 

@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..base.daemon import fork_off
 from ..base.errors import MigrationError, PreflightError, TransferError
@@ -33,12 +33,13 @@ from ..state import journal as states
 from ..state.journal import TARGET, Journal
 from ..state.migration_lock import LockHeldError, MigrationLock, Owner
 from ..transport.control import CONTROL, IN_USE_S, ControlServer, Request
-from ..transport.wire import Channel, Keys, Message
+from ..transport.wire import Channel, Message
 from .armed_container import ArmedContainer
 from .arrived_images import ArrivedImages
-from .hook import Hook, HookResult, published_ports
+from .hook import HookResult, published_ports
 from .listener import Listener
 from .put_back import PutBack
+from .settings import TargetSettings
 
 IMAGES, FINAL = "images", "final"
 # Answered at once, also while a restore is under way.
@@ -46,21 +47,6 @@ UNLOCKED = ("hello", "handover.status")
 RESTORE_TIMEOUT_S = 45.0
 # Once it is settled here the source has so long to say that it is, too.
 SETTLED_S = 30.0
-
-
-class TargetSettings(NamedTuple):
-    """Of one migration's target. ``port`` 0 takes a free one; ``images_dir`` lies on tmpfs and is shared by "
-    "all."""
-
-    migration_id: str
-    service: str
-    address: str
-    port: int
-    keys: Keys
-    images_dir: str
-    idle_timeout_s: float
-    lazy_restore: bool
-    hook: Hook
 
 
 class TargetAgent:
@@ -79,7 +65,11 @@ class TargetAgent:
         self._final = ArrivedImages(os.path.join(self._images_dir, FINAL), self._memory)
         self._container: ArmedContainer | None = None
         self._files: FileReceiver | None = None
-        self._layers = LayerReceiver(client, self._staging_dir(client))
+        # Layers are staged on Docker's disk, not in memory.
+        staging = os.path.join(
+            client.info()["DockerRootDir"], "tmp", f"mec-migration-{settings.migration_id}"
+        )
+        self._layers = LayerReceiver(client, staging)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._lazy: LazyPages | None = None
@@ -88,14 +78,12 @@ class TargetAgent:
         self._spec: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
         self._filling: InThread[None] | None = None
+        # Set once the first try to note that it runs is over; from then on the journal is written under a
+        # lock.
+        self._noted, self._noting = threading.Event(), threading.Lock()
         self._hooked: InThread[HookResult] | None = None
         self._error: MigrationError | None = None
         self._incomplete = ""
-
-    def _staging_dir(self, client: Any) -> str:
-        """Layers are staged on Docker's disk, not in memory."""
-        name = f"mec-migration-{self._settings.migration_id}"
-        return os.path.join(client.info()["DockerRootDir"], "tmp", name)
 
     def open(self, owner: Owner) -> int:
         """Take the lock on the service's name here and open the port and the control socket; returns the
@@ -314,6 +302,9 @@ class TargetAgent:
     def _end_of_images(self, message: Message, channel: Channel) -> None:
         """The end-of-images mark: from here on the service may run here."""
         container = self._armed()
+        if self._journal.state != states.ARMED:
+            # Once taken back it has no effect any more, and it comes once only.
+            raise MigrationError(f"the target is {self._journal.state} and takes no mark", phase="handover")
         if self._incomplete:
             raise MigrationError(
                 self._incomplete, phase="handover", container_state="created", rolled_back=True
@@ -337,12 +328,15 @@ class TargetAgent:
             self._give_up(error)
             raise
         self._restored = figures
-        # On disk before the answer: what is not there for whoever asks next must not be said.
-        running.result()()
+        self._filling = InThread(self._fill)
+        try:
+            # On disk before the answer: what is not there for whoever asks next must not be said.
+            running.result()()
+        finally:
+            self._noted.set()
         self._run_hook()
         channel.send("running", **figures)
         self._tmpfs.close()
-        self._filling = InThread(self._fill)
 
     def _run_hook(self) -> None:
         hook, container_id, ports = self._settings.hook, self._armed().id, published_ports(self._spec)
@@ -371,7 +365,9 @@ class TargetAgent:
         if self._files is not None:
             # Whoever finds it filled after a power failure starts it from its files.
             self._files.sync()
-        self._journal.write(states.FILLED)
+        self._noted.wait()
+        with self._noting:
+            self._journal.write(states.FILLED)
 
     def _status_message(self, message: Message, channel: Channel) -> None:
         channel.send("ok", **self._status())
@@ -399,9 +395,9 @@ class TargetAgent:
     # -- the control socket -------------------------------------------------------------------------
 
     def _status(self) -> dict[str, Any]:
-        if self._restored and self._journal.state == states.RESTORING:
-            # It could not be written when it was time to; the disk may have space now.
-            with contextlib.suppress(MigrationError):
+        with self._noting, contextlib.suppress(MigrationError):
+            if self._noted.is_set() and self._journal.state == states.RESTORING:
+                # It could not be written when it was time to; the disk may have space now.
                 self._journal.write(states.RUNNING)
         return {
             "state": self._journal.state,

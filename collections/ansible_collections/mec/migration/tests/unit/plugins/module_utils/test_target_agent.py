@@ -1,0 +1,309 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The target's agent over real TLS: what it says, and that its journal says so first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.base import paths
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
+from ansible_collections.mec.migration.plugins.module_utils.state import migration_lock
+from ansible_collections.mec.migration.plugins.module_utils.state.journal import TARGET, Journal
+from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import Owner
+from ansible_collections.mec.migration.plugins.module_utils.target import agent as module
+from ansible_collections.mec.migration.plugins.module_utils.target.agent import TargetAgent
+from ansible_collections.mec.migration.plugins.module_utils.target.hook import Hook
+from ansible_collections.mec.migration.plugins.module_utils.target.settings import TargetSettings
+from ansible_collections.mec.migration.plugins.module_utils.transport.control import control
+from ansible_collections.mec.migration.plugins.module_utils.transport.wire import Keys, connect
+
+# Made on the controller: where there is none (ansible-test with an edge host's Python), nothing to try.
+key_pair = pytest.importorskip("ansible_collections.mec.migration.plugins.lookup.migration_keys").key_pair
+ID = "redis-1"
+ALWAYS = {"Name": "always", "MaximumRetryCount": 0}
+SPEC = {"name": "redis", "restart_policy": ALWAYS, "create": {"HostConfig": {}}}
+PREPARE = {"descriptors": [], "tmpfs": [], "cgroup_mode": "ignore"}
+MARK = {"rounds": 0, "tmpfs": {}}
+
+
+class Container:
+    """In place of the armed container; ``fails`` names the call that raises."""
+
+    fails = None
+
+    def __init__(self, client, spec, work_dir):
+        self.work_dir, self.rootfs, self.mount_sources = work_dir, work_dir, {}
+        self.id, self.destroyed, self.waiting, self.start_error = "abc", False, True, ""
+        self.alive = False
+
+    def _do(self, call):
+        if call in self.fails:
+            raise self.fails[call]
+
+    def create(self):
+        self._do("create")
+
+    def start(self):
+        self._do("start")
+
+    def prepare(self, images_dir, criu_config, lazy):
+        self._do("prepare")
+
+    def restore(self, timeout_s):
+        self._do("restore")
+        self.alive = True
+        return {"restore_ms": 7.0}
+
+    def destroy(self, reason):
+        self._do("destroy")
+        self.destroyed, self.alive = True, False
+
+    def wait_started(self):
+        self._do("wait started")
+
+    @property
+    def runs(self):
+        return self.alive
+
+
+@pytest.fixture(scope="module")
+def credentials():
+    return {name: key_pair(name) for name in ("source", "target")}
+
+
+@pytest.fixture
+def host(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "RUN_DIR", str(tmp_path / "run"))
+    monkeypatch.setattr(states, "JOURNAL_DIR", str(tmp_path / "journals"))
+    monkeypatch.setattr(migration_lock, "LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setattr(module, "ArmedContainer", Container)
+    monkeypatch.setattr(module, "wait_healthy", lambda client, container_id, timeout_s: "running")
+    monkeypatch.setattr(module, "container_state", lambda client, container_id: ("running", {}))
+    layers = SimpleNamespace(handlers={}, close=lambda: None)
+    monkeypatch.setattr(module, "LayerReceiver", lambda *unused: layers)
+    monkeypatch.setattr(Container, "fails", {})
+    return tmp_path
+
+
+class Target:
+    """An agent that serves in a thread, and the source's connection to it."""
+
+    def __init__(self, host, credentials, idle_timeout_s=60.0, hook=()):
+        self.host, self.policies = host, []
+        docker = SimpleNamespace(
+            info=lambda: {"ID": "ENGINE", "DockerRootDir": str(host)},
+            update_container=lambda container_id, restart_policy: self.policies.append(restart_policy),
+        )
+        key, certificate = credentials["target"]
+        keys = Keys(key, certificate, credentials["source"][1])
+        settings = TargetSettings(
+            *(ID, "redis", "127.0.0.1", 0, keys, str(host / "images"), idle_timeout_s, False),
+            Hook(list(hook), 5, {}),
+        )
+        self.agent = TargetAgent(settings, docker)
+        self.port = self.agent.open(Owner(ID, "redis", "ann@laptop", time.time()))
+        self.serving = threading.Thread(target=self.agent.serve, daemon=True)
+        self.serving.start()
+        key, certificate = credentials["source"]
+        self._keys = Keys(key, certificate, credentials["target"][1])
+        self.channel = self.connect()
+
+    def connect(self):
+        return connect(
+            "127.0.0.1", self.port, self._keys, migration_id=ID, scratch_dir=str(self.host), timeout_s=20
+        )
+
+    def ask(self, kind, **fields):
+        return self.channel.request(kind, **fields).fields
+
+    def arm(self):
+        self.ask("arm", spec=SPEC, mounts=[], engine_id="PEER", address="10.0.0.1", container_id="def")
+        self.ask("handover.prepare", **PREPARE)
+
+    @property
+    def journal(self):
+        return Journal(ID, TARGET).entry
+
+    def ended(self):
+        self.channel.close()
+        self.serving.join(20)
+        return not self.serving.is_alive()
+
+    def files(self):
+        return [path for path in self.host.rglob("*") if path.is_file() or path.is_socket()]
+
+
+@pytest.fixture
+def target(host, credentials):
+    made = Target(host, credentials)
+    yield made
+    made.agent._stop.set()
+    made.ended()
+
+
+def soon(what):
+    end = time.monotonic() + 10
+    while not what() and time.monotonic() < end:
+        time.sleep(0.01)
+    return what()
+
+
+def test_it_goes_well(target):
+    assert target.journal.state == states.OPEN
+    target.arm()
+    entry = target.journal
+    assert (entry.state, entry.container_id, entry.peer_container_id) == (states.ARMED, "abc", "def")
+    assert (entry.engine_id, entry.peer_engine_id, entry.peer_address) == ("ENGINE", "PEER", "10.0.0.1")
+    assert target.ask("handover.end", **MARK) == {"restore_ms": 7.0}
+    assert target.journal.state in (states.RUNNING, states.FILLED)
+    assert soon(lambda: target.journal.state == states.FILLED)
+    assert target.policies == [], "a reboot must not start it before the source is ended"
+    done = target.ask("finish", health_timeout_s=5)
+    assert (done["container_id"], done["health"], done["on_handover"]) == ("abc", "running", {})
+    assert target.policies == [ALWAYS]
+    assert (target.journal.state, target.journal.outcome) == (states.SETTLED, states.KEPT)
+    target.ask("forget", reason="the source is settled")
+    assert target.ended()
+    assert target.files() == []
+
+
+def test_its_journal_says_that_it_runs_before_the_source_hears_of_it(target, monkeypatch):
+    target.arm()
+    said = []
+    send = module.Channel.send
+
+    def noted(self, kind, body=b"", **fields):
+        if kind == "running":
+            said.append(Journal(ID, TARGET).state)
+        return send(self, kind, body, **fields)
+
+    monkeypatch.setattr(module.Channel, "send", noted)
+    target.ask("handover.end", **MARK)
+    assert said in ([states.RUNNING], [states.FILLED])
+
+
+@pytest.mark.parametrize(
+    "failure", [MigrationError("CRIU could not"), OSError(28, "full"), KeyError("odd")], ids=repr
+)
+def test_a_restore_that_fails_is_destroyed_and_remembered(failure, target):
+    target.arm()
+    Container.fails["restore"] = failure
+    with pytest.raises(MigrationError):
+        target.ask("handover.end", **MARK)
+    assert (target.journal.state, target.journal.outcome) == (states.SETTLED, states.DESTROYED)
+    status = target.connect().request("handover.status").fields
+    assert (status["state"], status["outcome"]) == (states.SETTLED, states.DESTROYED)
+    assert status["reason"]
+    # Asked again and again it says the same, until the source is settled, too.
+    assert target.ask("handover.abort", reason="the hand-over failed")["outcome"] == states.DESTROYED
+    assert target.journal.reason == status["reason"]
+    target.ask("forget", reason="the source is settled")
+    assert target.ended()
+    assert target.files() == []
+
+
+def test_what_cannot_be_destroyed_is_never_said_to_be(target):
+    target.arm()
+    Container.fails.update(
+        restore=MigrationError("CRIU could not"), destroy=MigrationError("it does not end")
+    )
+    with pytest.raises(MigrationError, match="does not end"):
+        target.ask("handover.end", **MARK)
+    assert target.journal.state == states.RESTORING
+    assert target.connect().request("handover.status").fields["outcome"] == ""
+    with pytest.raises(MigrationError, match="does not end"):
+        target.ask("handover.abort", reason="once more")
+    assert target.journal.outcome == ""
+
+
+def test_a_disk_that_is_full_when_it_runs_leaves_it_running(target, monkeypatch):
+    """The source hears of it when it asks again and there is space."""
+    target.arm()
+    prepare, full = Journal.prepare, threading.Event()
+    full.set()
+
+    def noted(self, state, **facts):
+        if state in (states.RUNNING, states.FILLED) and full.is_set():
+            raise MigrationError("no space on the disk")
+        return prepare(self, state, **facts)
+
+    monkeypatch.setattr(Journal, "prepare", noted)
+    with pytest.raises(MigrationError, match="no space"):
+        target.ask("handover.end", **MARK)
+    assert target.agent._container.runs
+    assert target.journal.state == states.RESTORING
+    assert target.connect().request("handover.status").fields["state"] == states.RESTORING
+    with pytest.raises(MigrationError, match="runs on the target already"):
+        target.ask("handover.abort", reason="no answer")
+    full.clear()
+    status = target.connect().request("handover.status").fields
+    assert status["state"] in (states.RUNNING, states.FILLED)
+    assert status["figures"] == {"restore_ms": 7.0}
+
+
+def test_a_mark_that_is_refused_has_no_effect_any_more_once_taken_back(target):
+    target.arm()
+    with pytest.raises(MigrationError, match="the source sent 3 rounds, 0 are complete"):
+        target.ask("handover.end", rounds=3, tmpfs={})
+    assert target.journal.state == states.ARMED
+    assert target.ask("handover.abort", reason="refused")["outcome"] == states.DESTROYED
+    with pytest.raises(MigrationError):
+        target.ask("handover.end", **MARK)
+    assert (target.journal.state, target.journal.outcome) == (states.SETTLED, states.DESTROYED)
+    assert not target.agent._container.runs
+
+
+def test_it_is_not_forgotten_before_it_is_settled(target):
+    target.arm()
+    with pytest.raises(MigrationError, match="not settled"):
+        target.ask("forget", reason="too early")
+    assert target.journal.state == states.ARMED
+
+
+def test_one_service_is_awaited_by_one_agent(target, host, credentials):
+    before = {path: path.stat().st_mtime_ns for path in target.files()}
+    settings = target.agent._settings._replace(migration_id="redis-2")
+    second = TargetAgent(settings, target.agent._client)
+    with pytest.raises(PreflightError, match=r"migration redis-1 of redis to this host.*ann@laptop"):
+        second.open(Owner("redis-2", "redis", "bob@server", time.time()))
+    assert {path: path.stat().st_mtime_ns for path in target.files()} == before
+    assert not Path(second._dir).exists()
+
+
+def test_one_that_nobody_speaks_to_gives_up(host, credentials):
+    target = Target(host, credentials, idle_timeout_s=0.5)
+    target.arm()
+    assert target.ended()
+    assert (target.journal.state, target.journal.outcome) == (states.SETTLED, states.DESTROYED)
+
+
+def test_what_is_asked_on_the_host_itself(target):
+    target.arm()
+    assert control(ID, "status")["state"] == states.ARMED
+    with pytest.raises(MigrationError, match="has not been restored here"):
+        control(ID, "finish")
+    control(ID, "abort", {"reason": "given up"})
+    assert target.ended()
+    assert target.journal.outcome == states.DESTROYED
+
+
+def test_the_hook_runs_beside_the_answer_and_is_told_of(host, credentials):
+    out = host / "told"
+    target = Target(
+        host, credentials, hook=["sh", "-c", f"echo $MEC_CONTAINER_ID > {out}; sleep 0.5; exit 4"]
+    )
+    target.arm()
+    target.ask("handover.end", **MARK)
+    done = target.ask("finish", health_timeout_s=5)["on_handover"]
+    assert out.read_text() == "abc\n"
+    assert done["ms"] >= 500
+    assert "ended with 4" in done["error"]
+    target.ask("forget", reason="done")
+    assert target.ended()
