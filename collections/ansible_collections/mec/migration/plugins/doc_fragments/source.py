@@ -22,6 +22,12 @@ options:
     description: Who moves it, for others who want to, if this starts the source's agent.
     type: str
     default: ""
+  begin:
+    description:
+      - Start the source's agent if there is none. With V(false) the migration must have been begun, see
+        M(mec.migration.migration), and not have been cancelled since.
+    type: bool
+    default: true
   idle_timeout_s:
     description:
       - The migration is given up if nothing was asked of the source's agent for so long before the hand-over;

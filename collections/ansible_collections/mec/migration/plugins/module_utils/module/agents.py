@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..base.errors import PreflightError
+from ..base.errors import MigrationError, PreflightError
 from ..base.paths import check_migration_id, state_dir
 from ..transport.control import SOURCE_CONTROL, NoAgentError, control
 from ..transport.wire import Channel, Keys, connect
@@ -37,6 +37,7 @@ SOURCE_ARGUMENTS: dict[str, Any] = {
     "move_binds": {"type": "list", "elements": "str", "default": []},
     "started_by": {"type": "str", "default": ""},
     "idle_timeout_s": {"type": "float", "default": 300},
+    "begin": {"type": "bool", "default": True},
 }
 
 
@@ -81,14 +82,21 @@ def source_status(migration_id: str) -> dict[str, Any] | None:
 
 
 def start_source(module: Any) -> None:
-    """Start the source's agent, if there is none and the module would do something.
+    """Start the source's agent, if there is none, the module may and would do something.
 
+    :raises MigrationError: there is none, and the module may not start one.
     :raises PreflightError: the container cannot be moved, or another migration is under way.
     """
     params = module.params
     check_migration_id(params["migration_id"])
     if module.check_mode or source_status(params["migration_id"]) is not None:
         return
+    if not params["begin"]:
+        raise MigrationError(
+            f"migration {params['migration_id']} is not under way on this host any more: it was cancelled, "
+            "given up or taken over, or its agent was killed. Start the move again",
+            phase="pre-copy",
+        )
     open_source(params)
 
 

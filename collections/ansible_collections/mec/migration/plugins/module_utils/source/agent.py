@@ -33,9 +33,9 @@ from .under_way import under_way
 
 # Beside a lock that was just given back, or is being looked at.
 PATIENCE_S = 0.5
-# An agent that was asked for nothing for so long has lost its play, if somebody else wants to move the
-# service. Where a play moves several services, each waits for the others between two steps.
-ABANDONED_S = 30.0
+# An agent that was asked for nothing for so long after a step has lost its play, if somebody else wants to
+# move the service. Before the first step a play looks at both hosts, which may take as long as it likes.
+ABANDONED_S = 60.0
 
 
 class SourceSettings(NamedTuple):
@@ -357,7 +357,7 @@ def _abandoned(migration_id: str) -> bool:
         except NoAgentError:
             # Its guard still thaws what it froze, or it has just ended: the lock tells.
             return False
-        if status["busy"] or status["state"] != states.OPEN:
+        if status["busy"] or status["state"] != states.OPEN or status["phase"] == states.OPEN:
             return False
         if status["idle_s"] > ABANDONED_S:
             return True

@@ -225,9 +225,26 @@ def test_a_killed_agent_can_be_cancelled(host):
     nothing_left(host)
 
 
+def steps(move):
+    """A step that is over at once."""
+    with move.step("arm"):
+        return "abc"
+
+
+def test_one_that_looks_at_the_hosts_before_its_first_step_is_not_taken_over(host, monkeypatch):
+    monkeypatch.setattr(module, "ABANDONED_S", 0.1)
+    start(host, "redis-1")
+    time.sleep(0.5)
+    with pytest.raises(PreflightError, match="is being moved already: migration redis-1"):
+        start(host, "redis-2", by="bob@server")
+    assert cancel()["cancelled"]
+
+
 def test_one_that_nobody_asks_any_more_is_taken_over(host, monkeypatch):
     monkeypatch.setattr(module, "ABANDONED_S", 0.5)
+    monkeypatch.setattr(module.Move, "arm", steps)
     start(host, "redis-1")
+    control("redis-1", "arm", name=SOURCE_CONTROL)
     start(host, "redis-2", by="bob@server")
     assert ended("redis-1")
     assert [entry.migration_id for entry in states.read_journals().entries] == ["redis-2"]
