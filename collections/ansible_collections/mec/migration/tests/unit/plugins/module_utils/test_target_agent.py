@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base import paths
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.kernel.settings import Settings
 from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
 from ansible_collections.mec.migration.plugins.module_utils.state import migration_lock
 from ansible_collections.mec.migration.plugins.module_utils.state.journal import TARGET, Journal
@@ -29,7 +30,8 @@ key_pair = pytest.importorskip("ansible_collections.mec.migration.plugins.lookup
 ID = "redis-1"
 ALWAYS = {"Name": "always", "MaximumRetryCount": 0}
 SPEC = {"name": "redis", "restart_policy": ALWAYS, "create": {"HostConfig": {}}}
-PREPARE = {"descriptors": [], "tmpfs": [], "cgroup_mode": "ignore"}
+NO_SETTINGS = Settings([], []).as_fields()
+PREPARE = {"descriptors": [], "tmpfs": [], "cgroup_mode": "ignore", "settings": NO_SETTINGS}
 MARK = {"rounds": 0, "tmpfs": {}}
 
 
