@@ -40,7 +40,7 @@ def test_no_key_is_logged(name, monkeypatch):
         basic.AnsibleModule, "log", lambda self, msg, log_args=None: logged.append((msg, log_args))
     )
 
-    def begin(_module, *_unused):
+    def begin(_module, *_unused, **_named):
         raise Begun
 
     monkeypatch.setattr(module, "run_module", begin)

@@ -73,16 +73,35 @@ def start(host, migration_id, by="ann@laptop", idle_timeout_s=60.0):
     # The agent tells its own number by what it holds open.
     detach(agent)
     control(migration_id, "status", name=SOURCE_CONTROL, timeout_s=10)
-    lock = str(host.root / "locks" / CONTAINER)
-    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]:
-        try:
-            links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-        except OSError:
-            continue
-        if lock in links:
-            host.agents.append(pid)
-            return pid
-    raise AssertionError("no process holds the lock")
+    pid = holder(str(host.root / "locks" / CONTAINER))
+    host.agents.append(pid)
+    return pid
+
+
+def holder(lock):
+    """The process that holds a lock, once it is alone: the fork between this one and it ends at once."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        found = []
+        for pid in [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]:
+            try:
+                links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            except OSError:
+                continue
+            found += [pid] if lock in links else []
+        if len(found) == 1 and parent(found[0]) != os.getpid():
+            return found[0]
+        time.sleep(0.01)
+    raise AssertionError(f"the lock is held by {found}")
+
+
+def parent(pid):
+    """The number of its parent; 0 if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+            return int(stat.read().rpartition(")")[2].split()[1])
+    except FileNotFoundError:
+        return 0
 
 
 def kill(pid):
