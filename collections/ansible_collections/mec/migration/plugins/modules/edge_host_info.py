@@ -91,6 +91,9 @@ edge_host:
         available_bytes:
           description: What can be had without swapping.
           type: int
+        swap_bytes:
+          description: Room to swap; V(0) if there is none.
+          type: int
         transparent_hugepages:
           description: V(always), V(madvise) or V(never).
           type: str

@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -23,8 +24,11 @@ from typing import Any, NamedTuple
 
 from ..base.errors import MigrationError
 from ..kernel.mountinfo import Mount, mounts
+from ..kernel.rooted import Root
 
 MAX_CONTENT_BYTES = 64 << 10
+# What may have come in between. It travels in the mark's header, which has a limit of its own.
+MAX_CHANGED_BYTES = 8 << 20
 MAX_ENTRIES = 1000
 MS_RDONLY, MS_REMOUNT = 1, 32
 MNT_DETACH = 2
@@ -77,8 +81,8 @@ class TmpfsSource:
         found = {}
         for mount in self.mounts:
             try:
-                now = self._read(mount, None)
-            except _TooMuch as error:
+                now = self._read(mount, MAX_CHANGED_BYTES)
+            except (_TooMuch, OSError) as error:
                 raise MigrationError(
                     f"{mount.point} of the container changed during the hand-over: {error}. Start the "
                     "migration again",
@@ -88,21 +92,18 @@ class TmpfsSource:
                 found[mount.key] = self._content[mount.key] = now
         return found
 
-    def _read(self, mount: TmpfsMount, limit_bytes: int | None) -> list[list[Any]]:
-        root = f"/proc/{self._pid}/root{mount.point}"
-        device = os.lstat(root).st_dev
-        entries: list[list[Any]] = []
-        left = limit_bytes
-        for path in _walk(root, device):
-            entry, size = _describe(root, path, device)
-            entries.append(entry)
-            if len(entries) > MAX_ENTRIES:
-                raise _TooMuch(f"more than {MAX_ENTRIES} files")
-            if left is not None:
-                left -= size
-                if left < 0:
-                    raise _TooMuch(f"more than {limit_bytes} bytes")
-        return entries
+    def _read(self, mount: TmpfsMount, limit_bytes: int) -> list[list[Any]]:
+        """Nothing is read by its path: the container owns what is there, and may exchange it meanwhile."""
+        container = Root(f"/proc/{self._pid}/root")
+        try:
+            place = container.directory(mount.point.strip("/"))
+            root = Root(f"/proc/self/fd/{place}")
+        finally:
+            container.close()
+        try:
+            return _describe_all(root, limit_bytes)
+        finally:
+            root.close()
 
 
 class TmpfsTarget:
@@ -168,34 +169,54 @@ def _candidates(every: list[Mount], external: list[str]) -> Iterator[Mount]:
             yield mount
 
 
-def _walk(root: str, device: int) -> Iterator[str]:
-    """*root* and all below it on its device, parents first, in a fixed order."""
-    yield root
-    with os.scandir(root) as entries:
-        names = sorted(entries, key=lambda entry: entry.name)
-    for entry in names:
-        if entry.is_dir(follow_symlinks=False) and os.lstat(entry.path).st_dev == device:
-            yield from _walk(entry.path, device)
-        else:
-            yield entry.path
+def _describe_all(root: Root, limit_bytes: int) -> list[list[Any]]:
+    """The root and all below it on its device, parents first, in a fixed order."""
+    device = os.fstat(root.directory("")).st_dev
+    entries: list[list[Any]] = []
+    left = limit_bytes
+    paths = [""]
+    while paths:
+        path = paths.pop()
+        entry, size = _describe(root, path, device, left)
+        entries.append(entry)
+        left -= size
+        if len(entries) > MAX_ENTRIES:
+            raise _TooMuch(f"more than {MAX_ENTRIES} files")
+        found = root.lstat(path)
+        if found is not None and stat.S_ISDIR(found.st_mode) and found.st_dev == device:
+            with os.scandir(root.directory(path)) as below:
+                names = sorted((entry.name for entry in below), reverse=True)
+            paths += [f"{path}/{name}" if path else name for name in names]
+    return entries
 
 
-def _describe(root: str, path: str, device: int) -> tuple[list[Any], int]:
-    """[path, mode, uid, gid, mtime_ns, rdev, link or content], and the size of the content."""
-    found = os.lstat(path)
-    relative = os.path.relpath(path, root)
+def _describe(root: Root, path: str, device: int, left_bytes: int) -> tuple[list[Any], int]:
+    """[path, mode, uid, gid, mtime_ns, rdev, link or content], and the size of the content.
+
+    :raises _TooMuch: it is larger than *left_bytes*, or cannot be described so.
+    :raises OSError: it is no longer what it was a moment ago.
+    """
+    relative = path or "."
+    found = root.lstat(path)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, "vanished while it was read", relative)
     if found.st_dev != device:
         # Something is mounted there, and hides what it is mounted on.
         mode = stat.S_IFDIR | 0o755 if stat.S_ISDIR(found.st_mode) else stat.S_IFREG | 0o644
         return [relative, mode, 0, 0, 0, 0, ""], 0
     content, size = "", 0
     if stat.S_ISLNK(found.st_mode):
-        content = os.readlink(path)
+        parent, name = root.parent(path)
+        content = os.readlink(name, dir_fd=parent)
     elif stat.S_ISREG(found.st_mode):
-        if found.st_nlink > 1 or os.listxattr(path, follow_symlinks=False):
+        if found.st_nlink > 1 or os.listxattr(root.proc_path(path), follow_symlinks=False):
             raise _TooMuch(f"{relative} has hard links or extended attributes")
-        with open(path, "rb") as file:
-            data = file.read()
+        if found.st_size > left_bytes:
+            raise _TooMuch(f"{relative} has {found.st_size} bytes, and {left_bytes} are left for it")
+        with open(root.open_file(path), "rb") as file:
+            data = file.read(left_bytes + 1)
+        if len(data) > left_bytes:
+            raise _TooMuch(f"{relative} grows")
         content, size = base64.b64encode(data).decode("ascii"), len(data)
     return [
         relative,

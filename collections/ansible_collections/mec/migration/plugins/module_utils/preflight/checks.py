@@ -347,6 +347,12 @@ def warnings(source: Facts, target: Facts | None, container: Container) -> list[
             f"transparent huge pages are `always` on {source['hostname']}: soft-dirty counts in 2 MB "
             "steps, so each round reads more pages than were changed"
         )
+    for host in (source, target):
+        if host is not None and host["memory"].get("swap_bytes", 0):
+            found.append(
+                f"{host['hostname']} has swap: the service's memory, which lies in a tmpfs during the move, "
+                "can reach a disk. Encrypt the swap or switch it off (`swapoff -a`) if that must not be"
+            )
     return found + (_target_warnings(source, target, container) if target else [])
 
 

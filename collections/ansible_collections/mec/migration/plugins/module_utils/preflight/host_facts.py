@@ -92,6 +92,7 @@ def memory_facts() -> dict[str, Any]:
     return {
         "total_bytes": sizes["MemTotal"],
         "available_bytes": sizes.get("MemAvailable", sizes["MemFree"]),
+        "swap_bytes": sizes.get("SwapTotal", 0),
         "transparent_hugepages": mode.group(1) if mode else "never",
     }
 

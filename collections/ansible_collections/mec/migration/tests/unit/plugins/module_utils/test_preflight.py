@@ -59,6 +59,15 @@ def test_nothing_stands_against_a_plain_service_between_two_equal_hosts():
     assert preflight.warnings(source, target, redis) == []
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_swap_is_said_for_memory_can_reach_a_disk(side):
+    hosts = [host("west"), host("east")]
+    hosts[side]["memory"]["swap_bytes"] = 1 << 30
+    (warning,) = preflight.warnings(*hosts, container("redis"))
+    assert hosts[side]["hostname"] in warning
+    assert "swapoff" in warning
+
+
 SOURCE_OR_TARGET = {
     "no CRIU": ({"criu__version": "", "criu__path": ""}, ["CRIU is not installed", "4.2", "role"]),
     "CRIU does not run": ({"criu__version": ""}, ["/usr/sbin/criu does not run"]),

@@ -111,8 +111,47 @@ def test_the_copy_is_the_same(full, tmp_path):
 
 def test_large_files_are_left_to_criu(full):
     (full / "large").write_bytes(bytes(tmpfs_mounts.MAX_CONTENT_BYTES + 1))
-    with pytest.raises(tmpfs_mounts._TooMuch, match="more than 65536 bytes"):
+    with pytest.raises(tmpfs_mounts._TooMuch, match="large has 65537 bytes, and 63536 are left"):
         Source(str(full))
+
+
+def test_nothing_outside_is_read_where_a_folder_becomes_a_link(full, tmp_path, monkeypatch):
+    secret = tmp_path / "elsewhere"
+    secret.mkdir()
+    (secret / "file").write_bytes(b"secret")
+    describe = tmpfs_mounts._describe
+
+    def exchange(root, path, device, left_bytes):
+        if path == "folder/file":
+            (full / "folder").rename(full / "aside")
+            os.symlink(secret, full / "folder")
+        return describe(root, path, device, left_bytes)
+
+    monkeypatch.setattr(tmpfs_mounts, "_describe", exchange)
+    (content,) = [
+        entry[6] for entry in Source(str(full)).as_fields()[0]["entries"] if entry[0] == "folder/file"
+    ]
+    assert base64.b64decode(content) != b"secret"
+
+
+def test_a_sparse_giant_takes_no_memory(full):
+    with open(full / "giant", "wb") as giant:
+        giant.truncate(1 << 40)
+    with pytest.raises(tmpfs_mounts._TooMuch, match="giant has 1099511627776 bytes"):
+        Source(str(full))
+
+
+def test_a_deep_tree_is_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr(tmpfs_mounts, "MAX_ENTRIES", 50)
+    deep = os.open(tmp_path, os.O_RDONLY)
+    for _level in range(tmpfs_mounts.MAX_ENTRIES + 5):
+        os.mkdir("d", dir_fd=deep)
+        below = os.open("d", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = below
+    os.close(deep)
+    with pytest.raises(tmpfs_mounts._TooMuch, match="more than 50 files"):
+        Source(str(tmp_path))
 
 
 def test_what_comes_late_and_cannot_be_taken_is_an_error(full):
