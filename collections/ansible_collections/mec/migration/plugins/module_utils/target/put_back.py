@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of processes and sockets that the restore lost, put back as soon as the service runs here."""
+"""What the restore lost: settings of processes and sockets, the view of the cgroups."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ..base.errors import MigrationError, TransferError
 from ..docker.runc_state import runc_state
 from ..kernel import settings
 from ..kernel.cgroup import Cgroup
+from ..kernel.cgroup_view import show_own
 from ..kernel.processes import container_pids
 from ..transport.wire import Message
 
@@ -33,11 +34,10 @@ class PutBack:
 
     def run(self, container_id: str) -> None:
         """The service runs: set them. A service that has ended meanwhile has none."""
-        if not self._wanted.tasks and not self._wanted.sockets:
-            return
         try:
-            pids = container_pids(Cgroup(runc_state(container_id).pid).pids())
+            first = runc_state(container_id).pid
+            self.refused = show_own(first)
+            if self._wanted.tasks or self._wanted.sockets:
+                self.refused += settings.put_back(container_pids(Cgroup(first).pids()), self._wanted)
         except MigrationError as error:
             self.refused = [error.message]
-            return
-        self.refused = settings.put_back(pids, self._wanted)

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a container sees of the cgroups, where version 1 is in use: its own ones, and no other container's.
+
+``runc restore`` gives it the hierarchies that runc itself is in, which are the host's. The limits are in
+force all the same, but a JVM, Go or a pool of workers reads them there. So the mounts are exchanged from
+outside, as soon as the container runs: a mount of its own cgroup is made in the host's namespace and moved
+into the container's.
+
+Sources: open_tree(2), move_mount(2), mount_setattr(2), proc_pid_cgroup(5).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import NamedTuple
+
+from .mountinfo import Mount, mounts
+
+# The same numbers on every architecture (include/uapi/asm-generic/unistd.h).
+OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
+OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH, AT_EMPTY_PATH = 1, 4, 0x1000
+AT_FDCWD = -100
+RDONLY, NOSUID, NODEV, NOEXEC = 1, 2, 4, 8
+MNT_DETACH = 2
+CLONE_NEWNS = 0x00020000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+class Exchange(NamedTuple):
+    """A directory of the host that the container is to see at one of its mount points."""
+
+    source: str
+    point: str
+
+
+class _Attributes(ctypes.Structure):
+    """``struct mount_attr``."""
+
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns_fd"))
+
+
+def own_paths(lines: str) -> dict[frozenset[str], str]:
+    """Controllers of each hierarchy of version 1 -> where a process is in it, from its /proc/PID/cgroup."""
+    found = {}
+    for line in lines.splitlines():
+        _number, controllers, path = line.split(":", 2)
+        if controllers:
+            found[frozenset(controllers.split(","))] = path
+    return found
+
+
+def exchanges(inside: list[Mount], outside: list[Mount], own: dict[frozenset[str], str]) -> list[Exchange]:
+    """Which mounts of a container show another cgroup than its own.
+
+    :param inside: the container's mounts; *outside*: the host's.
+    :param own: what :func:`own_paths` says of the container's first process.
+    """
+    hosts = {mount.device: mount for mount in reversed(outside) if mount.kind == "cgroup"}
+    found = []
+    for mount in inside:
+        host = hosts.get(mount.device)
+        if mount.kind != "cgroup" or host is None:
+            continue
+        names = set(mount.super_options.split(","))
+        path = next((path for controllers, path in own.items() if controllers <= names), "")
+        below = os.path.relpath(path, host.root) if path.startswith(host.root) else ".."
+        wanted = os.path.normpath(os.path.join(host.root, below))
+        if path and not below.startswith("..") and mount.root != wanted:
+            found.append(Exchange(os.path.normpath(os.path.join(host.point, below)), mount.point))
+    return found
+
+
+def show_own(pid: int) -> list[str]:
+    """Let the container of process *pid* see its own cgroups.
+
+    :returns: what could not be exchanged, as words.
+    """
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
+            wanted = exchanges(mounts(pid), mounts(), own_paths(lines.read()))
+        namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        return [f"the view of the cgroups: {error.strerror}"]
+    try:
+        return [f"the view of {exchange.point}" for exchange in wanted if not _in_child(namespace, exchange)]
+    finally:
+        os.close(namespace)
+
+
+def _in_child(namespace: int, exchange: Exchange) -> bool:
+    """A thread may not enter a mount namespace beside others, so a fork of its own does."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _exchange(namespace, exchange)
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _exchange(namespace: int, exchange: Exchange) -> None:
+    tree = _call(OPEN_TREE, AT_FDCWD, os.fsencode(exchange.source), OPEN_TREE_CLONE | os.O_CLOEXEC)
+    attributes = _Attributes(set=RDONLY | NOSUID | NODEV | NOEXEC)
+    size = ctypes.sizeof(attributes)
+    _call(MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, ctypes.byref(attributes), ctypes.c_size_t(size))
+    if _libc.setns(namespace, CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+    point = os.fsencode(exchange.point)
+    if _libc.umount2(point, MNT_DETACH) != 0:
+        raise OSError(ctypes.get_errno(), "umount2")
+    _call(MOVE_MOUNT, tree, b"", AT_FDCWD, point, MOVE_MOUNT_F_EMPTY_PATH)
+
+
+def _call(number: int, *arguments: object) -> int:
+    """:raises OSError: it failed."""
+    result = int(_libc.syscall(ctypes.c_long(number), *arguments))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
