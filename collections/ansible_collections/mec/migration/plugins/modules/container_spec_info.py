@@ -94,12 +94,13 @@ from ansible_collections.mec.migration.plugins.module_utils.docker.container_spe
     specification,
 )
 from ansible_collections.mec.migration.plugins.module_utils.docker.container_state import (
+    FROZEN,
     RUNNING,
     container_state,
 )
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
 from ansible_collections.mec.migration.plugins.module_utils.service.service import Service
-from ansible_collections.mec.migration.plugins.module_utils.source.under_way import under_way
+from ansible_collections.mec.migration.plugins.module_utils.source.under_way import in_the_way
 from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import MigrationLock
 
 
@@ -108,11 +109,15 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     state, inspected = container_state(client, module.params["container"])
     container_id = str(inspected.get("Id", ""))
     found = {"changed": False, "state": state, "container_id": container_id, "migration": ""}
-    for lock in (container_id, f"name-{module.params['container']}"):
-        owner = MigrationLock(lock).held() if lock else None
-        if owner is not None:
-            found["migration"] = under_way(owner)
-            break
+    locks = [container_id]
+    if state in (RUNNING, FROZEN):
+        # The agent of the migration that brought it here may not be done. One that waits for a service that
+        # runs elsewhere is not in the way: the next move to this host puts it away.
+        locks.append(f"name-{module.params['container']}")
+    for lock in filter(None, locks):
+        owner = MigrationLock(lock).held()
+        if owner is not None and not found["migration"]:
+            found["migration"] = in_the_way(owner)
     if state != RUNNING:
         return found
     try:

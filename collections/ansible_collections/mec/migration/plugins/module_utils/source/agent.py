@@ -29,13 +29,10 @@ from ..state.migration_lock import LockHeldError, MigrationLock, Owner
 from ..transport.control import SOURCE_CONTROL, ControlServer, NoAgentError, Request, control
 from .endings import commit_source, forget_source
 from .move import Move, Peer
-from .under_way import under_way
+from .under_way import ABANDONED_S, under_way
 
 # Beside a lock that was just given back, or is being looked at.
 PATIENCE_S = 0.5
-# An agent that was asked for nothing for so long after a step has lost its play, if somebody else wants to
-# move the service. Before the first step a play looks at both hosts, which may take as long as it likes.
-ABANDONED_S = 60.0
 
 
 class SourceSettings(NamedTuple):

@@ -9,8 +9,23 @@ import contextlib
 import time
 
 from ..base.errors import MigrationError
+from ..state.journal import OPEN
 from ..state.migration_lock import Owner
 from ..transport.control import SOURCE_CONTROL, control
+
+# An agent that was asked for nothing for so long after a step has lost its play, if somebody else wants to
+# move the service. Before the first step a play looks at both hosts, which may take as long as it likes.
+ABANDONED_S = 60.0
+
+
+def in_the_way(owner: Owner) -> str:
+    """As :func:`under_way`; empty where the migration was abandoned, which the next one takes over."""
+    with contextlib.suppress(MigrationError):
+        status = control(owner.migration_id, "status", timeout_s=5.0, name=SOURCE_CONTROL)
+        between_steps = not status["busy"] and status["state"] == OPEN and status["phase"] != OPEN
+        if between_steps and status["idle_s"] > ABANDONED_S:
+            return ""
+    return under_way(owner)
 
 
 def under_way(owner: Owner) -> str:

@@ -77,9 +77,10 @@ def clean_stale(client: Any, service: str, check_mode: bool) -> str:
         status: dict[str, Any] = {}
         with contextlib.suppress(MigrationError):
             status = control(migration_id, "status", timeout_s=10)
-            end = time.monotonic() + 2 * IN_USE_S
-            # Nobody is connected: then nobody comes back either, once two tasks of a play could have met.
-            while status["in_use"] and not status["connected"] and time.monotonic() < end:
+            end = time.monotonic() + 3 * IN_USE_S
+            # Two migrations of one service meet at the lock on its source. What is in use here is between two
+            # tasks of a play, for a moment, or cut off from its source; TCP notices that in half a minute.
+            while status["in_use"] and time.monotonic() < end:
                 time.sleep(0.5)
                 status = control(migration_id, "status", timeout_s=10)
         if status.get("in_use"):
