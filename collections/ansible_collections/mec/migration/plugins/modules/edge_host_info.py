@@ -209,7 +209,9 @@ edge_host:
           type: list
           elements: dict
         containers:
-          description: Name, id, state, mounts and published ports of each container, stopped ones included.
+          description:
+            - Name, id, state, mounts and published ports of each container, stopped ones included.
+            - C(left_by) is the migration to this host that made it, if one did that is not over.
           type: list
           elements: dict
     armed_runtime:

@@ -263,7 +263,9 @@ def _ports(pair: Pair) -> Iterator[str]:
 
 def _name(pair: Pair) -> Iterator[str]:
     for other in pair.target["docker"]["containers"]:
-        if other["name"] == pair.container.name:
+        # What an interrupted migration made and never ran, the next one to that host puts away.
+        left = other["state"] == "created" and other.get("left_by")
+        if other["name"] == pair.container.name and not left:
             yield (
                 f"{pair.target['hostname']} has a container {other['name']} already ({other['state']}, "
                 f"{other['id'][:12]}). If a migration left it, run the playbook mec.migration.resolve; "

@@ -28,6 +28,7 @@ from ..kernel.process_memory import Pagemap, anonymous_ranges
 from ..kernel.sockets import Listener, addresses, command, holders, listeners
 from ..kernel.storage import storage
 from ..memory.trackers import COMPARE, best, obstacles
+from ..state.journal import TARGET, read_journals
 from ..transport import zstd
 
 IMAGES_DIR = "/run/mec-migration"
@@ -180,7 +181,7 @@ def docker_facts() -> dict[str, Any]:
         volume_plugins=plugins.get("Volume") or [],
         networks=[_network(network) for network in networks],
         volumes=[_volume(volume) for volume in volumes],
-        containers=[_container(container) for container in containers],
+        containers=_containers(containers),
     )
     return facts
 
@@ -227,6 +228,13 @@ def storage_facts(paths: list[str]) -> dict[str, Any]:
         with contextlib.suppress(OSError):
             found[path] = storage(path)._asdict()
     return found
+
+
+def _containers(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each container what matters; ``left_by`` is the migration to this host that made it, if one did."""
+    entries = read_journals().entries
+    made_by = {entry.container_id: entry.migration_id for entry in entries if entry.side == TARGET}
+    return [dict(_container(one), left_by=made_by.get(one["Id"], "")) for one in listed]
 
 
 def _container(listed: dict[str, Any]) -> dict[str, Any]:

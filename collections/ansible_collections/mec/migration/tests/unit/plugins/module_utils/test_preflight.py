@@ -59,6 +59,16 @@ def test_nothing_stands_against_a_plain_service_between_two_equal_hosts():
     assert preflight.warnings(source, target, redis) == []
 
 
+@pytest.mark.parametrize(
+    ("state", "left_by", "count"), [("created", "redis-1", 0), ("created", "", 1), ("running", "redis-1", 1)]
+)
+def test_what_an_interrupted_migration_made_is_not_in_the_way(state, left_by, count):
+    target, redis = host("east"), container("redis")
+    other = {"name": redis.name, "id": "a" * 64, "state": state, "mounts": [], "published": []}
+    target["docker"]["containers"] = [dict(other, left_by=left_by)]
+    assert len(found(host("west"), target, redis)) == count
+
+
 @pytest.mark.parametrize("side", [0, 1])
 def test_swap_is_said_for_memory_can_reach_a_disk(side):
     hosts = [host("west"), host("east")]
