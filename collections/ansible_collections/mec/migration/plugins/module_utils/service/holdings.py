@@ -47,6 +47,7 @@ class OpenFile(NamedTuple):
     :param rdev: of a device, its number.
     :param magic: number of its file system's type (statfs(2)); 0 for anonymous inodes and sockets.
     :param protocol: of a socket, the kernel's name of its protocol, for example ``TCP``.
+    :param links: how many names it has; 0 if it could not be looked at.
     :param info: of an anonymous inode, the content of /proc/PID/fdinfo.
     """
 
@@ -57,6 +58,7 @@ class OpenFile(NamedTuple):
     magic: int = 0
     protocol: str = ""
     info: str = ""
+    links: int = 0
 
     @property
     def socket_inode(self) -> int:
@@ -345,7 +347,7 @@ def _file(pid: int, number: int, path: str, devices: dict[int, int]) -> OpenFile
         return OpenFile(number, link)
     if found.st_dev not in devices:
         devices[found.st_dev] = _magic(path)
-    return OpenFile(number, link, found.st_mode, found.st_rdev, devices[found.st_dev])
+    return OpenFile(number, link, found.st_mode, found.st_rdev, devices[found.st_dev], links=found.st_nlink)
 
 
 def _magic(path: str) -> int:

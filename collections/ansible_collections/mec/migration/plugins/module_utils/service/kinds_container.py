@@ -49,6 +49,11 @@ KINDS = (
         UNIT + "test_stopped.py::test_a_stopped_process_stays_stopped_and_can_be_seized",
     ),
     _kept(
+        "cgroup-view",
+        "What the container sees below /sys/fs/cgroup: its own limits",
+        UNIT + "test_cgroup_view.py::test_a_directory_of_the_host_takes_the_place_of_a_mount",
+    ),
+    _kept(
         "mount-through-link",
         "Mounts whose destination leads through a symbolic link, `docker run --init`",
         UNIT + "test_dump.py::test_mounts_are_named_as_the_kernel_has_them",

@@ -15,6 +15,8 @@ from .kinds import KEPT, REFUSED, Found, Kind
 
 TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
 IO_URING = "anon_inode:[io_uring]"
+# What the kernel calls files that never had a name in a directory.
+NAMELESS = ("/memfd:", "/secretmem", "/dmabuf:", "/SYSV", "/anon_hugepage", "/[aio]", "/dev/zero")
 # criu/files.c, dump_one_file: the anonymous inodes that it can dump.
 KNOWN_INODES = ("[eventpoll]", "[eventfd]", "inotify", "[fanotify]", "[signalfd]", "[timerfd]", "[pidfd]")
 INODES_IN_WORDS = {
@@ -145,6 +147,14 @@ def _datagrams_outside(holdings: Holdings) -> Iterator[Found]:
     return (found for found, datagrams in _outside(holdings) if datagrams)
 
 
+def _removed_name(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        removed = stat.S_ISREG(file.mode) and file.link.endswith(" (deleted)")
+        if removed and file.links and not file.link.startswith(NAMELESS):
+            name = file.link[: -len(" (deleted)")]
+            yield Found(process, f"has {name} open, whose name was removed while another hard link stays")
+
+
 KINDS = (
     Kind(
         "io-uring",
@@ -186,6 +196,16 @@ KINDS = (
         "Use System V queues or sockets, or close the queue before the move",
         TEST + "test_a_message_queue",
         _message_queue,
+    ),
+    Kind(
+        "removed-name",
+        "An open file whose name was removed while another hard link to it stays",
+        REFUSED,
+        "`(deleted)` in /proc/PID/fd of a file that still has names",
+        "CRIU restores it by a name that it makes while the service is frozen, after the files were sent",
+        "Let the service open the file by the name that stays (most reopen it on SIGHUP), and move it then",
+        TEST + "test_a_file_whose_name_is_gone_while_another_link_stays",
+        _removed_name,
     ),
     Kind(
         "proc-directory",

@@ -388,7 +388,8 @@ class TargetAgent:
         """The source is settled: nobody will ask what became of the migration here."""
         if self._journal.state != states.SETTLED:
             raise MigrationError(f"it is in state {self._journal.state} and not settled on the target")
-        self._journal.remove()
+        if self._container is None or not self._container.destroyed or self._container.is_gone():
+            self._journal.remove()
         self._stop.set()
         channel.send("ok")
 

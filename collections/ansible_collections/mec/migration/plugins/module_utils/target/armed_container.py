@@ -19,6 +19,7 @@ from ..base.paths import ARMED_DIR, RUNTIME_NAME
 from ..criu.images import RESTORE_STATS, read_restore_stats
 from ..criu.log import cause_line, explain, log_tail
 from ..docker.container_networks import plan_endpoints
+from ..docker.container_state import ABSENT, container_state
 from ..image.opened import open_store
 from ..kernel.cgroup import container_processes, end_container
 from ..kernel.processes import start_time
@@ -305,6 +306,16 @@ class ArmedContainer:
         # Removing it may have taken the daemon a while; nothing may have come up meanwhile.
         self.kill()
         self.destroyed = True
+
+    def is_gone(self) -> bool:
+        """Whether Docker knows nothing of it any more; while its daemon is dead nobody can tell.
+
+        The journal stays until then, so that the next migration to this host removes what is left.
+        """
+        try:
+            return container_state(self._client, self.id)[0] == ABSENT
+        except MigrationError:
+            return False
 
     def kill(self) -> None:
         """End whatever could still restore the container, then every process of it.

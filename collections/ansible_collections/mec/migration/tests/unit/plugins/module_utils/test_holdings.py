@@ -204,6 +204,18 @@ time.sleep(0.5)
     assert any(f"is in a {called} namespace of its own" in sentence for sentence in found), found
 
 
+def test_a_file_whose_name_is_gone_while_another_link_stays(tmp_path):
+    program = f"""
+os.chdir({str(tmp_path)!r})
+keep.append(open("gone", "w"))
+os.link("gone", "stays")
+os.unlink("gone")
+keep.append(open("deleted", "w"))
+os.unlink("deleted")
+"""
+    only(told(program), f"has {tmp_path}/gone open", "by the name that stays")
+
+
 def test_a_message_queue():
     program = """
 try:

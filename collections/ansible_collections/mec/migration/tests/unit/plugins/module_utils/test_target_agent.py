@@ -67,6 +67,9 @@ class Container:
         self._do("destroy")
         self.destroyed, self.alive = True, False
 
+    def is_gone(self):
+        return self.destroyed and "removed" not in self.fails
+
     def wait_started(self):
         self._do("wait started")
 
@@ -209,6 +212,17 @@ def test_a_restore_that_fails_is_destroyed_and_remembered(failure, target):
     target.ask("forget", reason="the source is settled")
     assert target.ended()
     assert target.files() == []
+
+
+def test_what_docker_has_not_removed_is_remembered_for_the_next_migration(target):
+    target.arm()
+    Container.fails.update(restore=MigrationError("CRIU could not"), removed=OSError("the daemon is dead"))
+    with pytest.raises(MigrationError):
+        target.ask("handover.end", **MARK)
+    target.ask("forget", reason="the source is settled")
+    assert target.ended()
+    assert (target.journal.state, target.journal.outcome) == (states.SETTLED, states.DESTROYED)
+    assert target.journal.container_id == "abc"
 
 
 def test_what_cannot_be_destroyed_is_never_said_to_be(target):
