@@ -270,8 +270,8 @@ class Move:
         self.arm()
         with self.step("hand over"):
             copy, channel = self._rounds(str(fields["tracker"])), self.channel
-            assert self._memory is not None
-            assert self._files is not None
+            if self._memory is None or self._files is None:
+                raise MigrationError("the rounds have nothing to go on with", phase="handover")
             copy.progress = progress
             sent_before = channel.sent_bytes
             last = HandOver(

@@ -261,7 +261,7 @@ def read_journals(service: str | None = None, directory: str | None = None) -> J
     except OSError as error:
         raise MigrationError(f"cannot read the journals in {directory}: {error}", phase="resolve") from error
     for name in names:
-        migration_id, _, side = name[: -len(".json")].rpartition(".")
+        migration_id, _dot, side = name[: -len(".json")].rpartition(".")
         if not name.endswith(".json") or side not in STATES:
             continue
         path = os.path.join(directory, name)

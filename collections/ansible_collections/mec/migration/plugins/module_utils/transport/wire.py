@@ -93,7 +93,8 @@ class Message(NamedTuple):
     def integers(self, name: str) -> list[int]:
         """A list of whole numbers, of any size and sign."""
         value = self.fields.get(name)
-        if not isinstance(value, list) or not all(type(each) is int for each in value):
+        # True and False are integers in Python, and none in the protocol; there can be many numbers.
+        if not isinstance(value, list) or not {type(each) for each in value} <= {int}:
             raise self._wrong(name, "a list of whole numbers")
         return value
 

@@ -115,8 +115,8 @@ class World:
             return self.answer
         self.asked.append(kind)
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
-        if isinstance(status, BaseException):
-            raise status
+        if isinstance(status, Exception):
+            raise status  # pylint: disable=raising-bad-type
         return SimpleNamespace(fields=status)
 
 

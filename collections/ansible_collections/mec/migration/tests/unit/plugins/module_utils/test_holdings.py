@@ -454,7 +454,7 @@ time.sleep(1)
         time.sleep(1)
         pids = victim.pids()
         times = []
-        for _ in range(3):
+        for _turn in range(3):
             start = time.process_time()
             holdings = read_holdings(victim.pid, pids)
             judge("web", holdings)

@@ -224,7 +224,7 @@ def test_an_image_that_vanishes_again_and_again(stores):
 def test_what_docker_could_not_unpack_is_a_failure(stores):
     stores.source.build("app:1", [BASE])
     stores.target.load_image = lambda data: [
-        {"stream": "Error unpacking image app:1: no space left on device\n"} for _ in [b"".join(data)]
+        {"stream": "Error unpacking image app:1: no space left on device\n"} for _whole in [b"".join(data)]
     ]
     with pytest.raises(MigrationError, match="Error unpacking image app:1: no space left"):
         stores.sync()
@@ -386,7 +386,7 @@ def test_descriptions_that_are_none(stores):
         assert store.image("app:1").id == image_id
     # An index that lists itself cannot be made, but one below another can be deep.
     digest = stores.source.names["app:1"]
-    for _ in range(50):
+    for _level in range(50):
         digest = stores.source.put(json.dumps({"manifests": [{"digest": digest}]}).encode())
     stores.source.names["bad:1"] = digest
     with pytest.raises(PreflightError, match="has no manifest for this host"):
