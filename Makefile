@@ -119,7 +119,7 @@ $(VENV)/.eda: $(VENV)/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,eda]'
 	@touch $@
 
-# Real services, there and back. One: ARGS="-k postgresql". Their table: docs/services.md.
+# Real services, there and back. One: ARGS="-k postgresql".
 .PHONY: services
 services: $(VENV)/.services  ## PostgreSQL, MariaDB, nginx, Java, Node, etcd and others move under load (half an hour)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=services -e testbed_hosts=2
