@@ -18,7 +18,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 434, 438
+from .ptrace import SYS_PIDFD_GETFD, SYS_PIDFD_OPEN, syscall
+
 SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6 = 1, 0, 6, 17, 41
 MCAST_JOIN_GROUP, MCAST_MSFILTER = 42, 48
 # The longest value that is taken (the name of a congestion control).
@@ -64,9 +65,9 @@ def socket_of(pid: int, descriptor: int) -> Iterator[socket.socket]:
 
     :raises OSError: it is gone, or is no socket.
     """
-    process = _checked(_libc.syscall(SYS_PIDFD_OPEN, pid, 0))
+    process = syscall(SYS_PIDFD_OPEN, pid, 0)
     try:
-        taken = _checked(_libc.syscall(SYS_PIDFD_GETFD, process, descriptor, 0))
+        taken = syscall(SYS_PIDFD_GETFD, process, descriptor, 0)
     finally:
         os.close(process)
     try:
@@ -176,10 +177,3 @@ def _is_member(found: socket.socket, index: int, group: bytes) -> bool:
     return bool(
         _libc.getsockopt(found.fileno(), _level(found), MCAST_MSFILTER, request, ctypes.byref(size)) == 0
     )
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result

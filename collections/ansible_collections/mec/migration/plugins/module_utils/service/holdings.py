@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from ..criu.own_mounts import unreadable_mounts
 from ..kernel.mountinfo import Mount, mounts
+from ..kernel.socket_options import socket_of
 from ..kernel.sockets import command, holders
 from ..kernel.unix_diag import UnixSocket, unix_sockets
 from .packed_mounts import PackedMount, packed_mounts
@@ -31,12 +32,9 @@ SETTINGS = ("coredump_filter", "timerslack_ns", "autogroup")
 # Groups that every host and interface is in: 224.0.0.1, and beginnings of ff01::1, ff02::1 and ff02::1:ff...
 EVERYONES_GROUP = "010000E0"
 EVERYONES_GROUPS_6 = ("ff01", "ff0200000000000000000000000000", "ff0200000000000000000001ff")
-# The same numbers on every architecture (include/uapi/asm-generic/unistd.h).
-PIDFD_OPEN, PIDFD_GETFD = 434, 438
 SO_PROTOCOL = 38
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
 
 
 class OpenFile(NamedTuple):
@@ -198,17 +196,9 @@ def _protocol(pid: int, number: int, path: str) -> str:
 
 def _protocol_number(pid: int, number: int) -> int:
     """The protocol of a socket of another process, for example 262 for MPTCP; 0 if it cannot be asked."""
-    process = _libc.syscall(PIDFD_OPEN, pid, 0)
-    if process < 0:
-        return 0
-    try:
-        borrowed = _libc.syscall(PIDFD_GETFD, process, number, 0)
-    finally:
-        os.close(process)
-    if borrowed < 0:
-        return 0
-    with socket.socket(fileno=borrowed) as ours:
+    with contextlib.suppress(OSError), socket_of(pid, number) as ours:
         return ours.getsockopt(socket.SOL_SOCKET, SO_PROTOCOL)
+    return 0
 
 
 def _process(pid: int, devices: dict[int, int]) -> Process:
