@@ -11,7 +11,7 @@ import time
 from ..base.errors import MigrationError
 from ..state.journal import OPEN
 from ..state.migration_lock import Owner
-from ..transport.control import SOURCE_CONTROL, control
+from ..transport.control import CONTROL, SOURCE_CONTROL, control
 
 # An agent that was asked for nothing for so long after a step has lost its play, if somebody else wants to
 # move the service. Before the first step a play looks at both hosts, which may take as long as it likes.
@@ -32,9 +32,12 @@ def under_way(owner: Owner) -> str:
     """A sentence about the migration that is in the way, and what can be done."""
     phase, since = "", time.strftime("%H:%M:%S UTC", time.gmtime(owner.since))
     with contextlib.suppress(MigrationError):
-        phase = (
-            f", in phase {control(owner.migration_id, 'status', timeout_s=5.0, name=SOURCE_CONTROL)['phase']}"
-        )
+        status = control(owner.migration_id, "status", timeout_s=5.0, name=SOURCE_CONTROL)
+        phase = f", in phase {status['phase']}"
+    if not phase:
+        with contextlib.suppress(MigrationError):
+            status = control(owner.migration_id, "status", timeout_s=5.0, name=CONTROL)
+            phase = f", in state {status['state']} on its target"
     return (
         f"{owner.service} is being moved already: migration {owner.migration_id}, started by "
         f"{owner.started_by or 'someone unknown'} at {since}{phase}. Nothing of it was touched. Module "

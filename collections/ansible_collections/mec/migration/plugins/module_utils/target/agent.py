@@ -150,15 +150,16 @@ class TargetAgent:
                     if not settled and not self._restored:
                         self._abort(f"nobody spoke to the target's agent for {idle_s:.0f} s")
                 break
+        # The next migration may begin at once, on the same port.
+        self._listener.close()
+        self._lock_of_name.release()
         # The source still waits for an answer, or closes its connection now.
         answered_by = time.monotonic() + 5
         while self._listener.connected and time.monotonic() < answered_by:
             time.sleep(0.01)
-        self._listener.close()
         self._control.close()
         self._layers.close()
         self._wipe()
-        self._lock_of_name.release()
 
     def _last_word(self) -> float:
         return max(self._listener.last_word, self._control.last_word)

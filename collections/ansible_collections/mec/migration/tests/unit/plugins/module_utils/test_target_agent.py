@@ -12,12 +12,16 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base import paths
-from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import (
+    MigrationError,
+    PreflightError,
+    TransferError,
+)
 from ansible_collections.mec.migration.plugins.module_utils.kernel.settings import Settings
 from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
 from ansible_collections.mec.migration.plugins.module_utils.state import migration_lock
 from ansible_collections.mec.migration.plugins.module_utils.state.journal import TARGET, Journal
-from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import Owner
+from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import MigrationLock, Owner
 from ansible_collections.mec.migration.plugins.module_utils.target import agent as module
 from ansible_collections.mec.migration.plugins.module_utils.target.agent import TargetAgent
 from ansible_collections.mec.migration.plugins.module_utils.target.hook import Hook
@@ -291,6 +295,16 @@ def test_one_service_is_awaited_by_one_agent(target, host, credentials):
         second.open(Owner("redis-2", "redis", "bob@server", time.time()))
     assert {path: path.stat().st_mtime_ns for path in target.files()} == before
     assert not Path(second._dir).exists()
+
+
+def test_once_it_has_ended_the_next_begins_though_a_connection_is_left(target):
+    target.arm()
+    control(ID, "abort", {"reason": "resolved"})
+    assert soon(lambda: MigrationLock("name-redis").held() is None)
+    # A cut-off source never closes its connection; the agent that still waits for that has the port no more.
+    assert target.serving.is_alive()
+    with pytest.raises(TransferError):
+        target.connect()
 
 
 def test_one_that_nobody_speaks_to_gives_up(host, credentials):
