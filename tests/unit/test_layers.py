@@ -32,6 +32,7 @@ RANKS = {
     "plugin_utils": {
         "base": 0,
         "inputs": 1,
+        "location": 2,
         "mdp": 2,
         "evaluation": 3,
         "prediction": 3,

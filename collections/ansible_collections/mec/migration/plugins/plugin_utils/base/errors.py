@@ -39,3 +39,7 @@ class TraceError(DecisionError):
 
 class ModelError(DecisionError):
     """The numbers do not make a Markov decision process: NaN, negative or not summing to one."""
+
+
+class LocationError(DecisionError):
+    """A location service cannot be asked, or its answer is not what its API promises."""

@@ -22,7 +22,7 @@ options:
   file:
     description:
       - File of positions. It is read again when it has changed.
-      - Give one of O(file), O(url) and O(command).
+      - Give one of O(file), O(url), O(command) and O(service).
     type: path
   url:
     description: HTTP or HTTPS address that answers with positions.
@@ -30,6 +30,18 @@ options:
   command:
     description: Command that prints positions, as a list of words or as one string. No shell is involved.
     type: raw
+  service:
+    description:
+      - A location service of the network that is asked, as P(mec.migration.location_positions#lookup)
+        describes it, or whose events are heard. C(type) is then V(camara_geofencing), with C(url), C(users)
+        and the tokens as there.
+      - C(areas) of V(camara_geofencing) is a list of circles with C(latitude), C(longitude) and C(radius_m);
+        a user who has entered one and not left it is taken to be in its middle, or in the C(cell) it names.
+      - C(sink) is the HTTPS address at which the service reaches this machine, C(listen) has the C(port) and
+        C(address) (127.0.0.1) to listen at, and C(certificate) and C(key) unless something before it ends
+        TLS.
+      - Subscriptions last C(expiry_seconds) (3600) and are renewed before; they are taken back at the end.
+    type: dict
   policy:
     description: Name or path of the policy; a name is looked for in O(policy_path), then in the collection.
     type: str
@@ -43,9 +55,10 @@ options:
     type: float
     default: 10
   poll_seconds:
-    description: Time from one look to the next.
+    description:
+      - Time from one look to the next.
+      - If it is left out it is 10 with a O(service) that is asked, else 1.
     type: float
-    default: 1
   timeout_seconds:
     description: How long the URL or the command may take.
     type: float
@@ -94,7 +107,7 @@ import stat
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -111,6 +124,9 @@ from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import
     find_policy,
     read_policy,
 )
+from ansible_collections.mec.migration.plugins.plugin_utils.location.geofencing import Geofences
+from ansible_collections.mec.migration.plugins.plugin_utils.location.service import LocationService
+from ansible_collections.mec.migration.plugins.plugin_utils.location.settings import GEOFENCING
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.user_cells import (
     CellChanges,
     CellFinder,
@@ -120,10 +136,12 @@ from ansible_collections.mec.migration.plugins.plugin_utils.mdp.model import bui
 
 logger = logging.getLogger("mec.migration.user_cells")
 
-SOURCES = ("file", "url", "command")
+SOURCES = ("file", "url", "command", "service")
 # A hundred thousand users with routes; what is longer is no document of positions.
 MAX_BYTES = 64 << 20
 DEFAULTS = {"debounce_seconds": 10.0, "poll_seconds": 1.0, "timeout_seconds": 10.0}
+# A service of an operator counts its requests.
+SERVICE_POLL_S = 10.0
 OPTIONS = (*SOURCES, "policy", "policy_path", "at_start", *DEFAULTS)
 
 
@@ -135,9 +153,24 @@ class Positions:
         self._where = where
         self._timeout_s = timeout_s
         self._read: tuple[int, ...] | None = None
+        # What is wrong with the users who are not in the document that was read.
+        self.problems: list[str] = []
+
+    async def start(self) -> None:
+        """Where positions come as events: begin to listen.
+
+        :raises DecisionError: that cannot be.
+        """
+        if isinstance(self._where, Geofences):
+            self._where.start()
+
+    async def stop(self) -> None:
+        """End what was begun."""
+        if isinstance(self._where, Geofences):
+            await asyncio.to_thread(self._where.stop)
 
     async def read(self) -> Any:
-        """:raises OSError, ValueError: there are no positions to be had."""
+        """:raises OSError, ValueError, DecisionError: there are no positions to be had."""
         try:
             return await self._document()
         except (http.client.HTTPException, RecursionError, MemoryError) as error:
@@ -154,6 +187,9 @@ class Positions:
             with Path(self._where).open("rb") as stream:
                 document = _parsed(stream.read(MAX_BYTES + 1))
             self._read = version
+            return document
+        if self._kind == "service":
+            document, self.problems = await asyncio.to_thread(self._where.read)
             return document
         if self._kind == "url":
             return _parsed(await asyncio.to_thread(self._fetch))
@@ -240,13 +276,30 @@ def positions_from(args: Mapping[str, Any]) -> tuple[Positions, str]:
     where = args[kind]
     if kind == "url" and not str(where).startswith(("http://", "https://")):
         raise DecisionError(f"url is {where!r}; allowed: http:// or https://")
-    if kind == "command" and isinstance(where, str):
+    name = f"{kind} {where}"
+    if kind == "service":
+        # Its settings may have a token, so they are not shown.
+        where = Geofences(where) if _is_geofencing(args) else LocationService(where)
+        name = where.name
+    elif kind == "command" and isinstance(where, str):
         where = shlex.split(where)
-    return Positions(kind, where, _seconds(args, "timeout_seconds")), f"{kind} {args[kind]}"
+    return Positions(kind, where, _seconds(args, "timeout_seconds")), name
+
+
+def _is_geofencing(args: Mapping[str, Any]) -> bool:
+    service = args.get("service")
+    return isinstance(service, Mapping) and service.get("type") == GEOFENCING
+
+
+def _poll_seconds(args: Mapping[str, Any]) -> float:
+    if args.get("service") and not _is_geofencing(args) and args.get("poll_seconds") in (None, ""):
+        return SERVICE_POLL_S
+    return _seconds(args, "poll_seconds")
 
 
 def _seconds(args: Mapping[str, Any], name: str) -> float:
-    value = number(args.get(name, DEFAULTS[name]), name)
+    given = args.get(name)
+    value = number(DEFAULTS[name] if given in (None, "") else given, name)
     if value < 0:
         raise DecisionError(f"{name} is {value:g}; allowed: at least 0")
     return value
@@ -271,7 +324,7 @@ async def events(
     args: Mapping[str, Any],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any], None]:
     """The events, for ever.
 
     :param clock: seconds that never go back.
@@ -285,7 +338,7 @@ async def events(
     policy = find_policy(str(args.get("policy") or "default"), [str(place)])
     finder = CellFinder(build_map(check(read_policy(policy))))
     changes = CellChanges(_seconds(args, "debounce_seconds"), at_start=bool(args.get("at_start")))
-    poll_s = _seconds(args, "poll_seconds")
+    poll_s = _poll_seconds(args)
     warnings = Warnings()
     cells: dict[str, str] = {}
     users: Mapping[str, Any] = {}
@@ -293,35 +346,45 @@ async def events(
     moments: dict[str, Any] = {}
     problems: list[str] = []
     logger.info("watching %s with policy %s", name, policy)
-    while True:
-        settled: list[Change] = []
-        try:
-            document = await source.read()
-            if document is not None:
-                cells, problems = finder.cells_of(document)
-                moments = {key: document[key] for key in ("now", "time") if key in document}
-                users = {str(name).strip(): place for name, place in document["users"].items()}
-            warnings.say(problems)
-            settled = changes.see(cells, clock())
-        except (OSError, ValueError, DecisionError) as error:
-            # Nobody settles while no one knows where they are.
-            warnings.say([f"{name}: {error}; users are taken to be where they were"])
-        if settled:
-            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-            yield {
-                "changes": [{**vars(one), "position": users[one.user]} for one in settled],
-                "positions": {
-                    "format": 1,
-                    **moments,
-                    "users": {one.user: users[one.user] for one in settled},
-                },
-                "policy": os.path.abspath(policy),
-                "time": now,
-            }
-        await sleep(poll_s)
+    await source.start()
+    try:
+        while True:
+            settled: list[Change] = []
+            try:
+                document = await source.read()
+                if document is not None:
+                    cells, problems = finder.cells_of(document)
+                    problems = [*source.problems, *problems]
+                    moments = {key: document[key] for key in ("now", "time") if key in document}
+                    users = {str(name).strip(): place for name, place in document["users"].items()}
+                warnings.say(problems)
+                settled = changes.see(cells, clock())
+            except (OSError, ValueError, DecisionError) as error:
+                # Nobody settles while no one knows where they are.
+                warnings.say([f"{name}: {error}; users are taken to be where they were"])
+            if settled:
+                now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+                yield {
+                    "changes": [{**vars(one), "position": users[one.user]} for one in settled],
+                    "positions": {
+                        "format": 1,
+                        **moments,
+                        "users": {one.user: users[one.user] for one in settled},
+                    },
+                    "policy": os.path.abspath(policy),
+                    "time": now,
+                }
+            await sleep(poll_s)
+    finally:
+        await source.stop()
 
 
 async def main(queue: asyncio.Queue[Any], args: dict[str, Any]) -> None:
     """What ansible-rulebook calls."""
-    async for event in events(args):
-        await queue.put(event)
+    stream = events(args)
+    try:
+        async for event in stream:
+            await queue.put(event)
+    finally:
+        # Subscriptions are taken back even where it is cancelled while an event waits.
+        await stream.aclose()

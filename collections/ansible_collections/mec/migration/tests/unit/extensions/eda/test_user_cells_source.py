@@ -12,15 +12,21 @@ import logging
 import os
 import re
 import runpy
+import socket
 import socketserver
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 COLLECTION = Path(__file__).resolve().parents[4]
+sys.path.insert(0, str(COLLECTION / "tests/unit/plugins/plugin_utils"))
+
+from location_servers import Geofencing, Mec013, running
+
 SOURCE = runpy.run_path(str(COLLECTION / "extensions/eda/plugins/event_source/user_cells.py"))
 POLICY = """\
 version: 1
@@ -61,7 +67,7 @@ class World:
 
         async def listen() -> None:
             options = {"policy": str(self.policy), "debounce_seconds": 3, **args}
-            if not {"url", "command"} & set(args):
+            if not {"url", "command", "service"} & set(args):
                 options["file"] = str(self.file)
             async for event in SOURCE["events"](options, clock=lambda: float(second), sleep=sleep):
                 heard.append((second, event))
@@ -172,6 +178,85 @@ def test_a_url_that_is_down_for_a_while(world, caplog):
     assert "503" in caplog.text
 
 
+def test_a_location_service_is_asked(world, caplog):
+    """Every ten seconds; a user whom it does not know is said once."""
+    with running(Mec013()) as mec013:
+        mec013.token = "right"
+        mec013.users = {"acr:1": ("west", "ap", None, 0), "acr:2": ("nowhere", "ap", None, 0)}
+
+        def moves() -> None:
+            mec013.users["acr:1"] = ("east", "ap", None, 0)
+
+        service = {
+            "type": "mec013",
+            "url": mec013.url,
+            "token": "right",
+            "users": {"anna": "acr:1", "bo": "acr:2"},
+            "zones": {"west": 0, "east": 1},
+        }
+        with caplog.at_level(logging.INFO):
+            ((second, event),) = world.run({10: moves}, 49, service=service, poll_seconds="")
+    assert (second, event["changes"][0]["new_cell"]) == (20, "1")
+    assert event["positions"]["users"] == {"anna": {"cell": "1"}}
+    assert len([path for _, path, _ in mec013.asked if "users" in path]) == 5
+    assert caplog.text.count("user bo: is in zone nowhere") == 1
+    assert f"watching mec013 {mec013.url}" in caplog.text
+    assert "right" not in caplog.text
+
+
+def test_geofencing_events_are_heard_and_subscriptions_taken_back(world, unused_port):
+    areas = [
+        {"latitude": 59.9, "longitude": 10.7, "radius_m": 300},
+        {"latitude": 59.9, "longitude": 10.709, "radius_m": 300},
+    ]
+    with running(Geofencing()) as provider:
+
+        def enters(area: int) -> None:
+            (name,) = [
+                name
+                for name, one in provider.subscriptions.items()
+                if one["types"][0].endswith("entered")
+                and one["config"]["subscriptionDetail"]["area"]["center"]["longitude"]
+                == areas[area]["longitude"]
+            ]
+            request = provider.subscriptions[name]
+            path = request["sink"].removeprefix("https://edge.example.org")
+            event = provider.event(name, "area-entered", f"2026-11-28T10:00:0{area}Z")
+            headers = {
+                "Content-Type": "application/cloudevents+json",
+                "Authorization": f"Bearer {request['sinkCredential']['accessToken']}",
+            }
+            url = f"http://127.0.0.1:{unused_port}{path}"
+            asked = urllib.request.Request(url, json.dumps(event).encode(), headers)
+            with urllib.request.urlopen(asked, timeout=10) as answer:
+                assert answer.status == 204
+
+        service = {
+            "type": "camara_geofencing",
+            "url": provider.url,
+            "users": {"anna": "+4790000001"},
+            "areas": areas,
+            "sink": "https://edge.example.org/events",
+            "listen": {"port": unused_port},
+        }
+        happens = {2: lambda: enters(0), 9: lambda: enters(1)}
+        heard = world.run(happens, 20, service=service)
+        assert provider.subscriptions == {}
+    assert [
+        (second, event["changes"][0]["old_cell"], event["changes"][0]["new_cell"]) for second, event in heard
+    ] == [
+        (5, None, "0"),
+        (12, "0", "1"),
+    ]
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -226,7 +311,7 @@ def test_a_command_that_never_stops_talking_is_ended(world, caplog, monkeypatch)
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ({}, "give one of file, url, command; given: none"),
+        ({}, "give one of file, url, command, service; given: none"),
         ({"file": "a", "url": "http://b"}, "given: file, url"),
         ({"url": "file:///etc/passwd"}, "allowed: http:// or https://"),
         ({"file": "a", "debounce": 3}, "unknown option debounce"),
