@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ..plugin_utils.base.errors import DecisionError
 from ..plugin_utils.decision.request import plain
 from ..plugin_utils.inputs.policy import check, locate_policy, read_policy
+
+display = Display()
 
 ARGUMENTS = {
     "kind": {"choices": ["trace", "random_walk", "figure_6"], "default": "random_walk"},
@@ -30,6 +34,8 @@ ARGUMENTS = {
     "wrong_routes": {"type": "float", "default": 0.0},
     "users": {"type": "int", "default": 200},
     "slots": {"type": "int", "default": 300},
+    "sweep": {"type": "dict", "default": {}},
+    "scheduler": {"type": "str"},
     "runs": {"type": "int", "default": 50},
     "seed": {"type": "int", "default": 1},
 }
@@ -60,8 +66,10 @@ class ActionModule(ActionBase):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Only what evaluates needs numpy; a controller without it gets an error that says so.
         from ..plugin_utils.evaluation import evaluation  # noqa: PLC0415
+        from ..plugin_utils.evaluation.cluster import Cluster  # noqa: PLC0415
         from ..plugin_utils.evaluation.figure_6 import figure_6  # noqa: PLC0415
-        from ..plugin_utils.report import report  # noqa: PLC0415
+        from ..plugin_utils.evaluation.sweep import OPTIONS, combinations  # noqa: PLC0415
+        from ..plugin_utils.report import report, sweep_page  # noqa: PLC0415
 
         if arguments["kind"] == "figure_6":
             points = figure_6(arguments["runs"], arguments["seed"])
@@ -72,23 +80,60 @@ class ActionModule(ActionBase):
             arguments["policy"], plain(task_vars.get("playbook_dir")), arguments["policy_path"]
         )
         policy = check(read_policy(path, arguments["data_dir"]))
-        shared = {
-            "hosts": arguments["hosts"],
-            "capacity": arguments["capacity"],
-            "seed": arguments["seed"],
-            "strategies": arguments["strategies"] or tuple(evaluation.STRATEGIES),
-        }
-        if arguments["kind"] == "trace":
-            trace = arguments["trace"] or policy.get("mobility", "trace", None)
-            if not trace:
-                raise DecisionError(f"kind is trace, but neither trace is given nor is one in {path}")
-            routes = {key: arguments[key] for key in ("known_slots", "wrong_routes")}
-            done = evaluation.evaluate_trace(policy, policy.data_file(trace), **shared, **routes)
+        trace = arguments["trace"] or policy.get("mobility", "trace", None)
+        if arguments["kind"] == "trace" and not trace:
+            raise DecisionError(f"kind is trace, but neither trace is given nor is one in {path}")
+        sweep = arguments["sweep"]
+        cases = []
+        for varying, varied in combinations(policy, sweep):
+            options = {key: varied.get(key, arguments[key]) for key in OPTIONS}
+            options["strategies"] = arguments["strategies"] or tuple(evaluation.STRATEGIES)
+            options["varied"] = varied if sweep else None
+            if arguments["kind"] == "trace":
+                options.update({key: arguments[key] for key in ("known_slots", "wrong_routes")})
+                cases.append(evaluation.trace_case(varying, policy.data_file(trace), **options))
+            else:
+                walk = {"users": arguments["users"], "slots": arguments["slots"]}
+                cases.append(evaluation.walk_case(varying, **walk, **options))
+        said: list[str] = []
+        runner = Cluster(arguments["scheduler"], said) if arguments["scheduler"] else None
+        done = evaluation.evaluate_cases(cases, runner, Shown() if sweep or runner else evaluation.silent)
+        title = f"Strategies under policy {Path(path).stem}, {arguments['kind']}"
+        if sweep:
+            told = self.sweep(arguments["output_dir"], title, sweep, done, sweep_page.write_sweep)
         else:
-            walk = {"users": arguments["users"], "slots": arguments["slots"]}
-            done = evaluation.evaluate_walk(policy, **walk, **shared)
-        title = f"Strategies under policy {Path(path).stem}, {done.settings['kind']}"
-        files = report.write_report(arguments["output_dir"], title, done.settings, done.rows)
-        told = {"files": files, "settings": done.settings, "strategies": done.rows}
-        warnings = done.settings["warnings"]
+            settings, rows = done[0].settings, done[0].rows
+            files = report.write_report(arguments["output_dir"], title, settings, rows)
+            told = {"files": files, "settings": settings, "strategies": rows}
+        warnings = [*dict.fromkeys(word for one in done for word in one.settings["warnings"]), *said]
         return {**told, "warnings": warnings} if warnings else told
+
+    @staticmethod
+    def sweep(
+        output_dir: str,
+        title: str,
+        sweep: dict[str, Any],
+        done: list[Any],
+        write: Callable[..., dict[str, str]],
+    ) -> dict[str, Any]:
+        """Write the report of a sweep; what the module returns."""
+        files = write(output_dir, title, sweep, [(one.settings, one.rows) for one in done])
+        rows = [{**one.settings["varied"], **row} for one in done for row in one.rows]
+        return {"files": files, "settings": {"kind": "sweep", "sweep": sweep}, "strategies": rows}
+
+
+class Shown:
+    """Shows how far an evaluation is: its beginning, its end, and a line every few seconds."""
+
+    EVERY_S = 2.0
+
+    def __init__(self) -> None:
+        self._last = -self.EVERY_S
+
+    def __call__(self, done: int, total: int, name: str, seconds: float) -> None:
+        """Show a line if the last one is some time ago."""
+        if done < total and seconds - self._last < self.EVERY_S:
+            return
+        self._last = seconds
+        left = f", about {seconds / done * (total - done):.0f} s left" if done < total else ""
+        display.display(f"    {done} of {total} parts done in {seconds:.0f} s{left}; last: {name}")

@@ -75,6 +75,23 @@ options:
     description: Slots that each random user walks, for O(kind=random_walk).
     type: int
     default: 300
+  sweep:
+    description:
+      - Lists of values by name. Every combination is evaluated, and C(sweep.json), C(sweep.csv) and
+        C(sweep.html) are written in place of those of one evaluation.
+      - Names are V(hosts), V(capacity), V(seed); V(x), the cost of a move in the figures of Wang et al.,
+        where it is C(1 + x - x * 0.8^distance); or keys of the policy with dots, as V(mobility.smoothing).
+    type: dict
+    default: {}
+  scheduler:
+    description:
+      - Address of a scheduler of dask.distributed, as C(tcp://127.0.0.1:8786). Settings, seeds and users are
+        then spread over its workers. What they compute is the same, bit for bit, as without.
+      - Needs dask.distributed (Python package C(distributed)) on the controller, of the scheduler's version.
+        Workers need numpy of the controller's version, no Ansible and no files. They are sent the code.
+      - Who can reach a scheduler of dask.distributed can run code on its workers. Keep it to a network that
+        you trust.
+    type: str
   runs:
     description: Random step probabilities a point, for O(kind=figure_6).
     type: int
@@ -99,6 +116,17 @@ EXAMPLES = r"""
     hosts: 100
     output_dir: reports/taxi
 
+- name: Compare them for many hosts and costs, on all machines of a cluster
+  mec.migration.decision_evaluation:
+    kind: trace
+    policy: taxi
+    data_dir: /srv/traces/sf-cabs
+    sweep:
+      hosts: [50, 100, 150]
+      x: [0, 1, 2, 4]
+    scheduler: tcp://127.0.0.1:8786
+    output_dir: reports/sweep
+
 - name: Compare them on random walks
   mec.migration.decision_evaluation:
     output_dir: reports/walk
@@ -114,7 +142,9 @@ settings:
   returned: success
   type: dict
 strategies:
-  description: One row a strategy, as in the CSV file. For V(figure_6) one row a point.
+  description:
+    - One row a strategy, as in the CSV file. For V(figure_6) one row a point.
+    - With O(sweep) also what is varied.
   returned: success
   type: list
   elements: dict

@@ -1,33 +1,43 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All strategies in the same simulated world, against the offline optimum."""
+"""All strategies in the same simulated world, against the offline optimum; one setting, or many of them."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import hashlib
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import DecisionError
 from ..base.requirements import require_numpy
-from ..inputs.hosts import Host
 from ..inputs.policy import Policy
 from ..inputs.route_trust import MAX_AGE
 from ..mdp.cells import CellMap
-from ..mdp.model import build_map, build_mobility, build_world
-from ..mdp.solver import solve
-from ..mdp.strategies import STRATEGIES, World, hysteresis
+from ..mdp.model import build_map, build_mobility
+from ..mdp.strategies import STRATEGIES
 from ..mdp.trace import Session, check_learnable, read_trace, sessions_of
-from .known_routes import announcements, simulate_routes
-from .simulation import Outcome, Schedule, offline_optimum, schedule, simulate, walk
+from .parts import Part, joined, plain_map, plain_sessions, spread_hosts
+from .runner import InProcess, Progress, Runner, silent
+from .simulation import Outcome, walk
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 else:
     np = require_numpy()
+
+__all__ = [
+    "STRATEGIES",
+    "Evaluated",
+    "evaluate_cases",
+    "evaluate_trace",
+    "evaluate_walk",
+    "silent",
+    "spread_hosts",
+]
 
 OFFLINE = "offline_optimum"
 # What the gap is counted from: the best of these closes 0 % of it.
@@ -36,6 +46,9 @@ BASELINES = ("never", "always", "nearest", "myopic")
 MARGINS = tuple(round(0.02 * step, 2) for step in range(51))
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
+# How much a part is of: small enough to be spread, large enough to be worth a message.
+USERS_A_PART = 48
+MARGINS_A_PART = 17
 
 
 @dataclass(frozen=True)
@@ -46,42 +59,36 @@ class Evaluated:
     rows: list[dict[str, Any]]
 
 
-def spread_hosts(cells: CellMap, count: int | None) -> list[Host]:
-    """``count`` hosts spread evenly over the cells in the order of the table; None: one in each
-    cell.
+@dataclass(frozen=True)
+class Case:
+    """One setting to be evaluated: a policy, whose movement there is to learn from and to be measured on.
 
-    The placement of the published code of Wang et al.: cell round(i * N / count) for i = 1 ..
-    count.
+    ``varied``: what distinguishes it from the other settings of a sweep.
     """
-    total = len(cells)
-    if count is None:
-        count = total
-    if not 1 <= count <= total:
-        raise DecisionError(f"hosts is {count}; allowed: 1 to {total}, the number of cells")
-    # MATLAB rounds halves up, Python to even.
-    chosen = [int(i * total / count + 0.5) - 1 for i in range(1, count + 1)]
-    return [Host(f"host-{cells.ids[cell]}", cells.ids[cell]) for cell in chosen]
+
+    policy: Policy
+    cells: CellMap
+    train: Sequence[Session]
+    test: Sequence[Session]
+    kind: str
+    hosts: int | None = None
+    strategies: Sequence[str] = tuple(STRATEGIES)
+    capacity: int | None = None
+    seed: int = 1
+    known_slots: Sequence[int] = ()
+    wrong_routes: float = 0.0
+    said: Sequence[str] = ()
+    varied: Mapping[str, Any] | None = None
 
 
-def evaluate_trace(
-    policy: Policy,
-    trace_file: str,
-    *,
-    hosts: int | None = None,
-    strategies: Sequence[str] = tuple(STRATEGIES),
-    capacity: int | None = None,
-    seed: int = 1,
-    known_slots: Sequence[int] = (),
-    wrong_routes: float = 0.0,
-) -> Evaluated:
-    """Strategies on a trace; every second user is for learning and tuning, the others for the
-    figures.
+def trace_case(policy: Policy, trace_file: str, **options: Any) -> Case:
+    """A trace; every second user is for learning and tuning, the others for the figures.
 
     :param policy: a checked policy; its mobility is learned from the first half where it is of kind
         ``learned``.
-    :param known_slots: also for users who announce so many next slots; trust in that is learned.
-    :param wrong_routes: share of the users who announce where another user goes.
+    :param options: fields of :class:`Case`.
     """
+    known_slots, wrong_routes = options.get("known_slots", ()), options.get("wrong_routes", 0.0)
     if not 0 <= wrong_routes <= 1 or any(not 1 <= known <= MAX_AGE for known in known_slots):
         raise DecisionError(
             f"wrong_routes is {wrong_routes}, known_slots {list(known_slots)}; allowed: 0 to 1, and 1 to "
@@ -96,125 +103,168 @@ def evaluate_trace(
         raise DecisionError(f"{trace_file}: {trace.shape[1]} users; at least 4 are needed for two halves")
     train = sessions_of(trace, range(0, trace.shape[1], 2))
     test = sessions_of(trace, range(1, trace.shape[1], 2))
-    return _evaluate(
-        policy,
-        cells,
-        train,
-        test,
-        hosts=hosts,
-        strategies=strategies,
-        capacity=capacity,
-        seed=seed,
-        kind="trace",
-        known_slots=known_slots,
-        wrong_routes=wrong_routes,
-        said=said,
-    )
+    return Case(policy, cells, train, test, "trace", said=tuple(said), **options)
 
 
-def evaluate_walk(
-    policy: Policy,
-    *,
-    users: int = 200,
-    slots: int = 300,
-    hosts: int | None = None,
-    strategies: Sequence[str] = tuple(STRATEGIES),
-    capacity: int | None = None,
-    seed: int = 1,
-) -> Evaluated:
-    """Strategies on random walks of a checked policy's own mobility; the same walks for each of them."""
+def walk_case(policy: Policy, users: int = 200, slots: int = 300, **options: Any) -> Case:
+    """Random walks of a checked policy's own mobility; the same walks for each strategy."""
     cells = build_map(policy)
     mobility, _report = build_mobility(policy, cells)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(options.get("seed", 1))
     train = walk(mobility, users, slots, rng)
     test = walk(mobility, users, slots, rng)
-    return _evaluate(
-        policy,
-        cells,
-        train,
-        test,
-        hosts=hosts,
-        strategies=strategies,
-        capacity=capacity,
-        seed=seed,
-        kind="random_walk",
-    )
+    return Case(policy, cells, train, test, "random_walk", **options)
 
 
-def _evaluate(
-    policy: Policy,
-    cells: CellMap,
-    train: Sequence[Session],
-    test: Sequence[Session],
-    *,
-    hosts: int | None,
-    strategies: Sequence[str],
-    capacity: int | None,
-    seed: int,
-    kind: str,
-    known_slots: Sequence[int] = (),
-    wrong_routes: float = 0.0,
-    said: Sequence[str] = (),
-) -> Evaluated:
-    unknown = [name for name in strategies if name not in STRATEGIES]
-    if unknown:
-        raise DecisionError(f"strategy {unknown[0]!r}; allowed: {', '.join(STRATEGIES)}")
-    placed = spread_hosts(cells, hosts)
-    world = build_world(policy, cells, placed, build_mobility(policy, cells, train))
-    plan = schedule(cells, world.mobility, test)
-    room = None if capacity is None else np.full(len(placed), capacity, dtype=np.int64)
-    world = replace(world, hysteresis_margin=tune_margin(world, schedule(cells, world.mobility, train), room))
-    outcomes: dict[str, Outcome] = {}
-    timing: dict[str, tuple[float, float]] = {}
-    for name in dict.fromkeys((*BASELINES, *strategies)):
-        start = time.perf_counter()
-        action = STRATEGIES[name](world)
-        solved = time.perf_counter()
-        outcomes[name] = simulate(world, plan, action, room)
-        taken = time.perf_counter() - solved
-        decisions = int(outcomes[name].slots.sum())
-        timing[name] = ((solved - start) * 1e3, taken / decisions * 1e6)
-    if known_slots:
-        solution = solve(world.problem(world.mobility), world.error_bound)
-        announced = announcements(plan, wrong_routes, seed)
-        for known in known_slots:
-            outcomes[f"mdp_direction_known_{known}"] = simulate_routes(
-                world, cells, plan, solution, known, announced
+def evaluate_trace(policy: Policy, trace_file: str, **options: Any) -> Evaluated:
+    """Strategies on a trace; options as for :func:`trace_case`."""
+    return evaluate_cases([trace_case(policy, trace_file, **options)])[0]
+
+
+def evaluate_walk(policy: Policy, **options: Any) -> Evaluated:
+    """Strategies on random walks; options as for :func:`walk_case`."""
+    return evaluate_cases([walk_case(policy, **options)])[0]
+
+
+def evaluate_cases(
+    cases: Sequence[Case], runner: Runner | None = None, progress: Progress = silent
+) -> list[Evaluated]:
+    """Evaluate settings; what comes out is the same whoever runs the parts, but for the times."""
+    work = _Work()
+    planned = [_Planned(case, work) for case in cases]
+    wanted = sorted({place for one in planned for place in one.wanted()})
+    results = (runner or InProcess()).run(work.parts, work.shared, wanted, progress)
+    return [one.evaluated(results) for one in planned]
+
+
+class _Work:
+    """The parts of all settings, and the values that they share."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.shared: dict[str, Any] = {}
+        self._names: dict[str, str] = {}
+
+    def share(self, kind: str, value: Any) -> str:
+        """The name of *value*, which is shared once however many settings have it."""
+        digest = hashlib.sha256(pickle.dumps(value)).hexdigest()
+        if digest not in self._names:
+            self._names[digest] = f"{kind}-{digest[:16]}"
+            self.shared[self._names[digest]] = value
+        return self._names[digest]
+
+    def add(
+        self, name: str, function: str, shared: Sequence[str], needs: Sequence[int] = (), **given: Any
+    ) -> int:
+        """The place of a new part."""
+        self.parts.append(Part(name, function, tuple(shared), given, tuple(needs)))
+        return len(self.parts) - 1
+
+
+class _Planned:
+    """Where the parts of one setting are."""
+
+    def __init__(self, case: Case, work: _Work) -> None:
+        unknown = [name for name in case.strategies if name not in STRATEGIES]
+        if unknown:
+            raise DecisionError(f"strategy {unknown[0]!r}; allowed: {', '.join(STRATEGIES)}")
+        self.case = case
+        self.hosts = len(spread_hosts(case.cells, case.hosts))
+        if not case.train or not case.test:
+            raise DecisionError("there is no session to simulate")
+        title = ", ".join(f"{key} {value}" for key, value in (case.varied or {}).items())
+        title = f"{title}: " if title else ""
+        scene = self._scene(work)
+        chunks = [work.share("sessions", chunk) for chunk in self._chunks()]
+        tried = [
+            work.add(
+                f"{title}margins of hysteresis",
+                "margins",
+                scene,
+                shares=MARGINS[first : first + MARGINS_A_PART],
             )
-    outcomes[OFFLINE] = offline_optimum(world, plan)
-    slot_seconds = float(policy.document.get("slot_seconds", 60))
-    rows = _rows(outcomes, timing, slot_seconds, np.random.default_rng(seed))
-    settings = {
-        "kind": kind,
-        "policy": policy.path,
-        "discount": world.discount,
-        "cells": len(cells),
-        "hosts": len(placed),
-        "capacity": capacity,
-        "seed": seed,
-        "hysteresis_margin": world.hysteresis_margin,
-        "slot_seconds": slot_seconds,
-        "train_sessions": len(train),
-        "test_sessions": len(test),
-        "test_users": plan.users,
-        "test_slots": int((plan.cell >= 0).sum()),
-        "costs": policy.document["costs"],
-        "warnings": list(said),
-    }
-    if known_slots:
-        settings["wrong_routes"] = wrong_routes
-    return Evaluated(settings, rows)
+            for first in range(0, len(MARGINS), MARGINS_A_PART)
+        ]
+        self.margin = work.add(f"{title}margin of hysteresis", "margin", (), tried)
+        self.actions: dict[str, int] = {}
+        self.outcomes: dict[str, list[int]] = {}
+        for name in dict.fromkeys((*BASELINES, *case.strategies)):
+            needs = [self.margin] if name == "hysteresis" else []
+            self.actions[name] = work.add(f"{title}solve {name}", "actions", scene, needs, strategy=name)
+            self.outcomes[name] = [
+                work.add(f"{title}run {name}", "strategy", (*scene, chunk), [self.actions[name]])
+                for chunk in chunks
+            ]
+        for known in case.known_slots:
+            name = f"mdp_direction_known_{known}"
+            given: dict[str, Any] = {"known": known, "wrong_routes": case.wrong_routes, "seed": case.seed}
+            self.outcomes[name] = [work.add(f"{title}run {name}", "routes", (*scene, *chunks), **given)]
+        self.outcomes[OFFLINE] = [
+            work.add(f"{title}run {OFFLINE}", "offline", (*scene, chunk)) for chunk in chunks
+        ]
 
+    def _scene(self, work: _Work) -> tuple[str, str, str]:
+        case = self.case
+        cells = work.share("map", plain_map(case.cells))
+        train = work.share("sessions", plain_sessions(case.train))
+        given = {
+            "policy": case.policy.path,
+            "document": case.policy.document,
+            "hosts": case.hosts,
+            "capacity": case.capacity,
+        }
+        digest = hashlib.sha256(pickle.dumps((given, cells, train))).hexdigest()
+        return work.share("case", {**given, "digest": digest}), cells, train
 
-def tune_margin(world: World, plan: Schedule, capacity: NDArray[np.int64] | None) -> float:
-    """The hysteresis margin that costs least on the training half."""
-    largest = float(world.transmission_cost.max())
+    def _chunks(self) -> list[list[Any]]:
+        """Sessions of some users each; of all users at once where they share room on hosts."""
+        users = sorted({session.user for session in self.case.test})
+        size = USERS_A_PART if self.case.capacity is None else len(users)
+        chunk_of = {user: place // size for place, user in enumerate(users)}
+        chunks: list[list[Session]] = [[] for _ in range(-(-len(users) // size))]
+        for session in self.case.test:
+            chunks[chunk_of[session.user]].append(session)
+        return [plain_sessions(chunk) for chunk in chunks]
 
-    def cost(margin: float) -> float:
-        tuned = replace(world, hysteresis_margin=margin * largest)
-        return simulate(tuned, plan, hysteresis(tuned), capacity).mean_cost
+    def wanted(self) -> list[int]:
+        """The parts whose results are read."""
+        return [self.margin, *(place for places in self.outcomes.values() for place in places)]
 
-    return min(MARGINS, key=cost) * largest
+    def evaluated(self, results: Mapping[int, Mapping[str, Any]]) -> Evaluated:
+        """Rows and settings from the results of the parts."""
+        case = self.case
+        outcomes, timing = {}, {}
+        for name, places in self.outcomes.items():
+            found = [dict(results[place]) for place in places]
+            outcomes[name] = joined(found)
+            if name in self.actions:
+                taken = sum(one["decide_s"] for one in found)
+                solved = found[0]["solve_s"]
+                timing[name] = (solved * 1e3, taken / int(outcomes[name].slots.sum()) * 1e6)
+        slot_seconds = float(case.policy.document.get("slot_seconds", 60))
+        rows = _rows(outcomes, timing, slot_seconds, np.random.default_rng(case.seed))
+        settings = {
+            "kind": case.kind,
+            "policy": case.policy.path,
+            "discount": float(case.policy.document["discount"]),
+            "cells": len(case.cells),
+            "hosts": self.hosts,
+            "capacity": case.capacity,
+            "seed": case.seed,
+            "hysteresis_margin": results[self.margin]["margin"],
+            "slot_seconds": slot_seconds,
+            "train_sessions": len(case.train),
+            "test_sessions": len(case.test),
+            "test_users": len(outcomes[OFFLINE].slots),
+            "test_slots": int(outcomes[OFFLINE].slots.sum()),
+            "costs": case.policy.document["costs"],
+            "warnings": list(case.said),
+        }
+        if case.known_slots:
+            settings["wrong_routes"] = case.wrong_routes
+        if case.varied is not None:
+            settings["varied"] = dict(case.varied)
+        return Evaluated(settings, rows)
 
 
 def _rows(

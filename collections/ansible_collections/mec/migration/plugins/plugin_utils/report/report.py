@@ -20,28 +20,44 @@ WIDTH, ROW, LEFT, RIGHT = 860, 24, 150, 120
 MIGRATION_COLOUR, TRANSMISSION_COLOUR = "#c8553d", "#3d7ea6"
 LINE_COLOURS = ("#1b1b1b", "#3d7ea6", "#4f9d69", "#c8553d", "#8a5fb0")
 STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:1rem 0}
-td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:right}
+body{font:15px/1.45 system-ui,sans-serif;margin:1.2rem auto;max-width:70rem;padding:0 1rem;color:#222}
+h1{font-size:1.4rem;margin:.4rem 0}
+table{border-collapse:collapse;margin:.6rem 0}
+td,th{padding:.15rem .6rem;border-bottom:1px solid #ddd;text-align:right;vertical-align:top}
 td:first-child,th:first-child{text-align:left}
+details td{overflow-wrap:anywhere}
+table.wide{font-size:13px}
+table.wide td,table.wide th{padding:.1rem .35rem}
 svg{max-width:100%;height:auto}
 svg text{font:12px system-ui,sans-serif}
 """
+# Label of a column, how it is written, and the keys that it needs.
 COLUMNS = (
-    ("strategy", "strategy", "{}"),
-    ("cost", "cost a slot", "{:.4f}"),
-    ("cost_low", "95 % from", "{:.4f}"),
-    ("cost_high", "to", "{:.4f}"),
-    ("migration_cost", "migration", "{:.4f}"),
-    ("transmission_cost", "transmission", "{:.4f}"),
-    ("migrations_per_hour", "moves an hour", "{:.2f}"),
-    ("ratio_to_offline", "times offline", "{:.3f}"),
-    ("gap_closed", "gap closed", "{:.1%}"),
-    ("gap_closed_low", "95 % from", "{:.1%}"),
-    ("gap_closed_high", "to", "{:.1%}"),
-    ("solve_ms", "solve, ms", "{:.1f}"),
-    ("decide_us", "decide, us", "{:.2f}"),
+    ("strategy", "{}", ("strategy",)),
+    ("cost a slot (95 %)", "{:.4f} ({:.4f} to {:.4f})", ("cost", "cost_low", "cost_high")),
+    ("migration", "{:.4f}", ("migration_cost",)),
+    ("transmission", "{:.4f}", ("transmission_cost",)),
+    ("moves an hour", "{:.2f}", ("migrations_per_hour",)),
+    ("times offline", "{:.3f}", ("ratio_to_offline",)),
+    ("gap closed (95 %)", "{:.1%} ({:.1%} to {:.1%})", ("gap_closed", "gap_closed_low", "gap_closed_high")),
+    ("solve, ms", "{:.1f}", ("solve_ms",)),
+    ("decide, us", "{:.2f}", ("decide_us",)),
 )
+# What the speed of a machine decides. It is not in JSON files, which are the same whoever computes them.
+TIMES = ("solve_ms", "decide_us")
+GAP = (
+    "Gap closed says how much a strategy saves of the cost that foresight would save: 0 % costs as much as "
+    "the best "
+    "of never, always, nearest and myopic, 100 % as little as the offline optimum, which knows the future."
+)
+
+
+X_AXIS = "x = -beta_l: how much a move over a long distance costs more than over a short one"
+
+
+def without_times(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """*rows* with what is the same on every machine."""
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
 
 
 def write_report(
@@ -55,14 +71,14 @@ def write_report(
     writer = csv.DictWriter(table, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    body = [_settings(settings), _cost_bars(rows), _table(rows)]
-    return _write(
+    body = [f"<p>{GAP}</p>", _cost_bars(rows), _table(rows), _settings(settings)]
+    return write(
         Path(directory),
         "evaluation",
         {
-            "json": json.dumps({"settings": settings, "strategies": rows}, indent=2) + "\n",
+            "json": json.dumps({"settings": settings, "strategies": without_times(rows)}, indent=2) + "\n",
             "csv": table.getvalue(),
-            "html": _page(title, body),
+            "html": page(title, body),
         },
     )
 
@@ -74,8 +90,11 @@ def write_figure_6(directory: str | Path, points: Sequence[Mapping[str, Any]]) -
     names = list(points[0]["cost"])
     writer.writerow(["discount", "x", *names, "chain_ms", "exact_ms"])
     body = [
-        "<p>Discounted sum of costs, mean over all offsets and over random r (bars: one standard error), "
-        "and computing time. After Wang et al., IEEE/ACM ToN 27(3), 2019, Fig. 6.</p>"
+        "<p>Upright: the discounted sum of costs, mean over all offsets between user and service and over "
+        "random r (bars: "
+        "one standard error), and the computing time. Across: x, the cost of a move being 1 + x - x * "
+        "0.8^distance. "
+        "After Wang et al., IEEE/ACM ToN 27(3), 2019, Fig. 6.</p>"
     ]
     for discount in dict.fromkeys(point["discount"] for point in points):
         part = [point for point in points if point["discount"] == discount]
@@ -91,21 +110,26 @@ def write_figure_6(directory: str | Path, points: Sequence[Mapping[str, Any]]) -
         errors = {name: [point["standard_error"][name] for point in part] for name in names}
         body += [
             f"<h2>discount {discount}</h2>",
-            _lines("computing time, ms", x, times, None, logarithmic=True),
-            _lines("discounted sum of costs", x, costs_by_name, errors),
+            lines(("computing time, ms", X_AXIS), x, times, None, logarithmic=True),
+            lines(("discounted sum of costs", X_AXIS), x, costs_by_name, errors),
         ]
-    return _write(
+    untimed = ("chain_ms", "exact_ms")
+    points_without_times = [
+        {key: value for key, value in point.items() if key not in untimed} for point in points
+    ]
+    return write(
         Path(directory),
         "figure_6",
         {
-            "json": json.dumps(list(points), indent=2) + "\n",
+            "json": json.dumps(points_without_times, indent=2) + "\n",
             "csv": table.getvalue(),
-            "html": _page("Distance chain and exact optimum", body),
+            "html": page("Distance chain and exact optimum", body),
         },
     )
 
 
-def _write(directory: Path, stem: str, contents: Mapping[str, str]) -> dict[str, str]:
+def write(directory: Path, stem: str, contents: Mapping[str, str]) -> dict[str, str]:
+    """Write files named *stem* by kind, each whole or not at all; their paths by kind."""
     directory.mkdir(parents=True, exist_ok=True)
     paths = {}
     for kind, content in contents.items():
@@ -119,7 +143,8 @@ def _write(directory: Path, stem: str, contents: Mapping[str, str]) -> dict[str,
     return paths
 
 
-def _page(title: str, body: Sequence[str]) -> str:
+def page(title: str, body: Sequence[str]) -> str:
+    """A page that needs no other file."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n"
@@ -136,15 +161,16 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = "".join(f"<th>{label}</th>" for _key, label, _form in COLUMNS)
+    head = "".join(f"<th>{label}</th>" for label, _form, _keys in COLUMNS)
     lines = []
     for row in rows:
-        cells = ["" if row[key] is None else form.format(row[key]) for key, _label, form in COLUMNS]
+        values = [(form, [row[key] for key in keys]) for _label, form, keys in COLUMNS]
+        cells = ["" if None in given else form.format(*given) for form, given in values]
         lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
     return (
         f"<table><tr>{head}</tr>{''.join(lines)}</table>"
-        "<p>Gap closed: 0 % is the best of never, always, nearest and myopic, 100 % the offline "
-        "optimum, which knows the future. Intervals: bootstrap over users.</p>"
+        "<p>Costs are of one user in one slot; moves are of one user. In brackets: 95 % intervals, a "
+        "bootstrap over users.</p>"
     )
 
 
@@ -168,26 +194,47 @@ def _cost_bars(rows: Sequence[Mapping[str, Any]]) -> str:
             'stroke="#000"/>'
             f'<text x="{high + 6:.1f}" y="{y + 12}">{row["cost"]:.4f}</text>'
         )
+    foot = 34 + len(rows) * ROW
+    for tick in range(5):
+        at = LEFT + (WIDTH - LEFT - RIGHT) * tick / 4
+        parts.insert(
+            0,
+            f'<path d="M{at:.1f} 30V{foot}" stroke="#ddd"/>'
+            f'<text x="{at:.1f}" y="{foot + 16}" text-anchor="middle">{largest * tick / 4:.2g}</text>',
+        )
+    parts.append(
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{foot + 34}" text-anchor="middle">'
+        "cost of one user in one slot (1: a slot of a user far from the service)</text>"
+        f'<text x="{LEFT - 8}" y="18" text-anchor="end">strategy</text>'
+    )
     legend = (
         f'<rect x="{LEFT}" y="8" width="12" height="12" fill="{MIGRATION_COLOUR}"/>'
         f'<text x="{LEFT + 18}" y="18">migration</text>'
         f'<rect x="{LEFT + 110}" y="8" width="12" height="12" fill="{TRANSMISSION_COLOUR}"/>'
-        f'<text x="{LEFT + 128}" y="18">transmission, cost a slot</text>'
+        f'<text x="{LEFT + 128}" y="18">transmission; the line at the end: 95 % interval</text>'
     )
-    height = 40 + len(rows) * ROW
+    height = foot + 42
     return f'<svg viewBox="0 0 {WIDTH} {height}" role="img">{legend}{"".join(parts)}</svg>'
 
 
-def _lines(
-    label: str,
+def lines(
+    labels: tuple[str, str],
     x: Sequence[float],
     series: Mapping[str, Sequence[float]],
     errors: Mapping[str, Sequence[float]] | None,
     *,
     logarithmic: bool = False,
+    ticks: Mapping[float, str] | None = None,
+    width: float = 2,
 ) -> str:
-    """A line a series over ``x``; ``errors``: half the height of the bars."""
+    """A line a series over ``x``; ``errors``: half the height of the bars.
+
+    :param labels: of the upright axis and of the other one.
+    :param ticks: what stands at which place of the other axis; None: every whole number of *x*.
+    """
     height, top, bottom = 300, 30, 40
+    if ticks is None:
+        ticks = {value: f"{value:g}" for value in x if value == int(value)}
     values = [value for line in series.values() for value in line]
     low, high = (log10(min(values)), log10(max(values))) if logarithmic else (0.0, max(values))
     span = (high - low) or 1.0
@@ -198,13 +245,16 @@ def _lines(
         down = (y - low) / span
         return 70 + across * (WIDTH - 260), height - bottom - down * (height - top - bottom)
 
-    parts = [f'<text x="70" y="16">{html.escape(label)}</text>']
+    parts = [f'<text x="8" y="16">{html.escape(labels[0])}</text>']
     parts += [
-        f'<text x="{at(value, values[0])[0]:.1f}" y="{height - 20}" text-anchor="middle">{value:g}</text>'
-        for value in x
-        if value == int(value)
+        f'<text x="{at(value, values[0])[0]:.1f}" y="{height - 22}" text-anchor="middle">'
+        f"{html.escape(word)}</text>"
+        for value, word in ticks.items()
     ]
-    parts.append(f'<text x="{WIDTH - 180}" y="{height - 4}" text-anchor="end">x = -beta_l</text>')
+    parts.append(
+        f'<text x="{(70 + WIDTH - 190) / 2}" y="{height - 5}" text-anchor="middle">'
+        f"{html.escape(labels[1])}</text>"
+    )
     for tick in range(5):
         level = low + span * tick / 4
         shown = 10**level if logarithmic else level
@@ -217,7 +267,7 @@ def _lines(
         colour = LINE_COLOURS[place % len(LINE_COLOURS)]
         points = [at(value_x, value_y) for value_x, value_y in zip(x, line, strict=True)]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
         if errors is not None:
             for value_x, value_y, error in zip(x, line, errors[name], strict=True):
                 (px, y_low), (_px, y_high) = (
