@@ -14,6 +14,7 @@ import time
 import uuid
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -66,14 +67,31 @@ class FollowedAction(TimedAction):
         # Several moves may be under way in one play: a line says whose it is.
         service = arguments.get("container") or arguments.get("image") or ""
         host = str((task_vars or {}).get("inventory_hostname") or "")
-        result = self._follow(path, int(begun["pid"]), f"{service} {host}".strip())
+        result = self._follow(
+            path, int(begun["pid"]), f"{service} {host}".strip(), self._expected_end(task_vars)
+        )
         self._run(self._join("rm", "-f", path))
         return result
 
-    def _follow(self, path: str, pid: int, whose: str) -> dict[str, Any]:
+    def _expected_end(self, task_vars: dict[str, Any] | None) -> float:
+        """When the migration is to end, as it was predicted for the role; 0 where nobody did."""
+        variables = task_vars or {}
+        if "migrate_prediction" not in variables or "migrate_started" not in variables:
+            return 0.0
+        try:
+            predicted, started = (
+                self._templar.template(variables[name]) for name in ("migrate_prediction", "migrate_started")
+            )
+            return float(started) + float(predicted["seconds"])
+        except (AnsibleError, KeyError, TypeError, ValueError):
+            # Others may use these names for something else; a line of progress is no reason to fail.
+            return 0.0
+
+    def _follow(self, path: str, pid: int, whose: str, expected_end: float = 0.0) -> dict[str, Any]:
         """Show what the module appends to *path* until it ends; its result.
 
         :param whose: service and host, at the beginning of each line.
+        :param expected_end: of the migration, seconds since the epoch; 0 where it is not known.
         """
         shown = 0
         while True:
@@ -88,7 +106,7 @@ class FollowedAction(TimedAction):
                     return dict(told["result"])
                 words = self.describe(told)
                 if words:
-                    display.display(f"    {whose}: {words}")
+                    display.display(f"    {whose}: {words}{left(expected_end - time.time())}")
             if not alive:
                 return {
                     "failed": True,
@@ -114,6 +132,11 @@ class FollowedAction(TimedAction):
 
     def _join(self, *words: str) -> str:
         return str(self._connection._shell.join(words))
+
+
+def left(seconds: float) -> str:
+    """What a line ends with, of a migration that is to take *seconds* more; nothing once they are over."""
+    return f"; about {seconds:.0f} s of the migration to go" if seconds >= 1 else ""
 
 
 def megabytes(count: float) -> str:
