@@ -27,6 +27,10 @@ class InThread(Generic[Value]):
         except BaseException as error:
             self._error = error
 
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
     def wait(self) -> None:
         self._thread.join()
 

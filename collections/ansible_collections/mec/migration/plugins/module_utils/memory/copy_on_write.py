@@ -36,8 +36,10 @@ from .extents import Extent, Extents, Mapped
 
 # Of one comparison. What differs inside is compared page by page.
 PROBE_BYTES = 64 << 10
-# Below it the copies are worth less than the time in which CRIU compares, which is spent frozen.
-WORTHWHILE_BYTES = 16 << 20
+# Below it the copies are worth less than the time in which CRIU compares, which is spent frozen: it reads
+# page by page, some 4 us each. More than a share of what the host has free is never given away for that.
+WORTHWHILE_BYTES = 256 << 20
+FREE_SHARE = 1 / 16
 # What a memory limit must leave free for the kernel's own use (page tables, sockets).
 LIMIT_SHARE = 0.8
 
@@ -163,6 +165,11 @@ def _overlaps(ours: list[Extent], theirs: list[Extent]) -> Iterator[tuple[int, i
             step += 1
 
 
+def _free_bytes() -> int:
+    """Of this host's memory, caches not counted."""
+    return os.sysconf("SC_AVPHYS_PAGES") * PAGE_BYTES
+
+
 class SharedPages:
     """On the target: the pages that are left to CRIU so that they become shared again.
 
@@ -215,7 +222,7 @@ class SharedPages:
                     for process in (number, parent):
                         apart[process] = apart.get(process, RangeSet()) | equal
         tight = bool(limit_bytes) and anonymous_bytes > limit_bytes * LIMIT_SHARE
-        if not saved_bytes or (saved_bytes < WORTHWHILE_BYTES and not tight):
+        if not saved_bytes or (saved_bytes < min(WORTHWHILE_BYTES, _free_bytes() * FREE_SHARE) and not tight):
             self._check_limit(anonymous_bytes, limit_bytes)
             return
         os.makedirs(self._dir, mode=0o700, exist_ok=True)

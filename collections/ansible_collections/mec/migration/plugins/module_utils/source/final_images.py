@@ -8,10 +8,11 @@ All of it happens in the frozen window.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ..base.errors import MigrationError
@@ -33,6 +34,7 @@ from ..criu.images import (
     without,
 )
 from ..criu.parent import NAME as PARENT_LINK
+from ..kernel.closed_files import ClosedFiles
 from ..kernel.process_memory import (
     Pagemap,
     Reader,
@@ -45,7 +47,14 @@ from ..memory.source import MemorySource
 from ..transport.wire import Channel
 
 SEGMENT_PAGEMAP = re.compile(r"pagemap-shmem-(\d+)\.img")
+PROCESS_PAGEMAP = re.compile(r"pagemap-(\d+)\.img")
+# Of a process or thread; CRIU writes them once, each process's together.
+OF_A_PROCESS = re.compile(r"(?:core|mm|fs|ids|fdinfo)-\d+\.img")
 MAX_BODY_BYTES = 64 << 20
+# What is sent before the dump is over: less is not worth a message.
+MIN_EARLY_BYTES = 256 << 10
+# How often the end of the dump is looked for while nothing is written.
+WAIT_S = 0.005
 MAX_LIKELY_BYTES = 8 << 20
 LAZY = bytes([PE_LAZY])
 
@@ -84,6 +93,15 @@ class FinalImages:
         self._dir = directory
         self._memory = memory
         self._expected: dict[int, _Expected] = {}
+        self._missing: dict[int, RangeSet] = {}
+        self._settled: set[int] = set()
+        # Name and size of what was sent, and names of what can be.
+        self._sent: dict[str, int] = {}
+        self._ready: list[str] = []
+        self._closed: ClosedFiles | None = None
+        # Without it all is sent at the end.
+        with contextlib.suppress(OSError):
+            self._closed = ClosedFiles(directory)
 
     def expect(self, pids: dict[int, int]) -> None:
         """While CRIU dumps, after the last round: what it will name if all is as usual.
@@ -103,6 +121,38 @@ class FinalImages:
                 held = RangeSet()
             self._expected[number] = _Expected(pid, lazy, set(entry_keys(held)))
 
+    def send_early(self, channel: Channel, dumping: Callable[[], bool]) -> None:
+        """While CRIU dumps, after :meth:`expect`: settle and send what of each process is complete.
+
+        Of a service of many processes that is most of the images.
+
+        :param dumping: whether the dump still runs.
+        :raises MigrationError: pages cannot be read, or the connection broke.
+        """
+        closed = self._closed
+        ready_bytes = 0
+        while closed is not None and dumping():
+            for name in closed.next(WAIT_S):
+                ready_bytes += self._complete(name)
+            if ready_bytes >= MIN_EARLY_BYTES:
+                self._send(channel, self._ready)
+                self._ready, ready_bytes = [], 0
+
+    def _complete(self, name: str) -> int:
+        """CRIU has closed an image: it, and what belongs to it, can be sent; returns its bytes."""
+        names = []
+        process = PROCESS_PAGEMAP.fullmatch(name)
+        if process:
+            names = self._settle_process(int(process.group(1)))
+        elif OF_A_PROCESS.fullmatch(name) and name not in self._ready and name not in self._sent:
+            names = [name]
+        sizes = []
+        for one in names:
+            with contextlib.suppress(FileNotFoundError):
+                sizes.append(os.stat(os.path.join(self._dir, one)).st_size)
+                self._ready.append(one)
+        return sum(sizes)
+
     def settle(self) -> dict[int, RangeSet]:
         """After the dump: leave out what can be restored lazily, bring in what cannot.
 
@@ -117,15 +167,25 @@ class FinalImages:
             found = SEGMENT_PAGEMAP.fullmatch(name)
             if found and self._memory.known(-int(found.group(1))):
                 self._settle_segment(RawPagemap(os.path.join(self._dir, name)), -int(found.group(1)))
-        self._leave_out_known()
-        missing = {}
-        for number, expected in self._expected.items():
-            path = self._pagemap(number)
-            if os.path.exists(path):
-                absent = self._settle(RawPagemap(path, lazy_parent=True), expected, number)
-                if absent:
-                    missing[number] = absent
-        return missing
+        for number in self._expected:
+            if os.path.exists(self._pagemap(number)):
+                self._settle_process(number)
+        return self._missing
+
+    def _settle_process(self, number: int) -> list[str]:
+        """Once its images are complete; returns the names of those that are so for good."""
+        expected = self._expected.get(number)
+        if expected is None or number in self._settled:
+            return []
+        self._settled.add(number)
+        pagemap = RawPagemap(self._pagemap(number), lazy_parent=True)
+        if self._is_dumped_whole(pagemap, number, expected):
+            leave_out(pagemap.path, self._memory.known(number))
+            pagemap = RawPagemap(pagemap.path, lazy_parent=True)
+        absent = self._settle(pagemap, expected, number)
+        if absent:
+            self._missing[number] = absent
+        return [os.path.basename(path) for path in (pagemap.path, pagemap.pages_path)]
 
     def _settle(self, pagemap: RawPagemap, expected: _Expected, number: int) -> RangeSet:
         usual = expected.usual
@@ -155,30 +215,43 @@ class FinalImages:
 
         rewrite(pagemap, split)
 
-    def _leave_out_known(self) -> None:
-        """Where CRIU has dumped memory all the same: the target has it already."""
-        dumped_bytes = sum(
-            entry.stat().st_size for entry in os.scandir(self._dir) if entry.name.startswith("pages-")
-        )
-        known = {number: self._memory.known(number) for number in self._expected}
-        if dumped_bytes < sum(pages.size_bytes for pages in known.values()) / 4:
-            return
-        for number, expected in self._expected.items():
-            path = self._pagemap(number)
-            if os.path.exists(path) and not left_out(path) and not locked_bytes(expected.pid):
-                leave_out(path, known[number])
+    def _is_dumped_whole(self, pagemap: RawPagemap, number: int, expected: _Expected) -> bool:
+        """Whether CRIU has dumped memory all the same, which the target has already."""
+        dumped_bytes, known_bytes = 0, self._memory.known(number).size_bytes
+        with contextlib.suppress(FileNotFoundError):
+            dumped_bytes = os.stat(pagemap.pages_path).st_size
+        if not known_bytes or dumped_bytes < known_bytes / 4:
+            return False
+        return not left_out(pagemap.path) and not locked_bytes(expected.pid)
 
     def send(self, channel: Channel) -> None:
-        """All images, in messages of a bounded size."""
+        """All images that were not sent before.
+
+        :raises MigrationError: one has changed since.
+        """
+        for name, size in self._sent.items():
+            now = os.stat(os.path.join(self._dir, name)).st_size
+            if now != size:
+                raise MigrationError(
+                    f"CRIU's image {name} had {size} bytes when it was sent, and has {now} now: this version "
+                    "of CRIU writes it in several goes. Use a version that was tested",
+                    phase="handover",
+                )
+        self._send(channel, sorted(set(os.listdir(self._dir)) - set(self._sent)))
+
+    def _send(self, channel: Channel, names: list[str]) -> None:
+        """In messages of a bounded size."""
         files: list[tuple[str, int]] = []
         body = bytearray()
-        for name in sorted(os.listdir(self._dir)):
+        for name in names:
+            self._sent[name] = 0
             with open(os.path.join(self._dir, name), "rb") as image:
                 while True:
                     piece = image.read(MAX_BODY_BYTES - len(body))
                     if not piece and files and files[-1][0] == name:
                         break
                     files.append((name, len(piece)))
+                    self._sent[name] += len(piece)
                     body += piece
                     if len(body) >= MAX_BODY_BYTES:
                         channel.send("handover.images", channel.resembling(body), files=files)

@@ -210,6 +210,7 @@ class HandOver:
         self._channel.limit(0)
         freeze_ms = self._service.cgroup.freeze()
         self._service.cgroup.prepare_seizing()
+        images = FinalImages(self._images, self._memory)
         self._dumping = dumped = InThread(dump_now)
         # It takes the disk some milliseconds, which pass beside the dump. Being early does no harm: until the
         # mark is really sent this process and its guard know better, and once both are dead nobody may thaw.
@@ -222,8 +223,8 @@ class HandOver:
         self._channel.answer("memory.round_end")
         self._files.round(self._channel, always_compare=compare)
         files_end = time.monotonic()
-        images = FinalImages(self._images, self._memory)
         images.expect(pids)
+        images.send_early(self._channel, lambda: dumped.running)
         dump = dumped.result()
         dump_end = time.monotonic()
         missing = images.settle()

@@ -297,8 +297,8 @@ class TargetAgent:
         """CRIU's own images of the final dump."""
         self._final.take(message)
         if self._lazy is not None:
-            # While the source sends its last words and CRIU starts.
-            self._final.look_for_extents()
+            # While the source dumps on, or sends its last words, and CRIU starts.
+            self._final.look_for_extents(message)
 
     def _end_of_images(self, message: Message, channel: Channel) -> None:
         """The end-of-images mark: from here on the service may run here."""

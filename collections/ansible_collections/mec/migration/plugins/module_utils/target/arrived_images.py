@@ -29,11 +29,12 @@ class ArrivedImages:
         self.directory = directory
         self._memory = memory
         self._shared = SharedPages(os.path.join(os.path.dirname(directory), SHARED))
-        self._found: InThread[tuple[int, dict[int, list[Extent]]]] | None = None
+        self._found: dict[int, InThread[tuple[int, dict[int, list[Extent]]]]] = {}
 
     def begin(self, descriptors: list[str]) -> None:
         """Before the first image: what standard input, output and error were, for runc."""
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        self._found = {}
         # Not the directory itself: a restore that was prepared before has it open.
         for name in os.listdir(self.directory):
             os.unlink(os.path.join(self.directory, name))
@@ -79,14 +80,22 @@ class ArrivedImages:
             if name.startswith("pagemap-") and not name.startswith("pagemap-shmem"):
                 refer_to_parent(os.path.join(self.directory, name))
 
-    def look_for_extents(self) -> None:
-        """Find in a thread where the memory lies that the images name."""
-        self._found = InThread(self._all_extents)
+    def look_for_extents(self, message: Message) -> None:
+        """Find in a thread where the memory lies that the page maps in *message* name."""
+        numbers = []
+        for name, _size in message.fields["files"]:
+            number = name[len("pagemap-") : -len(".img")]
+            if name.startswith("pagemap-") and number.isdigit():
+                numbers.append(int(number))
+        if numbers:
+            finding = InThread(lambda: self._extents_of(numbers))
+            self._found.update(dict.fromkeys(numbers, finding))
 
     def extents(self, process: int) -> list[Extent]:
         """Where the newest content lies of all that the images name of a process."""
-        if self._found is not None:
-            rounds, found = self._found.result()
+        finding = self._found.get(process)
+        if finding is not None:
+            rounds, found = finding.result()
             if rounds == self._memory.last_round and process in found:
                 return found[process]
         return self._extents_now(process)
@@ -96,14 +105,12 @@ class ArrivedImages:
         keys = ((address, pages) for _message, address, flags, pages in entries if flags[0] & PE_LAZY)
         return self._memory.extents(process, self._memory.named_by(keys) - self._shared.of(process))
 
-    def _all_extents(self) -> tuple[int, dict[int, list[Extent]]]:
+    def _extents_of(self, numbers: list[int]) -> tuple[int, dict[int, list[Extent]]]:
         """The round up to which they are the newest, and those of each process."""
         rounds = self._memory.last_round
         found = {}
-        for name in os.listdir(self.directory):
-            number = name[len("pagemap-") : -len(".img")]
-            if name.startswith("pagemap-") and number.isdigit():
-                # What is missing may still come; it is missed when it is asked for.
-                with contextlib.suppress(MigrationError):
-                    found[int(number)] = self._extents_now(int(number))
+        for number in numbers:
+            # What is missing may still come; it is missed when it is asked for.
+            with contextlib.suppress(MigrationError):
+                found[number] = self._extents_now(number)
         return rounds, found

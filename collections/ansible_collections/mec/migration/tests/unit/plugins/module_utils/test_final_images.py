@@ -24,6 +24,7 @@ from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memor
     areas,
     present_pages,
 )
+from ansible_collections.mec.migration.plugins.module_utils.source import final_images as module
 from ansible_collections.mec.migration.plugins.module_utils.source.final_images import (
     FinalImages,
     likely_content,
@@ -154,3 +155,79 @@ def test_what_the_images_will_hold_is_known_before_the_freeze(victim, tmp_path):
     # The interpreter's own variables: written pages of its file, but not what it only reads.
     files = [area for area in areas(victim.pid) if area.path.startswith("/") and area.permissions[3] == "p"]
     assert end - start < len(likely) < sum(area.end - area.start for area in files) / 4
+
+
+class Sent:
+    """A channel that keeps what images were sent, and by how many messages."""
+
+    def __init__(self):
+        self.images = {}
+        self.messages = 0
+
+    def resembling(self, body):
+        return bytes(body)
+
+    def send(self, kind, body, files):
+        assert kind == "handover.images"
+        self.messages += 1
+        at = 0
+        for name, size in files:
+            self.images.setdefault(name, []).append(body[at : at + size])
+            at += size
+
+
+def send_while_dumping(images, directory, steps):
+    """*steps* happen one after the other, as CRIU writes; then all is settled and sent."""
+    sent, left = Sent(), list(steps)
+
+    def dumping():
+        if left:
+            left.pop(0)()
+        return bool(left)
+
+    images.send_early(sent, dumping)
+    early = dict(sent.images)
+    images.settle()
+    images.send(sent)
+    whole = {path.name: [path.read_bytes()] for path in directory.iterdir()}
+    assert sent.images == whole
+    return early
+
+
+def test_a_process_is_sent_while_the_next_one_is_dumped(victim, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MIN_EARLY_BYTES", 1)
+    images = FinalImages(str(tmp_path), Known(present_pages(victim.pid)))
+    images.expect({victim.pid: NUMBER})
+
+    def wait():
+        """An end of the dump without a new file."""
+
+    def write(name):
+        return lambda: (tmp_path / name).write_bytes(b"content")
+
+    steps = [
+        lambda: as_dumped(victim, tmp_path),
+        write("mm-7.img"),
+        write("core-7.img"),
+        # May be written to again, or is edited at the end; of this number nothing is expected.
+        write("inventory.img"),
+        write("pagemap-8.img"),
+        wait,
+        wait,
+    ]
+    early = send_while_dumping(images, tmp_path, steps)
+    assert set(early) == {f"pagemap-{NUMBER}.img", "pages-3.img", "mm-7.img", "core-7.img"}
+    assert left_out(str(tmp_path / f"pagemap-{NUMBER}.img"))
+
+
+def test_an_image_that_changes_after_it_was_sent_is_told(victim, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MIN_EARLY_BYTES", 1)
+    images = FinalImages(str(tmp_path), Known(present_pages(victim.pid)))
+    images.expect({victim.pid: NUMBER})
+    core = tmp_path / "core-7.img"
+    with pytest.raises(MigrationError, match=r"core-7\.img had 7 bytes when it was sent, and has 8 now"):
+        send_while_dumping(
+            images,
+            tmp_path,
+            [lambda: core.write_bytes(b"content"), str, lambda: core.write_bytes(b"content2")],
+        )

@@ -154,6 +154,7 @@ def world(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "ThawGuard", lambda *unused: guard)
     finals = SimpleNamespace(
         expect=lambda pids: made.do("expect"),
+        send_early=lambda channel, dumping: made.do("send early"),
         settle=lambda: made.do("settle", {}),
         send=lambda channel: made.do("send images"),
     )
