@@ -33,6 +33,7 @@ test: venv  ## every test: what CI runs
 	$(MAKE) sanity
 	$(MAKE) integration
 	$(MAKE) e2e E2E_LAB=test
+	$(MAKE) crash-sample E2E_LAB=test
 	$(MAKE) loop E2E_LAB=test ARGS=--prepared
 	$(MAKE) eda E2E_LAB=test ARGS=--prepared
 	$(BIN)/ansible-playbook -i inventories/test playbooks/demo.yml -e demo_memory_mib=64
@@ -63,7 +64,7 @@ sanity: venv  ## ansible-test sanity on the collection
 	$(BIN)/python tests/quality/run_ansible_test.py sanity $(ARGS)
 
 units: venv  ## unit tests of the collection
-	PYTHONPATH=collections $(BIN)/pytest --quiet $(COLLECTION)/tests/unit tests/unit $(ARGS)
+	PYTHONPATH=collections $(BIN)/pytest --quiet $(COLLECTION)/tests/unit tests/unit tests/crash $(ARGS)
 
 # An hour of each: FUZZ_SECONDS=3600.
 FUZZ_SECONDS ?= 5
@@ -88,6 +89,25 @@ model: venv  ## the protocol in the model checker spin: the old one shows its fa
 
 units-oldest: venv  ## those of edge hosts' code, on the oldest Python that edge hosts may have
 	$(BIN)/python tests/quality/run_ansible_test.py units --venv --python 3.9 tests/unit/plugins/module_utils/ $(ARGS)
+
+# All points times all faults take half a day; what the results have already is not run again.
+# One fault, some points: ARGS="--faults kill --points '*/journal.*'".
+CRASH_LAB ?= crash
+.PHONY: crash
+crash: venv  ## a real move for each crash point and fault; writes docs/crash-points.md
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(CRASH_LAB) -e testbed_hosts=2
+	$(BIN)/ansible-playbook -i inventories/$(CRASH_LAB) mec.migration.prepare
+	$(BIN)/ansible-playbook -i inventories/$(CRASH_LAB) playbooks/deploy.yml -e service=redis-aof -e target=edge-a
+	PYTHONPATH=tests:collections $(BIN)/python -m crash.run --inventory inventories/$(CRASH_LAB) \
+	  --page docs/crash-points.md $(ARGS)
+
+# Which ones the commit chooses.
+CRASH_SAMPLE ?= 8
+.PHONY: crash-sample
+crash-sample: venv  ## some crash points, on a testbed that is ready (minutes)
+	$(BIN)/ansible-playbook -i inventories/$(E2E_LAB) playbooks/deploy.yml -e service=redis-aof -e target=edge-a
+	PYTHONPATH=tests:collections $(BIN)/python -m crash.run --inventory inventories/$(E2E_LAB) \
+	  --sample $(CRASH_SAMPLE) --results reports/crash/sample.jsonl
 
 .PHONY: uffd
 uffd: venv  ## the tracker uffd: 200 runs of services of all kinds, every page compared (minutes; as root, with redis-server)

@@ -139,6 +139,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mec.migration.plugins.module_utils.base.crash_points import enter
 from ansible_collections.mec.migration.plugins.module_utils.base.paths import check_migration_id
 from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
@@ -166,6 +167,7 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     if status:
         return {"changed": False, "reason": "", "port": status["port"]}
     port = params["port"]
+    enter("target")
     # No time-out: `docker start` into the armed runtime answers only after the restore.
     client = docker_client(timeout_s=None)
     put_away = clean_stale(client, params["service"], module.check_mode)

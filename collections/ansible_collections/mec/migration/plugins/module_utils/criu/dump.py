@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from ..base.crash_points import around
 from ..base.errors import MigrationError
 from ..docker.runc_state import RuncState
 from ..kernel.mountinfo import inside_root, mounts
@@ -187,7 +188,8 @@ class Dump:
             )
 
         try:
-            self._process = with_own_mounts(start) if parent is None else parent.start(start)
+            with around("criu.start"):
+                self._process = with_own_mounts(start) if parent is None else parent.start(start)
         except OSError as error:
             raise MigrationError(f"cannot start {criu}: {error}; install criu 4.2 or later") from error
         finally:
@@ -203,8 +205,9 @@ class Dump:
         start = time.monotonic()
         self._socket.settimeout(timeout_s)
         try:
-            self._socket.send(self._request)
-            answer = dict(decode_fields(self._socket.recv(1 << 16)))
+            with around("criu.dump"):
+                self._socket.send(self._request)
+                answer = dict(decode_fields(self._socket.recv(1 << 16)))
         except (OSError, ValueError) as error:
             raise self._failure(f"CRIU gave no answer: {error}") from error
         if not answer.get(2):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..base.crash_points import watched
 from ..base.errors import PreflightError
 from .engine import UNIX, socket_path
 
@@ -31,7 +32,8 @@ def docker_client(timeout_s: float | None = 60.0) -> Any:
             "mec.migration.edge_host"
         )
     try:
-        client = docker.APIClient(base_url=UNIX + socket_path(), version="auto", timeout=timeout_s)
+        found = docker.APIClient(base_url=UNIX + socket_path(), version="auto", timeout=timeout_s)
+        client = watched("docker", found)
         client.ping()
     except PreflightError:
         raise

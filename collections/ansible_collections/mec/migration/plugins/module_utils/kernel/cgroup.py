@@ -10,6 +10,7 @@ import os
 import signal
 import time
 
+from ..base.crash_points import around
 from ..base.errors import MigrationError
 from .stopped import put_stops_back
 
@@ -42,6 +43,7 @@ class Cgroup:
             return not self.frozen and _read(self._file) == "0"
         return _read(self._file) == "THAWED"
 
+    @around("cgroup.freeze", MigrationError)
     def freeze(self, timeout_s: float = 5.0) -> float:
         """Stop every process of the container; returns how long that took, in ms.
 
@@ -71,6 +73,7 @@ class Cgroup:
         if not self._v2:
             put_stops_back(self.pids())
 
+    @around("cgroup.thaw", MigrationError)
     def thaw(self, timeout_s: float = 5.0) -> None:
         """Let every process of the container go on, and see that the freezer says so.
 
@@ -103,6 +106,7 @@ class Cgroup:
                 continue
         return sorted(found)
 
+    @around("cgroup.kill", MigrationError)
     def kill(self, timeout_s: float = 10.0) -> None:
         """End a frozen container without letting it execute one more instruction.
 
@@ -160,6 +164,7 @@ def container_processes(container_id: str, root: str = CGROUP_ROOT) -> list[int]
     return sorted(found)
 
 
+@around("cgroup.end", MigrationError)
 def end_container(container_id: str, timeout_s: float = 10.0, root: str = CGROUP_ROOT) -> None:
     """Kill until the container's cgroup is seen empty; frozen processes execute nothing more.
 

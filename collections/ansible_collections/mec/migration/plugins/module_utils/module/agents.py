@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..base.crash_points import enter
 from ..base.errors import MigrationError, PreflightError
 from ..base.paths import check_migration_id, state_dir
 from ..transport.control import SOURCE_CONTROL, NoAgentError, control
@@ -111,6 +112,7 @@ def open_source(params: dict[str, Any], check_mode: bool = False) -> dict[str, A
     from ..docker.client import docker_client  # noqa: PLC0415
     from ..source.agent import SourceAgent, SourceSettings, detach  # noqa: PLC0415
 
+    enter("source")
     agent = SourceAgent(
         SourceSettings(
             params["migration_id"],

@@ -24,6 +24,7 @@ from ..state import journal as states
 from ..state.journal import JOURNAL_DIR, SOURCE, TARGET, Journal, read_journals
 from ..state.migration_lock import LockHeldError, MigrationLock, Owner
 from ..target.armed_container import end_restore
+from ..target.endings import wipe_arrived
 from ..transport.control import CONTROL, NoAgentError, control
 
 MISSING, DAMAGED = "missing", "damaged"
@@ -79,7 +80,7 @@ def _destroy(client: Any, order: Order) -> None:
             end_container(container_id)
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(ARMED_DIR, container_id))
-        _wipe_images(journal)
+        wipe_arrived(journal)
         journal.write(
             states.SETTLED,
             outcome=states.DESTROYED,
@@ -124,7 +125,7 @@ def keep(client: Any, order: Order, check_mode: bool) -> str:
         state, inspected = container_state(client, container_id)
         if state not in (RUNNING, FROZEN):
             client.start(str(inspected.get("Id") or container_id))
-        _wipe_images(journal)
+        wipe_arrived(journal)
         journal.write(states.SETTLED, outcome=states.KEPT, reason=order.why)
     return f"the target's side was {now} and its container {state}; it is kept"
 
@@ -199,7 +200,7 @@ def forget(order: Order, side: str, check_mode: bool) -> str:
     if journal.state != states.SETTLED:
         raise _changed(order, side, journal.state)
     if not check_mode:
-        _wipe_images(journal)
+        wipe_arrived(journal)
         wipe(migration_dir(order.migration_id))
         journal.remove()
     return f"migration {order.migration_id} is settled"
@@ -257,12 +258,6 @@ def _thaw(client: Any, container_id: str) -> None:
         client.unpause(container_id)
     else:
         Cgroup(inspected["State"]["Pid"]).thaw()
-
-
-def _wipe_images(journal: Journal) -> None:
-    images = journal.entry.images_dir
-    if images and os.path.basename(images) == "images":
-        wipe(os.path.dirname(images))
 
 
 @contextlib.contextmanager

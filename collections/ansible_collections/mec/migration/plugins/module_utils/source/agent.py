@@ -76,8 +76,7 @@ class SourceAgent:
         try:
             settle_leftovers(container_id, settings.container)
             self._service = Service(self._client, container_id, settings.move_binds)
-            self._dir = state_dir(settings.migration_id)
-            self._server = ControlServer(os.path.join(self._dir, SOURCE_CONTROL))
+            # Before anything else is made here: by it whoever comes after a crash finds the rest.
             self._journal = Journal(settings.migration_id, SOURCE)
             self._journal.write(
                 states.OPEN,
@@ -89,6 +88,8 @@ class SourceAgent:
                 address=settings.address,
                 phase="open",
             )
+            self._dir = state_dir(settings.migration_id)
+            self._server = ControlServer(os.path.join(self._dir, SOURCE_CONTROL))
         except BaseException:
             forget_source(settings.migration_id)
             self._lock.release()

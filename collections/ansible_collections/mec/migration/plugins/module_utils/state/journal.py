@@ -10,12 +10,14 @@ can end what was left open. A state is on disk, directory included, before what 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..base.crash_points import around
 from ..base.errors import MigrationError
 
 JOURNAL_DIR = "/var/lib/mec-migration"
@@ -48,6 +50,7 @@ class Entry(NamedTuple):
     :ivar container_id: of this side's container, ``peer_container_id`` of the other side's.
     :ivar restart_policy: what the container had before the migration, as Docker writes it.
     :ivar images_dir: on the target, where the images of its memory lie.
+    :ivar staging_dir: on the target, where layers of its image wait for Docker.
     :ivar lazy: on the target, whether pages may be missing while it is ``restoring`` or ``running``.
     :ivar reason: why it came to this state.
     """
@@ -69,6 +72,7 @@ class Entry(NamedTuple):
     peer_container_id: str = ""
     restart_policy: dict[str, Any] | None = None
     images_dir: str = ""
+    staging_dir: str = ""
     lazy: bool = False
     reason: str = ""
     format: int = FORMAT
@@ -187,20 +191,31 @@ class Journal:
         temporary = f"{self._path}.{state}.new"
         try:
             _make_directory(self._directory)
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "w", encoding="utf-8") as out:
-                out.write(entry.to_json())
-                out.flush()
-                os.fsync(out.fileno())
+            descriptor = -1 if self.exists else _nameless(self._directory)
+            nameless = descriptor >= 0
+            if not nameless:
+                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            out = open(descriptor, "w", encoding="utf-8")  # noqa: SIM115  A nameless file is gone once closed.
+            out.write(entry.to_json())
+            out.flush()
+            os.fsync(out.fileno())
+            if not nameless:
+                out.close()
         except OSError as error:
             raise self._unwritten(state, error) from error
 
         def make_it_so() -> None:
             try:
-                os.replace(temporary, self._path)
-                sync_directory(self._directory)
+                with around(f"journal.{state}"):
+                    if nameless:
+                        _name(out.fileno(), self._path)
+                    else:
+                        os.replace(temporary, self._path)
+                    sync_directory(self._directory)
             except OSError as error:
                 raise self._unwritten(state, error) from error
+            finally:
+                out.close()
             self.entry = entry
 
         return make_it_so
@@ -217,7 +232,7 @@ class Journal:
             self.entry = entry
 
     def remove(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
+        with around("journal.remove"), contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
             sync_directory(self._directory)
         for state in STATES[self.entry.side]:
@@ -239,6 +254,25 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _nameless(directory: str) -> int:
+    """A new file of which nothing is left unless it gets a name; -1 where there are none."""
+    try:
+        return os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
+            return -1
+        raise
+
+
+def _name(descriptor: int, path: str) -> None:
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # Without a directory Python calls link(), which does not follow the link in /proc.
+        os.link(f"/proc/self/fd/{descriptor}", path, dst_dir_fd=directory, follow_symlinks=True)
+    finally:
+        os.close(directory)
 
 
 def _make_directory(path: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..base.daemon import fork_off
 from ..base.errors import MigrationError, PreflightError, TransferError
-from ..base.paths import state_dir
+from ..base.paths import migration_dir, state_dir
 from ..base.priority import hurry
 from ..base.threads import InThread
 from ..docker.container_state import FROZEN, RUNNING, container_state, wait_healthy
@@ -36,6 +36,7 @@ from ..transport.control import CONTROL, IN_USE_S, ControlServer, Request
 from ..transport.wire import Channel, Message
 from .armed_container import ArmedContainer
 from .arrived_images import ArrivedImages
+from .endings import STAGING_PREFIX
 from .hook import HookResult, published_ports
 from .listener import Listener
 from .put_back import PutBack
@@ -55,9 +56,8 @@ class TargetAgent:
     def __init__(self, settings: TargetSettings, client: Any) -> None:
         self._settings = settings
         self._client = client
-        self._dir = state_dir(settings.migration_id)
+        self._dir = migration_dir(settings.migration_id)
         self._images_dir = os.path.join(settings.images_dir, settings.migration_id, IMAGES)
-        os.makedirs(self._images_dir, mode=0o700, exist_ok=True)
         self._journal = Journal(settings.migration_id, TARGET)
         self._lazily = settings.lazy_restore and userfaultfd_works()
         self._memory = MemoryTarget(self._images_dir, chain=not self._lazily)
@@ -66,10 +66,9 @@ class TargetAgent:
         self._container: ArmedContainer | None = None
         self._files: FileReceiver | None = None
         # Layers are staged on Docker's disk, not in memory.
-        staging = os.path.join(
-            client.info()["DockerRootDir"], "tmp", f"mec-migration-{settings.migration_id}"
-        )
-        self._layers = LayerReceiver(client, staging)
+        docker_tmp = os.path.join(client.info()["DockerRootDir"], "tmp")
+        self._staging = os.path.join(docker_tmp, f"{STAGING_PREFIX}{settings.migration_id}")
+        self._layers = LayerReceiver(client, self._staging)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._lazy: LazyPages | None = None
@@ -78,8 +77,7 @@ class TargetAgent:
         self._spec: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
         self._filling: InThread[None] | None = None
-        # Set once the first try to note that it runs is over; from then on the journal is written under a
-        # lock.
+        # Set once the first try to note that it runs is over; from then on the journal is written in a lock.
         self._noted, self._noting = threading.Event(), threading.Lock()
         self._hooked: InThread[HookResult] | None = None
         self._error: MigrationError | None = None
@@ -97,27 +95,31 @@ class TargetAgent:
         try:
             self._lock_of_name.take(owner, patience_s=1.0)
         except LockHeldError as held:
-            self._wipe()
             raise PreflightError(
                 f"migration {held.owner.migration_id} of {settings.service} to this host is in progress, "
                 f"started by {held.owner.started_by or 'someone unknown'}; wait for its end, or end it with "
                 f"the playbook mec.migration.cancel -e service={settings.service}"
             ) from held
         try:
-            self._listener = Listener(
-                settings.address, settings.port, settings.keys, self._dir, settings.idle_timeout_s
-            )
-            self._control = ControlServer(os.path.join(self._dir, CONTROL))
+            # Before anything else is made here: by it whoever comes after a crash finds the rest.
             self._journal.write(
                 states.OPEN,
                 service=settings.service,
                 images_dir=self._images_dir,
+                staging_dir=self._staging,
                 started_by=owner.started_by,
                 opened=owner.since,
                 engine_id=str(self._client.info().get("ID", "")),
             )
+            state_dir(settings.migration_id)
+            os.makedirs(self._images_dir, mode=0o700, exist_ok=True)
+            self._listener = Listener(
+                settings.address, settings.port, settings.keys, self._dir, settings.idle_timeout_s
+            )
+            self._control = ControlServer(os.path.join(self._dir, CONTROL))
         except BaseException:
             self._wipe()
+            self._journal.remove()
             self._lock_of_name.release()
             raise
         return self._listener.port

@@ -14,6 +14,7 @@ import threading
 import time
 from typing import Any
 
+from ..base.crash_points import around
 from ..base.errors import MigrationError
 from ..base.paths import ARMED_DIR, RUNTIME_NAME
 from ..criu.images import RESTORE_STATS, read_restore_stats
@@ -260,9 +261,10 @@ class ArmedContainer:
         try:
             if self._connection is not None:
                 self._connection.settimeout(timeout_s)
-            self._stream.write(json.dumps(words) + "\n")
-            self._stream.flush()
-            return self._read_event()
+            with around(f"criu.{words['command']}"):
+                self._stream.write(json.dumps(words) + "\n")
+                self._stream.flush()
+                return self._read_event()
         except (OSError, ValueError) as error:
             return {"code": -1, "reason": str(error)}
 

@@ -19,6 +19,8 @@ from ..state import journal as states
 from ..state.journal import TARGET, Journal, read_journals
 from ..transport.control import CONTROL, IN_USE_S, SOURCE_CONTROL, control
 
+STAGING_PREFIX = "mec-migration-"
+
 
 def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
     """Make sure that the target has no copy of the service, and forget the migration there.
@@ -169,10 +171,17 @@ def _receiver_alive(migration_id: str) -> bool:
 
 
 def _wipe(migration_id: str, journal: Journal) -> None:
-    images = journal.entry.images_dir
-    if images and os.path.basename(images) == "images":
-        wipe(os.path.dirname(images))
+    wipe_arrived(journal)
     wipe(migration_dir(migration_id))
     # A receiver that was killed leaves the socket on which the armed runtime found it.
     with contextlib.suppress(OSError):
         os.unlink(os.path.join(ARMED_DIR, journal.entry.container_id))
+
+
+def wipe_arrived(journal: Journal) -> None:
+    """What an agent that was killed has left of what the source sent: memory, and layers of the image."""
+    images, staging = journal.entry.images_dir, journal.entry.staging_dir
+    if images and os.path.basename(images) == "images":
+        wipe(os.path.dirname(images))
+    if os.path.basename(staging) == f"{STAGING_PREFIX}{journal.entry.migration_id}":
+        wipe(staging)

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..base.crash_points import around
 from ..base.errors import MigrationError
 from ..base.paths import migration_dir
 
@@ -198,7 +199,10 @@ class ControlServer:
             handler = self._handlers.get(operation)
             if handler is None:
                 raise MigrationError(f"the agent knows no operation {operation}; same version?")
-            say(result=handler(Request(operation, fields, progress)))
+            asked = Request(operation, fields, progress)
+            with contextlib.nullcontext() if operation == STATUS else around(f"control.{operation}"):
+                result = handler(asked)
+            say(result=result)
         except MigrationError as error:
             say(error=dict(error.result(), message=error.message))
         except Exception as error:

@@ -25,6 +25,7 @@ import time
 from collections import deque
 from typing import Any, NamedTuple
 
+from ..base.crash_points import AFTER, around, reach
 from ..base.errors import MigrationError, TransferError
 from ..base.units import BYTES_PER_S_OF_MBIT
 from . import zstd
@@ -148,7 +149,7 @@ class Channel:
         self._number = 0
         # What this side asked and the peer has not answered, and the other way round, oldest first.
         self._asked: deque[tuple[int, str]] = deque()
-        self._to_answer: deque[int] = deque()
+        self._to_answer: deque[tuple[int, str]] = deque()
         self.sent_bytes = 0
         self.received_bytes = 0
 
@@ -186,9 +187,11 @@ class Channel:
 
         :raises TransferError: the connection is gone or stalled.
         """
+        call = f"send.{kind}"
         if self._to_answer:
-            fields["to"] = self._to_answer.popleft()
-        return self._send(kind, body, fields)
+            fields["to"], asked = self._to_answer.popleft()
+            call = f"answer.{asked}"
+        return self._send(kind, body, fields, call)
 
     def ask(self, kind: str, body: Body | Packed = b"", **fields: Any) -> int:
         """Send one message whose answer is waited for later, by :meth:`answer`, in the order of asking.
@@ -198,9 +201,9 @@ class Channel:
         """
         self._number += 1
         self._asked.append((self._number, kind))
-        return self._send(kind, body, dict(fields, n=self._number))
+        return self._send(kind, body, dict(fields, n=self._number), f"send.{kind}")
 
-    def _send(self, kind: str, body: Body | Packed, fields: dict[str, Any]) -> int:
+    def _send(self, kind: str, body: Body | Packed, fields: dict[str, Any], call: str) -> int:
         if isinstance(body, Packed):
             fields["zstd"] = body.size_bytes
             if body.by_dictionary:
@@ -213,13 +216,14 @@ class Channel:
                 body = packed
         head = self._head(dict(fields, kind=kind), len(body))
         try:
-            if len(body) <= 1 << 16:
-                self._socket.sendall(head + bytes(body))
-            else:
-                start = time.monotonic()
-                self._socket.sendall(head)
-                self._socket.sendall(body)
-                self._compression.sent(len(body), time.monotonic() - start)
+            with around(call):
+                if len(body) <= 1 << 16:
+                    self._socket.sendall(head + bytes(body))
+                else:
+                    start = time.monotonic()
+                    self._socket.sendall(head)
+                    self._socket.sendall(body)
+                    self._compression.sent(len(body), time.monotonic() - start)
         except (OSError, ssl.SSLError) as error:
             raise TransferError(f"the connection broke while sending {kind}: {error}") from error
         size = len(head) + len(body)
@@ -273,9 +277,11 @@ class Channel:
             unpacked_bytes, by_dictionary = head.integer("zstd"), head.flag("dictionary")
             body = self._compression.decode(bytes(body), unpacked_bytes, by_dictionary=by_dictionary)
         if "n" in fields:
-            self._to_answer.append(head.integer("n", least=1))
+            self._to_answer.append((head.integer("n", least=1), kind))
         for name in ("kind", "zstd", "dictionary", "n"):
             fields.pop(name, None)
+        if "to" not in fields:
+            reach(f"receive.{kind}", AFTER, TransferError)
         return Message(kind, fields, bytes(body))
 
     def request(self, kind: str, body: Body | Packed = b"", **fields: Any) -> Message:
@@ -298,6 +304,7 @@ class Channel:
         if message is None:
             raise TransferError(f"the peer closed the connection instead of answering {kind}")
         number = message.fields.pop("to", None)
+        reach(f"receive.answer.{kind}", AFTER, TransferError)
         # An error that answers nothing is about a message that was sent without asking.
         if message.kind != "error" or number is not None:
             asked = self._asked.popleft() if self._asked else None
