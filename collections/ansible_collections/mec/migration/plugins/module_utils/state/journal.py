@@ -235,9 +235,9 @@ class Journal:
         with around("journal.remove"), contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
             sync_directory(self._directory)
-        for state in STATES[self.entry.side]:
+        for part in ("new", *(f"{state}.new" for state in STATES[self.entry.side])):
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{self._path}.{state}.new")
+                os.unlink(f"{self._path}.{part}")
 
     def _unwritten(self, state: str, error: OSError) -> MigrationError:
         return MigrationError(

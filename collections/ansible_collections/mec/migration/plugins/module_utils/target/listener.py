@@ -39,15 +39,13 @@ class Listener:
                 "migration_port",
                 phase="arm",
             ) from error
+        # Asked for when it is closed, too: whoever ended the agent wants to know how it ended.
+        self.port = int(self._socket.getsockname()[1])
         self._lock = threading.Lock()
         self._open = 0
         # Connections of the source, and when the last one ended.
         self.connected = 0
         self.last_word = time.monotonic()
-
-    @property
-    def port(self) -> int:
-        return int(self._socket.getsockname()[1])
 
     def start(self, serve: Callable[[Channel], None]) -> None:
         """:param serve: answers one connection until that ends."""

@@ -50,6 +50,26 @@ def test_what_is_written_is_read_by_the_next_process(directory):
     assert (entry.state, entry.outcome) == (SETTLED, COMMITTED)
 
 
+def test_before_the_first_state_has_its_name_nothing_is_there(directory):
+    make_it_so = Journal("redis-1", SOURCE, directory).prepare(OPEN, service="redis")
+    assert os.listdir(directory) == []
+    make_it_so()
+    assert os.listdir(directory) == ["redis-1.source.json"]
+    assert stat.S_IMODE(os.stat(os.path.join(directory, "redis-1.source.json")).st_mode) == 0o600
+    assert Journal("redis-1", SOURCE, directory).entry.service == "redis"
+
+
+def test_a_file_system_without_nameless_files_serves_too(directory, monkeypatch):
+    monkeypatch.setattr(journal, "_nameless", lambda directory: -1)
+    made = Journal("redis-1", SOURCE, directory)
+    make_it_so = made.prepare(OPEN, service="redis")
+    assert os.listdir(directory) == ["redis-1.source.json.open.new"]
+    make_it_so()
+    assert os.listdir(directory) == ["redis-1.source.json"]
+    made.remove()
+    assert os.listdir(directory) == []
+
+
 def test_both_sides_and_other_migrations_are_kept_apart(directory):
     Journal("redis-1", SOURCE, directory).write(FROZEN)
     Journal("redis-1", TARGET, directory).write(ARMED)

@@ -12,7 +12,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.base import paths
+from ansible_collections.mec.migration.plugins.module_utils.base import crash_points, paths
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, PreflightError
 from ansible_collections.mec.migration.plugins.module_utils.source import agent as module
 from ansible_collections.mec.migration.plugins.module_utils.source import cancel as ending
@@ -232,6 +232,29 @@ def test_what_a_killed_agent_left_is_put_away_by_the_next(host):
     assert files(host) != []
     start(host, "redis-2")
     assert [entry.migration_id for entry in states.read_journals().entries] == ["redis-2"]
+    cancel("redis-2")
+    nothing_left(host)
+
+
+@pytest.mark.parametrize(("moment", "journals"), [("before", []), ("after", ["redis-1.source.json"])])
+def test_of_one_that_is_killed_while_it_begins_its_journal_is_there_or_nothing(
+    host, monkeypatch, moment, journals
+):
+    armed = host.root / "crash-point"
+    monkeypatch.setattr(crash_points, "ARMED_FILE", str(armed))
+    armed.touch(0o600)
+    armed.write_text(f"source/first/journal.open/{moment} kill")
+    child = os.fork()
+    if child == 0:
+        crash_points.enter("source")
+        SourceAgent(SourceSettings("redis-1", "redis", [], "ann", "10.0.0.1", 60.0), DOCKER).open()
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert os.listdir(host.root / "journals") == journals
+    assert not (host.root / "run").exists()
+    # The next one puts away what there is.
+    start(host, "redis-2")
+    assert os.listdir(host.root / "journals") == ["redis-2.source.json"]
     cancel("redis-2")
     nothing_left(host)
 

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.base import paths
+from ansible_collections.mec.migration.plugins.module_utils.base import crash_points, paths
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import (
     MigrationError,
     PreflightError,
@@ -23,6 +25,7 @@ from ansible_collections.mec.migration.plugins.module_utils.state import migrati
 from ansible_collections.mec.migration.plugins.module_utils.state.journal import TARGET, Journal
 from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import MigrationLock, Owner
 from ansible_collections.mec.migration.plugins.module_utils.target import agent as module
+from ansible_collections.mec.migration.plugins.module_utils.target import endings
 from ansible_collections.mec.migration.plugins.module_utils.target.agent import TargetAgent
 from ansible_collections.mec.migration.plugins.module_utils.target.hook import Hook
 from ansible_collections.mec.migration.plugins.module_utils.target.settings import TargetSettings
@@ -312,6 +315,46 @@ def test_one_that_nobody_speaks_to_gives_up(host, credentials):
     target.arm()
     assert target.ended()
     assert (target.journal.state, target.journal.outcome) == (states.SETTLED, states.DESTROYED)
+
+
+@pytest.mark.parametrize(("moment", "journals"), [("before", []), ("after", ["redis-1.target.json"])])
+def test_of_one_that_is_killed_while_it_begins_its_journal_is_there_or_nothing(
+    host, credentials, monkeypatch, moment, journals
+):
+    armed = host / "crash-point"
+    monkeypatch.setattr(crash_points, "ARMED_FILE", str(armed))
+    armed.touch(0o600)
+    armed.write_text(f"target/first/journal.open/{moment} kill")
+    child = os.fork()
+    if child == 0:
+        crash_points.enter("target")
+        Target(host, credentials)
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert os.listdir(host / "journals") == journals
+    assert not (host / "run").exists()
+    assert not (host / "images").exists()
+
+
+def test_what_a_killed_one_has_staged_is_put_away_by_the_next(host, monkeypatch):
+    staging, images = host / "tmp" / f"mec-migration-{ID}", host / ID / "images"
+    for path in (staging, images):
+        path.mkdir(parents=True)
+    Journal(ID, TARGET).write(states.ARMED, service="redis", staging_dir=str(staging), images_dir=str(images))
+    docker = SimpleNamespace(containers=lambda **unused: [])
+    assert ID in endings.clean_stale(docker, "redis", False)
+    assert not staging.exists()
+    assert not images.exists()
+    assert os.listdir(host / "journals") == []
+
+
+@pytest.mark.parametrize("name", ["", "containers", "mec-migration-another"])
+def test_a_staging_directory_that_is_not_its_own_stays(host, name):
+    path = host / "tmp" / name
+    path.mkdir(parents=True)
+    Journal(ID, TARGET).write(states.ARMED, service="redis", staging_dir=str(path))
+    endings.wipe_arrived(Journal(ID, TARGET))
+    assert path.exists()
 
 
 def test_what_is_asked_on_the_host_itself(target):
