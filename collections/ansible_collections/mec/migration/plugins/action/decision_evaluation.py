@@ -21,7 +21,7 @@ from ..plugin_utils.inputs.policy import check, locate_policy, read_policy
 display = Display()
 
 ARGUMENTS = {
-    "kind": {"choices": ["trace", "random_walk", "figure_6"], "default": "random_walk"},
+    "kind": {"choices": ["trace", "random_walk", "figure_6", "figure_8"], "default": "random_walk"},
     "policy": {"default": "default"},
     "policy_path": {"type": "list", "elements": "path", "default": []},
     "data_dir": {"type": "path"},
@@ -76,6 +76,8 @@ class ActionModule(ActionBase):
             settings = {"kind": "figure_6", "runs": arguments["runs"], "seed": arguments["seed"]}
             files = report.write_figure_6(arguments["output_dir"], points)
             return {"files": files, "settings": settings, "strategies": points}
+        if arguments["kind"] == "figure_8":
+            return self.figure_8(arguments)
         path = locate_policy(
             arguments["policy"], plain(task_vars.get("playbook_dir")), arguments["policy_path"]
         )
@@ -107,6 +109,43 @@ class ActionModule(ActionBase):
             told = {"files": files, "settings": settings, "strategies": rows}
         warnings = [*dict.fromkeys(word for one in done for word in one.settings["warnings"]), *said]
         return {**told, "warnings": warnings} if warnings else told
+
+    @staticmethod
+    def figure_8(arguments: dict[str, Any]) -> dict[str, Any]:
+        """Fig. 8 of Wang et al.: *trace*, or what is found in *data_dir*."""
+        from ..plugin_utils.evaluation import figure_8  # noqa: PLC0415
+        from ..plugin_utils.report.figure_8_page import write_figure_8  # noqa: PLC0415
+
+        directory = Path(arguments["data_dir"] or ".")
+        here = [directory / name for name in (figure_8.PUBLISHED, "trace.npz", "trace.csv")]
+        trace = arguments["trace"] or next((str(one) for one in here if one.exists()), None)
+        if trace is None:
+            raise DecisionError(
+                f"kind is figure_8, and neither trace nor {' nor '.join(map(str, here))} is there; trace is "
+                f"{figure_8.PUBLISHED} of the authors' repository, or another trace beside its cells.csv"
+            )
+        trace = str(directory / trace)
+        day = figure_8.read_day(trace, str(Path(trace).with_name("cells.csv")))
+        found = figure_8.figure_8(day)
+        settings = {
+            "kind": "figure_8",
+            "trace": trace,
+            "users": day.cell.shape[1],
+            "slots": day.cell.shape[0],
+        }
+        files = write_figure_8(arguments["output_dir"], settings, found)
+        least = found["mean"][figure_8.OFFLINE]
+        rows = [
+            {
+                "strategy": name,
+                "cost": cost,
+                "migrations_per_hour": found["moves_an_hour"][name],
+                "ratio_to_offline": cost / least,
+                "gap_closed": found["gap_closed"][name],
+            }
+            for name, cost in found["mean"].items()
+        ]
+        return {"files": files, "settings": settings, "strategies": rows}
 
     @staticmethod
     def sweep(

@@ -21,8 +21,12 @@ options:
       - V(random_walk) lets users walk as the policy says.
       - V(figure_6) reproduces Fig. 6 of Wang et al. (IEEE/ACM ToN 27(3), 2019) and needs no policy. It writes
         C(figure_6.json), C(figure_6.csv) and C(figure_6.html).
+      - V(figure_8) reproduces Fig. 8 of the same paper, a day of taxis with costs that depend on the load. It
+        needs no policy, and O(trace), which is C(traceRealCellLocations.mat) of the authors' repository
+        (reading it needs scipy) or another trace with its C(cells.csv) beside it. If that is not set, either
+        is looked for in O(data_dir). It writes C(figure_8.json), C(figure_8.csv) and C(figure_8.html).
     type: str
-    choices: [trace, random_walk, figure_6]
+    choices: [trace, random_walk, figure_6, figure_8]
     default: random_walk
   policy:
     description: Name or path of the policy, as for P(mec.migration.mdp_decision#lookup).
@@ -144,6 +148,7 @@ settings:
 strategies:
   description:
     - One row a strategy, as in the CSV file. For V(figure_6) one row a point.
+    - For V(figure_8) the means of the day.
     - With O(sweep) also what is varied.
   returned: success
   type: list

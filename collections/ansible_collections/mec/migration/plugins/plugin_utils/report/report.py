@@ -20,15 +20,16 @@ WIDTH, ROW, LEFT, RIGHT = 860, 24, 150, 120
 MIGRATION_COLOUR, TRANSMISSION_COLOUR = "#c8553d", "#3d7ea6"
 LINE_COLOURS = ("#1b1b1b", "#3d7ea6", "#4f9d69", "#c8553d", "#8a5fb0")
 STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;margin:1.2rem auto;max-width:70rem;padding:0 1rem;color:#222}
+body{font:15px/1.45 system-ui,sans-serif;margin:1.2rem auto;max-width:72rem;padding:0 1rem;color:#222}
 h1{font-size:1.4rem;margin:.4rem 0}
 table{border-collapse:collapse;margin:.6rem 0}
 td,th{padding:.15rem .6rem;border-bottom:1px solid #ddd;text-align:right;vertical-align:top}
+td{white-space:nowrap}
 td:first-child,th:first-child{text-align:left}
-details td{overflow-wrap:anywhere}
-table.wide{font-size:13px}
-table.wide td,table.wide th{padding:.1rem .35rem}
-svg{max-width:100%;height:auto}
+details td{white-space:normal;overflow-wrap:anywhere}
+div.wide{font-size:13px;overflow-x:auto}
+div.wide td,div.wide th{padding:.1rem .35rem}
+svg{width:860px;max-width:100%;height:auto}
 svg text{font:12px system-ui,sans-serif}
 """
 # Label of a column, how it is written, and the keys that it needs.

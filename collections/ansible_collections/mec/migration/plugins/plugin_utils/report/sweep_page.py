@@ -66,7 +66,7 @@ def _table(
             cells.append(f"<b>{word}</b>" if gap[name] == best else word)
         lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return (
-        f'<table class="wide"><tr>{head}</tr>{"".join(lines)}</table>'
+        f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
         f"<p>On the left what is varied, then the gap that each strategy closes. All figures, with "
         "intervals and costs, "
         "are in the CSV file.</p>"
