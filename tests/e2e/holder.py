@@ -65,6 +65,74 @@ unnamed.write(b"unnamed")
 unnamed.flush()
 checks["unnamed file"] = lambda: os.pread(unnamed.fileno(), 99, 0) == b"unnamed"
 
+
+def removed(name, stays, content):
+    """A file that is open by a name that is gone, while it has another one."""
+    file = open(name, "w+b")
+    file.write(content)
+    file.flush()
+    os.link(name, stays)
+    os.unlink(name)
+
+    def same():
+        file.write(b"!")
+        file.flush()
+        with open(stays, "rb") as other:
+            kept = other.read() == content + b"!"
+        return kept and (name == "/var/tmp/twice" or not os.path.exists(name))
+
+    return same
+
+
+os.mkdir("/var/tmp/mail")
+checks["removed name"] = removed("/var/tmp/gone", "/var/tmp/mail/stays", b"delivered" * 30_000)
+# Two files that had the same name, one after the other; a third one has it now.
+checks["removed name, used again"] = removed("/var/tmp/twice", "/var/tmp/first", b"first")
+checks["removed name, used twice"] = removed("/var/tmp/twice", "/var/tmp/second", b"secnd")
+with open("/var/tmp/twice", "w") as file:
+    file.write("third")
+checks["the file that has the name now"] = lambda: open("/var/tmp/twice").read() == "third"
+checks["removed name on tmpfs"] = removed("/dev/shm/gone", "/dev/shm/stays", b"in memory")
+# With its directory; of a file of the image that was copied up.
+os.mkdir("/var/tmp/left")
+checks["removed name and directory"] = removed("/var/tmp/left/gone", "/var/tmp/elsewhere", b"moved")
+os.rmdir("/var/tmp/left")
+copied_up = open("/etc/issue", "ab")
+os.link("/etc/issue", "/etc/issue.kept")
+os.unlink("/etc/issue")
+
+
+def copied():
+    copied_up.write(b"!")
+    copied_up.flush()
+    return os.stat("/etc/issue.kept").st_ino == os.fstat(copied_up.fileno()).st_ino
+
+
+checks["removed name of the image"] = copied
+with open("/var/tmp/mapped", "w+b") as file:
+    file.write(b"m" * 4096)
+    file.flush()
+    mapped = mmap.mmap(file.fileno(), 4096)
+os.link("/var/tmp/mapped", "/var/tmp/still mapped")
+os.unlink("/var/tmp/mapped")
+
+
+def seen_in_the_file():
+    mapped[:2] = b"MM"
+    with open("/var/tmp/still mapped", "rb") as other:
+        return other.read(3) == b"MMm"
+
+
+checks["removed name of a mapped file"] = seen_in_the_file
+checks["no name of CRIU's stays"] = lambda: (
+    not [
+        name
+        for place in ("/var/tmp", "/var/tmp/mail", "/etc", "/dev/shm")
+        for name in os.listdir(place)
+        if name.startswith("link_remap")
+    ]
+)
+
 memory_file = os.memfd_create("held", os.MFD_ALLOW_SEALING)
 os.write(memory_file, b"sealed")
 libc.fcntl(memory_file, 1033, 8)

@@ -23,6 +23,7 @@ from typing import Any
 from ..base.crash_points import around
 from ..base.errors import MigrationError
 from ..docker.runc_state import RuncState
+from ..kernel.identity import Identity, as_real
 from ..kernel.mountinfo import inside_root, mounts
 from ..kernel.process_memory import areas
 from ..kernel.processes import start_time
@@ -140,6 +141,7 @@ class Dump:
     :param parent: what claims to hold all memory, so that CRIU passes over it; None: there is nothing.
     :param lazy: what :func:`lazily` says.
     :param watched: paths in the container of what is watched on a file system without file handles.
+    :param identity: whose CRIU must be to read the processes' limits; None: root's.
     """
 
     def __init__(
@@ -154,6 +156,7 @@ class Dump:
         *,
         lazy: bool = True,
         watched: Iterable[str] = (),
+        identity: Identity | None = None,
     ) -> None:
         self._work_dir = work_dir
         criu = criu_program()
@@ -189,7 +192,9 @@ class Dump:
 
         try:
             with around("criu.start"):
-                self._process = with_own_mounts(start) if parent is None else parent.start(start)
+                self._process = as_real(
+                    identity, lambda: with_own_mounts(start) if parent is None else parent.start(start)
+                )
         except OSError as error:
             raise MigrationError(f"cannot start {criu}: {error}; install criu 4.2 or later") from error
         finally:

@@ -85,7 +85,7 @@ CAUSES = (
         r"Can't get rlimit \d+",
         "CRIU may not read the resource limits of another user's process on this host: CAP_SYS_RESOURCE is "
         "missing",
-        "give the host that capability, or let the service run as root",
+        "give the host that capability, or let all of the service run as one user",
     ),
     Cause(
         r"create_page_pipe: Can't allocate (\d+) bytes",

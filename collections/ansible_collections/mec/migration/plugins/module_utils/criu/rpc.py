@@ -13,6 +13,7 @@ import tempfile
 import time
 
 from ..base.errors import PreflightError
+from ..kernel.identity import as_real, needed_identity
 from .images import FieldValue, decode_fields, encode_field
 from .log import HARMLESS, explain, log_tail
 from .options import (
@@ -105,7 +106,7 @@ def _fly(directory: str, user: int) -> None:
     try:
         with tempfile.TemporaryDirectory(dir=directory, prefix="canary-") as images:
             try:
-                _dump(victim.pid, images)
+                as_real(needed_identity([victim.pid]), lambda: _dump(victim.pid, images))
             except PreflightError as error:
                 if user:
                     error.message = error.message.replace("a `sleep`", f"a `sleep` of user {user}", 1)

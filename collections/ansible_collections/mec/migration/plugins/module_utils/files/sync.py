@@ -20,8 +20,9 @@ from ..kernel.rooted import Root
 from ..kernel.storage import storage
 from ..transport.wire import Channel
 from .batch import Batch
+from .links import name_that_stays, place, send_name
 from .round import Held, TreeRound
-from .scan import ROOTFS_TREE, Tree
+from .scan import ROOTFS_TREE, Tree, scan
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -195,6 +196,36 @@ class FileSync:
         self._token = self._pending_token or self._token
         self._pending, self._full, self._unknown = None, set(), {}
         self._prepared = True
+
+    def add_names(self, channel: Channel, names: Iterable[tuple[str, str]], pid: int) -> None:
+        """After the last round, in the frozen container: give files further names on the target.
+
+        :param names: absolute paths in the container, and paths below /proc that lead to the files.
+        :param pid: a process of the container.
+        :raises MigrationError: one is not in what moves, or the target could not make it.
+        """
+        places = [place(self.trees, pid, path, opened) for path, opened in names]
+        added = [new for new in places if new is not None]
+        for new in added:
+            tree = new.tree
+            shared = tree.name in self.shared
+            stats = scan(self._root(tree), tree.excluded()) if shared else self._held[tree.name].stats
+            made = {each.path for each in added if each.tree is tree}
+            others = {path: status for path, status in stats.items() if path not in made}
+            stays = name_that_stays(new, others, pid)
+            if shared and not stays:
+                raise MigrationError(
+                    f"a file of {tree.destination} is open by a name that was removed, and no other one is "
+                    "in what both hosts share. Let the service open it by a name that stays",
+                    phase="handover",
+                )
+            batch = Batch(channel, tree.name)
+            send_name(new, stays, batch)
+            batch.flush()
+        if added:
+            token = secrets.token_hex(8)
+            channel.request("files.commit", token=token, full=[])
+            self._token = token
 
     def close(self) -> None:
         for root in self._roots.values():

@@ -8,7 +8,8 @@ external mounts instead: the source tells what is in them, the target mounts and
 binds those. A bind of a whole tmpfs is in no way different from the mount itself.
 
 Only what is small and plain is taken: mounts that hold more (files of size, hard links, extended
-attributes), or that are mounted twice or shared, are left to CRIU.
+attributes), or that are mounted twice or shared, are left to CRIU. So are those where a file is open by a
+name that was removed while another link stays: CRIU makes a name for it there while it dumps.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from ..base.errors import MigrationError
@@ -55,13 +56,16 @@ class TmpfsSource:
 
     :param pid: a process of the container.
     :param external: mount points that are external to CRIU anyway.
+    :param left: devices (``major:minor``) that are left to CRIU.
     """
 
-    def __init__(self, pid: int, external: list[str]) -> None:
+    def __init__(self, pid: int, external: list[str], left: Collection[str] = ()) -> None:
         self._pid = pid
         self.mounts: list[TmpfsMount] = []
         self._content: dict[str, list[list[Any]]] = {}
         for mount in _candidates(mounts(pid), external):
+            if mount.device in left:
+                continue
             with contextlib.suppress(_TooMuch, OSError):
                 taken = TmpfsMount(
                     f"mec-tmpfs-{len(self.mounts)}", mount.point, mount.source, mount.super_options

@@ -12,13 +12,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import resource
 import socket
 import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..criu.own_mounts import unreadable_mounts
+from ..kernel.identity import limits_readable
 from ..kernel.mountinfo import Mount, mounts
 from ..kernel.socket_options import socket_of
 from ..kernel.sockets import command, holders
@@ -106,6 +106,7 @@ class Holdings(NamedTuple):
     :param multicast_groups: addresses of the groups that its network is a member of.
     :param usual_settings: :data:`SETTINGS` of the process that started it.
     :param unreadable_mounts: mount points whose line in mountinfo is too long for CRIU.
+    :param staying: mount points whose content does not move.
     """
 
     init: int
@@ -117,6 +118,7 @@ class Holdings(NamedTuple):
     multicast_groups: tuple[str, ...] = ()
     usual_settings: dict[str, str] = {}  # noqa: RUF012 - never changed
     packed_mounts: tuple[PackedMount, ...] = ()
+    staying: tuple[str, ...] = ()
 
     @property
     def first(self) -> Process | None:
@@ -130,6 +132,12 @@ class Holdings(NamedTuple):
                 major, _colon, minor = mount.device.partition(":")
                 return int(major), int(minor)
         return 0, 0
+
+    def stays_at(self, path: str) -> str:
+        """The mount point below which *path* lies, if what is mounted there does not move; else empty."""
+        points = [mount.point for mount in self.mounts if path.startswith(f"{mount.point.rstrip('/')}/")]
+        point = max(points, key=len, default="")
+        return point if point in self.staying else ""
 
     def files(self) -> Iterator[tuple[Process, OpenFile]]:
         for process in self.processes.values():
@@ -147,10 +155,11 @@ class Holdings(NamedTuple):
         return {inode: f"{command(pid)} (process {pid})" for inode, pid in found.items()}
 
 
-def read_holdings(init: int, pids: Iterable[int]) -> Holdings:
+def read_holdings(init: int, pids: Iterable[int], staying: Iterable[str] = ()) -> Holdings:
     """What these processes hold now. One that ends meanwhile is left out.
 
     :param init: the container's first process.
+    :param staying: mount points whose content does not move.
     """
     devices: dict[int, int] = {}
     found = {}
@@ -178,6 +187,7 @@ def read_holdings(init: int, pids: Iterable[int]) -> Holdings:
         tuple(_multicast_groups(init)),
         dict(_settings(found[init].parent)) if init in found else {},
         tuple(packed),
+        tuple(staying),
     )
 
 
@@ -217,7 +227,7 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         files=tuple(_files(pid, devices)),
         private_bytes=private_bytes,
         mapped=mapped,
-        limits_readable=_limits_readable(pid),
+        limits_readable=limits_readable(pid),
         processors=_processors(status.get("Cpus_allowed_list", "")),
         settings=dict(_settings(pid)),
     )
@@ -297,17 +307,6 @@ def _mappings(pid: int) -> tuple[int, frozenset[str]]:
             if name.startswith((b"anon_inode:", b"/secretmem", b"/anon_hugepage", b"/dev/")):
                 names.add(name.decode(errors="replace"))
     return total, frozenset(names)
-
-
-def _limits_readable(pid: int) -> bool:
-    """CRIU asks each process for its limits with prlimit(2), from outside."""
-    try:
-        resource.prlimit(pid, resource.RLIMIT_CPU)
-    except PermissionError:
-        return False
-    except OSError:
-        pass
-    return True
 
 
 def _files(pid: int, devices: dict[int, int]) -> Iterator[OpenFile]:

@@ -36,7 +36,7 @@ class Inventory(NamedTuple):
 def take_inventory(service: Service) -> Inventory:
     """Look at all processes of a running service; what may be gone in a moment is looked at again."""
     for look in range(LOOKS):
-        holdings = read_holdings(service.runc.pid, service.cgroup.pids())
+        holdings = read_holdings(service.runc.pid, service.cgroup.pids(), service.staying_mounts())
         if look == LOOKS - 1 or not any(_found(name, holdings) for name in TRANSIENT):
             break
         time.sleep(PAUSE_S)
@@ -50,7 +50,9 @@ def causes_now(service: Service) -> str:
     wrong here counts.
     """
     try:
-        found = judge(service.name, read_holdings(service.runc.pid, service.cgroup.pids()))
+        found = judge(
+            service.name, read_holdings(service.runc.pid, service.cgroup.pids(), service.staying_mounts())
+        )
     except Exception:
         return ""
     # The tracker of written pages gives processes a userfaultfd, and they may still have it.

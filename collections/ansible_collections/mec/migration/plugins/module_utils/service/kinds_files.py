@@ -152,7 +152,13 @@ def _removed_name(holdings: Holdings) -> Iterator[Found]:
         removed = stat.S_ISREG(file.mode) and file.link.endswith(" (deleted)")
         if removed and file.links and not file.link.startswith(NAMELESS):
             name = file.link[: -len(" (deleted)")]
-            yield Found(process, f"has {name} open, whose name was removed while another hard link stays")
+            point = holdings.stays_at(name)
+            if point:
+                yield Found(
+                    process,
+                    f"has {name} open, whose name was removed while another hard link stays, on the mount at "
+                    f"{point}, which does not move",
+                )
 
 
 KINDS = (
@@ -199,10 +205,19 @@ KINDS = (
     ),
     Kind(
         "removed-name",
-        "An open file whose name was removed while another hard link to it stays",
+        "An open or mapped file whose name was removed while another hard link to it stays",
+        KEPT,
+        "the images of the dump: remap-fpath.img",
+        "the target is given another link to it, by the name that CRIU restores it from and then removes",
+        "",
+        "tests/e2e/test_kinds.py::test_what_a_service_holds_is_there_after_the_move",
+    ),
+    Kind(
+        "removed-name-outside",
+        "The same on a mount that does not move (a bind mount that is not in `move_binds`)",
         REFUSED,
-        "`(deleted)` in /proc/PID/fd of a file that still has names",
-        "CRIU restores it by a name that it makes while the service is frozen, after the files were sent",
+        "`(deleted)` in /proc/PID/fd of a file that still has names, and where it is mounted",
+        "on the target the file is another one, or none",
         "Let the service open the file by the name that stays (most reopen it on SIGHUP), and move it then",
         TEST + "test_a_file_whose_name_is_gone_while_another_link_stays",
         _removed_name,

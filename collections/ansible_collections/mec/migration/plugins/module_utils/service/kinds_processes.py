@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from ..kernel.identity import common_identity
 from ..kernel.processes import start_time
 from .holdings import Holdings, Process
 from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
@@ -57,9 +58,11 @@ def _nested_mounts(holdings: Holdings) -> Iterator[Found]:
 
 
 def _unreadable_limits(holdings: Holdings) -> Iterator[Found]:
-    for process in holdings.processes.values():
-        if not process.limits_readable:
-            yield Found(process, f"runs as user {process.uid}")
+    unreadable = [process for process in holdings.processes.values() if not process.limits_readable]
+    # CRIU can be started as that user, but not as several.
+    if unreadable and common_identity(holdings.processes) is None:
+        for process in unreadable:
+            yield Found(process, f"runs as user {process.uid}, others as another one")
 
 
 def _age_s(pid: int) -> float:
@@ -149,13 +152,14 @@ KINDS = (
     ),
     Kind(
         "other-user",
-        "A process that is not root's, on a host without CAP_SYS_RESOURCE",
+        "Processes of several users, or groups, on a host without CAP_SYS_RESOURCE (of one: kept)",
         REFUSED,
-        "prlimit(2) of the process fails",
-        "this host lacks CAP_SYS_RESOURCE, without which CRIU cannot read the resource limits of another "
-        "user's process (rlimit)",
-        "Give the host (a container or a restricted machine) that capability, or let the service run as root",
-        TEST + "test_a_process_whose_limits_cannot_be_read",
+        "prlimit(2) of a process fails, and their ids in /proc/PID/status differ",
+        "this host lacks CAP_SYS_RESOURCE, without which CRIU reads the resource limits (rlimit) of one "
+        "user's processes only",
+        "Give the host (a container or a restricted machine) that capability, or let all of the service run "
+        "as one user (`docker run --user`, or as root)",
+        TEST + "test_processes_of_several_users_whose_limits_cannot_be_read",
         _unreadable_limits,
     ),
     Kind(

@@ -18,7 +18,7 @@ from ..image.opened import open_store, store_problem
 from ..image.store import keeps_in_containerd
 from ..kernel.cgroup import Cgroup
 from ..kernel.interfaces import interfaces
-from ..kernel.mountinfo import root_upper_dir
+from ..kernel.mountinfo import inside_root, root_upper_dir
 from ..kernel.processes import container_pids, memory_bytes
 from ..memory.shared_memory import shared_bytes
 
@@ -92,6 +92,16 @@ class Service:
             if wanted and os.path.isdir(mount["source"]):
                 moved.append(mount)
         return moved
+
+    def staying_mounts(self) -> list[str]:
+        """Where the container sees mounts of the host whose content does not move."""
+        moved = [mount["destination"] for mount in self.moved_mounts()]
+        root = f"/proc/{self.runc.pid}/root"
+        return [
+            inside_root(root, mount["destination"])
+            for mount in self.spec["mounts"]
+            if mount["type"] != "tmpfs" and mount["destination"] not in moved
+        ]
 
     def trees(self) -> list[Tree]:
         """The writable layer and the moved mounts, for :class:`FileSync`."""

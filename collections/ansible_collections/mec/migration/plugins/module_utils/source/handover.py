@@ -24,10 +24,13 @@ from ..base.priority import hurry, no_hurry
 from ..base.threads import InThread
 from ..criu.dump import Dump, cgroup_mode, descriptors, external_mounts, lazily, masked_files
 from ..criu.parent import ParentOfAll
+from ..criu.removed_names import removed_names
 from ..docker.client import docker_client
 from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsSource
 from ..kernel import settings
+from ..kernel.identity import needed_identity
+from ..kernel.removed_files import removed_on
 from ..kernel.watches import watched_paths
 from ..memory import copy_on_write
 from ..memory.source import MemorySource
@@ -105,7 +108,7 @@ class HandOver:
         """
         runc = self._service.runc
         external = [*external_mounts(runc), *masked_files(runc)]
-        self._tmpfs = TmpfsSource(runc.pid, external)
+        self._tmpfs = TmpfsSource(runc.pid, external, removed_on(self._service.cgroup.pids()))
         mode = cgroup_mode(runc)
         self._channel.request(
             "handover.prepare",
@@ -133,6 +136,7 @@ class HandOver:
             None if parent.obstacle else parent,
             lazy=lazily(self._service.cgroup.pids()),
             watched=watched_paths(runc.pid, self._service.cgroup.pids()),
+            identity=needed_identity(self._service.cgroup.pids()),
         )
         self._guard = ThawGuard(self._service.cgroup, self._dump, self._settle_after_our_death)
         try:
@@ -228,6 +232,7 @@ class HandOver:
         dump = dumped.result()
         dump_end = time.monotonic()
         missing = images.settle()
+        self._files.add_names(self._channel, removed_names(self._images, pids), self._service.runc.pid)
         images.send(self._channel)
         # After the images, which the target begins to read meanwhile.
         self._send_missing(pids, missing)

@@ -34,7 +34,8 @@ FAILURES = [
 ]
 # In the order in which they come, each once.
 BEFORE_THE_MARK = [
-    *("rounds", "freeze", "memory", "answer memory", "files", "expect", "dump", "settle", "send images"),
+    *("rounds", "freeze", "memory", "answer memory", "files", "expect", "dump", "settle"),
+    *("removed names", "send images"),
     *("write mark_sent", "tmpfs", "release"),
 ]
 DESTROYED = {"state": states.SETTLED, "outcome": states.DESTROYED, "reason": "no memory", "log_tail": "Error"}
@@ -194,7 +195,10 @@ def hand_over(world, tmp_path):
     )
     done = SimpleNamespace(pages_scanned=1, pages_changed=1)
     memory = SimpleNamespace(rounds=3, round=lambda *unused, **more: world.do("memory", done))
-    files = SimpleNamespace(round=lambda *unused, **more: world.do("files"))
+    files = SimpleNamespace(
+        round=lambda *unused, **more: world.do("files"),
+        add_names=lambda *unused: world.do("removed names"),
+    )
     journal = Journal("redis-1", SOURCE, world.directory)
     made = module.HandOver(
         service,

@@ -14,6 +14,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.mec.migration.plugins.module_utils.kernel.mountinfo import mounts
 from ansible_collections.mec.migration.plugins.module_utils.service import kinds_processes
 from ansible_collections.mec.migration.plugins.module_utils.service.holdings import read_holdings
 from ansible_collections.mec.migration.plugins.module_utils.service.inventory import KINDS, causes_now, judge
@@ -213,7 +214,11 @@ os.unlink("gone")
 keep.append(open("deleted", "w"))
 os.unlink("deleted")
 """
-    only(told(program), f"has {tmp_path}/gone open", "by the name that stays")
+    point = max((mount.point for mount in mounts() if str(tmp_path).startswith(mount.point)), key=len)
+    with Victim(program) as victim:
+        assert judge("web", read_holdings(victim.pid, victim.pids())).refused == ()
+        holdings = read_holdings(victim.pid, victim.pids(), [point])
+    only(judge("web", holdings).refused, f"has {tmp_path}/gone open", "by the name that stays")
 
 
 def test_a_message_queue():
@@ -338,22 +343,52 @@ def test_huge_pages():
     only(told(program), "huge pages", "transparent")
 
 
-@needs_root
-def test_a_process_whose_limits_cannot_be_read():
-    """Seen from a process without CAP_SYS_RESOURCE, as CRIU is on such a host."""
-    look = """
+WITHOUT_THE_CAPABILITY = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 24); os.execv(sys.executable, sys.argv[1:])"
+)
+OTHER_USER = "os.setgroups([]); os.setgid(1000); os.setuid(1000)"
+
+
+def without_the_capability(program, *arguments):
+    """What a program says that runs without CAP_SYS_RESOURCE, as CRIU does on such a host."""
+    argv = [sys.executable, "-c", WITHOUT_THE_CAPABILITY, sys.executable, "-c", program, *map(str, arguments)]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    return subprocess.run(argv, capture_output=True, text=True, check=True, env=environment).stdout
+
+
+LOOK = """
 import sys
 from ansible_collections.mec.migration.plugins.module_utils.service import kinds_processes
 from ansible_collections.mec.migration.plugins.module_utils.service.holdings import read_holdings
 from ansible_collections.mec.migration.plugins.module_utils.service.inventory import judge
-print(*judge("web", read_holdings(int(sys.argv[1]), [int(sys.argv[1])])).refused, sep="\\n")
+pids = [int(pid) for pid in sys.argv[1:]]
+print(*judge("web", read_holdings(pids[0], pids)).refused, sep="\\n")
 """
-    drop = "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 24); os.execv(sys.executable, sys.argv[1:])"
-    with Victim("os.setgroups([]); os.setgid(1000); os.setuid(1000)") as victim:
-        argv = [sys.executable, "-c", drop, sys.executable, "-c", look, str(victim.pid)]
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
-        said = subprocess.run(argv, capture_output=True, text=True, check=True, env=environment).stdout
+
+
+@needs_root
+def test_processes_of_several_users_whose_limits_cannot_be_read():
+    with Victim("") as roots, Victim(OTHER_USER) as others:
+        said = without_the_capability(LOOK, roots.pid, others.pid)
     only(said.splitlines(), "runs as user 1000", "CAP_SYS_RESOURCE", "rlimit")
+
+
+@needs_root
+def test_processes_of_one_user_whose_limits_criu_can_read_as_that_user():
+    with Victim(OTHER_USER) as first, Victim(OTHER_USER) as second:
+        said = without_the_capability(LOOK, first.pid, second.pid)
+        assert said.strip() == ""
+        ask = """
+import resource, subprocess, sys
+from ansible_collections.mec.migration.plugins.module_utils.kernel.identity import as_real, needed_identity
+pid = int(sys.argv[1])
+again = "import resource, os, sys; print(resource.prlimit(int(sys.argv[1]), 0), os.geteuid())"
+argv = [sys.executable, "-c", again, str(pid)]
+as_root = subprocess.run(argv, stderr=subprocess.DEVNULL).returncode
+print(as_root, as_real(needed_identity([pid]), lambda: subprocess.run(argv).returncode))
+"""
+        # Not as root; as that user, with root's rights in all else.
+        assert without_the_capability(ask, first.pid).splitlines() == ["(-1, -1) 0", "1 0"]
 
 
 def test_a_process_that_exec_started(monkeypatch):
@@ -429,7 +464,10 @@ def test_what_has_appeared_since_the_preflight_is_told_after_a_dump_that_failed(
     for program, words in ((ring, ["Since the preflight: process", "io_uring"]), (tracked, []), ("", [])):
         with Victim(program) as victim:
             service = SimpleNamespace(
-                name="web", runc=SimpleNamespace(pid=victim.pid), cgroup=SimpleNamespace(pids=victim.pids)
+                name="web",
+                runc=SimpleNamespace(pid=victim.pid),
+                cgroup=SimpleNamespace(pids=victim.pids),
+                staying_mounts=list,
             )
             told_now = causes_now(service)
         assert bool(told_now) is bool(words)

@@ -1,0 +1,121 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Open files whose name was removed while another hard link to them stays, in the images of a dump.
+
+CRIU gives such a file another name, ``link_remap.N``, for as long as it dumps. Before its restore that name
+must lead to the file; it links the removed name to it, opens that, and removes both before the service runs
+(criu/files-reg.c). Formats: images/remap-file-path.proto, regfile.proto, fdinfo.proto, vma.proto, mm.proto.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..base.errors import MigrationError
+from .edits import FILES_IMAGE, FILES_MAGIC
+from .images import FieldValue, decode_fields, read_messages
+
+REMAP_IMAGE, REMAP_MAGIC = "remap-fpath.img", 0x59133954
+FDINFO_MAGIC, IDS_MAGIC, MM_MAGIC = 0x56213732, 0x54432030, 0x57492820
+LINKED = 0  # enum remap_type
+REGULAR = 1  # enum fd_types
+# criu/include/image.h: VMA_FILE_PRIVATE, VMA_FILE_SHARED
+MAPS_FILE = 1 << 6 | 1 << 7
+
+
+class RemovedName(NamedTuple):
+    """:param link: CRIU's name for it, an absolute path in the container.
+    :param opened: a path below /proc that leads to the file itself, on this host.
+    """
+
+    link: str
+    opened: str
+
+
+def removed_names(directory: str, pids: dict[int, int]) -> list[RemovedName]:
+    """Those in the images below *directory*.
+
+    :param pids: of the frozen processes, number on the host -> number in the container.
+    :raises MigrationError: an image is damaged.
+    """
+    try:
+        return _removed_names(directory, pids)
+    except (ValueError, KeyError) as error:
+        raise MigrationError(
+            f"the images of open files in {directory} are damaged: {error!r}", phase="handover"
+        ) from error
+
+
+def _removed_names(directory: str, pids: dict[int, int]) -> list[RemovedName]:
+    links = dict(_links(os.path.join(directory, REMAP_IMAGE)))
+    if not links:
+        return []
+    names = dict(_names(os.path.join(directory, FILES_IMAGE), set(links.values())))
+    found: dict[int, str] = {}
+    for pid, number in pids.items():
+        for file, opened in _opened(directory, pid, number):
+            if file in links:
+                found.setdefault(file, opened)
+    missing = [names.get(link, "?") for file, link in links.items() if file not in found]
+    if missing:
+        raise ValueError(f"no process has open what CRIU calls {', '.join(missing)}")
+    return [RemovedName(names[links[file]], opened) for file, opened in found.items()]
+
+
+def _links(path: str) -> Iterator[tuple[int, int]]:
+    """Number of the open file, number of CRIU's name for it."""
+    if os.path.exists(path):
+        for message in read_messages(path, REMAP_MAGIC):
+            fields = dict(decode_fields(message))
+            if fields.get(3, LINKED) == LINKED:
+                yield _integer(fields[1]), _integer(fields[2])
+
+
+def _names(path: str, wanted: set[int]) -> Iterator[tuple[int, str]]:
+    for message in read_messages(path, FILES_MAGIC):
+        # The type comes first, and is a number below 128.
+        if message[:2] == bytes([1 << 3, REGULAR]):
+            fields = dict(decode_fields(message))
+            if fields[2] in wanted:
+                yield _integer(fields[2]), _text(_message(fields[3])[6])
+
+
+def _opened(directory: str, pid: int, number: int) -> Iterator[tuple[int, str]]:
+    """Numbers of the files that a process has open or mapped, and where they are to be reached."""
+    ids = os.path.join(directory, f"ids-{number}.img")
+    if os.path.exists(ids):
+        table = dict(decode_fields(read_messages(ids, IDS_MAGIC)[0])).get(2, 0)
+        fdinfo = os.path.join(directory, f"fdinfo-{_integer(table)}.img")
+        if os.path.exists(fdinfo):
+            for message in read_messages(fdinfo, FDINFO_MAGIC):
+                fields = dict(decode_fields(message))
+                yield _integer(fields[1]), f"/proc/{pid}/fd/{_integer(fields[4])}"
+    memory = os.path.join(directory, f"mm-{number}.img")
+    if os.path.exists(memory):
+        for field, value in decode_fields(read_messages(memory, MM_MAGIC)[0]):
+            if field == 12:
+                yield _integer(value), f"/proc/{pid}/exe"
+            elif field == 14:
+                area = _message(value)
+                if _integer(area[7]) & MAPS_FILE:
+                    place = f"{_integer(area[1]):x}-{_integer(area[2]):x}"
+                    yield _integer(area[4]), f"/proc/{pid}/map_files/{place}"
+
+
+def _message(value: FieldValue) -> dict[int, FieldValue]:
+    return dict(decode_fields(value if isinstance(value, bytes) else b""))
+
+
+def _text(value: FieldValue) -> str:
+    if not isinstance(value, bytes):
+        raise ValueError("a name is none")
+    return os.fsdecode(value)
+
+
+def _integer(value: FieldValue) -> int:
+    if not isinstance(value, int):
+        raise ValueError("a number is none")
+    return value

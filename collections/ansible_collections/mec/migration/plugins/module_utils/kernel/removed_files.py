@@ -1,0 +1,28 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where processes have files open whose name was removed while another hard link to them stays."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable
+
+SUFFIX = " (deleted)"
+
+
+def removed_on(pids: Iterable[int]) -> set[str]:
+    """The devices of such files, ``major:minor`` as in the table of mounts."""
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    path = f"/proc/{pid}/fd/{name}"
+                    if os.readlink(path).endswith(SUFFIX):
+                        status = os.stat(path)
+                        if stat.S_ISREG(status.st_mode) and status.st_nlink:
+                            found.add(f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}")
+    return found
