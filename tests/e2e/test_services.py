@@ -35,8 +35,9 @@ set -e; cd /etc/postgresql/*/main; conf=$PWD; version=$(basename $(dirname $PWD)
 echo "host all all 0.0.0.0/0 trust" >> pg_hba.conf
 mkdir -p /run/postgresql; chown postgres /run/postgresql
 exec setpriv --reuid postgres --regid postgres --init-groups /usr/lib/postgresql/$version/bin/postgres \
-  -D /var/lib/postgresql/$version/main -c config_file=$conf/postgresql.conf -c listen_addresses='*' %s
+  -D /var/lib/postgresql/$version/main -c config_file=$conf/postgresql.conf -c listen_addresses='*'
 """
+# It asks for its clients' names, and the testbed has no name server.
 MARIADB = """
 set -e; mkdir -p /run/mysqld
 cat > /tmp/init.sql <<SQL
@@ -44,22 +45,16 @@ CREATE DATABASE IF NOT EXISTS test;
 CREATE USER IF NOT EXISTS mover IDENTIFIED BY 'x';
 GRANT ALL ON test.* TO mover;
 SQL
-exec mariadbd --user=root --bind-address=0.0.0.0 --init-file=/tmp/init.sql
+exec mariadbd --user=root --bind-address=0.0.0.0 --skip-name-resolve --init-file=/tmp/init.sql
 """
-VALKEY = "cd /var/tmp; exec valkey-server --protected-mode no --bind 0.0.0.0"
+VALKEY = "cd /var/tmp; exec valkey-server --protected-mode no --bind 0.0.0.0 %s"
 SERVICES_MOVED = {
-    "postgresql": Real(POSTGRESQL % "", 5432, writers.postgresql, ("--shm-size=256m",)),
+    "postgresql": Real(POSTGRESQL, 5432, writers.postgresql, ("--shm-size=256m",)),
     "mariadb": Real(MARIADB, 3306, writers.mariadb),
     "nginx": Real("exec nginx -c /srv/programs/nginx.conf", 8080, writers.Echo),
     "memcached": Real("exec memcached -u root -m 128", 11211, writers.Memcached),
-    "valkey-aof": Real(
-        "cd /var/tmp; exec valkey-server --protected-mode no --bind 0.0.0.0 --appendonly yes",
-        6379,
-        writers.Valkey,
-    ),
-    "valkey-bgsave": Real(
-        "cd /var/tmp; exec valkey-server --protected-mode no --bind 0.0.0.0", 6379, writers.ValkeySaving
-    ),
+    "valkey-aof": Real(VALKEY % "--appendonly yes", 6379, writers.Valkey),
+    "valkey-bgsave": Real(VALKEY % "", 6379, writers.ValkeySaving),
     "java-g1": Real("exec java -XX:+UseG1GC /srv/programs/Store.java", 8080, writers.Http),
     "java-zgc": Real("exec java -XX:+UseZGC /srv/programs/Store.java", 8080, writers.Http),
     "node": Real("exec node /srv/programs/store.js", 8080, writers.Http),
@@ -74,6 +69,15 @@ SERVICES_MOVED = {
         "exec /usr/lib/rabbitmq/bin/rabbitmq-server",
         5672,
         writers.RabbitMq,
+    ),
+    # Its listener is MPTCP otherwise, which CRIU cannot dump; the preflight says so.
+    "go": Real("GODEBUG=multipathtcp=0 exec store", 8080, writers.Http),
+    "mosquitto": Real("exec mosquitto -c /srv/programs/mosquitto.conf", 1883, writers.Mqtt),
+    "prometheus": Real(
+        "exec prometheus --config.file=/srv/programs/prometheus.yml --web.listen-address=:9090 "
+        "--storage.tsdb.path=/var/tmp/prometheus --web.enable-remote-write-receiver",
+        9090,
+        writers.Prometheus,
     ),
     "haproxy": Real("exec haproxy -f /srv/programs/haproxy.cfg", 8080, writers.Echo),
 }

@@ -8,10 +8,11 @@ import http.client
 import itertools
 import json
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 TIMEOUT_S = 2.0
 
@@ -36,12 +37,16 @@ class Http:
 
     def __init__(self, address: str, port: int) -> None:
         self._connection = http.client.HTTPConnection(address, port, timeout=TIMEOUT_S)
+        # Not only with the first request: whoever looks for the service asks another address then.
+        self._connection.connect()
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        self._connection.request(method, path, body)
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> bytes:
+        self._connection.request(method, path, body, headers or {})
         answer = self._connection.getresponse()
         content = answer.read()
-        if answer.status != 200:
+        if answer.status not in (200, 204):
             raise OSError(f"{method} {path}: {answer.status}")
         return content
 
@@ -79,6 +84,94 @@ class Etcd(Http):
         everything = {"key": "MA==", "range_end": "OQ==", "keys_only": True}
         answer = json.loads(self._ask("POST", "/v3/kv/range", json.dumps(everything).encode()))
         return {int(base64.b64decode(pair["key"])) for pair in answer.get("kvs", [])}
+
+
+class Prometheus(Http):
+    """Samples of one series, by remote write; each number is a millisecond later than the one before."""
+
+    started_ms = int(time.time() * 1000)
+    headers: ClassVar[dict[str, str]] = {
+        "Content-Encoding": "snappy",
+        "Content-Type": "application/x-protobuf",
+        "X-Prometheus-Remote-Write-Version": "0.1.0",
+    }
+
+    def write(self, number: int) -> None:
+        label = _field(1, b"__name__") + _field(2, b"numbers")
+        # A double, and an integer.
+        sample = b"\x09" + struct.pack("<d", number) + b"\x10" + _varint(self.started_ms + number)
+        request = _field(1, _field(1, label) + _field(2, sample))
+        # Snappy: the length, then one piece of literal text.
+        packed = _varint(len(request)) + bytes([60 << 2, len(request) - 1]) + request
+        self._ask("POST", "/api/v1/write", packed, self.headers)
+
+    def read_all(self, written: list[int]) -> set[int]:
+        now_s = self.started_ms / 1000 + 3600
+        answer = json.loads(self._ask("GET", f"/api/v1/query?query=numbers%5B2h%5D&time={now_s}"))
+        (series,) = answer["data"]["result"]
+        return {int(value) for _time, value in series["values"]}
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+class Mqtt:
+    """Retained messages with acknowledgement (MQTT 3.1.1, quality of service 1)."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self._socket = socket.create_connection((address, port), timeout=TIMEOUT_S)
+        self._send(0x10, b"\0\4MQTT\4\2\0\x3c\0\0")
+        if self._receive() != (0x20, b"\0\0"):
+            raise ConnectionError("the broker refused the connection")
+
+    def _send(self, kind: int, body: bytes) -> None:
+        self._socket.sendall(bytes([kind]) + _varint(len(body)) + body)
+
+    def _take(self, size: int) -> bytes:
+        taken = b""
+        while len(taken) < size:
+            more = self._socket.recv(size - len(taken))
+            if not more:
+                raise ConnectionError("the broker hung up")
+            taken += more
+        return taken
+
+    def _receive(self) -> tuple[int, bytes]:
+        kind = self._take(1)[0]
+        size = shift = 0
+        while (byte := self._take(1)[0]) > 127:
+            size |= (byte & 127) << shift
+            shift += 7
+        return kind, self._take(size | byte << shift)
+
+    def write(self, number: int) -> None:
+        topic, mark = b"numbers/%d" % number, struct.pack(">H", number % 65535 + 1)
+        self._send(0x33, struct.pack(">H", len(topic)) + topic + mark + b"x")
+        if self._receive() != (0x40, mark):
+            raise AssertionError(f"another answer to {number}")
+
+    def read_all(self, written: list[int]) -> set[int]:
+        self._send(0x82, b"\0\1" + struct.pack(">H", 9) + b"numbers/#" + b"\0")
+        found: set[int] = set()
+        with contextlib.suppress(TimeoutError):
+            while not found.issuperset(written):
+                kind, body = self._receive()
+                if kind >> 4 == 3:
+                    (size,) = struct.unpack_from(">H", body)
+                    found.add(int(body[2 : 2 + size].rpartition(b"/")[2]))
+        return found
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 class Lines:
@@ -239,6 +332,7 @@ class Writer:
 
     def __init__(self, connect: Connect, endpoints: list[tuple[str, int]], period_s: float = 0.003) -> None:
         self._connect, self._endpoints, self._period_s = connect, endpoints, period_s
+        self._next = itertools.cycle(endpoints)
         self._stop = threading.Event()
         self._written: list[int] = []
         self._longest_s = 0.0
@@ -249,11 +343,15 @@ class Writer:
 
     @property
     def acknowledged(self) -> int:
+        """How many writes. :raises: what ended the writer, if something has."""
+        if self._error is not None:
+            raise self._error
         return len(self._written)
 
     def _find(self, give_up_s: float = 120.0) -> Session:
+        """At the address after the one that was tried last."""
         end = time.monotonic() + give_up_s
-        for address, port in itertools.cycle(self._endpoints):
+        for address, port in self._next:
             try:
                 return self._connect(address, port)
             except OSError:

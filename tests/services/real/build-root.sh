@@ -9,7 +9,7 @@ here=$(dirname "$0")
 mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
   awk '$1 == "Debian" && $2 !~ /security/ { print $2; exit }')
 packages=postgresql,mariadb-server,nginx-light,memcached,valkey-server,haproxy,rabbitmq-server
-packages=$packages,openjdk-21-jdk-headless,nodejs,etcd-server,python3-minimal,procps
+packages=$packages,openjdk-21-jdk-headless,nodejs,etcd-server,mosquitto,prometheus,python3-minimal,procps
 
 mkdir -p "$(dirname "$output")"
 mmdebstrap --format=tar --variant=minbase --include="$packages" \
@@ -19,7 +19,10 @@ mmdebstrap --format=tar --variant=minbase --include="$packages" \
   --dpkgopt=force-unsafe-io \
   --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' \
+  --include=golang-go \
   --customize-hook="copy-in $here/programs /srv" \
+  --customize-hook='chroot "$1" sh -c "cd /srv/programs && GOCACHE=/tmp/go go build -o /usr/local/bin/store . && rm -rf /tmp/go"' \
+  --customize-hook='chroot "$1" apt-get purge --yes --auto-remove golang-go' \
   --customize-hook='rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/*' \
   "$suite" "$output.part" ${mirror:+"deb $mirror $suite main"}
 mv "$output.part" "$output" # whole, or not there
