@@ -127,6 +127,8 @@ target:
   description:
     - What the target said when it had verified the service; C(container_id), C(health), C(on_handover) (with
       C(ms) and C(error); empty without such a program) and figures.
+    - C(not_put_back) names settings of processes and sockets that the target could not set again. Each is
+      a warning, too.
   type: dict
   returned: when it was committed by the source's agent
 reason:
@@ -167,24 +169,32 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
             return {"changed": True}
         names = ("tracker", "downtime_ms", "max_rounds", "answer_timeout_s", "commit", "health_timeout_s")
         result = ask_source(params, "handover", progress, **{name: params[name] for name in names})
-        hook_error = result.get("target", {}).get("on_handover", {}).get("error")
-        if hook_error:
-            result["warnings"] = [f"The service runs on the target, but on_handover failed: {hook_error}"]
-        return dict(result, changed=True)
+        return dict(result, changed=True, **warnings(result))
     if source_status(migration_id) is not None:
         if module.check_mode:
             return {"changed": True, "reason": "an agent holds the migration open"}
         if params["state"] == "committed":
             result = ask_source(params, "commit", progress, health_timeout_s=params["health_timeout_s"])
-            return dict(
-                result, changed=True, reason="the target runs the service and needs the source no more"
-            )
+            reason = "the target runs the service and needs the source no more"
+            return dict(result, changed=True, reason=reason, **warnings(result))
         result = ask_source(params, "cancel", progress, why="it was asked to roll back")
         return dict(result, changed=bool(result["cancelled"]), reason="the migration was given up")
     end = commit_source if params["state"] == "committed" else roll_back_source
     with alone(migration_id):
         reason = end(docker_client(), migration_id, params["container"], module.check_mode)
     return {"changed": bool(reason), "reason": reason}
+
+
+def warnings(result: dict[str, Any]) -> dict[str, list[str]]:
+    """What did not go well on the target, although the service runs there."""
+    target = result.get("target") or {}
+    hook_error = (target.get("on_handover") or {}).get("error")
+    told = [f"The service runs on the target, but on_handover failed: {hook_error}"] if hook_error else []
+    told += [
+        f"The service runs on the target, where this could not be set again: {each}"
+        for each in target.get("not_put_back") or []
+    ]
+    return {"warnings": told} if told else {}
 
 
 def prepare(module: Any) -> None:

@@ -73,6 +73,7 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "total_seconds": total_seconds,
         "waited_seconds": round(max(0.0, total_seconds - sum(phase["seconds"] for phase in phases)), 2),
         "on_handover": dict((handover.get("target") or {}).get("on_handover") or {}),
+        "not_put_back": list((handover.get("target") or {}).get("not_put_back") or []),
         "downtime_client_ms": None,
         "acknowledged_writes": None,
         "lost_writes": None,
@@ -198,6 +199,8 @@ def lines(report: dict[str, Any]) -> list[str]:
             f"on_handover took {hook['ms']:.0f} ms"
             + (f" and failed: {hook['error']}" if hook["error"] else "")
         )
+    for each in report.get("not_put_back", []):
+        told.append(f"warning: on the target this could not be set again: {each}")
     if report["downtime_client_ms"] is not None:
         told.append(
             f"the client saw a gap of {report['downtime_client_ms']:.0f} ms; {report['acknowledged_writes']} "

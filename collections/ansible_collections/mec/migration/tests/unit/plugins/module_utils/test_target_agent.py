@@ -179,6 +179,9 @@ def test_it_goes_well(target):
     assert target.policies == [], "a reboot must not start it before the source is ended"
     done = target.ask("finish", health_timeout_s=5)
     assert (done["container_id"], done["health"], done["on_handover"]) == ("abc", "running", {})
+    # There is no runc here to say which processes the settings are of.
+    (told,) = done["not_put_back"]
+    assert "runc" in told
     assert target.policies == [ALWAYS]
     assert (target.journal.state, target.journal.outcome) == (states.SETTLED, states.KEPT)
     target.ask("forget", reason="the source is settled")

@@ -191,3 +191,13 @@ def test_one_that_failed_before_it_copied_anything_has_only_been_validated():
     given = by_agents(0.0, precopy={}, handover={})
     report = build_failed({**given, "failed_task": "Listen on the target"})
     assert [phase["phase"] for phase in report["phases"]] == ["validate"]
+
+
+def test_what_the_target_could_not_set_again_is_a_warning():
+    given = by_agents(0.0)
+    assert build(given)["not_put_back"] == []
+    given["handover"]["target"] = {"not_put_back": ["processors of thread 3 (Invalid argument)"]}
+    report = build(given)
+    warnings = [line for line in lines(report) if line.startswith("warning")]
+    assert len(warnings) == 1
+    assert "processors of thread 3" in warnings[0]
