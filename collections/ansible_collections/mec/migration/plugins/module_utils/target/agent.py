@@ -430,12 +430,7 @@ class TargetAgent:
             # What the service had brought to its disk must survive this host, too.
             self._files.sync()
         hooked = self._hooked.result()._asdict() if self._hooked is not None else {}
-        return dict(
-            self._status(),
-            container_id=container.id,
-            on_handover=hooked,
-            not_put_back=list(self._put_back.refused),
-        )
+        return dict(self._status(), container_id=container.id, on_handover=hooked, **self._put_back.told)
 
     def _wait_filled(self, lazy: LazyPages) -> None:
         try:

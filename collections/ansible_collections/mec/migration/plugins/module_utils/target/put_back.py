@@ -22,6 +22,11 @@ class PutBack:
         self.refused: list[str] = []
         """What could not be set, as words."""
 
+    @property
+    def told(self) -> dict[str, list[str]]:
+        """For the source, which makes warnings of it."""
+        return {"not_put_back": self.refused}
+
     def take(self, message: Message) -> None:
         """:param message: has ``settings``, as :meth:`Settings.as_fields` gives them.
 
