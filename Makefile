@@ -109,6 +109,17 @@ crash-sample: venv  ## some crash points, on a testbed that is ready (minutes)
 	PYTHONPATH=tests:collections $(BIN)/python -m crash.run --inventory inventories/$(E2E_LAB) \
 	  --sample $(CRASH_SAMPLE) --results reports/crash/sample.jsonl
 
+# On the same testbed. What to do again: ARGS="--seed 14".
+MOVES ?= 1000
+.PHONY: soak
+soak: venv  ## services go round under load while a nemesis picks faults (a day); writes docs/soak.md
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(CRASH_LAB) -e testbed_hosts=2
+	$(BIN)/ansible-playbook -i inventories/$(CRASH_LAB) mec.migration.prepare
+	$(BIN)/ansible-playbook -i inventories/$(CRASH_LAB) playbooks/deploy.yml -e service=redis-aof -e target=edge-a
+	$(BIN)/ansible-playbook -i inventories/$(CRASH_LAB) playbooks/deploy.yml -e service=web -e target=edge-a
+	PYTHONPATH=tests:collections $(BIN)/python -m soak.run --inventory inventories/$(CRASH_LAB) --moves $(MOVES) \
+	  --page docs/soak.md $(ARGS)
+
 .PHONY: uffd
 uffd: venv  ## the tracker uffd: 200 runs of services of all kinds, every page compared (minutes; as root, with redis-server)
 	$(BIN)/pytest --quiet tests/uffd $(ARGS)

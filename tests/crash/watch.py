@@ -33,7 +33,10 @@ def first_process(container: str) -> int:
 
 
 def running(host: int) -> list[str]:
-    """Containers of that host of which at least one process executes its own code."""
+    """Containers of that host of which at least one process executes its own code: its name, and their id.
+
+    The name tells which service it is: that of a program, which is the same wherever a copy of it runs.
+    """
     cgroups = f"/proc/{host}/root/sys/fs/cgroup/"
     if os.path.isdir(cgroups + "freezer"):
         cgroups += "freezer/"
@@ -42,19 +45,27 @@ def running(host: int) -> list[str]:
         # In this order: what is killed gets its signal before it is thawed.
         if is_frozen(cgroup):
             continue
-        if any(executes(pid) for pid in read(cgroup + "cgroup.procs").split()):
-            found.append(cgroup.rstrip("/").rsplit("/", 1)[1][:12])
+        for pid in read(cgroup + "cgroup.procs").split():
+            if executes(pid):
+                program = read(f"/proc/{pid}/comm").strip()
+                found.append(f"{program} {cgroup.rstrip('/').rsplit('/', 1)[1][:12]}")
+                break
     return sorted(found)
 
 
+def twice(seen: list[list[str]]) -> bool:
+    """Whether a program runs in two containers."""
+    programs = [one.split()[0] for host in seen for one in host]
+    return len(set(programs)) < len(programs)
+
+
 def look(hosts: list[int]) -> tuple[list[list[str]], bool]:
-    """Who runs, and whether two run at once: of what is read one after the other the first is read again."""
+    """Who runs, and whether two copies do: of what is read one after the other the first is read again."""
     seen = [running(host) for host in hosts]
-    if sum(len(one) for one in seen) < 2:
+    if not twice(seen):
         return seen, False
     again = [running(host) for host in hosts]
-    both = [set(one) & set(other) for one, other in zip(seen, again)]
-    return again, sum(len(one) for one in both) > 1
+    return again, twice([sorted(set(one) & set(other)) for one, other in zip(seen, again)])
 
 
 def main() -> None:
@@ -64,10 +75,10 @@ def main() -> None:
     began = time.monotonic()
     while True:
         now = time.time()
-        seen, twice = look(hosts)
+        seen, both = look(hosts)
         looks += 1
-        if twice or seen != last:
-            print(json.dumps({"time": now, "running": seen, "twice": twice}), flush=True)
+        if both or seen != last:
+            print(json.dumps({"time": now, "running": seen, "twice": both}), flush=True)
             last = seen
         if select.select([sys.stdin], [], [], POLL_S)[0]:
             break

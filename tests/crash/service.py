@@ -1,0 +1,131 @@
+"""A service that is moved between two hosts, and what must be so after each move."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from e2e.edge import Host, Lab, Play, catalogue, docker_run
+
+from .watch import first_process, running
+
+# Processes that are there whether or not anything moves.
+USUAL = (
+    r"docker-init|edge-host-init|sshd|dockerd|containerd|docker-proxy|redis-server|web\.py|ps ax|sh -c"
+    r"|^(grep|sed|awk|sleep|bash|python3 -) |\[.*\]$"
+)
+LEFT = f"""
+find /run/mec-migration -mindepth 1 -not -path '*/progress*' -not -name armed
+ls -d /var/lib/mec-migration/* | grep -v '/\\(locks\\|edge-host.before\\|cordoned\\)$'
+for f in /var/lib/mec-migration/locks/*; do [ -e "$f" ] && ! flock -n "$f" true && echo "held lock $f"; done
+find /var/lib/docker/tmp -name 'mec-migration*'
+awk '$5 ~ "^/run/mec-migration/" {{print "mount", $5}}' /proc/self/mountinfo
+ps ax -o args= | grep -vE {shlex.quote(USUAL)} | sed 's/^/process /'
+docker network ls --format '{{{{.Name}}}}' | grep -vx 'bridge\\|host\\|none' | sed 's/^/network /'
+docker volume ls -q | grep -vx redis-aof-data | sed 's/^/volume /'
+docker ps --all --format 'container {{{{.Names}}}} {{{{.State}}}}'
+true
+"""
+
+
+def containers_of(inventory: Path) -> list[str]:
+    """The containers on this machine that the first two hosts of an inventory are."""
+    hosts: dict[str, Any] = yaml.safe_load((inventory / "hosts.yml").read_text())["edge_hosts"]["hosts"]
+    return [str(host["testbed_container"]) for host in hosts.values()][:2]
+
+
+class Ended(NamedTuple):
+    """How a move ended.
+
+    :ivar host: where the service runs; None if that is not exactly one.
+    :ivar left: what is left on the hosts that should not be.
+    :ivar resolved: empty, ``resolve``, or ``word`` where it asked for ``resolve_from_older_state``.
+    :ivar plays: those that it took.
+    """
+
+    host: Host | None
+    left: list[str]
+    resolved: str
+    plays: list[Play]
+
+
+class Moved:
+    """One service.
+
+    :param program: how its processes' name begins.
+    """
+
+    def __init__(self, lab: Lab, containers: list[str], name: str, program: str) -> None:
+        self.lab, self.name, self._program = lab, name, program
+        self.hosts = lab.hosts[:2]
+        self._first = {host.name: first_process(one) for host, one in zip(self.hosts, containers)}
+        self.addresses = [(host.address, int(catalogue()[name]["port"])) for host in self.hosts]
+
+    def start(self) -> None:
+        """Both hosts without it, then on the first."""
+        for host in self.hosts:
+            host.wipe([self.name])
+            host.run("rm -rf /var/lib/docker/tmp/mec-migration-* /var/lib/mec-migration/locks/*")
+        self.hosts[0].docker(*docker_run(self.name, [], {}))
+
+    def here(self) -> Host | None:
+        """The one host on which it runs."""
+        found = [
+            host
+            for host in self.hosts
+            for one in running(self._first[host.name])
+            if one.startswith(self._program)
+        ]
+        return found[0] if len(found) == 1 else None
+
+    def away(self) -> Host:
+        """The other one."""
+        here = self.here()
+        assert here is not None, f"{self.name} does not run on exactly one host"
+        return next(host for host in self.hosts if host is not here)
+
+    def left(self, others: list[Moved]) -> list[str]:
+        """What is on the hosts besides the service and *others*, each in its place."""
+        found: list[str] = []
+        expected: dict[str, list[str]] = {}
+        for one in (self, *others):
+            here = one.here()
+            if here is not None:
+                expected[here.name] = [*expected.get(here.name, []), f"container {one.name} running"]
+        for host in self.hosts:
+            lines = host.run(LEFT, check=False).splitlines()
+            found += [f"{host.name}: {line}" for line in lines if line not in expected.get(host.name, [])]
+        return found
+
+    def settle(self, patience_s: float, others: list[Moved]) -> tuple[Host | None, list[str]]:
+        end = time.monotonic() + patience_s
+        while True:
+            here, left = self.here(), self.left(others)
+            if (here and not left) or time.monotonic() > end:
+                return here, left
+            time.sleep(0.3)
+
+    def end_it(self, play: Play, others: list[Moved]) -> Ended:
+        """After a move: wait until all is quiet; if it is not, resolve, once."""
+        here, left = self.settle(0.0 if "mec.migration.resolve" in play.text else 6.0, others)
+        plays = [play]
+        if here is not None and not left:
+            return Ended(here, left, "", plays)
+        plays.append(self.lab.play("resolve", service=self.name))
+        resolved = "resolve"
+        if "resolve_from_older_state" in plays[-1].text and plays[-1].code != 0:
+            plays.append(self.lab.play("resolve", service=self.name, resolve_from_older_state="true"))
+            resolved = "word"
+        here, left = self.settle(6.0, others)
+        return Ended(here, left, resolved, plays)
+
+    def faults(self, ended: Ended) -> list[str]:
+        """What is not as it must be, of what can be seen on the hosts."""
+        found = [f"left: {line}" for line in ended.left]
+        if ended.host is None:
+            return [f"{self.name} does not run on exactly one host", *found]
+        policy = ended.host.inspect(self.name)["HostConfig"]["RestartPolicy"]["Name"]
+        return found if policy == "unless-stopped" else [f"its restart policy is {policy}", *found]
