@@ -199,3 +199,19 @@ def test_docker_daemon_killed_after_the_mark(redis: Service, lab: Lab, source: H
     assert lab.runs_on() == [source.name]
     docker_gets_over_it(redis, target)
     redis.goes_on(source)
+
+
+def test_an_unhealthy_copy_is_kept_by_resolve(serve: Serve, source: Host, target: Host) -> None:
+    """It is complete and has served clients: that its own check does not like it is no reason to go back."""
+    health = ["--health-cmd", "test ! -e /sick", "--health-interval", "1s", "--health-retries", "1"]
+    redis = serve("redis", docker=health)
+    fault = target.when("journal:target:filled", "docker exec redis touch /sick")
+    failed = redis.migrate(target)
+    fault.fired(failed)
+    failed.refused("unhealthy by its own health check", "mec.migration.resolve")
+    redis.is_in_doubt()
+    redis.resolve().ok()
+    assert source.state("redis") == "absent"
+    assert target.inspect("redis")["State"]["Health"]["Status"] == "unhealthy"
+    target.docker("exec", "redis", "rm", "/sick")
+    redis.goes_on(target)

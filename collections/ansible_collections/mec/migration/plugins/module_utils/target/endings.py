@@ -45,11 +45,13 @@ def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
             phase="cleanup",
             container_state=state,
         )
-    if state != ABSENT:
+    may_run = journal.state in (states.RESTORING, states.RUNNING, states.FILLED)
+    left = container_processes(container_id) if container_id and (may_run or state == ABSENT) else []
+    if state != ABSENT and not left:
         reason = reason or f"a container in state {state} was left there"
         if not check_mode:
             remove_container(client, container_id)
-    left = container_processes(container_id) if container_id else []
+            left = container_processes(container_id)
     if left and not check_mode:
         # Docker may not know of what was restored while its daemon was dead.
         raise MigrationError(

@@ -157,6 +157,9 @@ class ControlServer:
         end = time.monotonic() + 5
         while self.busy and time.monotonic() < end:
             time.sleep(0.01)
+        # A thread that waits in accept() would keep a socket that is only closed alive.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _accept(self) -> None:

@@ -27,6 +27,7 @@ class Docker:
     def __init__(self, **containers):
         self.states = {HERE: containers.get("here"), THERE: containers.get("there")}
         self.asked = []
+        self.health = ""
 
     def containers(self, **_filters):
         return [
@@ -35,10 +36,10 @@ class Docker:
 
     def inspect_container(self, container):
         state = self.states[container]
-        return {
-            "Id": container,
-            "State": {"Status": state, "Running": state == "running", "Pid": os.getpid()},
-        }
+        said = {"Status": state, "Running": state == "running", "Pid": os.getpid()}
+        if self.health:
+            said["Health"] = {"Status": self.health}
+        return {"Id": container, "State": said}
 
     def update_container(self, container, restart_policy):
         self.asked.append(("policy", container, restart_policy["Name"]))
@@ -147,6 +148,18 @@ def test_a_complete_copy_gets_its_policy_and_is_started():
     assert settle.keep(docker, order("filled"), False)
     assert docker.asked == [("policy", THERE, "always"), ("start", THERE)]
     assert outcome(TARGET) == states.KEPT
+
+
+@pytest.mark.parametrize("health", ["unhealthy", "starting"])
+def test_a_complete_copy_is_kept_whatever_its_health_check_says(health):
+    target(states.FILLED)
+    source(states.MARK_SENT)
+    docker = Docker(there="running", here="exited")
+    docker.health = health
+    assert settle.keep(docker, order("filled"), False)
+    assert settle.end(docker, order("mark_sent"), False)
+    assert docker.asked == [("policy", THERE, "always"), ("remove", HERE)]
+    assert (outcome(TARGET), outcome(SOURCE)) == (states.KEPT, states.COMMITTED)
 
 
 def test_a_copy_whose_memory_may_be_incomplete_is_not_kept():
