@@ -19,20 +19,14 @@ from ansible_collections.mec.migration.plugins.module_utils.base import crash_po
 from e2e.edge import ROOT, Host, Lab, catalogue
 
 from .history import Clients
-from .service import Ended, Moved, containers_of
+from .service import Ended, Moved, containers_of, start
 from .table import Result, read_results, write_page
 from .watch import Watch
 
 SERVICE = "redis-aof"
 FAULTS = ("kill", "stop", "error", "drop", "reset")
-# A process that is stopped sleeps longer than all time-outs that a move can set; those are made short.
-SILENCE_S, ANSWER_S, IDLE_S, STOPPED_S = 3, 3, 40, 15
-TIMEOUTS = {
-    "migrate_silence_timeout_s": SILENCE_S,
-    "migrate_answer_timeout_s": ANSWER_S,
-    "migrate_idle_timeout_s": IDLE_S,
-    "migrate_health_timeout_s": 5,
-}
+# Longer than all time-outs that a move can set.
+STOPPED_S = 15
 # What only happens on a target that lacks the image.
 NEEDS_NO_IMAGE = ("layers.", "docker.load_image", "docker.tag", "docker.inspect_image")
 
@@ -78,9 +72,7 @@ class Harness:
         target = service.away()
         host = self.arm(point, fault)
         beside = self.beside(host, fault)
-        play = service.lab.migrate(
-            SERVICE, target, migrate_report_dir=str(self._scratch / "reports"), **TIMEOUTS
-        )
+        play = service.move()
         reached = host.run(f"ls {crash_points.ARMED_FILE} 2>/dev/null", check=False) == ""
         host.run(f"rm -f {crash_points.ARMED_FILE}")
         if beside is not None:
@@ -129,7 +121,7 @@ def traced(service: Moved) -> list[str]:
     for host in service.hosts:
         host.run(f"umask 077; echo trace > {crash_points.ARMED_FILE}")
     clients = Clients(service.addresses, "trace")
-    service.lab.migrate(SERVICE, target).ok()
+    service.move().ok()
     assert clients.stop() == []
     passed: set[str] = set()
     for host in service.hosts:
@@ -160,11 +152,12 @@ def main() -> int:
     parser.add_argument("--faults", default=",".join(FAULTS))
     parser.add_argument("--points", default="*", help="shell pattern of their names, or several with commas")
     parser.add_argument("--sample", type=int, default=0, help="so many cases, chosen by the commit's hash")
-    parser.add_argument("--results", type=Path, default=ROOT / "reports/crash/results.jsonl")
+    parser.add_argument("--results", type=Path, default=ROOT / "docs/crash-points.jsonl")
     parser.add_argument("--page", type=Path, help="write docs/crash-points.md anew from all results")
     parser.add_argument("--again", action="store_true", help="also what the results have already")
     arguments = parser.parse_args()
-    arguments.results.parent.mkdir(parents=True, exist_ok=True)
+    scratch = ROOT / "reports/crash"
+    scratch.mkdir(parents=True, exist_ok=True)
     patterns = arguments.points.split(",")
     points = [p for p in crash_points.points() if any(fnmatch.fnmatchcase(p, one) for one in patterns)]
     cases = chosen(points, arguments.faults.split(","), arguments.sample, commit())
@@ -176,8 +169,8 @@ def main() -> int:
         lab = Lab(ROOT / arguments.inventory, Path(short))
         containers = containers_of(ROOT / arguments.inventory)
         service = Moved(lab, containers, SERVICE, "redis")
-        harness = Harness(service, containers, arguments.results.parent)
-        service.start()
+        harness = Harness(service, containers, scratch)
+        start([service])
         unknown = traced(service)
         assert not unknown, f"points that the registry lacks: {unknown}"
         for number, (point, fault) in enumerate(cases, 1):
@@ -191,7 +184,7 @@ def main() -> int:
             print(f"{number}/{len(cases)} {result.words()}", flush=True)
             if result.faults:
                 broken += 1
-                service.start()
+                start([service])
         for host in service.hosts:
             host.wipe([SERVICE])
     if arguments.page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,15 @@ def containers_of(inventory: Path) -> list[str]:
     return [str(host["testbed_container"]) for host in hosts.values()][:2]
 
 
+# Short, so that a test need not wait for what they end.
+TIMEOUTS = {
+    "migrate_silence_timeout_s": 3,
+    "migrate_answer_timeout_s": 3,
+    "migrate_idle_timeout_s": 40,
+    "migrate_health_timeout_s": 5,
+}
+
+
 class Ended(NamedTuple):
     """How a move ended.
 
@@ -62,14 +72,8 @@ class Moved:
         self.lab, self.name, self._program = lab, name, program
         self.hosts = lab.hosts[:2]
         self._first = {host.name: first_process(one) for host, one in zip(self.hosts, containers)}
+        self.usual: set[str] = set()
         self.addresses = [(host.address, int(catalogue()[name]["port"])) for host in self.hosts]
-
-    def start(self) -> None:
-        """Both hosts without it, then on the first."""
-        for host in self.hosts:
-            host.wipe([self.name])
-            host.run("rm -rf /var/lib/docker/tmp/mec-migration-* /var/lib/mec-migration/locks/*")
-        self.hosts[0].docker(*docker_run(self.name, [], {}))
 
     def here(self) -> Host | None:
         """The one host on which it runs."""
@@ -87,6 +91,21 @@ class Moved:
         assert here is not None, f"{self.name} does not run on exactly one host"
         return next(host for host in self.hosts if host is not here)
 
+    def start_move(self, source: Host, target: Host) -> subprocess.Popen[str]:
+        """A move by the role's tasks."""
+        return self.lab.start(
+            "../tests/crash/move", service=self.name, source=source.name, target=target.name, **TIMEOUTS
+        )
+
+    def move(self) -> Play:
+        """To the other host."""
+        target = self.away()
+        source = next(host for host in self.hosts if host is not target)
+        began = time.monotonic()
+        playing = self.start_move(source, target)
+        output, _ = playing.communicate(timeout=400)
+        return Play(playing.returncode, output, 0, time.monotonic() - began)
+
     def left(self, others: list[Moved]) -> list[str]:
         """What is on the hosts besides the service and *others*, each in its place."""
         found: list[str] = []
@@ -98,7 +117,7 @@ class Moved:
         for host in self.hosts:
             lines = host.run(LEFT, check=False).splitlines()
             found += [f"{host.name}: {line}" for line in lines if line not in expected.get(host.name, [])]
-        return found
+        return [line for line in found if line not in self.usual]
 
     def settle(self, patience_s: float, others: list[Moved]) -> tuple[Host | None, list[str]]:
         end = time.monotonic() + patience_s
@@ -129,3 +148,15 @@ class Moved:
             return [f"{self.name} does not run on exactly one host", *found]
         policy = ended.host.inspect(self.name)["HostConfig"]["RestartPolicy"]["Name"]
         return found if policy == "unless-stopped" else [f"its restart policy is {policy}", *found]
+
+
+def start(services: list[Moved]) -> None:
+    """Both hosts empty, then all services on the first; what is there besides them is not of their making."""
+    hosts = services[0].hosts
+    for host in hosts:
+        host.wipe([service.name for service in services])
+        host.run("rm -rf /var/lib/docker/tmp/mec-migration-* /var/lib/mec-migration/locks/*")
+    usual = {f"{host.name}: {line}" for host in hosts for line in host.run(LEFT).splitlines()}
+    for service in services:
+        service.usual = usual
+        hosts[0].docker(*docker_run(service.name, [], {}))

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 from ansible_collections.mec.migration.plugins.module_utils.base import crash_points
 from crash.history import Clients
-from crash.run import TIMEOUTS, commit, legal
-from crash.service import Ended, Moved, containers_of
+from crash.run import commit, legal
+from crash.service import Ended, Moved, containers_of, start
 from crash.watch import Watch
 from e2e.edge import ON_HOST, ROOT, Client, Host, Lab, Play, kill_group
 
@@ -209,9 +209,7 @@ class TwoOperators(Fault):
     """Somebody else moves the service, too."""
 
     def strike(self, controller: subprocess.Popen[str]) -> None:
-        self.second = self.scene.service.lab.start(
-            "migrate", service=self.scene.service.name, target=self.scene.target.name, **TIMEOUTS
-        )
+        self.second = self.scene.service.start_move(self.scene.source, self.scene.target)
 
     def heal(self) -> None:
         if self.second is not None:
@@ -231,13 +229,11 @@ FAULTS: list[tuple[type[Fault], int]] = [
 ]
 
 
-def struck(fault: Fault, name: str, reports: Path) -> Play:
+def struck(fault: Fault) -> Play:
     """The move, and the fault in its course."""
     scene = fault.scene
     began = time.monotonic()
-    controller = scene.service.lab.start(
-        "migrate", service=name, target=scene.target.name, migrate_report_dir=str(reports), **TIMEOUTS
-    )
+    controller = scene.service.start_move(scene.source, scene.target)
     timer = threading.Timer(fault.after_s, fault.strike, [controller])
     timer.start()
     output, _ = controller.communicate(timeout=400)
@@ -259,10 +255,6 @@ class Soak:
         self.hosts = lab.hosts[:2]
         self.lab = lab
 
-    def start(self) -> None:
-        for service in self.services:
-            service.start()
-
     def move(self, number: int) -> Move:
         began = time.monotonic()
         service = self.dice.choice(self.services)
@@ -275,7 +267,7 @@ class Soak:
         web = Client(self.lab, WEB, self._scratch, [])
         watch = Watch(self._containers)
         fault.prepare()
-        play = struck(fault, service.name, self._scratch / "reports")
+        play = struck(fault)
         fault.heal()
         if isinstance(fault, ControllerKilled) and play.code < 0:
             # Nobody is there to put anything away: that is what the next operator does.
@@ -330,11 +322,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="soak-") as short:
         inventory = ROOT / arguments.inventory
         soak = Soak(Lab(inventory, Path(short)), inventory, arguments.seed, arguments.results.parent)
-        soak.start()
+        start(soak.services)
         # What a first move makes stays: images, volumes, caches.
         for service in soak.services:
             for _ in range(2):
-                soak.lab.migrate(service.name, service.away()).ok()
+                service.move().ok()
         before = count(soak.hosts)
         for number in range(1, arguments.moves + 1):
             if arguments.minutes and time.monotonic() - began > 60 * arguments.minutes:
@@ -345,11 +337,11 @@ def main() -> int:
                 out.write(json.dumps(dict(move._asdict(), seed=arguments.seed)) + "\n")
             print(f"{number}/{arguments.moves} {move.words()}", flush=True)
             if move.wrong:
-                soak.start()
+                start(soak.services)
         # Home again, as it was when it was counted.
         for service in soak.services:
             if service.here() is not soak.hosts[0]:
-                soak.lab.migrate(service.name, soak.hosts[0]).ok()
+                service.move().ok()
         after = count(soak.hosts)
         for host in soak.hosts:
             host.wipe([service.name for service in soak.services])
