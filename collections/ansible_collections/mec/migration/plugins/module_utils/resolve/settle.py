@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..base.errors import MigrationError
-from ..base.paths import ARMED_DIR, migration_dir
+from ..base.paths import migration_dir
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
 from ..kernel.cgroup import Cgroup, end_container
 from ..kernel.scratch import wipe
@@ -78,9 +78,6 @@ def _destroy(client: Any, order: Order) -> None:
             remove_container(client, container_id)
             # Removing it may have taken the daemon a while; nothing may have come up meanwhile.
             end_container(container_id)
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(ARMED_DIR, container_id))
-        wipe_arrived(journal)
         journal.write(
             states.SETTLED,
             outcome=states.DESTROYED,
@@ -88,6 +85,7 @@ def _destroy(client: Any, order: Order) -> None:
             service=order.service,
             container_id=container_id,
         )
+        wipe_arrived(journal)
 
 
 def keep(client: Any, order: Order, check_mode: bool) -> str:

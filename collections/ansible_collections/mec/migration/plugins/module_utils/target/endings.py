@@ -175,13 +175,12 @@ def _receiver_alive(migration_id: str) -> bool:
 def _wipe(migration_id: str, journal: Journal) -> None:
     wipe_arrived(journal)
     wipe(migration_dir(migration_id))
-    # A receiver that was killed leaves the socket on which the armed runtime found it.
-    with contextlib.suppress(OSError):
-        os.unlink(os.path.join(ARMED_DIR, journal.entry.container_id))
 
 
 def wipe_arrived(journal: Journal) -> None:
-    """What an agent that was killed has left of what the source sent: memory, and layers of the image."""
+    """What an agent that ended early has left: memory and layers that came, the armed runtime's way to it."""
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(ARMED_DIR, journal.entry.container_id))
     images, staging = journal.entry.images_dir, journal.entry.staging_dir
     if images and os.path.basename(images) == "images":
         wipe(os.path.dirname(images))

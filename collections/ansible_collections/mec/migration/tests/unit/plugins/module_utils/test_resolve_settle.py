@@ -16,6 +16,7 @@ from ansible_collections.mec.migration.plugins.module_utils.state import journal
 from ansible_collections.mec.migration.plugins.module_utils.state import migration_lock
 from ansible_collections.mec.migration.plugins.module_utils.state.journal import SOURCE, TARGET, Journal
 from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import MigrationLock, Owner
+from ansible_collections.mec.migration.plugins.module_utils.target import endings
 
 HERE, THERE = "5" * 64, "7" * 64
 ALWAYS = {"Name": "always", "MaximumRetryCount": 0}
@@ -160,6 +161,26 @@ def test_a_complete_copy_is_kept_whatever_its_health_check_says(health):
     assert settle.end(docker, order("mark_sent"), False)
     assert docker.asked == [("policy", THERE, "always"), ("remove", HERE)]
     assert (outcome(TARGET), outcome(SOURCE)) == (states.KEPT, states.COMMITTED)
+
+
+@pytest.mark.parametrize("action", ["keep", "destroy"])
+def test_nothing_that_an_ended_agent_has_left_stays(tmp_path, monkeypatch, action):
+    monkeypatch.setattr(endings, "ARMED_DIR", str(tmp_path / "armed"))
+    socket, images, staging = (
+        tmp_path / "armed" / THERE,
+        tmp_path / "redis-1" / "images",
+        tmp_path / "docker" / "mec-migration-redis-1",
+    )
+    for directory in (socket.parent, images, staging):
+        directory.mkdir(parents=True)
+    socket.touch()
+    target(
+        states.FILLED if action == "keep" else states.ARMED, images_dir=str(images), staging_dir=str(staging)
+    )
+    docker = Docker(there="running" if action == "keep" else "created")
+    seen = "filled" if action == "keep" else "armed"
+    assert getattr(settle, action)(docker, order(seen), False)
+    assert [path.exists() for path in (socket, images, staging)] == [False, False, False]
 
 
 def test_a_copy_whose_memory_may_be_incomplete_is_not_kept():
