@@ -36,3 +36,12 @@ def test_what_a_service_holds_is_there_after_the_move(
     finally:
         for host in (source, target):
             host.docker("rm", "--force", "--volumes", "holder", check=False)
+
+
+def test_a_privileged_container_moves(lab: Lab, source: Host, target: Host, start: StartService) -> None:
+    start("load", source, "--privileged", MEMORY_MIB="16", DIRTY_PAGES="1")
+    looks = ["grep CapEff /proc/1/status", "ls /dev"]
+    before = [source.docker("exec", "load", *look.split()) for look in looks]
+    lab.move("load", target)
+    assert target.inspect("load")["HostConfig"]["Privileged"] is True
+    assert [target.docker("exec", "load", *look.split()) for look in looks] == before

@@ -182,6 +182,9 @@ edge_host:
         containerd_image_store:
           description: Whether images are kept by containerd.
           type: bool
+        backing_file_system:
+          description: Type of the file system that the storage driver writes to, as Docker names it.
+          type: str
         root_dir:
           description: Where Docker keeps images, containers and volumes.
           type: str

@@ -20,7 +20,7 @@ from ..memory.trackers import AUTO, SOFT_DIRTY, best, check
 from .hosts import host_problems
 from .networks import network_problems, network_warnings
 from .pair import MIB, Container, Facts, Pair, Port, megabytes, version_of
-from .storage import mount_problems, mount_warnings
+from .storage import mount_problems, mount_warnings, size_problems
 
 SPACE_MARGIN_BYTES = 64 * MIB
 # Rounds pile up in the target's chain of images: what was sent twice lies there twice.
@@ -311,6 +311,7 @@ CHECKS = (
     Check("ports", _ports),
     Check("networks", network_problems),
     Check("mounts", mount_problems),
+    Check("mounts", size_problems),
     Check("log_driver", _log_driver),
 )
 # What the user may know better; the others cannot but fail.

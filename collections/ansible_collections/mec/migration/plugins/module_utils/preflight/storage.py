@@ -52,6 +52,19 @@ def shared_storage(pair: Pair, mount: Mount) -> str:
     return ""
 
 
+def size_problems(pair: Pair) -> Iterator[str]:
+    """Only overlay2 over XFS with project quotas limits the size of a writable layer."""
+    options = pair.container.host_config.get("StorageOpt") or {}
+    backing = pair.target["docker"].get("backing_file_system", "")
+    if options.get("size") and backing and backing != "xfs":
+        yield (
+            f"the writable layer of container {pair.container.name} is limited to {options['size']} "
+            f"(--storage-opt), for which Docker needs XFS with project quotas; on {pair.target['hostname']} "
+            f"it writes to {backing}. Keep Docker's directory there on such a file system, or start the "
+            "container without the limit"
+        )
+
+
 def mount_problems(pair: Pair) -> Iterator[str]:
     container, target = pair.container, pair.target
     # Docker makes the source of `-v`, but not of `--mount type=bind`.

@@ -76,6 +76,7 @@ class Process(NamedTuple):
     :param limits_readable: whether prlimit(2) lets this process read its limits.
     :param processors: those that it may run on.
     :param settings: contents of :data:`SETTINGS`.
+    :param policies: scheduling policies of its threads (sched_getscheduler(2)).
     """
 
     pid: int
@@ -93,6 +94,7 @@ class Process(NamedTuple):
     limits_readable: bool
     processors: frozenset[int] = frozenset()
     settings: dict[str, str] = {}  # noqa: RUF012 - never changed
+    policies: frozenset[int] = frozenset()
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"
@@ -107,6 +109,7 @@ class Holdings(NamedTuple):
     :param usual_settings: :data:`SETTINGS` of the process that started it.
     :param unreadable_mounts: mount points whose line in mountinfo is too long for CRIU.
     :param staying: mount points whose content does not move.
+    :param unread_netlink: inodes of netlink sockets of its network that have data which nobody has read.
     """
 
     init: int
@@ -119,6 +122,7 @@ class Holdings(NamedTuple):
     usual_settings: dict[str, str] = {}  # noqa: RUF012 - never changed
     packed_mounts: tuple[PackedMount, ...] = ()
     staying: tuple[str, ...] = ()
+    unread_netlink: frozenset[int] = frozenset()
 
     @property
     def first(self) -> Process | None:
@@ -188,6 +192,7 @@ def read_holdings(init: int, pids: Iterable[int], staying: Iterable[str] = ()) -
         dict(_settings(found[init].parent)) if init in found else {},
         tuple(packed),
         tuple(staying),
+        frozenset(_unread_netlink(init)),
     )
 
 
@@ -230,6 +235,7 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         limits_readable=limits_readable(pid),
         processors=_processors(status.get("Cpus_allowed_list", "")),
         settings=dict(_settings(pid)),
+        policies=frozenset(_policies(pid)),
     )
 
 
@@ -268,6 +274,23 @@ def _multicast_groups(pid: int) -> Iterator[str]:
             group = line.split()[2]
             if not group.startswith(EVERYONES_GROUPS_6):
                 yield socket.inet_ntop(socket.AF_INET6, bytes.fromhex(group))
+
+
+def _policies(pid: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                yield os.sched_getscheduler(int(task)) & ~os.SCHED_RESET_ON_FORK
+
+
+def _unread_netlink(pid: int) -> Iterator[int]:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/netlink", encoding="ascii") as lines:
+        next(lines)
+        for line in lines:
+            # sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+            words = line.split()
+            if int(words[4]):
+                yield int(words[9])
 
 
 def _fields(path: str) -> dict[str, str]:

@@ -81,6 +81,18 @@ KINDS = (
         "Several networks: which is eth0, eth1 ...; MAC addresses that were asked for",
         NETWORKS + "test_names_come_from_the_addresses_of_the_interfaces",
     ),
+    _kept(
+        "privileged",
+        "`--privileged`, if none of the host's devices is open",
+        "tests/e2e/test_kinds.py::test_a_privileged_container_moves",
+    ),
+    _judged(
+        REFUSED,
+        "size-limit",
+        "A limit of the size of the writable layer (`--storage-opt size`), where the target's disk has none",
+        "Keep Docker's directory there on XFS with project quotas, or start the container without",
+        PREFLIGHT + "test_a_limit_of_the_writable_layer_needs_xfs",
+    ),
     _judged(
         REFUSED,
         "terminal",

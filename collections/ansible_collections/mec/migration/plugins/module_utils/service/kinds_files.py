@@ -122,6 +122,14 @@ def _not_accepted(holdings: Holdings) -> Iterator[Found]:
                 )
 
 
+def _unread(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.socket_inode in holdings.unread_netlink:
+            yield Found(
+                process, f"has a netlink socket with data that it has not read (descriptor {file.number})"
+            )
+
+
 def _outside(holdings: Holdings) -> Iterator[tuple[Found, bool]]:
     """UNIX sockets whose peer is not the container's; whether they are datagram sockets."""
     held = holdings.socket_holders()
@@ -281,6 +289,16 @@ KINDS = (
         "That is over as soon as the service accepts it: start the migration again then",
         TEST + "test_data_on_a_connection_that_nobody_accepted",
         _not_accepted,
+    ),
+    Kind(
+        "netlink-backlog",
+        "A netlink socket with data that nobody has read yet",
+        REFUSED,
+        "`Rmem` in /proc/PID/net/netlink; looked at again a few times",
+        "CRIU cannot dump a netlink socket with unread data",
+        "That is over as soon as the service reads it: start the migration again then",
+        TEST + "test_a_netlink_socket_with_unread_data",
+        _unread,
     ),
     Kind(
         "unix-outside",

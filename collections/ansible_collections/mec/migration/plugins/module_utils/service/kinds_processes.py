@@ -15,6 +15,7 @@ from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
 
 # Docker starts health checks as it does `docker exec`; what is younger may be one.
 HEALTH_CHECK_S = 5
+SCHED_DEADLINE = 6
 TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
 
 
@@ -63,6 +64,18 @@ def _unreadable_limits(holdings: Holdings) -> Iterator[Found]:
     if unreadable and common_identity(holdings.processes) is None:
         for process in unreadable:
             yield Found(process, f"runs as user {process.uid}, others as another one")
+
+
+def _deadlines(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        if SCHED_DEADLINE in process.policies:
+            yield Found(process, "is scheduled by deadlines (SCHED_DEADLINE)")
+
+
+def _real_time(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        if process.policies & {os.SCHED_FIFO, os.SCHED_RR}:
+            yield Found(process, "has threads of real-time priority (SCHED_FIFO, SCHED_RR)")
 
 
 def _age_s(pid: int) -> float:
@@ -161,6 +174,27 @@ KINDS = (
         "as one user (`docker run --user`, or as root)",
         TEST + "test_processes_of_several_users_whose_limits_cannot_be_read",
         _unreadable_limits,
+    ),
+    Kind(
+        "deadlines",
+        "Threads that are scheduled by deadlines (SCHED_DEADLINE)",
+        REFUSED,
+        "sched_getscheduler(2) of each thread",
+        "CRIU does not restore that policy",
+        "Start it with another one",
+        TEST + "test_deadlines",
+        _deadlines,
+    ),
+    Kind(
+        "real-time",
+        "Threads of real-time priority (SCHED_FIFO, SCHED_RR)",
+        SAID,
+        "as before",
+        "CRIU sets policy and priority again on the target, whose kernel and cgroups must allow them, too; "
+        "else the restore fails and the service runs on here",
+        "Give the target the same `--cpu-rt-runtime` settings of its daemon, with cgroup version 1",
+        TEST + "test_real_time_priority",
+        _real_time,
     ),
     Kind(
         "exec",

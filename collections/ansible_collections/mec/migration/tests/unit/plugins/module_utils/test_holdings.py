@@ -313,6 +313,47 @@ def test_data_on_a_connection_that_nobody_accepted():
     assert told(BACKLOG + "accepted = listener.accept()") == []
 
 
+NETLINK = """
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+s.bind((0, 0))
+# RTM_GETLINK of all interfaces; the answer is not read.
+s.send((17 + 3).to_bytes(4, "little") + bytes([18, 0, 1, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))
+"""
+
+
+def test_a_netlink_socket_with_unread_data():
+    only(told(NETLINK), "netlink", "has not read", "as soon as the service reads it")
+    assert told(NETLINK + "while s.recv(65536)[4] != 3: pass") == []
+
+
+@needs_root
+def test_real_time_priority():
+    program = """
+import threading
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+for task in os.listdir("/proc/self/task"):
+    if int(task) != os.getpid():
+        try:
+            os.sched_setscheduler(int(task), os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(3))
+        except PermissionError:
+            made(-1)
+"""
+    only(told(program, SAID), "real-time priority", "CRIU sets policy and priority again")
+    assert told(program) == []
+
+
+@needs_root
+def test_deadlines():
+    program = """
+import struct
+# struct sched_attr: 10 ms of each 100 ms.
+attributes = struct.pack("=IIQiIQQQ", 48, 6, 0, 0, 0, 10**7, 10**8, 10**8)
+number = {"x86_64": 314, "aarch64": 274}[os.uname().machine]
+made(libc.syscall(number, 0, attributes, 0))
+"""
+    only(told(program), "SCHED_DEADLINE")
+
+
 def test_a_connection_to_a_process_outside():
     with socket.socket(socket.AF_UNIX) as outside:
         outside.bind(f"\0outside{os.getpid()}")

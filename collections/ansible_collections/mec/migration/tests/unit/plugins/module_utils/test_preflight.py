@@ -229,6 +229,16 @@ def test_devices_are_named_and_can_be_ignored():
     assert found(host("west"), None, gpu, ["devices"]) == []
 
 
+def test_a_limit_of_the_writable_layer_needs_xfs():
+    limited = container("redis", StorageOpt={"size": "1G"})
+    there = host("east", docker__backing_file_system="extfs")
+    text = only(found(host("west"), there, limited))
+    for word in ("1G", "--storage-opt", "extfs", "east"):
+        assert word in text
+    there["docker"]["backing_file_system"] = "xfs"
+    assert found(host("west"), there, limited) == []
+
+
 NETWORK = {
     "name": "pre-net",
     "driver": "bridge",
