@@ -19,22 +19,23 @@ from ..kernel.process_memory import PAGE_BYTES, Batch, Reader, areas
 
 # Made by mmap(2) and by memfd_create(2). What shmget(2) makes CRIU dumps elsewhere.
 KINDS = ("/dev/zero (deleted)", "/memfd:")
+SYSTEM_V = "/SYSV"
 
 
-def segments(pids: list[int]) -> dict[int, str]:
+def segments(pids: list[int], kinds: tuple[str, ...] = KINDS) -> dict[int, str]:
     """The segments that the processes have mapped: inode number -> a path to open each by."""
     found: dict[int, str] = {}
     for pid in pids:
         for area in areas(pid):
-            if area.permissions[3] == "s" and area.path.startswith(KINDS):
+            if area.permissions[3] == "s" and area.path.startswith(kinds):
                 found.setdefault(area.inode, f"/proc/{pid}/map_files/{area.start:x}-{area.end:x}")
     return found
 
 
-def shared_bytes(pids: list[int]) -> int:
+def shared_bytes(pids: list[int], kinds: tuple[str, ...] = KINDS) -> int:
     """What the segments hold; each counts once, however many processes have it mapped."""
     size_bytes = 0
-    for path in segments(pids).values():
+    for path in segments(pids, kinds).values():
         with contextlib.suppress(OSError):
             size_bytes += os.stat(path).st_blocks * 512
     return size_bytes

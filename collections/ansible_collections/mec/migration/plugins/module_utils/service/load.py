@@ -15,6 +15,7 @@ from ..image.opened import open_store
 from ..image.store import ImageStore
 from ..memory.dirty_rate import compressed_share, dirty_rate
 from .service import Service
+from .window_load import window_load
 
 
 def running_names(client: Any) -> list[str]:
@@ -57,6 +58,7 @@ def service_load(client: Any, store: ImageStore, name: str, interval_s: float) -
         "memory_bytes": service.memory_bytes,
         "dirty_pages_per_s": round(rate.pages_per_s, 1),
         "compressed_share": None if share is None else round(share, 3),
+        "window": window_load(service)._asdict(),
         "sampled_pages": rate.sampled_pages,
         "sample_seconds": round(rate.seconds, 3),
         "image_id": image["id"],

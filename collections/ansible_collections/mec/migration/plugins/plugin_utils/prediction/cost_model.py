@@ -6,7 +6,8 @@
 Bytes follow from pre-copy itself: a first round of all memory, then rounds of what changed meanwhile.
 Seconds of a phase, and the frozen window, are a constant, and more for each service that moves at the same
 time and for each process that waits for a processor, plus bytes over bandwidth, plus a share of memory
-(scanning and comparing it). The coefficients are fitted by least squares on relative errors; each has a
+(scanning and comparing it); the window's also for each process, thread, and what of shared memory and files
+is read in it. The coefficients are fitted by least squares on relative errors; each has a
 default which counts like one uncertain observation, so that few records, or none, do no harm.
 """
 
@@ -46,6 +47,19 @@ LITTLE = 0.2
 CROWDED = 0.4
 # Likewise for each process that waits for a processor, on the busiest machine that takes part.
 BUSY = 0.4
+# What else makes the window longer, and with it the hand-over: s for each process and thread beyond one,
+# and for each GB. Defaults from idle services on a quiet machine of two cores.
+WINDOW = {
+    "processes": 0.011,
+    "threads": 0.0006,
+    "shared_bytes": 2.0,
+    "sysv_bytes": 14.0,
+    "tmpfs_bytes": 42.0,
+    "written_file_bytes": 0.7,
+    "copy_on_write_bytes": 1.0,
+}
+# They travel in the window, and are not part of what is called memory.
+WHOLE = ("sysv_bytes", "tmpfs_bytes")
 # Defaults of constant (s), bytes over bandwidth, and s for each GB, from migrations on two busy cores.
 IMAGE, PRECOPY, HANDOVER, FROZEN = "image", "pre-copy", "hand over", "frozen"
 DEFAULTS: dict[str, tuple[float, ...]] = {
@@ -55,10 +69,10 @@ DEFAULTS: dict[str, tuple[float, ...]] = {
         IMAGE: (2.5, 1.0, 4.0),
         "arm": (1.0,),
         PRECOPY: (2.5, 1.0, 2.0),
-        HANDOVER: (2.0, 1.0, 1.0),
+        HANDOVER: (2.0, 1.0, 1.0, *WINDOW.values()),
         "verify": (1.0,),
         "commit": (1.0,),
-        FROZEN: (0.15, 1.0, 0.3),
+        FROZEN: (0.15, 1.0, 0.3, *WINDOW.values()),
     }.items()
 }
 
@@ -76,6 +90,13 @@ class Move:
     compressed_share: float | None = None
     moves_at_once: int = 1
     load_per_cpu: float = 1.0
+    # By the names in WINDOW; what is not there is not known of.
+    window: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def whole_bytes(self) -> float:
+        """What travels in the window beside memory, before compression."""
+        return sum(self.window.get(name, 0.0) for name in WHOLE)
 
 
 @dataclass(frozen=True)
@@ -149,6 +170,7 @@ class CostModel:
         told, service = one["predicted"] or {}, one["service"]
         share = told.get("compressed_share")
         memory_bytes, sent = one["memory_bytes"], one["total_bytes"] - one["image_bytes"]
+        sent = max(sent - _move_of(one).whole_bytes * (share or MEMORY_RATIO), 0.0)
         transfer = self._transfer(_move_of(one), self._record_bandwidth(one))
         again = transfer.memory_bytes + transfer.frozen_bytes - memory_bytes
         first, changed = self.memory_ratios(service, share)
@@ -187,7 +209,7 @@ class CostModel:
         first, changed = self.memory_ratios(move.service, move.compressed_share)
         image_bytes = self.image_ratio() * move.image_missing_bytes
         precopy_bytes = first * move.memory_bytes + changed * (transfer.memory_bytes - move.memory_bytes)
-        frozen_bytes = changed * transfer.frozen_bytes
+        frozen_bytes = changed * transfer.frozen_bytes + first * move.whole_bytes
         rows = _rows(move, image_bytes, precopy_bytes, frozen_bytes, bandwidth)
         told = {phase: _dot(row, self.coefficients[phase]) for phase, row in rows.items()}
         seconds = sum(taken for phase, taken in told.items() if phase != FROZEN)
@@ -204,6 +226,7 @@ class CostModel:
             "bandwidth_bytes_per_s": round(bandwidth, 1),
             "moves_at_once": move.moves_at_once,
             "load_per_cpu": move.load_per_cpu,
+            "window": dict(move.window),
             "records": len(self.records),
         }
 
@@ -219,7 +242,10 @@ class CostModel:
             "load_per_cpu",
         )
         known = {key: prediction[key] for key in inputs}
-        return self.predict(Move(service, source, target, **known, moves_at_once=moves_at_once))
+        window = prediction.get("window", {})
+        return self.predict(
+            Move(service, source, target, **known, window=window, moves_at_once=moves_at_once)
+        )
 
     def memory_ratios(self, service: str, compressed_share: float | None = None) -> tuple[float, float]:
         """Bytes on the wire for each byte of memory: in the first round, and for what changes later.
@@ -290,7 +316,8 @@ def _rows(
 ) -> dict[str, list[float]]:
     memory_gb = move.memory_bytes / 1e9
     alike = [1.0, move.moves_at_once - 1.0, max(0.0, move.load_per_cpu - 1.0)]
-    last = [*alike, frozen_bytes / bandwidth, memory_gb]
+    busy = 1.0 + BUSY * alike[2]
+    last = [*alike, frozen_bytes / bandwidth, memory_gb, *(busy * amount for amount in _amounts(move.window))]
     special = {
         IMAGE: [*alike, image_bytes / bandwidth, move.image_missing_bytes / 1e9],
         PRECOPY: [*alike, precopy_bytes / bandwidth, memory_gb],
@@ -298,6 +325,16 @@ def _rows(
         FROZEN: last,
     }
     return {phase: special.get(phase, alike) for phase in DEFAULTS}
+
+
+def _amounts(window: Mapping[str, float]) -> list[float]:
+    """As :data:`WINDOW` counts them: what is beyond one process and one thread in each, and GB."""
+    processes = window.get("processes", 1.0)
+    found = {
+        "processes": max(processes - 1.0, 0.0),
+        "threads": max(window.get("threads", processes) - processes, 0.0),
+    }
+    return [found.get(name, window.get(name, 0.0) / 1e9) for name in WINDOW]
 
 
 def _move_of(record: Mapping[str, Any]) -> Move:
@@ -310,6 +347,7 @@ def _move_of(record: Mapping[str, Any]) -> Move:
         record["dirty_pages_per_s"],
         moves_at_once=record.get("moves_at_once", 1),
         load_per_cpu=(record["predicted"] or {}).get("load_per_cpu", 1.0),
+        window=(record["predicted"] or {}).get("window", {}),
     )
 
 
@@ -349,6 +387,7 @@ def predictions(
             float(load["dirty_pages_per_s"]),
             load.get("compressed_share"),
             load_per_cpu=max(*busy, model.load_per_cpu),
+            window=load.get("window", {}),
         )
 
     return {

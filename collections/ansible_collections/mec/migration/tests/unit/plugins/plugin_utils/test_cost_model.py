@@ -339,3 +339,55 @@ def test_the_window_is_never_longer_than_the_move():
     known = [small_move(number, 1e6, largest_round_bytes=8 << 20) for number in range(3)]
     told = model.CostModel(known).predict(model.Move("big", "a", "b", 0, 1e9, 50_000.0))
     assert told["frozen_ms"] <= 1000 * told["seconds"]
+
+
+# Frozen ms of idle services on a quiet machine of two cores: what was measured, and how the service is made.
+QUIET = [
+    (106, {"processes": 1, "threads": 1}),
+    (418, {"processes": 30, "threads": 30}),
+    (299, {"processes": 1, "threads": 300}),
+    (625, {"shared_bytes": 256 << 20}),
+    (1980, {"sysv_bytes": 128 << 20}),
+    (5750, {"tmpfs_bytes": 128 << 20}),
+    (805, {"written_file_bytes": 1 << 30}),
+]
+
+
+def idle(window, service="idle"):
+    memory_bytes = 2e7 + window.get("shared_bytes", 0)
+    return model.Move(service, "a", "b", 0, memory_bytes, 0.0, 0.9, window=window)
+
+
+@pytest.mark.parametrize(("measured", "window"), QUIET)
+def test_what_is_in_the_window_is_known_without_records(measured, window):
+    told = model.CostModel([], default_bandwidth_bytes_per_s=1.25e9).predict(idle(window))
+    assert measured / 2 < told["frozen_ms"] < measured * 2
+    assert told["window"] == window
+    # What travels in the window is counted, too.
+    whole = window.get("sysv_bytes", 0) + window.get("tmpfs_bytes", 0)
+    assert told["total_bytes"] > 0.8 * whole
+
+
+def test_a_busy_machine_takes_longer_for_each_process():
+    window = {"processes": 30, "threads": 30}
+    quiet, busy = [
+        model.CostModel([]).predict(model.Move("s", "a", "b", 0, 1e7, 0.0, load_per_cpu=load, window=window))
+        for load in (1.0, 6.0)
+    ]
+    assert busy["frozen_ms"] > 2 * quiet["frozen_ms"]
+
+
+def test_what_a_process_costs_here_is_learned():
+    records = []
+    for number, processes in enumerate([1, 5, 10, 20, 40, 2, 8, 16]):
+        one = world_record(random.Random(number), number)
+        one["predicted"].update(window={"processes": processes, "threads": processes}, load_per_cpu=1.0)
+        one.update(frozen_ms=100 + 60 * (processes - 1), frozen_bytes=0, memory_bytes=0, moves_at_once=1)
+        records.append(check(one))
+    learned = model.CostModel(records).predict(model.Move("s", "a", "b", 0, 0, 0.0, window={"processes": 30}))
+    assert learned["frozen_ms"] == pytest.approx(100 + 60 * 29, rel=0.15)
+    beside = model.CostModel(records).predict_beside("s", "a", "b", learned, 2)
+    assert beside["frozen_ms"] >= learned["frozen_ms"]
+    # A prediction of an earlier version knows nothing of it.
+    del learned["window"]
+    assert model.CostModel(records).predict_beside("s", "a", "b", learned, 1)["frozen_ms"] < 500

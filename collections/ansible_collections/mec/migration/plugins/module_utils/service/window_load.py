@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What makes the frozen window of a service longer than its private memory does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..criu.dump import external_mounts
+from ..files.sync import shared_writable_files
+from ..files.tmpfs import MAX_CONTENT_BYTES
+from ..kernel.mountinfo import mounts
+from ..kernel.processes import memory_bytes, status
+from ..memory.copy_on_write import LIMIT_SHARE, WORTHWHILE_BYTES
+from ..memory.shared_memory import SYSTEM_V, shared_bytes
+from .service import Service
+
+# A file that was written this long ago is taken for one that is written again and again.
+WRITTEN_S = 10.0
+
+
+class WindowLoad(NamedTuple):
+    """Counts and sizes; :mod:`..plugin_utils.prediction.cost_model` knows what each of them costs.
+
+    :ivar shared_bytes: anonymous shared memory and memfds, which CRIU dumps and restores in the window.
+    :ivar sysv_bytes: System V shared memory, which also travels in it.
+    :ivar tmpfs_bytes: likewise what is on the container's own tmpfs mounts, where that is not little.
+    :ivar written_file_bytes: files that are being written; the last round reads them anew.
+    :ivar copy_on_write_bytes: memory that forked processes share and CRIU compares, so that it stays shared.
+    """
+
+    processes: int
+    threads: int
+    shared_bytes: int
+    sysv_bytes: int
+    tmpfs_bytes: int
+    written_file_bytes: int
+    copy_on_write_bytes: int
+
+
+def window_load(service: Service) -> WindowLoad:
+    """As it is now; what ends meanwhile counts as little."""
+    pids = service.cgroup.pids()
+    return WindowLoad(
+        processes=len(pids),
+        threads=sum(int(status(pid, "Threads") or 1) for pid in pids),
+        shared_bytes=shared_bytes(pids),
+        sysv_bytes=shared_bytes(pids, (SYSTEM_V,)),
+        tmpfs_bytes=_tmpfs_bytes(service),
+        written_file_bytes=_written_file_bytes(pids),
+        copy_on_write_bytes=_copy_on_write_bytes(
+            pids, int(service.spec["create"]["HostConfig"].get("Memory") or 0)
+        ),
+    )
+
+
+def _tmpfs_bytes(service: Service) -> int:
+    """Of mounts that are CRIU's: see :mod:`..files.tmpfs` for the small ones, which are not."""
+    pid, external = service.runc.pid, set(external_mounts(service.runc))
+    sizes: dict[str, int] = {}
+    for mount in mounts(pid):
+        if mount.kind == "tmpfs" and mount.point not in external:
+            with contextlib.suppress(OSError):
+                held = os.statvfs(f"/proc/{pid}/root{mount.point}")
+                sizes[mount.device] = (held.f_blocks - held.f_bfree) * held.f_frsize
+    return sum(size for size in sizes.values() if size > MAX_CONTENT_BYTES)
+
+
+def _written_file_bytes(pids: list[int]) -> int:
+    sizes: dict[tuple[int, int], int] = {}
+    since = time.time() - WRITTEN_S
+    for pid in pids:
+        for found in _open_for_writing(pid):
+            if stat.S_ISREG(found.st_mode) and found.st_nlink and found.st_mtime >= since:
+                sizes[found.st_dev, found.st_ino] = found.st_size
+        for path in shared_writable_files([pid]):
+            with contextlib.suppress(OSError):
+                found = os.stat(f"/proc/{pid}/root{path}")
+                if stat.S_ISREG(found.st_mode):
+                    sizes[found.st_dev, found.st_ino] = found.st_size
+    return sum(sizes.values())
+
+
+def _open_for_writing(pid: int) -> Iterator[os.stat_result]:
+    directory = f"/proc/{pid}/fd"
+    try:
+        numbers = os.listdir(directory)
+    except OSError:
+        return
+    for number in numbers:
+        with contextlib.suppress(OSError):
+            # The link's own permissions say how the file was opened (proc_pid_fd(5)).
+            if os.lstat(f"{directory}/{number}").st_mode & stat.S_IWUSR:
+                yield os.stat(f"{directory}/{number}")
+
+
+def _copy_on_write_bytes(pids: list[int], limit_bytes: int) -> int:
+    if len(pids) < 2:
+        return 0
+    anonymous = shared = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            sizes = _rollup(pid)
+            anonymous += sizes.get("Anonymous", 0)
+            shared += sizes.get("Anonymous", 0) - sizes.get("Pss_Anon", sizes.get("Anonymous", 0))
+    tight = bool(limit_bytes) and memory_bytes(pids) > limit_bytes * LIMIT_SHARE
+    return shared if shared >= WORTHWHILE_BYTES or tight else 0
+
+
+def _rollup(pid: int) -> dict[str, int]:
+    """Sizes from /proc/PID/smaps_rollup, in bytes.
+
+    :raises OSError: the process is gone.
+    """
+    sizes = {}
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            words = line.split()
+            if len(words) == 3 and words[2] == "kB":
+                sizes[words[0].rstrip(":")] = int(words[1]) * 1024
+    return sizes
