@@ -239,6 +239,9 @@ _raw:
     migration_costs:
       description: What the move to each candidate costs, part of RV(_raw[].expected_costs).
       type: dict
+    slot_costs:
+      description: What a slot of use costs on each candidate with the user where they are now.
+      type: dict
     advantage:
       description: What RV(_raw[].target) saves over staying. Cost units, 0 for a stay.
       type: float

@@ -119,9 +119,10 @@ services:
 joint:
   description:
     - For O(joint=true) what deciding together is worth, in cost units. C(cost) is the sum of expected costs,
-      C(one_by_one)
-      what it would be one by one, C(bound) what no plan can be below, C(gap) the difference to that,
-      C(method) how.
+      C(one_by_one) what it would be one by one, C(bound) what no plan can be below, C(gap) the difference to
+      that, C(method) how.
+    - C(contested) says whether services want more places on a host than it has. One more slot of use then
+      counts in all costs, since services keep their places for longer where hosts are full.
   returned: when O(joint=true)
   type: dict
 waves:

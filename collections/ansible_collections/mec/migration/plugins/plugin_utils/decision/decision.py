@@ -66,6 +66,7 @@ def decide(
         state, cell = state_of(solved.header, user)
         try:
             row, migration_costs = solved.rows(state, here)
+            slot_costs = solved.transmission(solved.header["cells"].index(cell))
             planned = planned_for(setting, solved, user, solved.header["cells"].index(cell), state)
         except NotCached:
             # Damaged or replaced under our feet: away with it, and once more from the start.
@@ -79,6 +80,7 @@ def decide(
             solved=solved,
             row=row,
             migration_costs=migration_costs,
+            slot_costs=slot_costs,
             cell=cell,
             planned=planned,
         )
@@ -93,6 +95,7 @@ def _decision(
     solved: SolvedPolicy,
     row: StateRow,
     migration_costs: Sequence[float],
+    slot_costs: Sequence[float],
     cell: str,
     planned: Planned | None,
 ) -> dict[str, Any]:
@@ -123,6 +126,7 @@ def _decision(
         "current_cost": expected[here],
         "expected_costs": dict(zip(names, expected, strict=True)),
         "migration_costs": dict(zip(names, migration_costs, strict=True)),
+        "slot_costs": dict(zip(names, slot_costs, strict=True)),
         "advantage": advantage,
         "reason": _reason(
             names,

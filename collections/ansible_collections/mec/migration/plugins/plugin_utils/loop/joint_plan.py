@@ -6,12 +6,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .joint import Joint, solve_joint
 
 MOVE, STAY, SKIP = "move", "stay", "skip"
+# So many more slots of use count where services want more places than there are. Expected costs take it that
+# hosts have room whenever a service would like to move there later; where hosts are full a service keeps its
+# place for longer, so places are worth more. Replayed hours of taxis cost least with 1 or 2.
+CONTESTED_SLOTS = 1.0
 
 
 def decide_jointly(
@@ -40,15 +45,16 @@ def decide_jointly(
         room[place[host]] -= count - own
     for entry in others:
         room[place[entry["target"]]] -= 1
-    costs = [[_cost(entry, host, leave) for host in hosts] for entry in members]
+    extra = CONTESTED_SLOTS if _contested(members, hosts, room, leave) else 0.0
+    costs = [[_cost(entry, host, leave, extra) for host in hosts] for entry in members]
     here = [place[entry["current_host"]] for entry in members]
     before = [
         place[entry["target"]] if entry["action"] == MOVE else at
         for entry, at in zip(members, here, strict=True)
     ]
     found = solve_joint(costs, here, room)
-    alone = _total(members, hosts, before)
-    together = _total(members, hosts, found.target)
+    alone = _total(members, hosts, before, extra)
+    together = _total(members, hosts, found.target, extra)
     staying = sum(
         at == to and not math.isfinite(row[at]) for row, at, to in zip(costs, here, found.target, strict=True)
     )
@@ -78,20 +84,36 @@ def decide_jointly(
         "bound": together - gap,
         "gap": gap,
         "method": found.method,
+        "contested": extra > 0,
     }
     return order, report
 
 
-def _cost(entry: Mapping[str, Any], host: str, leave: Sequence[str]) -> float:
-    expected = entry["decision"]["expected_costs"]
-    return math.inf if host in leave or host not in expected else float(expected[host])
+def _contested(
+    members: Sequence[Mapping[str, Any]], hosts: Sequence[str], room: Sequence[float], leave: Sequence[str]
+) -> bool:
+    """Whether services want more places on a host than it has."""
+    wanted = Counter(min(hosts, key=lambda host: _cost(entry, host, leave, 0.0)) for entry in members)
+    return any(wanted[host] > limit for host, limit in zip(hosts, room, strict=True))
 
 
-def _total(members: Sequence[Mapping[str, Any]], hosts: Sequence[str], target: Sequence[int]) -> float:
-    return math.fsum(
-        float(entry["decision"]["expected_costs"][hosts[to]])
-        for entry, to in zip(members, target, strict=True)
-    )
+def _cost(entry: Mapping[str, Any], host: str, leave: Sequence[str], extra: float) -> float:
+    if host in leave or host not in entry["decision"]["expected_costs"]:
+        return math.inf
+    return _expected(entry, host, extra)
+
+
+def _expected(entry: Mapping[str, Any], host: str, extra: float) -> float:
+    """What a host is expected to cost, with *extra* slots of use."""
+    decision = entry["decision"]
+    expected = float(decision["expected_costs"][host])
+    return expected + extra * float(decision["slot_costs"][host]) if extra else expected
+
+
+def _total(
+    members: Sequence[Mapping[str, Any]], hosts: Sequence[str], target: Sequence[int], extra: float
+) -> float:
+    return math.fsum(_expected(entry, hosts[to], extra) for entry, to in zip(members, target, strict=True))
 
 
 def _apply(entry: dict[str, Any], host: str, leave: Sequence[str]) -> None:

@@ -231,8 +231,8 @@ def test_limits_are_at_least_one(per_host, per_link):
 class Costs:
     """Decides by a table of expected costs."""
 
-    def __init__(self, **costs: dict[str, float]) -> None:
-        self.costs = costs
+    def __init__(self, slots: dict[str, dict[str, float]], **costs: dict[str, float]) -> None:
+        self.costs, self.slots = costs, slots
 
     def __call__(self, term, held, _measured):
         here, expected = term["current_host"], self.costs[term["name"]]
@@ -244,16 +244,17 @@ class Costs:
             "reason": "because",
             "expected_costs": expected,
             "migration_costs": dict.fromkeys(expected, 0.5),
+            "slot_costs": self.slots.get(term["name"], dict.fromkeys(expected, 0.0)),
         }
 
 
 ROOM = {"a": 2, "b": 1, "c": 1}
 
 
-def together(costs, *, joint, **options):
+def together(costs, *, joint, slots=None, **options):
     held = loads(a=["one", "two"], b=["three"], c=[])
     names = list(costs)
-    decide = Costs(**costs)
+    decide = Costs(slots or {}, **costs)
     return plan(
         services(*names), everyone(*names), held, CostModel([]), decide,
         measured=False, capacities=ROOM, joint=joint, **options,
@@ -277,6 +278,29 @@ def test_a_joint_plan_costs_least_and_keeps_capacities_wave_by_wave():
     assert joint.waves[1][0]["after"] == ["three"]
     assert joint.waves[0][0]["after"] == []
     assert "with all services together this costs least" in joint.services[0]["reason"]
+
+
+def test_where_hosts_are_full_one_more_slot_of_use_counts():
+    """Both want the last place of c; it costs "one" a little less, but "three" uses the other one dearly."""
+    costs = {
+        "one": {"a": 4.5, "b": 9.0, "c": 4.0},
+        "two": {"a": 1.0, "b": 9.0, "c": 9.0},
+        "three": {"a": 9.0, "b": 4.4, "c": 4.0},
+    }
+    slots = {"three": {"a": 1.0, "b": 0.9, "c": 0.0}, "one": {"a": 0.2, "b": 0.9, "c": 0.0}}
+    blind, made = together(costs, joint=True), together(costs, joint=True, slots=slots)
+    assert blind.joint["contested"]
+    assert [move["service"] for wave in blind.waves for move in wave] == ["one"]
+    assert [move["service"] for wave in made.waves for move in wave] == ["three"]
+    assert made.joint["cost"] == pytest.approx(4.5 + 0.2 + 1.0 + 4.0)
+
+
+def test_where_there_is_room_for_all_it_does_not_count():
+    costs = {"one": {"a": 2.0, "b": 9.0, "c": 1.9}, "two": {"a": 1.0, "b": 9.0, "c": 9.0}}
+    slots = {"one": {"a": 0.0, "b": 0.0, "c": 5.0}, "two": {"a": 0.0, "b": 0.0, "c": 0.0}}
+    made = together(costs, joint=True, slots=slots)
+    assert not made.joint["contested"]
+    assert [move["service"] for wave in made.waves for move in wave] == ["one"]
 
 
 def test_a_joint_plan_empties_a_host_and_says_what_stays():
