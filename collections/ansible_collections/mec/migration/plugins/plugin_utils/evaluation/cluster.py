@@ -108,9 +108,8 @@ class Cluster:
             found: dict[str, dict[str, str]] = client.run(module.fingerprint)
         except Exception as error:
             raise DecisionError(
-                f"{self._address}: a worker cannot run the parts: {error}; workers need Python 3.9 or "
-                "later and "
-                "numpy"
+                f"{self._address}: a worker cannot run the parts: {error}; workers need Python 3.10 "
+                "or later and numpy"
             ) from error
         own = fingerprint()
         for worker, theirs in sorted(found.items()):
