@@ -162,6 +162,31 @@ def test_load_generator(dirty_pages: int, serve: Serve) -> None:
         assert report["frozen_bytes"] < report["memory_bytes"] / 10
 
 
+# The CPU quota that a container's cgroup has, of version 1 or 2.
+QUOTA = """
+id=$(docker inspect -f '{{.Id}}' load)
+find /sys/fs/cgroup -path "*$id*" \\( -name cpu.cfs_quota_us -o -name cpu.max \\) -exec cat {} +
+"""
+
+
+def test_a_service_that_writes_faster_than_the_link_is_slowed_down(serve: Serve) -> None:
+    load = serve("load", MEMORY_MIB="16", DIRTY_PAGES="4000")
+    before = load.source.run(QUOTA)
+    assert before.split()[0] in ("-1", "max"), before
+    report = load.move(load.target, migrate_bandwidth_limit_mbit=20)
+    assert report["throttle_obstacle"] == ""
+    assert 20 <= report["cpu_percent"] <= 60
+    shares = [done["cpu_percent"] for done in report["rounds"]]
+    assert shares[0] == 100
+    assert min(shares) == report["cpu_percent"]
+    # Less is left than without it, where all pages were dirty again after each round.
+    assert report["rounds"][-1]["residual_bytes"] < report["memory_bytes"] / 2
+    # There it has what it had here.
+    assert load.target.run(QUOTA) == before
+    account = load.lost_nothing()
+    assert account["wrong_pages"] == 0
+
+
 def test_nothing_to_do_and_only_a_plan(lab: Lab, source: Host, target: Host, start: StartService) -> None:
     start("redis", source)
     before = [host.fingerprint() for host in (source, target)]

@@ -56,6 +56,17 @@ options:
     description: At most so many rounds are made right before the freeze.
     type: int
     default: 10
+  throttle:
+    description:
+      - While rounds do not converge and the freeze would take more than half a second, lower the CPU quota of
+        the container's cgroup step by step, so that the service writes less. It is put back right before the
+        freeze, and whenever a move ends before.
+    type: bool
+    default: true
+  throttle_floor_percent:
+    description: The service is always left this share of what it used of the processors.
+    type: float
+    default: 20
   answer_timeout_s:
     description: How long the target may take to say that the service runs.
     type: float
@@ -101,6 +112,14 @@ rounds:
   description: The rounds right before the freeze, as M(mec.migration.criu_predump) reports them.
   type: list
   elements: dict
+  returned: O(state=handed_over)
+cpu_percent:
+  description: As M(mec.migration.criu_predump) returns it.
+  type: float
+  returned: O(state=handed_over)
+throttle_obstacle:
+  description: Why the service could not be slowed down; empty if it could, or need not be.
+  type: str
   returned: O(state=handed_over)
 stop_reason:
   description: Why it was time to freeze.
@@ -167,7 +186,10 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     if params["state"] == "handed_over":
         if module.check_mode:
             return {"changed": True}
-        names = ("tracker", "downtime_ms", "max_rounds", "answer_timeout_s", "commit", "health_timeout_s")
+        names = (
+            *("tracker", "downtime_ms", "max_rounds", "throttle", "throttle_floor_percent"),
+            *("answer_timeout_s", "commit", "health_timeout_s"),
+        )
         result = ask_source(params, "handover", progress, **{name: params[name] for name in names})
         return dict(result, changed=True, **warnings(result))
     if source_status(migration_id) is not None:
@@ -214,6 +236,8 @@ def main() -> None:
             "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
             "downtime_ms": {"type": "float", "default": 30},
             "max_rounds": {"type": "int", "default": 10},
+            "throttle": {"type": "bool", "default": True},
+            "throttle_floor_percent": {"type": "float", "default": 20},
             "answer_timeout_s": {"type": "float", "default": 60},
             "commit": {"type": "bool", "default": False},
             "health_timeout_s": {"type": "float", "default": 30},

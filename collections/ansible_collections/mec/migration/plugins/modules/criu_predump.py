@@ -60,6 +60,17 @@ options:
     description: Stop when another round is expected to leave more than this share of what is left.
     type: float
     default: 0.9
+  throttle:
+    description:
+      - While rounds do not converge and the freeze would take more than half a second, lower the CPU quota of
+        the container's cgroup step by step, so that the service writes less. It is put back right before the
+        freeze, and whenever a move ends before.
+    type: bool
+    default: true
+  throttle_floor_percent:
+    description: The service is always left this share of what it used of the processors.
+    type: float
+    default: 20
 seealso:
   - module: mec.migration.migration_receiver
   - module: mec.migration.criu_handover
@@ -92,11 +103,22 @@ stop_reason:
   description: Why no further round was made.
   type: str
   returned: success
+cpu_percent:
+  description:
+    - The least that the service was allowed, in percent of what it used of the processors; 100 if it was not
+      slowed down.
+  type: float
+  returned: success
+throttle_obstacle:
+  description: Why it could not be slowed down; empty if it could, or need not be.
+  type: str
+  returned: success
 rounds:
   description:
     - One entry a round with C(number), C(pages_scanned), C(pages_changed), C(changed_bytes),
       C(sent_bytes), C(compression), C(seconds), C(frozen_ms), C(files_changed), C(files_sent_bytes),
-      C(residual_bytes) (what a freeze right after it would have had to send), C(dirty_pages_per_s) and
+      C(residual_bytes) (what a freeze right after it would have had to send), C(dirty_pages_per_s),
+      C(cpu_percent) (what the service was allowed meanwhile, of what it used of the processors) and
       C(started), in seconds since the epoch on this host's clock.
   type: list
   elements: dict
@@ -145,7 +167,8 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     image = {}
     if params["image"]:
         image = ask_source(params, "image", progress, reuse=True, timeout_s=900.0)
-    fields = {name: params[name] for name in ("tracker", "downtime_ms", "max_rounds", "min_gain")}
+    names = ("tracker", "downtime_ms", "max_rounds", "min_gain", "throttle", "throttle_floor_percent")
+    fields = {name: params[name] for name in names}
     result = ask_source(params, "precopy", progress, **fields)
     if image:
         result["phases"] = image.pop("phases") + result["phases"]
@@ -161,6 +184,8 @@ def main() -> None:
             "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
             "downtime_ms": {"type": "float", "default": 30},
             "max_rounds": {"type": "int", "default": 10},
+            "throttle": {"type": "bool", "default": True},
+            "throttle_floor_percent": {"type": "float", "default": 20},
             "min_gain": {"type": "float", "default": 0.9},
         },
         supports_check_mode=True,

@@ -15,6 +15,10 @@ WORKING_SET_STEP = 1.25
 FEWEST_PAGES = 0.5
 # A moment this near to the best one so far is as good.
 AS_GOOD = 1.2
+# How the reason begins of a stop because rounds are of no use.
+NO_CONVERGENCE = "no further convergence"
+# A service is not slowed down for a shorter stop than this.
+WORTH_SLOWING_MS = 500.0
 # What passes between the last round of pre-copy and the first one of the hand-over: the end of one
 # module and the start of the next. Too long does no harm, for the hand-over makes the rounds then.
 HANDOVER_GAP_S = 3.0
@@ -167,10 +171,14 @@ class StopRule(NamedTuple):
         lowest = min(moment.dirty_pages for moment in moments)
         if next_pages > self.min_gain * now.dirty_pages and now.dirty_pages <= AS_GOOD * lowest:
             return (
-                f"no further convergence: {left} left, and another round would leave "
+                f"{NO_CONVERGENCE}: {left} left, and another round would leave "
                 f"{_size(next_pages * now.page_bytes)}"
             )
         return ""
+
+    def worth_slowing(self, now: Moment) -> bool:
+        """Whether a freeze after *now* would take so long that the service should rather be slowed down."""
+        return (now.seconds + now.look_s) * 1000 > max(self.downtime_ms, WORTH_SLOWING_MS)
 
 
 def _size(count: float) -> str:

@@ -25,6 +25,7 @@ from ..state.journal import Journal
 from ..transport.wire import Channel, Keys, connect
 from .handover import HandOver
 from .precopy import PreCopy, as_fields
+from .throttle import Throttle
 
 Progress = Callable[..., None]
 # Docker unpacks all layers before it answers, and the target's memory may take long to be filled.
@@ -74,6 +75,7 @@ class Move:
         self._copy: PreCopy | None = None
         self._memory: MemorySource | None = None
         self._files: FileSync | None = None
+        self._throttle: Throttle | None = None
         self._armed = ""
         # Set once they are changed while it runs.
         self._limit_mbit: float | None = None
@@ -249,12 +251,18 @@ class Move:
         with self.step("pre-copy"):
             copy = self._rounds(str(fields["tracker"]))
             copy.progress = progress
+            self._may_slow_down(fields, copy)
             rule = StopRule(
                 self._wanted_ms(fields), int(fields["max_rounds"]), float(fields["min_gain"]), HANDOVER_GAP_S
             )
-            rounds = copy.run(rule, self._check)
+            try:
+                rounds = copy.run(rule, self._check)
+            except BaseException:
+                self._let_run()
+                raise
             return {
                 **self._tracked(),
+                **self._throttled(),
                 "memory_bytes": self.service.memory_bytes,
                 "stop_reason": copy.stop_reason,
                 "rounds": as_fields(rounds),
@@ -273,6 +281,7 @@ class Move:
             if self._memory is None or self._files is None:
                 raise MigrationError("the rounds have nothing to go on with", phase="handover")
             copy.progress = progress
+            self._may_slow_down(fields, copy)
             sent_before = channel.sent_bytes
             last = HandOver(
                 self.service,
@@ -293,15 +302,19 @@ class Move:
                 with self._gate:
                     self._check()
                     self._freezing = True
+                # What is frozen needs no limit, and whatever becomes of it shall have none.
+                self._let_run()
 
             try:
                 last.prepare()
                 window = last.run(before)
             finally:
                 self._freezing = False
+                self._let_run()
             progress(phase="hand over", frozen_ms=round(window.frozen_ms, 1), sent_bytes=window.frozen_bytes)
             return {
                 **self._tracked(),
+                **self._throttled(),
                 "window": window._asdict(),
                 "rounds": as_fields(rounds),
                 "stop_reason": copy.stop_reason,
@@ -334,6 +347,7 @@ class Move:
 
         :param operation: ``handover.abort``, or ``forget`` once this side is settled.
         """
+        self._let_run()
         if self._peer is None:
             return ""
         try:
@@ -349,6 +363,7 @@ class Move:
 
     def close(self) -> None:
         """Close the connection in good order."""
+        self._let_run()
         if self._channel is not None:
             self._channel.close()
 
@@ -365,6 +380,24 @@ class Move:
             self._files = files
             self._copy = PreCopy(self.service, self._memory, files, lambda: self.channel)
         return self._copy
+
+    def _may_slow_down(self, fields: dict[str, Any], copy: PreCopy) -> None:
+        """Whether, and how far, the service may be slowed down while rounds do not converge."""
+        floor_percent = float(fields["throttle_floor_percent"])
+        if not fields["throttle"]:
+            self._let_run()
+            copy.throttle = None
+        elif copy.throttle is None:
+            copy.throttle = self._throttle = Throttle(self.service.cgroup.pids, floor_percent)
+
+    def _let_run(self) -> None:
+        if self._throttle is not None:
+            self._throttle.put_back()
+
+    def _throttled(self) -> dict[str, Any]:
+        if self._throttle is None:
+            return {"cpu_percent": 100.0, "throttle_obstacle": ""}
+        return {"cpu_percent": self._throttle.lowest_percent, "throttle_obstacle": self._throttle.obstacle}
 
     def _tracked(self) -> dict[str, Any]:
         if self._tracker is None:

@@ -9,20 +9,26 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..base.stop_rule import DirtyModel, LookModel, Moment, StopRule
+from ..base.stop_rule import NO_CONVERGENCE, DirtyModel, LookModel, Moment, StopRule
 from ..files.sync import FileRound, FileSync, shared_writable_files
 from ..kernel.process_memory import PAGE_BYTES
 from ..memory.source import MemorySource, RoundResult
 from ..service.service import Service
 from ..transport.wire import Channel
+from .throttle import Throttle
 
 # A round that sends less is bound by looking at memory, and says nothing of the link.
 TELLING_BYTES = 4 << 20
+# So many more are made each time the service was slowed down.
+ROUNDS_A_STEP = 3
 Progress = Callable[..., None]
 
 
 class Round(NamedTuple):
-    """A round of files and memory, as reported. ``started``: seconds since the epoch on this host's clock."""
+    """A round of files and memory, as reported. ``started``: seconds since the epoch on this host's clock.
+
+    ``cpu_percent``: of what the service used of processors, what it was allowed meanwhile.
+    """
 
     number: int
     started: float
@@ -37,6 +43,7 @@ class Round(NamedTuple):
     files_sent_bytes: int
     residual_bytes: int
     dirty_pages_per_s: float
+    cpu_percent: float
 
 
 class PreCopy:
@@ -60,6 +67,8 @@ class PreCopy:
         self.stop_reason = ""
         # Another one can be put here between two rounds.
         self.rule = StopRule()
+        # None: the service is never slowed down.
+        self.throttle: Throttle | None = None
 
     def run(self, rule: StopRule, check: Callable[[], object] = lambda: None) -> list[Round]:
         """Rounds until *rule* holds; ``stop_reason`` then says why it does.
@@ -70,19 +79,42 @@ class PreCopy:
         # What earlier runs have seen must not end this one; what they have learnt of link and service stays.
         self._moments, first = [], len(self.rounds)
         self.rule = rule
-        while len(self.rounds) - first < self.rule.max_rounds:
+        if self.throttle is not None:
+            self.throttle.watch()
+        more = 0
+        while len(self.rounds) - first < self.rule.max_rounds + more:
             check()
             self.round()
             self.stop_reason = self.rule.reason(self._moments, self._model)
-            if self.stop_reason:
+            if not self.stop_reason and len(self.rounds) - first == self.rule.max_rounds + more:
+                self.stop_reason = self._limit_reached(more)
+            elif self.stop_reason and not self.stop_reason.startswith(NO_CONVERGENCE):
                 break
+            if self.stop_reason:
+                if not self._slow_down():
+                    break
+                more += ROUNDS_A_STEP
         else:
-            self.stop_reason = f"the limit of {self.rule.max_rounds} rounds is reached"
+            self.stop_reason = self._limit_reached(more)
         return self.rounds[first:]
+
+    def _limit_reached(self, more: int) -> str:
+        return f"the limit of {self.rule.max_rounds + more} rounds is reached"
+
+    def _slow_down(self) -> bool:
+        """Let the service write less, if that would shorten the freeze and is allowed."""
+        throttle = self.throttle
+        if throttle is None or not self.rule.worth_slowing(self._moments[-1]) or not throttle.lower():
+            return False
+        # What it did before says little of what it will do now.
+        self._moments, self._model = [], DirtyModel()
+        self.progress(phase="pre-copy", cpu_percent=throttle.percent)
+        return True
 
     def round(self) -> Round:
         """One round: files, then pages, both acknowledged by the target."""
         started, start = time.time(), time.monotonic()
+        cpu_percent = 100.0 if self.throttle is None else self.throttle.percent
         channel = self._channel()
         files = self._files.round(channel)
         read_at = time.monotonic()
@@ -90,7 +122,7 @@ class PreCopy:
         channel.answer("memory.round_end")
         self._memory.acknowledged()
         end = time.monotonic()
-        done = self._account(files, memory, started, start, read_at, end)
+        done = self._account(files, memory, started, start, read_at, end)._replace(cpu_percent=cpu_percent)
         self.rounds.append(done)
         self.progress(
             phase="pre-copy",
@@ -141,6 +173,7 @@ class PreCopy:
             files_sent_bytes=files.sent_bytes,
             residual_bytes=int(dirty_pages * self._page_bytes),
             dirty_pages_per_s=round(self._model.pages_per_s, 1),
+            cpu_percent=100.0,
         )
 
     @property

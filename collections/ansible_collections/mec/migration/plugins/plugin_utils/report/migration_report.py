@@ -57,6 +57,8 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "tracker": str(handover["tracker"]),
         "tracker_reason": str(handover["tracker_reason"]),
         "stop_reason": str(handover["stop_reason"]),
+        "cpu_percent": min(float(each.get("cpu_percent", 100.0)) for each in (precopy, handover)),
+        "throttle_obstacle": str(handover.get("throttle_obstacle") or precopy.get("throttle_obstacle") or ""),
         "memory_bytes": int(precopy["memory_bytes"]),
         "image_bytes": image_bytes,
         "image_missing_bytes": int(image.get("layer_bytes") or 0),
@@ -188,6 +190,13 @@ def lines(report: dict[str, Any]) -> list[str]:
         f"memory {_mb(report['memory_bytes'])} in {len(report['rounds'])} rounds, tracker "
         f"{report['tracker']} ({report['tracker_reason']}); stopped because {report['stop_reason']}"
     )
+    if report.get("cpu_percent", 100.0) < 100:
+        told.append(
+            "it wrote faster than the link sent, and was slowed down until it was frozen, to "
+            f"{report['cpu_percent']:.0f} % of what it used of the processors (migrate_throttle)"
+        )
+    if report.get("throttle_obstacle"):
+        told.append(f"warning: {report['throttle_obstacle']}")
     told.append(
         f"frozen {report['frozen_ms']:.0f} ms, {_mb(report['frozen_bytes'])} inside: pages and files "
         f"{window['memory_ms'] + window['files_ms']:.0f} ms beside the dump of {window['dump_ms']:.0f} ms, "
