@@ -70,8 +70,7 @@ SERVICES_MOVED = {
         5672,
         writers.RabbitMq,
     ),
-    # Its listener is MPTCP otherwise, which CRIU cannot dump; the preflight says so.
-    "go": Real("GODEBUG=multipathtcp=0 exec store", 8080, writers.Http),
+    "go": Real("exec store", 8080, writers.Http),
     "mosquitto": Real("exec mosquitto -c /srv/programs/mosquitto.conf", 1883, writers.Mqtt),
     "prometheus": Real(
         "exec prometheus --config.file=/srv/programs/prometheus.yml --web.listen-address=:9090 "

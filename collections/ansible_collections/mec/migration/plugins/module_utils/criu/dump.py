@@ -25,6 +25,7 @@ from ..base.errors import MigrationError
 from ..docker.runc_state import RuncState
 from ..kernel.identity import Identity, as_real
 from ..kernel.mountinfo import inside_root, mounts
+from ..kernel.mptcp import tell_tcp
 from ..kernel.process_memory import areas
 from ..kernel.processes import start_time
 from .images import decode_fields, encode_field, read_dump_stats
@@ -142,6 +143,7 @@ class Dump:
     :param lazy: what :func:`lazily` says.
     :param watched: paths in the container of what is watched on a file system without file handles.
     :param identity: whose CRIU must be to read the processes' limits; None: root's.
+    :param mptcp: whether there are sockets of MPTCP, which CRIU is told are of TCP.
     """
 
     def __init__(
@@ -157,6 +159,7 @@ class Dump:
         lazy: bool = True,
         watched: Iterable[str] = (),
         identity: Identity | None = None,
+        mptcp: bool = False,
     ) -> None:
         self._work_dir = work_dir
         criu = criu_program()
@@ -201,6 +204,11 @@ class Dump:
             theirs.close()
             their_pages.close()
         self._started = start_time(self._process.pid)
+        self._link = -1
+        if mptcp:
+            # Without it CRIU names the socket that it cannot dump.
+            with contextlib.suppress(OSError):
+                self._link = tell_tcp(self._process.pid)
 
     def run(self, timeout_s: float = 60.0) -> dict[str, int]:
         """Dump; returns CRIU's statistics.
@@ -239,9 +247,9 @@ class Dump:
         """End the CRIU process, which holds no task afterwards. A second call does nothing."""
         self._socket.close()
         self._pages.close()
-        for directory in self._directories:
-            os.close(directory)
-        self._directories = ()
+        for descriptor in (*self._directories, *([self._link] if self._link >= 0 else [])):
+            os.close(descriptor)
+        self._directories, self._link = (), -1
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from functools import partial
 
+from ..kernel.mptcp import obstacle as mptcp_obstacle
 from ..kernel.unix_diag import LISTEN
 from .holdings import Holdings
-from .kinds import KEPT, REFUSED, Found, Kind
+from .kinds import KEPT, REFUSED, SAID, Found, Kind
 
 TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
 IO_URING = "anon_inode:[io_uring]"
@@ -96,10 +98,12 @@ def _packet_socket(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"has a packet socket (file descriptor {file.number})")
 
 
-def _mptcp(holdings: Holdings) -> Iterator[Found]:
-    for process, file in holdings.files():
-        if file.protocol in MPTCP:
-            yield Found(process, f"has a socket of MPTCP, multipath TCP (file descriptor {file.number})")
+def _mptcp(holdings: Holdings, *, kept: bool) -> Iterator[Found]:
+    found = [(process, file.number) for process, file in holdings.files() if file.protocol in MPTCP]
+    if found and (not mptcp_obstacle()) is kept:
+        for process in {process.pid: process for process, _number in found}.values():
+            numbers = sorted(number for holder, number in found if holder is process)
+            yield Found(process, f"has a socket of MPTCP, multipath TCP (file descriptor {numbers[0]})")
 
 
 def _other_socket(holdings: Holdings) -> Iterator[Found]:
@@ -262,13 +266,24 @@ KINDS = (
     Kind(
         "mptcp",
         "A socket of MPTCP (listeners of programs made with Go 1.24 or later)",
-        REFUSED,
+        SAID,
         "protocol MPTCP of the socket; of accepted connections SO_PROTOCOL",
-        "CRIU cannot dump MPTCP",
+        "CRIU is told that it is of TCP (a BPF program changes the kernel's answer for CRIU alone); on the "
+        "target it is",
+        "Nothing is to be done: clients of MPTCP fall back to TCP, and lose further paths",
+        TEST + "test_a_listener_of_mptcp",
+        partial(_mptcp, kept=True),
+    ),
+    Kind(
+        "mptcp-refused",
+        "The same, on a host whose kernel does not let BPF programs answer getsockopt(2) (before Linux 6.10)",
+        REFUSED,
+        "as before, and it is tried out",
+        "CRIU cannot dump MPTCP, and this kernel does not let it be told otherwise",
         "Start the service with GODEBUG=multipathtcp=0 if it is a Go program, or the container with "
         "`--sysctl net.mptcp.enabled=0`",
         TEST + "test_a_listener_of_mptcp",
-        _mptcp,
+        partial(_mptcp, kept=False),
     ),
     Kind(
         "other-socket",

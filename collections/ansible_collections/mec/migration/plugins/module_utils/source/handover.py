@@ -30,6 +30,7 @@ from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsSource
 from ..kernel import settings
 from ..kernel.identity import needed_identity
+from ..kernel.mptcp import holds_mptcp
 from ..kernel.removed_files import removed_on
 from ..kernel.watches import watched_paths
 from ..memory import copy_on_write
@@ -137,6 +138,7 @@ class HandOver:
             lazy=lazily(self._service.cgroup.pids()),
             watched=watched_paths(runc.pid, self._service.cgroup.pids()),
             identity=needed_identity(self._service.cgroup.pids()),
+            mptcp=holds_mptcp(self._service.cgroup.pids()),
         )
         self._guard = ThawGuard(self._service.cgroup, self._dump, self._settle_after_our_death)
         try:

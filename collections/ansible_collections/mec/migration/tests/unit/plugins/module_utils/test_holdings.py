@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.kernel.mountinfo import mounts
-from ansible_collections.mec.migration.plugins.module_utils.service import kinds_processes
+from ansible_collections.mec.migration.plugins.module_utils.service import kinds_files, kinds_processes
 from ansible_collections.mec.migration.plugins.module_utils.service.holdings import read_holdings
 from ansible_collections.mec.migration.plugins.module_utils.service.inventory import KINDS, causes_now, judge
 from ansible_collections.mec.migration.plugins.module_utils.service.kinds import REFUSED, SAID
@@ -250,8 +250,13 @@ listener.listen()
 """
 
 
-def test_a_listener_of_mptcp():
+def test_a_listener_of_mptcp(monkeypatch):
+    monkeypatch.setattr(kinds_files, "mptcp_obstacle", lambda: "")
+    only(told(MPTCP, SAID), "MPTCP", "on the target it is", "fall back to TCP")
+    assert told(MPTCP) == []
+    monkeypatch.setattr(kinds_files, "mptcp_obstacle", lambda: "Invalid argument")
     only(told(MPTCP), "MPTCP", "GODEBUG=multipathtcp=0", "net.mptcp.enabled=0")
+    assert told(MPTCP, SAID) == []
 
 
 def test_what_an_mptcp_listener_accepted_as_plain_tcp_is_no_mptcp():
@@ -399,7 +404,7 @@ def without_the_capability(program, *arguments):
 
 LOOK = """
 import sys
-from ansible_collections.mec.migration.plugins.module_utils.service import kinds_processes
+from ansible_collections.mec.migration.plugins.module_utils.service import kinds_files, kinds_processes
 from ansible_collections.mec.migration.plugins.module_utils.service.holdings import read_holdings
 from ansible_collections.mec.migration.plugins.module_utils.service.inventory import judge
 pids = [int(pid) for pid in sys.argv[1:]]
