@@ -34,6 +34,7 @@ REMEDY = (
     "a scheduler needs dask.distributed on the controller: python3 -m pip install 'distributed>=2024.8', or "
     "'mec-migration[sweep]'"
 )
+LOST = "lost, since the scheduler has ended or cannot be reached any more; run it again"
 # A part that took its worker down with it so often does so everywhere: memory is short, most of the time.
 ATTEMPTS = 3
 
@@ -163,7 +164,8 @@ class Cluster:
         for done, future in enumerate(ended, start=1):
             place = place_of[future.key]
             if future.status != "finished":
-                raise DecisionError(f"{self._address}: {parts[place].name}: {future.exception()}")
+                why = future.exception() if future.status == "error" else LOST
+                raise DecisionError(f"{self._address}: {parts[place].name}: {why}")
             progress(done, len(parts), parts[place].name, time.monotonic() - begun)
             # Action tables may be large; workers keep them as long as they are needed.
             uses.subtract(parts[place].needs)

@@ -167,6 +167,23 @@ def test_a_scheduler_that_is_not_there_is_named(policy, monkeypatch):
         evaluation.evaluate_cases(cases(policy, {"seed": [1]}), cluster.Cluster("tcp://127.0.0.1:9"))
 
 
+def test_a_scheduler_that_goes_away_is_told(policy):
+    import distributed
+
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, protocol="tcp"
+    ) as own:
+
+        def end(done, *_told):
+            if done == 2:
+                own.close()
+
+        with pytest.raises(DecisionError, match="the scheduler has ended or cannot be reached"):
+            evaluation.evaluate_cases(
+                cases(policy, {"seed": [1, 2]}), cluster.Cluster(own.scheduler_address), end
+            )
+
+
 def test_without_dask_the_error_says_how_to_get_it(policy, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(DecisionError, match="pip install 'distributed"):
