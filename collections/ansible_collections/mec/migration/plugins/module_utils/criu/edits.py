@@ -3,11 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Changes to images of the final dump, so that the restore brings back what the service really had.
 
-Formats: CRIU's ``images/fdinfo.proto`` and ``images/timerfd.proto``.
+Formats: CRIU's ``images/fdinfo.proto``, ``timerfd.proto``, ``mm.proto`` and ``vma.proto``.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 
 from .images import FieldValue, decode_fields, encode_field, read_messages, write_messages
@@ -18,6 +19,13 @@ FILES_IMAGE = "files.img"
 TIMERFD, TIMERFD_FIELD = 17, 12
 # Of timerfd_entry.
 VALUE_S, VALUE_NS, INTERVAL_S, INTERVAL_NS = 7, 8, 9, 10
+MM_MAGIC = 0x57492820
+# Of mm_entry, and of its vma_entry; of the latter's status (criu/include/image.h).
+MM_AREA = 14
+AREA_START, AREA_END, AREA_PROTECTION, AREA_FLAGS, AREA_STATUS = 1, 2, 5, 6, 7
+PRIVATE_ANONYMOUS = 1 << 9
+MAP_NORESERVE = 0x4000
+LARGE_BYTES = 1 << 30
 
 
 def edit_files(directory: str) -> int:
@@ -40,6 +48,36 @@ def edit_files(directory: str) -> int:
     if changed:
         write_messages(path, FILES_MAGIC, messages)
     return changed
+
+
+def keep_reserved(path: str) -> bool:
+    """Edit the image of a process's mappings, ``mm-*.img``; returns whether something was changed.
+
+    CRIU maps private memory writable before it gives it back its protection, and without MAP_NORESERVE the
+    kernel counts that: a reservation larger than the machine's memory could be made, and not restored. So
+    what was reserved only, and is large, has that flag on the target.
+
+    :raises MigrationError: it is damaged.
+    """
+    (message,) = read_messages(path, MM_MAGIC)
+    fields = decode_fields(message)
+    edited = [(number, _unreserved(value) if number == MM_AREA else value) for number, value in fields]
+    if edited == fields:
+        return False
+    write_messages(path, MM_MAGIC, [b"".join(encode_field(number, value) for number, value in edited)])
+    return True
+
+
+def _unreserved(entry: FieldValue) -> FieldValue:
+    fields = decode_fields(bytes(entry) if isinstance(entry, bytes) else b"")
+    area = {number: value for number, value in fields if isinstance(value, int)}
+    reserved = area[AREA_STATUS] & PRIVATE_ANONYMOUS and not area[AREA_PROTECTION] & mmap.PROT_WRITE
+    if not reserved or area[AREA_END] - area[AREA_START] < LARGE_BYTES:
+        return entry
+    flags = area[AREA_FLAGS] | MAP_NORESERVE
+    return b"".join(
+        encode_field(number, flags if number == AREA_FLAGS else value) for number, value in fields
+    )
 
 
 def rearm_timer(message: bytes) -> bytes:

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..base.errors import MigrationError
-from .edits import FILES_IMAGE, FILES_MAGIC
+from .edits import FILES_IMAGE, FILES_MAGIC, MM_MAGIC
 from .images import FieldValue, decode_fields, read_messages
 
 REMAP_IMAGE, REMAP_MAGIC = "remap-fpath.img", 0x59133954
-FDINFO_MAGIC, IDS_MAGIC, MM_MAGIC = 0x56213732, 0x54432030, 0x57492820
+FDINFO_MAGIC, IDS_MAGIC = 0x56213732, 0x54432030
 LINKED = 0  # enum remap_type
 REGULAR = 1  # enum fd_types
 # criu/include/image.h: VMA_FILE_PRIVATE, VMA_FILE_SHARED

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ..base.errors import MigrationError
 from ..base.page_ranges import Range, RangeSet
-from ..criu.edits import edit_files
+from ..criu.edits import LARGE_BYTES, edit_files, keep_reserved
 from ..criu.images import (
     PE_LAZY,
     PE_PARENT,
@@ -95,6 +95,8 @@ class FinalImages:
         self._expected: dict[int, _Expected] = {}
         self._missing: dict[int, RangeSet] = {}
         self._settled: set[int] = set()
+        # Images of processes with much address space, which are still to be edited.
+        self._reserving: set[str] = set()
         # Name and size of what was sent, and names of what can be.
         self._sent: dict[str, int] = {}
         self._ready: list[str] = []
@@ -120,6 +122,8 @@ class FinalImages:
                 # A zombie has no memory.
                 held = RangeSet()
             self._expected[number] = _Expected(pid, lazy, set(entry_keys(held)))
+            if any(end - start >= LARGE_BYTES for start, end in lazy):
+                self._reserving.add(f"mm-{number}.img")
 
     def send_early(self, channel: Channel, dumping: Callable[[], bool]) -> None:
         """While CRIU dumps, after :meth:`expect`: settle and send what of each process is complete.
@@ -146,12 +150,18 @@ class FinalImages:
             names = self._settle_process(int(process.group(1)))
         elif OF_A_PROCESS.fullmatch(name) and name not in self._ready and name not in self._sent:
             names = [name]
+        self._keep_reserved(names)
         sizes = []
         for one in names:
             with contextlib.suppress(FileNotFoundError):
                 sizes.append(os.stat(os.path.join(self._dir, one)).st_size)
                 self._ready.append(one)
         return sum(sizes)
+
+    def _keep_reserved(self, names: Iterable[str]) -> None:
+        for name in self._reserving.intersection(names):
+            keep_reserved(os.path.join(self._dir, name))
+            self._reserving.remove(name)
 
     def settle(self) -> dict[int, RangeSet]:
         """After the dump: leave out what can be restored lazily, bring in what cannot.
@@ -163,6 +173,7 @@ class FinalImages:
         if os.path.islink(link):
             os.unlink(link)
         edit_files(self._dir)
+        self._keep_reserved(os.listdir(self._dir))
         for name in os.listdir(self._dir):
             found = SEGMENT_PAGEMAP.fullmatch(name)
             if found and self._memory.known(-int(found.group(1))):

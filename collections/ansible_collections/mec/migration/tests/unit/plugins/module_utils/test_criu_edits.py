@@ -14,8 +14,10 @@ import pytest
 from ansible_collections.mec.migration.plugins.module_utils.criu.edits import (
     FILES_IMAGE,
     FILES_MAGIC,
+    MM_MAGIC,
     TIMERFD,
     edit_files,
+    keep_reserved,
 )
 from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
     decode_fields,
@@ -91,3 +93,27 @@ def test_the_kernel_takes_a_timer_that_is_set_so_for_one_that_expired():
 
 def test_images_without_files_are_left_alone(tmp_path):
     assert edit_files(str(tmp_path)) == 0
+
+
+def area(start, size, protection, status=1 << 9, flags=0x22):
+    numbers = (start, start + size, 0, 0, protection, flags, status, 1)
+    return b"".join(encode_field(number, each) for number, each in enumerate(numbers, start=1))
+
+
+def test_only_a_large_reservation_is_not_counted(tmp_path):
+    image = str(tmp_path / "mm-7.img")
+    given = [
+        area(1 << 40, 8 << 40, 0),
+        area(1 << 36, 1 << 30, 1),
+        area(1 << 35, 1 << 30, 3),
+        area(1 << 34, 1 << 20, 0),
+        area(1 << 33, 1 << 30, 0, status=1 << 6),
+    ]
+    entry = encode_field(1, 1 << 47) + encode_field(12, 3)
+    write_messages(image, MM_MAGIC, [entry + b"".join(encode_field(14, each) for each in given)])
+    assert keep_reserved(image)
+    (message,) = read_messages(image, MM_MAGIC)
+    assert message.startswith(entry)
+    flags = [dict(decode_fields(value))[6] for number, value in decode_fields(message) if number == 14]
+    assert flags == [0x4022, 0x4022, 0x22, 0x22, 0x22]
+    assert not keep_reserved(image)
