@@ -236,10 +236,12 @@ class ArmedContainer:
             tail = log_tail(os.path.join(self.work_dir, RESTORE_LOG))
             self._end_restore()
             self.destroy("restore failed")
-            reason = f"({cause_line(tail) or f'runc restore: {code}'}). {explain(tail)}"
+            cause = cause_line(tail)
+            reason = f"({cause or f'runc restore: {code}'}). {explain(tail)}"
             # The runtime may still have said by which signal its restore ended.
             if self._start_error and (code == -1 or self._broken_off):
-                reason = f"because Docker there gave up its start: {self._start_error}"
+                gave_up = f"because Docker there gave up its start: {self._start_error}"
+                reason = f"{gave_up} {reason}" if cause else gave_up
             raise MigrationError(
                 f"CRIU could not restore container {self._spec['name']} on the target {reason}",
                 phase="handover",

@@ -194,3 +194,15 @@ def test_one_that_is_given_up_is_told_so_first(armed, ended):
     container.destroy("cancelled")
     assert container._stream.orders == ["abort"]
     assert container.destroyed
+
+
+@pytest.mark.parametrize(
+    "logged", ["", "(00.02) 1: Error (criu/mem.c:964): Unable to map: Cannot allocate memory\n"]
+)
+def test_what_criu_said_is_told_even_if_docker_gave_up(logged, armed, tmp_path):
+    (tmp_path / "restore.log").write_text(logged)
+    container = armed("")
+    container._start_error = "exit status 137"
+    with pytest.raises(MigrationError, match="exit status 137") as caught:
+        container.restore(5)
+    assert ("not enough memory" in caught.value.message) is bool(logged)
