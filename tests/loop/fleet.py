@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
-from e2e.edge import Client, Lab, Play, catalogue, docker_run
+from e2e.edge import Client, Host, Lab, Play, catalogue, docker_run
 
 LOCKS = "/var/lib/mec-migration/locks"
 # Twelve clients that write every other millisecond would need a processor of their own.
@@ -58,7 +58,7 @@ class Fleet:
     def begin(self) -> None:
         """Start every service where it begins, then its client."""
         for tenant in self.tenants:
-            self._provide_image(tenant)
+            self.provide_image(tenant.kind, self.hosts[tenant.start])
             words = docker_run(tenant.kind, [], dict(tenant.env), tenant.name, tenant.port)
             self.hosts[tenant.start].docker(*words)
         for tenant in self.tenants:
@@ -72,9 +72,9 @@ class Fleet:
                 hosts=list(self.hosts.values()),
             )
 
-    def _provide_image(self, tenant: Tenant) -> None:
+    def provide_image(self, kind: str, host: Host) -> None:
         """Docker runs only what the host has; the first host has all images."""
-        image, host = catalogue()[tenant.kind]["image"], self.hosts[tenant.start]
+        image = catalogue()[kind]["image"]
         if host.docker("image", "ls", "--quiet", image):
             return
         save = [*self.lab.hosts[0].ssh, shlex.join(["docker", "save", image])]
@@ -87,11 +87,13 @@ class Fleet:
         return {
             "mec_services": [{"name": one.name, "user": one.user} for one in self.tenants],
             "costs_file": str(self.costs),
+            "edge_hosts_pattern": ",".join(self.hosts),
             **variables,
         }
 
     def options(self) -> list[str]:
-        return ["-i", str(self._places), "--limit", ",".join(self.hosts)]
+        # Not the hosts' names: then services would leave a host one after the other.
+        return ["-i", str(self._places), "--limit", "all"]
 
     def run(self, playbook: str, report: str, **variables: Any) -> Play:
         """A run whose report goes to the directory *report*."""

@@ -114,7 +114,7 @@ def drain_that_fails_and_goes_on(fleet: Fleet, tmp_path: Path) -> None:
     drain = {"drain": "edge-c", "positions_file": str(tmp_path / "positions.json"), **POLICY}
     squatter = take_port(fleet.hosts["edge-b"], 9203)
     try:
-        fleet.run("drain", "stopped", **drain).refused("1 of the moves failed: cy-load", "9203")
+        fleet.run("drain", "stopped", per_source=1, **drain).refused("1 of the moves failed: cy-load", "9203")
         assert outcomes(fleet.report("stopped")) == {"cy-load": "failed"}
         assert fleet.where()["cy-load"] == fleet.where()["dan-redis"] == ["edge-c"]
 

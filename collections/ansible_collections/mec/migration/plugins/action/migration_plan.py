@@ -21,6 +21,7 @@ from ..plugin_utils.inputs.hosts import hosts_from_inventory
 from ..plugin_utils.inputs.policy import check
 from ..plugin_utils.loop.planning import Decide, cordoned_hosts, plan, positions_of
 from ..plugin_utils.loop.routes import learn, map_header
+from ..plugin_utils.loop.waves import Limits
 from ..plugin_utils.mdp.model import build_map, build_mobility
 from ..plugin_utils.prediction.cost_model import CostModel
 from ..plugin_utils.prediction.cost_store import read
@@ -38,6 +39,7 @@ ARGUMENTS = {
     "joint": {"type": "bool", "default": False},
     "per_host": {"type": "int", "default": 2},
     "per_link": {"type": "int", "default": 1},
+    "per_source": {"type": "int", "default": 1},
 }
 
 
@@ -79,8 +81,7 @@ class ActionModule(ActionBase):
             measured=self._takes_measured_costs(arguments["policy"], variables),
             leave=arguments["leave"],
             capacities={host.name: host.capacity for host in hosts if host.capacity is not None},
-            per_host=arguments["per_host"],
-            per_link=arguments["per_link"],
+            limits=Limits(arguments["per_host"], arguments["per_link"], arguments["per_source"]),
             records=records,
             now_s=time.time(),
             joint=arguments["joint"],

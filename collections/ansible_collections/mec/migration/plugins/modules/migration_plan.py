@@ -89,6 +89,13 @@ options:
     description: How many moves there may be between two hosts at the same time.
     type: int
     default: 1
+  per_source:
+    description:
+      - How many services may leave a host at the same time.
+      - More than one needs a play that acts more than once for a host, as C(mec.migration.drain) does.
+    type: int
+    default: 1
+    version_added: 1.0.0
 seealso:
   - plugin: mec.migration.mdp_decision
     plugin_type: lookup

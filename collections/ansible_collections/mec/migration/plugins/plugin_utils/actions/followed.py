@@ -66,7 +66,8 @@ class FollowedAction(TimedAction):
             return begun
         # Several moves may be under way in one play: a line says whose it is.
         service = arguments.get("container") or arguments.get("image") or ""
-        host = str((task_vars or {}).get("inventory_hostname") or "")
+        variables = task_vars or {}
+        host = str(variables.get("mec_lane_of") or variables.get("inventory_hostname") or "")
         result = self._follow(
             path, int(begun["pid"]), f"{service} {host}".strip(), self._expected_end(task_vars)
         )

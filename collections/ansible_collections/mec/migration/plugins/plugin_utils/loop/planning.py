@@ -16,7 +16,7 @@ from ..inputs.route import moment_s, route_of
 from ..prediction.cost_model import CostModel, current_host, measured_costs, predictions
 from ..prediction.cost_store import CostError
 from .joint_plan import MOVE, SKIP, STAY, decide_jointly
-from .waves import ordered_waves, waves
+from .waves import Limits, ordered_waves, waves
 
 POSITION_KEYS = {
     "cell": "user_cell",
@@ -110,8 +110,7 @@ def plan(
     measured: bool,
     leave: Sequence[str] = (),
     capacities: Mapping[str, float] | None = None,
-    per_host: int = 2,
-    per_link: int = 1,
+    limits: Limits | None = None,
     records: Sequence[Mapping[str, Any]] = (),
     now_s: float = 0.0,
     joint: bool = False,
@@ -131,7 +130,7 @@ def plan(
     """
     names, cordoned = names_of(services), cordoned_hosts(loads)
     held = Counter({host: sum(name in names for name in load["running"]) for host, load in loads.items()})
-    made = Plan()
+    made, limits = Plan(), limits or Limits()
     now = dict(held)
     all_predicted: dict[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
     for service in services:
@@ -160,9 +159,9 @@ def plan(
         for name in order:
             entry = next(one for one in made.services if one["service"] == name)
             entry["prediction"] = all_predicted[name][entry["current_host"]][entry["target"]]
-        made.waves = ordered_waves(made.services, order, now, capacities or {}, per_host, per_link)
+        made.waves = ordered_waves(made.services, order, now, capacities or {}, limits)
     else:
-        made.waves = waves([one for one in made.services if one["action"] == MOVE], per_host, per_link)
+        made.waves = waves([one for one in made.services if one["action"] == MOVE], limits)
     for wave in made.waves:
         for move in wave:
             ends = (move["service"], move["source"], move["target"])

@@ -7,26 +7,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..base.errors import DecisionError
 
 
-def waves(moves: Sequence[Mapping[str, Any]], per_host: int, per_link: int) -> list[list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class Limits:
+    """How many moves of a wave a host takes part in, how many there are between two hosts, in whatever
+    direction, and how many leave a host: more than one only where the play acts more than once for it.
+
+    :raises DecisionError: one of them is below 1.
+    """
+
+    per_host: int = 2
+    per_link: int = 1
+    per_source: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise DecisionError(f"{name} is {value}; allowed: at least 1")
+
+
+def waves(moves: Sequence[Mapping[str, Any]], limits: Limits) -> list[list[dict[str, Any]]]:
     """Moves that may be made at the same time, in the order of the waves.
 
     Tasks of a play wait for all hosts, so a wave takes as long as its longest move: long ones come
     together, first.
-    In a wave each host is source of one move at most (a play acts once a host), takes part in *per_host*
-    at most, and each two hosts have *per_link* moves between them at most, in whatever direction.
     """
-    if per_host < 1 or per_link < 1:
-        raise DecisionError(f"per_host is {per_host} and per_link {per_link}; allowed: at least 1")
     made: list[list[dict[str, Any]]] = []
     for move in sorted(moves, key=lambda one: -one.get("prediction", {}).get("seconds", 0.0)):
         short = short_of(move)
         for wave in made:
-            if fits(short, wave, per_host, per_link):
+            if fits(short, wave, limits):
                 wave.append(short)
                 break
         else:
@@ -44,13 +59,14 @@ def short_of(move: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def fits(move: Mapping[str, Any], wave: Sequence[Mapping[str, Any]], per_host: int, per_link: int) -> bool:
+def fits(move: Mapping[str, Any], wave: Sequence[Mapping[str, Any]], limits: Limits) -> bool:
+    """Whether *move* may be made at the same time as those of *wave*."""
     ends = {move["source"], move["target"]}
     busy = Counter(end for other in wave for end in (other["source"], other["target"]))
     return (
-        all(other["source"] != move["source"] for other in wave)
-        and all(busy[end] < per_host for end in ends)
-        and sum({other["source"], other["target"]} == ends for other in wave) < per_link
+        sum(other["source"] == move["source"] for other in wave) < limits.per_source
+        and all(busy[end] < limits.per_host for end in ends)
+        and sum({other["source"], other["target"]} == ends for other in wave) < limits.per_link
     )
 
 
@@ -59,8 +75,7 @@ def ordered_waves(
     order: Sequence[str],
     held: Mapping[str, int],
     capacities: Mapping[str, float],
-    per_host: int,
-    per_link: int,
+    limits: Limits,
 ) -> list[list[dict[str, Any]]]:
     """Waves of moves whose *order* makes room: a host that is full has room in the waves after a service
     left it.
@@ -72,8 +87,6 @@ def ordered_waves(
 
     :param held: services that each host holds before the first wave.
     """
-    if per_host < 1 or per_link < 1:
-        raise DecisionError(f"per_host is {per_host} and per_link {per_link}; allowed: at least 1")
     by_name = {str(entry["service"]): entry for entry in entries}
     left = [short_of(by_name[name]) for name in order]
     now = Counter(held)
@@ -83,7 +96,7 @@ def ordered_waves(
         wave: list[dict[str, Any]] = []
         for move in sorted(left, key=lambda one: -one["prediction"].get("seconds", 0.0)):
             target = move["target"]
-            if now[target] < capacities.get(target, 1e9) and fits(move, wave, per_host, per_link):
+            if now[target] < capacities.get(target, 1e9) and fits(move, wave, limits):
                 # Without those that left it, would it be full?
                 short = now[target] + len(gone.get(target, ())) >= capacities.get(target, 1e9)
                 move["after"] = list(gone.get(target, ())) if short else []

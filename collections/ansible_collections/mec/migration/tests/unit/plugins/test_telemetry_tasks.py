@@ -68,6 +68,7 @@ def play(directory: Path, endpoint: str, **variables: object) -> str:
     """What a play prints that includes the tasks; it must not fail."""
     given = {
         "migrate_service": "redis",
+        "migrate_source": "localhost",
         "migrate_target": "edge-b",
         "migrate_report": {"json": REPORT},
         "migrate_outcome": "moved",

@@ -14,8 +14,8 @@ from ansible_collections.mec.migration.plugins.plugin_utils.loop.planning import
     last_move,
     plan,
     positions_of,
-    waves,
 )
+from ansible_collections.mec.migration.plugins.plugin_utils.loop.waves import Limits, waves
 from ansible_collections.mec.migration.plugins.plugin_utils.prediction.cost_model import CostModel
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,28 +204,38 @@ MOVES = st.lists(
 )
 
 
-@given(MOVES, st.integers(1, 3), st.integers(1, 3))
-def test_no_wave_breaks_a_limit_and_no_move_is_lost(ends, per_host, per_link):
+@given(MOVES, st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
+def test_no_wave_breaks_a_limit_and_no_move_is_lost(ends, per_host, per_link, per_source):
     moves = [
         {"service": str(number), "current_host": source, "target": target, "reason": ""}
         for number, (source, target) in enumerate(ends)
     ]
-    made = waves(moves, per_host, per_link)
+    made = waves(moves, Limits(per_host, per_link, per_source))
     assert Counter(move["service"] for wave in made for move in wave) == Counter(m["service"] for m in moves)
     for wave in made:
         assert wave
         sources = Counter(move["source"] for move in wave)
         busy = Counter(end for move in wave for end in (move["source"], move["target"]))
         links = Counter(frozenset((move["source"], move["target"])) for move in wave)
-        assert max(sources.values()) == 1
+        assert max(sources.values()) <= per_source
         assert max(busy.values()) <= per_host
         assert max(links.values()) <= per_link
 
 
-@pytest.mark.parametrize(("per_host", "per_link"), [(0, 1), (1, 0)])
-def test_limits_are_at_least_one(per_host, per_link):
+def test_a_host_is_emptied_several_services_at_a_time():
+    moves = [
+        {"service": str(number), "current_host": "a", "target": "bc"[number % 2], "reason": ""}
+        for number in range(12)
+    ]
+    assert [len(wave) for wave in waves(moves, Limits(4, 2, 4))] == [4, 4, 4]
+    assert [len(wave) for wave in waves(moves, Limits(4, 1, 4))] == [2] * 6
+    assert [len(wave) for wave in waves(moves, Limits())] == [1] * 12
+
+
+@pytest.mark.parametrize("limits", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
+def test_limits_are_at_least_one(limits):
     with pytest.raises(DecisionError, match="at least 1"):
-        waves([], per_host, per_link)
+        Limits(*limits)
 
 
 class Costs:
