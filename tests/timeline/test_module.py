@@ -81,6 +81,19 @@ def test_one_migration_gives_a_page_alone(tmp_path: Path) -> None:
     assert not page.with_suffix(".json").exists()
 
 
+def test_one_migration_is_kept_beside_its_page(tmp_path: Path) -> None:
+    migration = recorded("single")["rounds"][0]["moves"][0]["report"]
+    task = {"path": str(tmp_path / "reports" / "redis.html"), "migration": migration, "record": True}
+    code, output, told = play(tmp_path, **task)
+    assert code == 0, output
+    record = tmp_path / "reports" / "redis.json"
+    assert json.loads(record.read_text()) == migration
+    assert told["files"]["json"] == str(record)
+    assert "redis.json" in (tmp_path / "reports" / "redis.html").read_text()
+    _code, _output, told = play(tmp_path, **task)
+    assert not told["changed"]
+
+
 def test_it_says_what_is_wrong(tmp_path: Path) -> None:
     run = raw("failed")
     run["rounds"][0]["moves"][0]["outcome"] = "vanished"

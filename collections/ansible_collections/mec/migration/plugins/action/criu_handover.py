@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.mec.migration.plugins.plugin_utils.actions.followed import FollowedAction
+from ansible_collections.mec.migration.plugins.plugin_utils.actions.followed import (
+    FollowedAction,
+    described_handover,
+)
 
 
 class ActionModule(FollowedAction):
@@ -15,6 +18,4 @@ class ActionModule(FollowedAction):
     module_name = "mec.migration.criu_handover"
 
     def describe(self, line: dict[str, Any]) -> str:
-        if "frozen_ms" not in line or line.get("phase") != "hand over":
-            return ""
-        return f"handed over: frozen for {line['frozen_ms']:.0f} ms"
+        return described_handover(line)

@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from typing import Any
 
-from ansible_collections.mec.migration.plugins.plugin_utils.actions.followed import TimedAction
+from ansible_collections.mec.migration.plugins.plugin_utils.actions.followed import TimedAction, mover
 
 
 class ActionModule(TimedAction):
@@ -18,5 +16,5 @@ class ActionModule(TimedAction):
     _supports_check_mode = True
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        arguments.setdefault("started_by", f"{getpass.getuser()}@{socket.gethostname()}")
+        arguments.setdefault("started_by", mover())
         return super().act(arguments, task_vars)

@@ -23,6 +23,7 @@ ARGUMENTS = {
     "path": {"type": "path", "required": True},
     "run": {"type": "dict"},
     "migration": {"type": "dict"},
+    "record": {"type": "bool", "default": False},
     "why": {"default": ""},
     "policy": {"default": ""},
     "hosts": {"type": "list", "elements": "str", "default": []},
@@ -65,6 +66,11 @@ class ActionModule(ActionBase):
         html_path = Path(arguments["path"])
         json_path = html_path.with_suffix(".json")
         one = arguments["migration"]
+        stale = []
+        if one is not None and arguments["record"]:
+            # Before the page: what the migration did is kept even if that cannot be drawn.
+            text = json.dumps(one, indent=2, sort_keys=True, allow_nan=False) + "\n"
+            stale += self._write_file(json_path, text)
         run = arguments["run"] if one is None else of_migration(one, arguments["why"])
         hosts = hosts_from_inventory(arguments["hosts"], variables.get("hostvars", {}))
         policy = self._policy(arguments["policy"], variables) if arguments["policy"] else None
@@ -74,15 +80,23 @@ class ActionModule(ActionBase):
         files = {html_path: page(record, json_path.name if linked else "")}
         if one is None:
             files[json_path] = json.dumps(record, indent=2, allow_nan=False) + "\n"
-        stale = [path for path, content in files.items() if not _holds(path, content)]
-        if not self._task.check_mode:
-            for path in stale:
-                _replace(path, files[path])
+        for path, content in files.items():
+            stale += self._write_file(path, content)
+        if one is not None and arguments["record"]:
+            files[json_path] = ""
         return {
             "changed": bool(stale),
             "files": {path.suffix[1:]: str(path) for path in files},
             "verdict": record["verdict"],
         }
+
+    def _write_file(self, path: Path, content: str) -> list[Path]:
+        """Write it, unless it is so already; returns it if it was, or would be, written."""
+        if _holds(path, content):
+            return []
+        if not self._task.check_mode:
+            _replace(path, content)
+        return [path]
 
     def _policy(self, name: str, variables: dict[str, Any]) -> Policy:
         lookup = lookup_loader.get("mec.migration.mdp_decision", loader=self._loader, templar=self._templar)

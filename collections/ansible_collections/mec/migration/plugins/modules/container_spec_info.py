@@ -29,6 +29,10 @@ options:
     type: list
     elements: str
     default: []
+  load:
+    description: Measure what decides the cost of a move, too, as M(mec.migration.migration_cost_info) does.
+    type: bool
+    default: false
 seealso:
   - module: mec.migration.criu_restore
   - module: mec.migration.migration_preflight
@@ -82,6 +86,10 @@ processes:
   description: How many processes run in it.
   type: int
   returned: when it runs
+load:
+  description: What M(mec.migration.migration_cost_info) returns.
+  type: dict
+  returned: with O(load)
 """
 
 from typing import Any
@@ -99,16 +107,21 @@ from ansible_collections.mec.migration.plugins.module_utils.docker.container_sta
     container_state,
 )
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.service.load import host_load
 from ansible_collections.mec.migration.plugins.module_utils.service.service import Service
 from ansible_collections.mec.migration.plugins.module_utils.source.under_way import in_the_way
+from ansible_collections.mec.migration.plugins.module_utils.state.cordon import read_cordon
 from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import MigrationLock
+
+# Between the two readings of a container's pages: whoever looks for a container waits for it.
+SAMPLE_S = 0.2
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
     client = docker_client()
     state, inspected = container_state(client, module.params["container"])
     container_id = str(inspected.get("Id", ""))
-    found = {"changed": False, "state": state, "container_id": container_id, "migration": ""}
+    found: dict[str, Any] = {"changed": False, "state": state, "container_id": container_id, "migration": ""}
     locks = [container_id]
     if state in (RUNNING, FROZEN):
         # The agent of the migration that brought it here may not be done. One that waits for a service that
@@ -118,6 +131,9 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
         owner = MigrationLock(lock).held()
         if owner is not None and not found["migration"]:
             found["migration"] = in_the_way(owner)
+    if module.params["load"]:
+        measured = host_load(client, [module.params["container"]], SAMPLE_S)
+        found["load"] = dict(measured, cordoned=read_cordon() is not None)
     if state != RUNNING:
         return found
     try:
@@ -143,6 +159,7 @@ def main() -> None:
         argument_spec={
             "container": {"type": "str", "required": True},
             "move_binds": {"type": "list", "elements": "str", "default": []},
+            "load": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -173,6 +173,7 @@ from ansible_collections.mec.migration.plugins.module_utils.module.agents import
     start_source,
 )
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.module.steps import hand_over, warnings
 from ansible_collections.mec.migration.plugins.module_utils.source.endings import (
     alone,
     commit_source,
@@ -186,12 +187,7 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     if params["state"] == "handed_over":
         if module.check_mode:
             return {"changed": True}
-        names = (
-            *("tracker", "downtime_ms", "max_rounds", "throttle", "throttle_floor_percent"),
-            *("answer_timeout_s", "commit", "health_timeout_s"),
-        )
-        result = ask_source(params, "handover", progress, **{name: params[name] for name in names})
-        return dict(result, changed=True, **warnings(result))
+        return dict(hand_over(params, progress), changed=True)
     if source_status(migration_id) is not None:
         if module.check_mode:
             return {"changed": True, "reason": "an agent holds the migration open"}
@@ -205,18 +201,6 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
     with alone(migration_id):
         reason = end(docker_client(), migration_id, params["container"], module.check_mode)
     return {"changed": bool(reason), "reason": reason}
-
-
-def warnings(result: dict[str, Any]) -> dict[str, list[str]]:
-    """What did not go well on the target, although the service runs there."""
-    target = result.get("target") or {}
-    hook_error = (target.get("on_handover") or {}).get("error")
-    told = [f"The service runs on the target, but on_handover failed: {hook_error}"] if hook_error else []
-    told += [
-        f"The service runs on the target, where this could not be set again: {each}"
-        for each in target.get("not_put_back") or []
-    ]
-    return {"warnings": told} if told else {}
 
 
 def prepare(module: Any) -> None:

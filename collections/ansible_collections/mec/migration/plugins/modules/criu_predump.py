@@ -154,26 +154,16 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import AUTO, NAMES
 from ansible_collections.mec.migration.plugins.module_utils.module.agents import (
     SOURCE_ARGUMENTS,
-    ask_source,
     start_source,
 )
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
+from ansible_collections.mec.migration.plugins.module_utils.module.steps import precopy
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
-    params = module.params
     if module.check_mode:
         return {"changed": True}
-    image = {}
-    if params["image"]:
-        image = ask_source(params, "image", progress, reuse=True, timeout_s=900.0)
-    names = ("tracker", "downtime_ms", "max_rounds", "min_gain", "throttle", "throttle_floor_percent")
-    fields = {name: params[name] for name in names}
-    result = ask_source(params, "precopy", progress, **fields)
-    if image:
-        result["phases"] = image.pop("phases") + result["phases"]
-        result["received"] = image.pop("received")
-    return dict(result, changed=True, image=image)
+    return dict(precopy(module.params, progress, module.params["image"]), changed=True)
 
 
 def main() -> None:

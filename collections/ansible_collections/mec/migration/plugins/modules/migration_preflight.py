@@ -180,7 +180,7 @@ from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight 
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
-    result = Preflight(docker_client(), module.params["target_facts"], module.params).run()
+    result = Preflight(docker_client(), lambda: module.params["target_facts"], module.params).run()
     for warning in result.pop("warnings"):
         module.warn(warning)
     return dict(result, changed=False)

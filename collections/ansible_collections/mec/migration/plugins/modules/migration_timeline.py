@@ -44,6 +44,10 @@ options:
   migration:
     description: One migration, C(json) of what P(mec.migration.migration_report#filter) returned.
     type: dict
+  record:
+    description: With O(migration), write that as JSON, too, beside the page.
+    type: bool
+    default: false
   why:
     description: Of an O(migration) that failed, what was said.
     type: str

@@ -19,6 +19,7 @@ class MigrationError(Exception):
         exited, absent or unknown.
     :param log_tail: last lines of the log that explains the failure (CRIU's, runc's), already bounded.
     :param rolled_back: whether the host was brought back to how it was before the failed action.
+    :param more: what else ``fail_json`` gets, by name.
     """
 
     usual_phase = "unknown"
@@ -31,6 +32,7 @@ class MigrationError(Exception):
         container_state: str = "unknown",
         log_tail: str = "",
         rolled_back: bool = False,
+        more: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -39,10 +41,12 @@ class MigrationError(Exception):
         self.container_state = container_state
         self.log_tail = log_tail
         self.rolled_back = rolled_back
+        self.more = more or {}
 
     def result(self) -> dict[str, Any]:
         """What ``fail_json`` gets besides ``msg``."""
         return {
+            **self.more,
             "phase": self.phase,
             "container_state": self.container_state,
             "log_tail": self.log_tail,

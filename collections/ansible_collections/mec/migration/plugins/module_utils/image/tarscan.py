@@ -140,7 +140,7 @@ def _pax(records: bytes, name: bytes) -> tuple[bytes, int]:
         length = int(digits)
         if not len(digits) + 1 < length <= len(records):
             raise ValueError("a damaged pax header")
-        key, _equals, value = records[len(digits) + 1 : length].rstrip(b"\n").partition(b"=")
+        key, _equals, value = records[len(digits) + 1 : length].removesuffix(b"\n").partition(b"=")
         if key == b"path":
             name = value
         elif key == b"size":

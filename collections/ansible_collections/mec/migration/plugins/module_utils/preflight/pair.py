@@ -68,11 +68,8 @@ class Refused(PreflightError):
         if len(problems) > 1:
             message = f"{len(problems)} problems stand against migrating {subject}:"
             message += "".join(f"\n- {problem}" for problem in problems)
-        super().__init__(message, **details)
+        super().__init__(message, more={"problems": problems}, **details)
         self.problems = problems
-
-    def result(self) -> dict[str, Any]:
-        return dict(super().result(), problems=self.problems)
 
 
 def version_of(text: str) -> tuple[int, ...]:

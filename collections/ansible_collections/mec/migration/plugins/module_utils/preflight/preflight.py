@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..base.errors import MigrationError, PreflightError
@@ -60,12 +60,14 @@ def _listening(pids: Iterable[int]) -> tuple[Port, ...]:
 class Preflight:
     """One preflight; :meth:`run` gives what to expect, or every reason not to try.
 
-    :param target: the target's facts, or None to judge the source and the container alone.
+    :param target: gives the target's facts, or None to judge the source and the container alone. It is asked
+        once this host has been looked at, so that the target can look at itself meanwhile.
     """
 
-    def __init__(self, client: Any, target: Facts | None, params: dict[str, Any]) -> None:
+    def __init__(self, client: Any, target: Callable[[], Facts | None], params: dict[str, Any]) -> None:
         self._client = client
-        self._target = target
+        self._ask_target = target
+        self._target: Facts | None = None
         self._params = params
 
     def run(self) -> dict[str, Any]:
@@ -80,7 +82,7 @@ class Preflight:
             name = f"container {params['container']}"
             raise Refused(name, [error.message], container_state=error.container_state) from error
         source = collect(params["images_dir"], compared_paths(container.spec))
-        found = problems(source, self._target, container, params["ignore"])
+        found: list[str] = []
         canary_ms, log_tail = 0.0, ""
         tracker: dict[str, str] = {}
         try:
@@ -95,6 +97,8 @@ class Preflight:
             except PreflightError as error:
                 found.append(error.message)
                 log_tail = error.log_tail
+        self._target = self._ask_target()
+        found = problems(source, self._target, container, params["ignore"]) + found
         if found:
             to = f" to {self._target['hostname']}" if self._target else ""
             subject = f"container {container.name} from {source['hostname']}{to}"

@@ -155,6 +155,7 @@ class SourceAgent:
         self._server.start(
             {
                 "status": self._status,
+                "validate": self._step,
                 "image": self._step,
                 "arm": self._step,
                 "precopy": self._step,
@@ -225,6 +226,8 @@ class SourceAgent:
             first = len(self._move.phases)
             if request.operation == "image":
                 result = self._move.image(request.fields, request.progress)
+            elif request.operation == "validate":
+                result = self._validate(request.fields)
             elif request.operation == "arm":
                 result = {"container_id": self._move.arm()}
             else:
@@ -232,6 +235,15 @@ class SourceAgent:
             return self._timed(result, received, first)
         finally:
             self._stepping.release()
+
+    def _validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """:raises PreflightError: it cannot work; nothing is left of the migration."""
+        try:
+            looked = self._move.validate(fields, self._client)
+            return dict(looked, container_id=self._service.id)
+        except Exception as error:
+            self._roll_back(f"it was refused: {error}")
+            raise
 
     def _hand_over(self, request: Request) -> dict[str, Any]:
         self._take_step()

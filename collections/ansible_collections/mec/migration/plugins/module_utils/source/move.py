@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 from ..base.errors import InDoubtError, MigrationError, PreflightError, TransferError
 from ..base.stop_rule import HANDOVER_GAP_S, StopRule
 from ..docker.client import docker_client
+from ..docker.container_spec import compared_paths
 from ..files.sync import FileSync
 from ..image.sync import sync_image
 from ..memory import trackers as dirty_tracking
 from ..memory.source import MemorySource
 from ..memory.trackers import Tracker
+from ..preflight.preflight import Preflight
 from ..service.service import Service
 from ..state import journal as states
 from ..state.journal import Journal
@@ -198,6 +200,19 @@ class Move:
         return {"bandwidth_limit_mbit": self._limit_mbit, "downtime_ms": self._downtime_ms}
 
     # -- the steps ---------------------------------------------------------------------------------
+
+    def validate(self, fields: dict[str, Any], client: Any) -> dict[str, Any]:
+        """Compare both hosts with what the service needs; each looks at itself while the other one does.
+
+        :returns: ``plan`` and ``warnings``, see :class:`Preflight`.
+        :raises Refused: with everything that stands against it.
+        """
+        with self.step("validate"):
+            channel = self.channel
+            paths = compared_paths(self.service.spec)
+            channel.ask("facts", images_dir=fields["images_dir"], paths=paths)
+            wanted = dict(fields, container=self.service.id)
+            return Preflight(client, lambda: channel.answer("facts").mapping("facts"), wanted).run()
 
     def image(self, fields: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Send the layers that the target lacks; see :func:`sync_image`."""

@@ -37,6 +37,7 @@ from ..transport.wire import Channel, Message
 from .armed_container import ArmedContainer
 from .arrived_images import ArrivedImages
 from .endings import STAGING_PREFIX
+from .facts import tell_facts
 from .hook import HookResult, published_ports
 from .listener import Listener
 from .put_back import PutBack
@@ -84,8 +85,7 @@ class TargetAgent:
         self._incomplete = ""
 
     def open(self, owner: Owner) -> int:
-        """Take the lock on the service's name here and open the port and the control socket; returns the
-        port.
+        """Take the lock on the service's name here, open port and control socket; returns the port.
 
         :param owner: of the lock.
         :raises MigrationError: the lock, the address or the port cannot be had.
@@ -215,6 +215,7 @@ class TargetAgent:
     def _handlers(self) -> dict[str, Callable[[Message, Channel], None]]:
         return {
             "hello": self._hello,
+            "facts": tell_facts,
             "arm": self._arm,
             "finish": self._finish_message,
             "forget": self._forget,
@@ -222,7 +223,7 @@ class TargetAgent:
             "handover.prepare": self._prepare,
             "handover.images": self._images,
             "handover.end": self._end_of_images,
-            "handover.status": self._status_message,
+            "handover.status": lambda message, channel: channel.send("ok", **self._status()),
             "handover.abort": self._abort_message,
             **self._memory.handlers,
             **self._layers.handlers,
@@ -371,9 +372,6 @@ class TargetAgent:
         self._noted.wait()
         with self._noting:
             self._journal.write(states.FILLED)
-
-    def _status_message(self, message: Message, channel: Channel) -> None:
-        channel.send("ok", **self._status())
 
     def _abort_message(self, message: Message, channel: Channel) -> None:
         self._refuse_if_running()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import threading
@@ -13,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from ..base.errors import MigrationError
+from ..transport.listening import stop_listening
 from ..transport.wire import Channel, Keys, tls_context
 
 # Whoever has the right key shakes hands at once. The source has one connection, and another one to ask again.
@@ -41,6 +41,7 @@ class Listener:
             ) from error
         # Asked for when it is closed, too: whoever ended the agent wants to know how it ended.
         self.port = int(self._socket.getsockname()[1])
+        self._accepting: threading.Thread | None = None
         self._lock = threading.Lock()
         self._open = 0
         # Connections of the source, and when the last one ended.
@@ -50,14 +51,12 @@ class Listener:
     def start(self, serve: Callable[[Channel], None]) -> None:
         """:param serve: answers one connection until that ends."""
         self._serve = serve
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
         """Take no more connections, and give the port back; those that are open go on."""
-        # A thread that waits in accept() would keep a socket that is only closed alive.
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        stop_listening(self._socket, self._accepting)
 
     def _accept(self) -> None:
         while True:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from ..base.crash_points import around
 from ..base.errors import MigrationError
 from ..base.paths import migration_dir
+from .listening import stop_listening
 
 # Of the target's agent, and of the source's.
 CONTROL, SOURCE_CONTROL = "control.sock", "source.sock"
@@ -110,13 +111,14 @@ def _told(line: str, number: int) -> dict[str, Any]:
 def _result(told: dict[str, Any]) -> dict[str, Any]:
     if "error" not in told:
         return dict(told["result"])
-    error = told["error"]
+    error = dict(told["error"])
     raise MigrationError(
-        str(error["message"]),
-        phase=str(error.get("phase", "arm")),
-        container_state=str(error.get("container_state", "unknown")),
-        log_tail=str(error.get("log_tail", "")),
-        rolled_back=bool(error.get("rolled_back")),
+        str(error.pop("message")),
+        phase=str(error.pop("phase", "arm")),
+        container_state=str(error.pop("container_state", "unknown")),
+        log_tail=str(error.pop("log_tail", "")),
+        rolled_back=bool(error.pop("rolled_back", False)),
+        more=error,
     )
 
 
@@ -142,6 +144,7 @@ class ControlServer:
         os.chmod(path, 0o600)
         self._listener.listen(8)
         self._handlers: dict[str, Callable[[Request], dict[str, Any]]] = {}
+        self._accepting: threading.Thread | None = None
         self._lock = threading.Lock()
         # Requests that are being answered, and when the last one was. To be asked how it is keeps no agent
         # alive.
@@ -150,17 +153,15 @@ class ControlServer:
 
     def start(self, handlers: dict[str, Callable[[Request], dict[str, Any]]]) -> None:
         self._handlers = handlers
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
         """Let whoever still waits for an answer have it, for some seconds, then end."""
         end = time.monotonic() + 5
         while self.busy and time.monotonic() < end:
             time.sleep(0.01)
-        # A thread that waits in accept() would keep a socket that is only closed alive.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        stop_listening(self._listener, self._accepting)
 
     def _accept(self) -> None:
         while True:

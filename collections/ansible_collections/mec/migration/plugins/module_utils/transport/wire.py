@@ -91,6 +91,12 @@ class Message(NamedTuple):
             raise self._wrong(name, "text")
         return value
 
+    def mapping(self, name: str) -> dict[str, Any]:
+        value = self.fields.get(name)
+        if not isinstance(value, dict):
+            raise self._wrong(name, "names with values")
+        return value
+
     def integers(self, name: str) -> list[int]:
         """A list of whole numbers, of any size and sign."""
         value = self.fields.get(name)
@@ -378,8 +384,16 @@ def connect(
 
     :param limit_mbit: see :meth:`Channel.limit`.
     :raises TransferError: no connection, the wrong certificate, or another migration's receiver.
+    :raises MigrationError: the keys are none.
     """
-    context = tls_context(keys, server=False, scratch_dir=scratch_dir)
+    try:
+        context = tls_context(keys, server=False, scratch_dir=scratch_dir)
+    except (OSError, ValueError) as error:
+        raise MigrationError(
+            f"key and certificates of migration {migration_id} cannot be used: {error}. They come from the "
+            "lookup mec.migration.migration_keys",
+            phase="arm",
+        ) from error
     try:
         raw = socket.create_connection((address, port), timeout=timeout_s)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

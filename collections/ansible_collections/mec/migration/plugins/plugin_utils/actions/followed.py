@@ -9,7 +9,9 @@ its result; this side follows the file and prints. Core Ansible has nothing for 
 
 from __future__ import annotations
 
+import getpass
 import json
+import socket
 import time
 import uuid
 from typing import Any
@@ -140,9 +142,21 @@ def left(seconds: float) -> str:
     return f"; about {seconds:.0f} s of the migration to go" if seconds >= 1 else ""
 
 
+def mover() -> str:
+    """Who moves a service, and from where."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
 def megabytes(count: float) -> str:
     """*count* bytes for a human being."""
     return f"{count / 1e6:.1f} MB"
+
+
+def described_handover(line: dict[str, Any]) -> str:
+    """The progress line of the frozen window; empty if it is none."""
+    if "frozen_ms" not in line or line.get("phase") != "hand over":
+        return ""
+    return f"handed over: frozen for {line['frozen_ms']:.0f} ms"
 
 
 def described_image(line: dict[str, Any]) -> str:

@@ -132,7 +132,9 @@ def times_of(facts: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, flo
     done = {}
     for name, one in zip(("pre-copy", "hand over"), (facts["precopy"], facts["handover"])):
         for phase in one.get("phases", []):
-            times.append({"phase": phase["phase"], "at": float(phase["started"]) - ahead})
+            # The controller's own part of it came before, so it has begun already.
+            if phase["phase"] != "validate":
+                times.append({"phase": phase["phase"], "at": float(phase["started"]) - ahead})
             done[str(phase["phase"])] = float(phase["ended"]) - ahead
         if one.get("begun") and "phases" not in one:
             # It failed; what it had done before is not known.

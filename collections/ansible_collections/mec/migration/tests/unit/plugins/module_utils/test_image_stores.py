@@ -37,7 +37,7 @@ from ansible_collections.mec.migration.plugins.module_utils.image.store import (
 )
 from ansible_collections.mec.migration.plugins.module_utils.image.sync import sync_image
 from ansible_collections.mec.migration.plugins.module_utils.image.tarscan import tar_parts
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -410,6 +410,7 @@ MEMBERS = st.dictionaries(
 @given(
     files=MEMBERS, kind=st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]), cut=st.integers(0, 2000)
 )
+@example(files={"\x80\n": 1}, kind=tarfile.PAX_FORMAT, cut=0)
 def test_the_files_of_any_tar_are_found(tmp_path_factory, files, kind, cut):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=kind) as archive:

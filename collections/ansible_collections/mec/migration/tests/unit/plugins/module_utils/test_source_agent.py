@@ -293,6 +293,16 @@ def test_one_that_nobody_asks_any_more_is_taken_over(host, monkeypatch):
     cancel("redis-2")
 
 
+def test_where_the_hosts_cannot_be_compared_nothing_is_left(host):
+    start(host, "redis-1")
+    peer = {"address": "127.0.0.1", "port": 9, "keys": ["", "", ""], "silence_timeout_s": 5}
+    peer.update(limit_mbit=0, compress=True)
+    with pytest.raises(MigrationError):
+        control("redis-1", "validate", {"images_dir": "/run", "peer": peer}, name=SOURCE_CONTROL)
+    assert ended("redis-1")
+    nothing_left(host)
+
+
 def test_one_that_nobody_asks_any_more_ends_by_itself(host):
     start(host, "redis-1", idle_timeout_s=2.0)
     assert ended("redis-1")
