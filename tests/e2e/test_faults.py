@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -136,16 +137,32 @@ def test_no_space_left_on_the_target(redis: Service, source: Host, target: Host)
 
 
 def test_controller_killed_in_precopy(redis: Service, lab: Lab, source: Host, target: Host) -> None:
+    """The agents do not need it: they bring the move to its end."""
     source.slow_down(SLOW_MBIT)
     fault = target.when("round:1", "true")
     controller = lab.start("migrate", service="redis", target=target.name)
     fault.fired()
     kill_group(controller)
     controller.communicate()
-    assert lab.runs_on() == [source.name]
-    # What runs on the source does not know of it, and comes to its end; whoever moves it next takes over.
+    wait_for("it runs on the target", lambda: lab.runs_on() == [target.name])
+    wait_for("nothing is left", lambda: source.leftovers() + target.leftovers() == [])
+    assert source.state("redis") == "absent"
+    redis.goes_on(target)
+
+
+def test_controller_killed_in_a_hook(
+    redis: Service, lab: Lab, source: Host, target: Host, tmp_path: Path
+) -> None:
+    """Without it nobody can say that the hook is done; whoever moves the service next takes over."""
+    hook = tmp_path / "before.yml"
+    hook.write_text("- name: Wait for somebody\n  ansible.builtin.pause:\n    seconds: 600\n")
+    hooks = {"before_handover": str(hook)}
+    controller = lab.start("migrate", service="redis", target=target.name, migrate_hooks=hooks)
     after = 'grep -l \'"phase": "after pre-copy"\' /var/lib/mec-migration/*.source.json'
     wait_for("pre-copy has ended", lambda: source.run(after, check=False))
+    kill_group(controller)
+    controller.communicate()
+    assert lab.runs_on() == [source.name]
     # As long as an agent may be idle between two steps of a play that still runs.
     time.sleep(62)
     redis.goes_on(source)

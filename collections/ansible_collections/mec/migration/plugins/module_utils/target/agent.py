@@ -96,9 +96,9 @@ class TargetAgent:
             self._lock_of_name.take(owner, patience_s=1.0)
         except LockHeldError as held:
             raise PreflightError(
-                f"migration {held.owner.migration_id} of {settings.service} to this host is in progress, "
-                f"started by {held.owner.started_by or 'someone unknown'}; wait for its end, or end it with "
-                f"the playbook mec.migration.cancel -e service={settings.service}"
+                f"{settings.service} is being moved already: migration {held.owner.migration_id}, to this "
+                f"host, started by {held.owner.started_by or 'someone unknown'}. Nothing of it was touched; "
+                f"to end it run the playbook mec.migration.cancel -e service={settings.service}"
             ) from held
         try:
             # Before anything else is made here: by it whoever comes after a crash finds the rest.

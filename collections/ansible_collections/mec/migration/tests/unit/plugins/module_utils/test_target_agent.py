@@ -297,7 +297,9 @@ def test_one_service_is_awaited_by_one_agent(target, host, credentials):
     before = {path: path.stat().st_mtime_ns for path in target.files()}
     settings = target.agent._settings._replace(migration_id="redis-2")
     second = TargetAgent(settings, target.agent._client)
-    with pytest.raises(PreflightError, match=r"migration redis-1 of redis to this host.*ann@laptop"):
+    with pytest.raises(
+        PreflightError, match=r"being moved already: migration redis-1, to this host.*ann@laptop"
+    ):
         second.open(Owner("redis-2", "redis", "bob@server", time.time()))
     assert {path: path.stat().st_mtime_ns for path in target.files()} == before
     assert not Path(second._dir).exists()
