@@ -182,7 +182,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    run_module(module, run, start_source, phase="pre-copy")
+    run_module(module, run, start_source)
 
 
 if __name__ == "__main__":

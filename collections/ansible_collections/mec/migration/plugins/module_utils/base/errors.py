@@ -37,6 +37,7 @@ class MigrationError(Exception):
         super().__init__(message)
         self.message = message
         self.phase = phase or self.usual_phase
+        self.phase_is_given = phase not in ("", "unknown")
         self.container_state = container_state
         self.log_tail = log_tail
         self.rolled_back = rolled_back

@@ -74,7 +74,7 @@ def run_module(
 
 def failure(error: MigrationError, phase: str, params: dict[str, Any]) -> dict[str, Any]:
     """What ``fail_json`` gets besides the message, with the true phase and state of the container."""
-    if error.phase == MigrationError.usual_phase:
+    if not error.phase_is_given:
         error.phase = phase
     if error.container_state == "unknown" and params.get("container"):
         # Nobody else says so; and if Docker does not, it stays unknown.

@@ -37,6 +37,8 @@ HANDOVER_OPTIONS = (
 IMAGE_TIMEOUT_S = 900.0
 # For the preflight's estimate, until the link has been measured.
 USUAL_BANDWIDTH_MBIT = 1000
+# What a step is called in reports, and in errors.
+PHASES = {"pre-copy": "pre-copy", "hand over": "handover"}
 
 
 def precopy(params: dict[str, Any], progress: Progress, image: bool) -> dict[str, Any]:
@@ -106,6 +108,9 @@ def whole_migration(params: dict[str, Any], progress: Progress) -> dict[str, Any
         if "precopy" in done:
             failed = {"phase": step, "started": done["precopy"]["answered"], "ended": round(time.time(), 3)}
             done["precopy"] = dict(done["precopy"], phases=[*done["precopy"]["phases"], failed])
+        if step != "validate" and error.phase in ("preflight", "unknown"):
+            # It was refused in the midst of it.
+            error.phase, error.phase_is_given = PHASES[step], True
         error.more = {**done, **error.more}
         # Once it has been handed over, or no one can know, that changes nothing.
         with contextlib.suppress(MigrationError):

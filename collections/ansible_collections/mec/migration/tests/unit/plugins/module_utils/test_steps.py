@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, PreflightError
 from ansible_collections.mec.migration.plugins.module_utils.module import steps as module
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress
 from ansible_collections.mec.migration.plugins.module_utils.module.steps import (
@@ -34,7 +34,7 @@ class Agent:
             self.why = fields["why"]
             return {"cancelled": True}
         if operation == self.fails:
-            raise MigrationError(f"no {operation}", phase="handover", more={"problems": ["one"]})
+            raise PreflightError(f"no {operation}", more={"problems": ["one"]})
         received, phases = self.now, []
         for phase in PHASES[operation]:
             phases.append({"phase": phase, "started": self.now, "ended": self.now + 1})
@@ -87,7 +87,9 @@ def test_what_fails_is_cancelled_and_tells_how_far_it_came(monkeypatch, step):
     assert f"no {step}" in agent.why
     told = failed.value.result()
     assert told["problems"] == ["one"]
-    assert told["phase"] == "handover"
+    # Only what was refused before anything was touched says that it was.
+    phases = {"validate": "preflight", "handover": "handover"}
+    assert told["phase"] == phases.get(step, "pre-copy")
     reached = {
         "validate": None,
         "image": ["validate", "pre-copy"],
