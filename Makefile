@@ -150,6 +150,11 @@ $(VENV)/.eda: $(VENV)/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,eda]'
 	@touch $@
 
+.PHONY: operators
+operators: venv  ## two people move one service at once, 140 times (an hour)
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=operators -e testbed_hosts=3
+	$(BIN)/pytest tests/e2e/test_operators.py -m operators -rP --inventory inventories/operators --services redis $(ARGS)
+
 # Real services, there and back. One: ARGS="-k postgresql".
 .PHONY: services
 services: $(VENV)/.services  ## PostgreSQL, MariaDB, nginx, Java, Node, etcd and others move under load (half an hour)
