@@ -51,6 +51,9 @@ def watch(lab: Lab) -> Iterator[Watch]:
     made = Watch(lab.hosts)
     yield made
     made.end()
+    # The others are wiped after each test anyway.
+    for host in lab.hosts[2:]:
+        host.wipe(["redis"])
 
 
 def runs_on(lab: Lab) -> list[Host]:
