@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..base.daemon import fork_off
-from ..base.errors import MigrationError, PreflightError, TransferError
+from ..base.errors import MigrationError, TransferError
 from ..base.paths import migration_dir, state_dir
 from ..base.priority import hurry
 from ..base.threads import InThread
@@ -36,7 +36,7 @@ from ..transport.control import CONTROL, IN_USE_S, ControlServer, Request
 from ..transport.wire import Channel, Message
 from .armed_container import ArmedContainer
 from .arrived_images import ArrivedImages
-from .endings import STAGING_PREFIX
+from .endings import STAGING_PREFIX, in_progress
 from .facts import tell_facts
 from .hook import HookResult, published_ports
 from .listener import Listener
@@ -95,11 +95,7 @@ class TargetAgent:
         try:
             self._lock_of_name.take(owner, patience_s=1.0)
         except LockHeldError as held:
-            raise PreflightError(
-                f"{settings.service} is being moved already: migration {held.owner.migration_id}, to this "
-                f"host, started by {held.owner.started_by or 'someone unknown'}. Nothing of it was touched; "
-                f"to end it run the playbook mec.migration.cancel -e service={settings.service}"
-            ) from held
+            raise in_progress(settings.service, held.owner.migration_id, held.owner.started_by) from held
         try:
             # Before anything else is made here: by it whoever comes after a crash finds the rest.
             self._journal.write(
@@ -408,6 +404,7 @@ class TargetAgent:
             "reason": self._error.message if self._error else "",
             "log_tail": self._error.log_tail if self._error else "",
             "connected": self._listener.connected > 0,
+            "received_bytes": self._listener.received_bytes,
             "in_use": self._listener.connected > 0 or time.monotonic() - self._last_word() < IN_USE_S,
             "waiting": self._container is not None and self._container.waiting,
             "rounds": self._memory.last_round,

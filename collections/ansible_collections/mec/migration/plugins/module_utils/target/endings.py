@@ -10,7 +10,7 @@ import os
 import time
 from typing import Any
 
-from ..base.errors import MigrationError
+from ..base.errors import MigrationError, PreflightError
 from ..base.paths import ARMED_DIR, migration_dir
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
 from ..kernel.cgroup import container_processes
@@ -67,6 +67,16 @@ def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
     return reason
 
 
+def in_progress(service: str, migration_id: str, started_by: str) -> PreflightError:
+    """What to say to whoever wants to move a service to this host that is being moved here already."""
+    return PreflightError(
+        f"{service} is being moved already: migration {migration_id}, to this host, started by "
+        f"{started_by or 'someone unknown'}. Nothing of it was touched; to end it run the playbook "
+        f"mec.migration.cancel -e service={service}",
+        phase="preflight",
+    )
+
+
 def clean_stale(client: Any, service: str, check_mode: bool) -> str:
     """Put away what earlier, interrupted migrations of *service* to this host have left.
 
@@ -81,17 +91,18 @@ def clean_stale(client: Any, service: str, check_mode: bool) -> str:
         status: dict[str, Any] = {}
         with contextlib.suppress(MigrationError):
             status = control(migration_id, "status", timeout_s=10)
-            end = time.monotonic() + 3 * IN_USE_S
-            # Two migrations of one service meet at the lock on its source. What is in use here is between two
-            # tasks of a play, for a moment, or cut off from its source; TCP notices that in half a minute.
-            while status["in_use"] and time.monotonic() < end:
-                time.sleep(0.5)
+            first, end = status, time.monotonic() + 3 * IN_USE_S
+            # Where nothing comes it is between two tasks of a play, for a moment, or cut off from its source;
+            # TCP notices that in half a minute.
+            while (
+                status["in_use"]
+                and status["received_bytes"] == first["received_bytes"]
+                and time.monotonic() < end
+            ):
+                time.sleep(0.2)
                 status = control(migration_id, "status", timeout_s=10)
         if status.get("in_use"):
-            raise MigrationError(
-                f"migration {migration_id} of {service} to this host is in progress; wait for its end, or "
-                "stop whoever runs it and try again after half a minute"
-            )
+            raise in_progress(service, migration_id, entry.started_by)
         reasons.append(clean_target(client, migration_id, check_mode) or f"journal of {migration_id}")
     return "; ".join(reasons)
 

@@ -47,6 +47,12 @@ class Listener:
         # Connections of the source, and when the last one ended.
         self.connected = 0
         self.last_word = time.monotonic()
+        self._channel: Channel | None = None
+
+    @property
+    def received_bytes(self) -> int:
+        """What came over the last connection: whoever looks twice sees whether the source is still there."""
+        return self._channel.received_bytes if self._channel is not None else 0
 
     def start(self, serve: Callable[[Channel], None]) -> None:
         """:param serve: answers one connection until that ends."""
@@ -96,7 +102,7 @@ class Listener:
         except ssl.SSLError as error:
             raise OSError(f"TLS handshake refused: {error}") from error
         secured.settimeout(self._silence_s)
-        channel = Channel(secured)
+        channel = self._channel = Channel(secured)
         with self._lock:
             self.connected += 1
         try:
