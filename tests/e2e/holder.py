@@ -109,10 +109,10 @@ def copied():
 
 
 checks["removed name of the image"] = copied
-with open("/var/tmp/mapped", "w+b") as file:
-    file.write(b"m" * 4096)
-    file.flush()
-    mapped = mmap.mmap(file.fileno(), 4096)
+with open("/var/tmp/mapped", "w+b") as to_map:
+    to_map.write(b"m" * 4096)
+    to_map.flush()
+    mapped = mmap.mmap(to_map.fileno(), 4096)
 os.link("/var/tmp/mapped", "/var/tmp/still mapped")
 os.unlink("/var/tmp/mapped")
 

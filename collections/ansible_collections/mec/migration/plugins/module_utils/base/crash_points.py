@@ -48,8 +48,8 @@ SPLIT = (
 CALLS: dict[tuple[str, str], str] = {
     ("source", FIRST): """
         docker.ping docker.containers docker.inspect_container docker.info docker.inspect_image
-        docker.inspect_volume journal.open control.image send.hello receive.answer.hello
-        send.layers.have receive.answer.layers.have send.layers.whole send.layers.data
+        docker.inspect_volume journal.open control.validate send.hello receive.answer.hello
+        send.facts receive.answer.facts control.image send.layers.have receive.answer.layers.have send.layers.whole send.layers.data
         send.layers.end receive.answer.layers.end send.layers.load receive.answer.layers.load
         control.precopy send.arm receive.answer.arm
         send.files.begin receive.answer.files.begin send.files.batch
@@ -68,7 +68,7 @@ CALLS: dict[tuple[str, str], str] = {
         send.forget receive.answer.forget journal.remove control.handover
         """,
     ("target", FIRST): """
-        docker.ping docker.info journal.open receive.hello answer.hello
+        docker.ping docker.info journal.open receive.hello answer.hello receive.facts answer.facts
         receive.layers.have answer.layers.have receive.layers.whole receive.layers.data
         receive.layers.end answer.layers.end receive.layers.load docker.load_image docker.inspect_image
         docker.tag answer.layers.load

@@ -383,6 +383,7 @@ for call in calls:
     sys.stdin.readline()
     start = time.monotonic()
     print(call(), time.monotonic() - start, flush=True)
+sys.stdin.readline()
 """
     with running(program) as (process, _line):
         for _call in range(3):
