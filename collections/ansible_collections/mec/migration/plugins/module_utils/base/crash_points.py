@@ -49,8 +49,9 @@ CALLS: dict[tuple[str, str], str] = {
     ("source", FIRST): """
         docker.ping docker.containers docker.inspect_container docker.info docker.inspect_image
         docker.inspect_volume journal.open control.validate send.hello receive.answer.hello
-        send.facts receive.answer.facts control.image send.layers.have receive.answer.layers.have send.layers.whole send.layers.data
-        send.layers.end receive.answer.layers.end send.layers.load receive.answer.layers.load
+        send.facts receive.answer.facts control.image send.layers.have receive.answer.layers.have
+        send.layers.whole send.layers.data send.layers.end receive.answer.layers.end
+        send.layers.load receive.answer.layers.load
         control.precopy send.arm receive.answer.arm
         send.files.begin receive.answer.files.begin send.files.batch
         send.files.commit receive.answer.files.commit
