@@ -177,8 +177,11 @@ class StopRule(NamedTuple):
         return ""
 
     def worth_slowing(self, now: Moment) -> bool:
-        """Whether a freeze after *now* would take so long that the service should rather be slowed down."""
-        return (now.seconds + now.look_s) * 1000 > max(self.downtime_ms, WORTH_SLOWING_MS)
+        """Whether what is left takes so long to send that the service should rather be slowed down.
+
+        To look at memory takes as long whatever the service does.
+        """
+        return now.seconds * 1000 > max(self.downtime_ms, WORTH_SLOWING_MS)
 
 
 def _size(count: float) -> str:

@@ -27,6 +27,7 @@ from ..criu.images import (
     RawEntry,
     RawPagemap,
     entry_keys,
+    image_names,
     key_range,
     leave_out,
     left_out,
@@ -145,9 +146,12 @@ class FinalImages:
     def _complete(self, name: str) -> int:
         """CRIU has closed an image: it, and what belongs to it, can be sent; returns its bytes."""
         names = []
-        process = PROCESS_PAGEMAP.fullmatch(name)
+        process, segment = PROCESS_PAGEMAP.fullmatch(name), SEGMENT_PAGEMAP.fullmatch(name)
         if process:
             names = self._settle_process(int(process.group(1)))
+        elif segment:
+            # Those of memfds come first: they are compared while CRIU dumps the rest.
+            names = self._settle_segment(-int(segment.group(1)))
         elif OF_A_PROCESS.fullmatch(name) and name not in self._ready and name not in self._sent:
             names = [name]
         self._keep_reserved(names)
@@ -176,8 +180,8 @@ class FinalImages:
         self._keep_reserved(os.listdir(self._dir))
         for name in os.listdir(self._dir):
             found = SEGMENT_PAGEMAP.fullmatch(name)
-            if found and self._memory.known(-int(found.group(1))):
-                self._settle_segment(RawPagemap(os.path.join(self._dir, name)), -int(found.group(1)))
+            if found:
+                self._settle_segment(-int(found.group(1)))
         for number in self._expected:
             if os.path.exists(self._pagemap(number)):
                 self._settle_process(number)
@@ -213,8 +217,14 @@ class FinalImages:
             pagemap.write()
         return named - brought - self._memory.known(number)
 
-    def _settle_segment(self, pagemap: RawPagemap, number: int) -> None:
-        """Of shared memory, which CRIU always dumps, keep what has changed since the last round."""
+    def _settle_segment(self, number: int) -> list[str]:
+        """Of shared memory, which CRIU always dumps, keep what has changed since the last round.
+
+        :returns: the names of its images, once.
+        """
+        if number in self._settled or not self._memory.known(number):
+            return []
+        self._settled.add(number)
 
         def split(entry: RawEntry, content: memoryview) -> list[Part] | None:
             if not content:
@@ -224,7 +234,9 @@ class FinalImages:
             known = self._memory.unchanged(number, start, end, place)
             return without(entry, content, known, PE_PARENT)
 
+        pagemap = RawPagemap(os.path.join(self._dir, image_names(number).pagemap))
         rewrite(pagemap, split)
+        return [os.path.basename(path) for path in (pagemap.path, pagemap.pages_path)]
 
     def _is_dumped_whole(self, pagemap: RawPagemap, number: int, expected: _Expected) -> bool:
         """Whether CRIU has dumped memory all the same, which the target has already."""

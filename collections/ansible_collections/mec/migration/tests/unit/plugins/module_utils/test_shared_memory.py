@@ -30,6 +30,7 @@ from ansible_collections.mec.migration.plugins.module_utils.memory.shared_memory
 from ansible_collections.mec.migration.plugins.module_utils.memory.source import MemorySource
 from ansible_collections.mec.migration.plugins.module_utils.memory.target import MemoryTarget
 from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import CompareTracker
+from ansible_collections.mec.migration.plugins.module_utils.source import final_images
 from ansible_collections.mec.migration.plugins.module_utils.source.final_images import FinalImages
 from peers import Peer
 
@@ -142,7 +143,23 @@ def on_tmpfs():
         yield pathlib.Path(directory)
 
 
-def test_what_others_wrote_travels_and_only_that(family, on_tmpfs):
+class Sent:
+    """A channel that keeps the names of images."""
+
+    def __init__(self):
+        self.files = []
+
+    def resembling(self, body):
+        return body
+
+    def send(self, kind, body, files):
+        self.files += files
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_what_others_wrote_travels_and_only_that(family, on_tmpfs, monkeypatch, early):
+    if early:
+        monkeypatch.setattr(final_images, "MIN_EARLY_BYTES", 1)
     shmid = next(iter(segments(family.pids)))
     state, images = on_tmpfs / "source", on_tmpfs / "target"
     state.mkdir()
@@ -172,9 +189,21 @@ def test_what_others_wrote_travels_and_only_that(family, on_tmpfs):
         turn(frozen=True)
         final = images / "final"
         final.mkdir()
-        dump_segment(final, shmid, wanted)
         finals = FinalImages(str(final), source)
         finals.expect({})
+        # CRIU has written it and dumps on.
+        steps = [lambda: dump_segment(final, shmid, wanted), lambda: None]
+
+        def dumping():
+            if steps:
+                steps.pop(0)()
+            return bool(steps)
+
+        sent = Sent()
+        finals.send_early(sent, dumping)
+        assert {name for name, _size in sent.files} == (
+            {f"pagemap-shmem-{shmid}.img", "pages-5.img"} if early else set()
+        )
         assert finals.settle() == {}
         os.symlink("../3", final / "parent")
         for page, content in wanted.items():

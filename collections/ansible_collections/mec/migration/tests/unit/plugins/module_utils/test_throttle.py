@@ -14,7 +14,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.base.stop_rule import StopRule
+from ansible_collections.mec.migration.plugins.module_utils.base.stop_rule import Moment, StopRule
 from ansible_collections.mec.migration.plugins.module_utils.kernel.cpu_quota import CpuQuota
 from ansible_collections.mec.migration.plugins.module_utils.source import move as move_module
 from ansible_collections.mec.migration.plugins.module_utils.source import precopy as module
@@ -272,3 +272,11 @@ def test_whatever_ends_the_rounds_gives_it_back(monkeypatch):
     assert ended == [True] * 3
     assert copy.throttle is None
     assert moved._throttled() == {"cpu_percent": 100.0, "throttle_obstacle": ""}
+
+
+def test_memory_that_takes_long_to_look_at_slows_nobody():
+    rule = StopRule(downtime_ms=30)
+    assert rule.worth_slowing(Moment(1000, 4096, 4e6, 0.0))
+    assert not rule.worth_slowing(Moment(100, 4096, 4e6, 5.0))
+    # What is wanted may be longer than what is worth it.
+    assert not StopRule(downtime_ms=2000).worth_slowing(Moment(1000, 4096, 4e6, 0.0))

@@ -201,3 +201,15 @@ def test_what_the_target_could_not_set_again_is_a_warning():
     warnings = [line for line in lines(report) if line.startswith("warning")]
     assert len(warnings) == 1
     assert "processors of thread 3" in warnings[0]
+
+
+def test_a_service_that_was_slowed_down_is_told():
+    given = by_agents(0.0)
+    assert build(given)["cpu_percent"] == 100
+    assert not [line for line in lines(build(given)) if "slowed down" in line]
+    given["precopy"]["cpu_percent"], given["handover"]["cpu_percent"] = 60.0, 21.6
+    report = build(given)
+    assert report["cpu_percent"] == 21.6
+    assert [line for line in lines(report) if "slowed down until it was frozen, to 22 %" in line]
+    given["handover"]["throttle_obstacle"] = "the service cannot be slowed down: no CPU controller"
+    assert "warning: the service cannot be slowed down: no CPU controller" in lines(build(given))
