@@ -325,8 +325,7 @@ def main() -> int:
         start(soak.services)
         # What a first move makes stays: images, volumes, caches.
         for service in soak.services:
-            for _ in range(2):
-                service.move().ok()
+            service.move().ok()
         before = count(soak.hosts)
         for number in range(1, arguments.moves + 1):
             if arguments.minutes and time.monotonic() - began > 60 * arguments.minutes:
@@ -338,9 +337,9 @@ def main() -> int:
             print(f"{number}/{arguments.moves} {move.words()}", flush=True)
             if move.wrong:
                 start(soak.services)
-        # Home again, as it was when it was counted.
+        # Where they were when it was counted before.
         for service in soak.services:
-            if service.here() is not soak.hosts[0]:
+            if service.here() is not soak.hosts[1]:
                 service.move().ok()
         after = count(soak.hosts)
         for host in soak.hosts:
