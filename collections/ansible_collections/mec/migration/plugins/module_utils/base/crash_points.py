@@ -23,6 +23,7 @@ import errno
 import os
 import signal
 import stat
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -189,7 +190,8 @@ def _fail(armed: _Armed, error: Callable[[str], Exception]) -> None:
         return
     if armed.fault == ERROR:
         raise error(f"crash point {armed.point}")
-    os.kill(os.getpid(), signal.SIGKILL if armed.fault == KILL else signal.SIGSTOP)
+    # To this thread: another one that stops the process for it may take its time, and this one would go on.
+    signal.pthread_kill(threading.get_ident(), signal.SIGKILL if armed.fault == KILL else signal.SIGSTOP)
 
 
 class around(contextlib.ContextDecorator):

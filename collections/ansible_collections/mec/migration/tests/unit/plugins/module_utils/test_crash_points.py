@@ -9,6 +9,7 @@ import ast
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -227,6 +228,31 @@ def test_a_process_is_killed_or_stopped_at_its_point(fault, number):
         os.kill(child, signal.SIGCONT)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     assert not os.path.exists(crash_points.ARMED_FILE)
+
+
+def test_a_thread_that_stops_its_process_does_not_get_past_its_point():
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        arm("source/first/x/before stop")
+
+        def pass_it():
+            crash_points.reach("x", crash_points.BEFORE)
+            os.write(writer, b"passed")
+
+        threading.Thread(target=pass_it).start()
+        time.sleep(60)
+    _pid, status = os.waitpid(child, os.WUNTRACED)
+    os.close(writer)
+    try:
+        assert os.WSTOPSIG(status) == signal.SIGSTOP
+        os.set_blocking(reader, False)
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 1)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(reader)
 
 
 def test_a_fork_inherits_what_is_armed_and_only_one_strikes():
