@@ -53,7 +53,7 @@ def window_load(service: Service) -> WindowLoad:
         shared_bytes=shared_bytes(pids),
         sysv_bytes=shared_bytes(pids, (SYSTEM_V,)),
         tmpfs_bytes=_tmpfs_bytes(service),
-        written_file_bytes=_written_file_bytes(pids),
+        written_file_bytes=_written_file_bytes(pids, _in_memory(service.runc.pid)),
         copy_on_write_bytes=_copy_on_write_bytes(
             pids, int(service.spec["create"]["HostConfig"].get("Memory") or 0)
         ),
@@ -72,7 +72,14 @@ def _tmpfs_bytes(service: Service) -> int:
     return sum(size for size in sizes.values() if size > MAX_CONTENT_BYTES)
 
 
-def _written_file_bytes(pids: list[int]) -> int:
+def _in_memory(pid: int) -> set[int]:
+    """The devices of its tmpfs mounts."""
+    found = (mount.device.split(":") for mount in mounts(pid) if mount.kind == "tmpfs")
+    return {os.makedev(int(major), int(minor)) for major, minor in found}
+
+
+def _written_file_bytes(pids: list[int], apart: set[int]) -> int:
+    """:param apart: devices whose files are counted elsewhere."""
     sizes: dict[tuple[int, int], int] = {}
     since = time.time() - WRITTEN_S
     for pid in pids:
@@ -84,7 +91,7 @@ def _written_file_bytes(pids: list[int]) -> int:
                 found = os.stat(f"/proc/{pid}/root{path}")
                 if stat.S_ISREG(found.st_mode):
                     sizes[found.st_dev, found.st_ino] = found.st_size
-    return sum(sizes.values())
+    return sum(size for (device, _inode), size in sizes.items() if device not in apart)
 
 
 def _open_for_writing(pid: int) -> Iterator[os.stat_result]:

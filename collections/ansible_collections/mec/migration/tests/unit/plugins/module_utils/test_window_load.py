@@ -89,6 +89,13 @@ def test_what_lies_on_a_tmpfs_of_the_container_is_counted(pids, monkeypatch):
     assert module.window_load(service(pids)).tmpfs_bytes == 200 * 4096
 
 
+def test_a_file_on_a_tmpfs_is_counted_once(pids, tmp_path, monkeypatch):
+    device = os.stat(tmp_path).st_dev
+    found = [SimpleNamespace(kind="tmpfs", point="/x", device=f"{os.major(device)}:{os.minor(device)}")]
+    monkeypatch.setattr(module, "mounts", lambda pid: found)
+    assert module.window_load(service(pids)).written_file_bytes == 0
+
+
 def test_a_process_that_has_ended_counts_nothing():
-    assert module._written_file_bytes([2**22 + 1]) == 0
+    assert module._written_file_bytes([2**22 + 1], set()) == 0
     assert module._copy_on_write_bytes([2**22 + 1, 2**22 + 2], 1) == 0
