@@ -285,7 +285,7 @@ def _policies(pid: int) -> Iterator[int]:
 
 def _unread_netlink(pid: int) -> Iterator[int]:
     with contextlib.suppress(OSError), open(f"/proc/{pid}/net/netlink", encoding="ascii") as lines:
-        next(lines)
+        next(lines, "")
         for line in lines:
             # sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
             words = line.split()

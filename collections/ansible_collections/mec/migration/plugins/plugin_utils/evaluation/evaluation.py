@@ -221,7 +221,7 @@ class _Planned:
         users = sorted({session.user for session in self.case.test})
         size = USERS_A_PART if self.case.capacity is None else len(users)
         chunk_of = {user: place // size for place, user in enumerate(users)}
-        chunks: list[list[Session]] = [[] for _ in range(-(-len(users) // size))]
+        chunks: list[list[Session]] = [[] for _part in range(-(-len(users) // size))]
         for session in self.case.test:
             chunks[chunk_of[session.user]].append(session)
         return [plain_sessions(chunk) for chunk in chunks]

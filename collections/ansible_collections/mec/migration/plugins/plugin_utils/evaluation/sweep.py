@@ -30,7 +30,12 @@ def combinations(policy: Policy, sweep: Mapping[str, Any]) -> Iterator[tuple[Pol
             raise DecisionError(f"sweep.{name} is {values!r}; allowed: a list of at least one value")
         if name in OPTIONS:
             none = name != "seed"
-            wrong = [one for one in values if type(one) is not int and not (none and one is None)]
+            # True and False are integers in Python.
+            wrong = [
+                one
+                for one in values
+                if (not isinstance(one, int) or isinstance(one, bool)) and not (none and one is None)
+            ]
             if wrong:
                 raise DecisionError(f"sweep.{name} has {wrong[0]!r}; allowed: whole numbers")
     for chosen in product(*sweep.values()):

@@ -198,7 +198,7 @@ def test_a_location_service_is_asked(world, caplog):
             ((second, event),) = world.run({10: moves}, 49, service=service, poll_seconds="")
     assert (second, event["changes"][0]["new_cell"]) == (20, "1")
     assert event["positions"]["users"] == {"anna": {"cell": "1"}}
-    assert len([path for _, path, _ in mec013.asked if "users" in path]) == 5
+    assert len([path for _verb, path, _body in mec013.asked if "users" in path]) == 5
     assert caplog.text.count("user bo: is in zone nowhere") == 1
     assert f"watching mec013 {mec013.url}" in caplog.text
     assert "right" not in caplog.text

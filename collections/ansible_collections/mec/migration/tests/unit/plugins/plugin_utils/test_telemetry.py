@@ -61,7 +61,8 @@ FAILURE = {
 }
 
 
-def ended(outcome=MOVED, report=REPORT, **changed) -> Ended:
+def ended(outcome=MOVED, report=None, **changed) -> Ended:
+    report = REPORT if report is None else report
     ends = {**ENDS, **changed}
     return Ended(
         ends["service"], ends["source"], ends["target"], outcome, report.get("ended", 3000.0), report
