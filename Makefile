@@ -102,7 +102,7 @@ crash: venv  ## a real move for each crash point and fault; writes docs/crash-po
 	  --page docs/crash-points.md $(ARGS)
 
 # Which ones the commit chooses.
-CRASH_SAMPLE ?= 8
+CRASH_SAMPLE ?= 6
 .PHONY: crash-sample
 crash-sample: venv  ## some crash points, on a testbed that is ready (minutes)
 	$(BIN)/ansible-playbook -i inventories/$(E2E_LAB) playbooks/deploy.yml -e service=redis-aof -e target=edge-a
