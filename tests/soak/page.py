@@ -93,4 +93,4 @@ def write_page(
 
 def kind(move: Move) -> str:
     """Without the crash point's name."""
-    return move.fault.split("/")[0].removesuffix(" source").removesuffix(" target")
+    return move.fault.split("/", maxsplit=1)[0].removesuffix(" source").removesuffix(" target")

@@ -77,7 +77,9 @@ class Fault:
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        self.after_s = scene.dice.uniform(0, 14)
+        self.after_s = scene.dice.uniform(0, 10)
+        # Whether it came before the move was over.
+        self.struck = False
         self.host = scene.dice.choice([scene.source, scene.target])
         self.second: subprocess.Popen[str] | None = None
 
@@ -118,6 +120,7 @@ class AgentKilledAtAPoint(Fault):
         self.host.run(f"umask 077; echo {self.point} {self.fault} > {crash_points.ARMED_FILE}")
 
     def heal(self) -> None:
+        self.struck = self.host.run(f"ls {crash_points.ARMED_FILE} 2>/dev/null", check=False) == ""
         self.host.run(f"rm -f {crash_points.ARMED_FILE}")
 
     def name(self) -> str:
@@ -234,7 +237,12 @@ def struck(fault: Fault) -> Play:
     scene = fault.scene
     began = time.monotonic()
     controller = scene.service.start_move(scene.source, scene.target)
-    timer = threading.Timer(fault.after_s, fault.strike, [controller])
+
+    def strike() -> None:
+        fault.struck = True
+        fault.strike(controller)
+
+    timer = threading.Timer(fault.after_s, strike)
     timer.start()
     output, _ = controller.communicate(timeout=400)
     timer.cancel()
@@ -286,7 +294,7 @@ class Soak:
         return Move(
             number,
             service.name,
-            fault.name(),
+            fault.name() if fault.struck or kind is NoFault else f"{kind.__name__}, too late",
             play.code == 0,
             ended.resolved,
             wrong,
