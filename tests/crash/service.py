@@ -138,7 +138,8 @@ class Moved:
         if "resolve_from_older_state" in plays[-1].text and plays[-1].code != 0:
             plays.append(self.lab.play("resolve", service=self.name, resolve_from_older_state="true"))
             resolved = "word"
-        here, left = self.settle(6.0, others)
+        # An agent of the target that is settled waits half a minute for the source's word that it is, too.
+        here, left = self.settle(40.0, others)
         return Ended(here, left, resolved, plays)
 
     def faults(self, ended: Ended) -> list[str]:
