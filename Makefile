@@ -139,6 +139,12 @@ loop: venv  ## services follow users, two runs at once, a host is drained
 	$(BIN)/ansible-playbook -i inventories/$(E2E_LAB) mec.migration.prepare
 	PYTHONPATH=collections $(BIN)/pytest tests/loop --inventory inventories/$(E2E_LAB) $(ARGS)
 
+.PHONY: drain
+drain: venv  ## twelve services leave a host, several at once and one after the other, compared (a quarter of an hour)
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
+	$(BIN)/ansible-playbook -i inventories/$(E2E_LAB) mec.migration.prepare
+	MEC_DRAIN_SERVICES=12 PYTHONPATH=collections $(BIN)/pytest tests/loop/test_drain.py -rP --inventory inventories/$(E2E_LAB) $(ARGS)
+
 # With what it needs, in .venv and from Debian: ansible-rulebook and Java.
 .PHONY: eda
 eda: $(VENV)/.eda  ## ansible-rulebook moves a service when its user has moved
