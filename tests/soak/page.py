@@ -33,6 +33,8 @@ class Move(NamedTuple):
         return f"{self.service}, {self.fault}: {state}; {ended}, {self.double} double, {self.seconds} s"
 
 
+# What a run should have before it says much.
+ENOUGH = 1000
 INTRODUCTION = """# Soak: many moves, and a nemesis
 
 Written by `make soak MOVES=n`; not by hand.
@@ -83,6 +85,11 @@ def write_page(
     for what in sorted(before):
         grown = after[what] - before[what]
         lines.append(f"| {what} | {before[what]} | {after[what]} | {100 * grown / max(len(moves), 1):+.0f} |")
+    if len(moves) < ENOUGH:
+        lines += [
+            "",
+            f"This is a short run. One of {ENOUGH:,} moves, which takes hours, has not been recorded here.",
+        ]
     if wrong:
         lines += ["", "What was wrong:", ""]
         lines += [

@@ -105,7 +105,8 @@ class AgentKilled(Fault):
 
     def strike(self, controller: subprocess.Popen[str]) -> None:
         role = "handover" if self.host is self.scene.source else "receiver"
-        self.host.run(f"pid=$(python3 {ON_HOST} pid {role}) && kill -9 $pid", check=False)
+        killed = self.host.run(f"pid=$(python3 {ON_HOST} pid {role}) && kill -9 $pid && echo it", check=False)
+        self.struck = "it" in killed.splitlines()
 
 
 class AgentKilledAtAPoint(Fault):
