@@ -110,12 +110,12 @@ def test_mec013_a_server_that_answers_404_for_an_address_it_does_not_know(mec013
 
 def test_mec013_who_was_seen_too_long_ago_or_too_vaguely_is_left_out(mec013):
     mec013.users = {
-        "acr:1": ("zone", "ap", info(59.9, 10.7), NOW - 500),
+        "acr:1": ("zone", "ap", info(59.9, 10.7), NOW - 5000),
         "acr:2": ("zone", "ap", info(59.9, 10.7, shape=5, accuracy=900), NOW),
         "acr:3": ("zone", "ap", info(59.9, 10.7, shape=5, accuracy=90), NOW),
         "acr:4": ("nowhere", "ap", None, NOW),
     }
-    document, problems = ask(mec013, "mec013", max_age_seconds=60, max_uncertainty_m=100)
+    document, problems = ask(mec013, "mec013", max_age_seconds=3600, max_uncertainty_m=100)
     assert set(document["users"]) == {"acr:3"}
     for words, problem in zip(
         ("user acr:1: was seen 50", "user acr:2: is known within 900 m", "user acr:4: is in zone nowhere"),
