@@ -104,7 +104,7 @@ crash: venv  ## a real move for each crash point and fault; writes docs/crash-po
 # Which ones the commit chooses.
 CRASH_SAMPLE ?= 6
 .PHONY: crash-sample
-crash-sample: venv  ## some crash points, on a testbed that is ready (minutes)
+crash-sample: venv  ## some crash points that have held before, on a testbed that is ready (minutes)
 	$(BIN)/ansible-playbook -i inventories/$(E2E_LAB) playbooks/deploy.yml -e service=redis-aof -e target=edge-a
 	PYTHONPATH=tests:collections $(BIN)/python -m crash.run --inventory inventories/$(E2E_LAB) \
 	  --sample $(CRASH_SAMPLE) --results reports/crash/sample.jsonl

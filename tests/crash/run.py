@@ -24,6 +24,8 @@ from .table import Result, read_results, write_page
 from .watch import Watch
 
 SERVICE = "redis-aof"
+# What was run so far; the page is made of it.
+RESULTS = ROOT / "docs/crash-points.jsonl"
 FAULTS = ("kill", "stop", "error", "drop", "reset")
 # Longer than all time-outs that a move can set.
 STOPPED_S = 15
@@ -139,13 +141,9 @@ def commit() -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def chosen(points: list[str], faults: list[str], sample: int, seed: str) -> list[tuple[str, str]]:
-    """All cases, or a sample that the commit's hash chooses."""
-    cases = [(point, fault) for fault in faults for point in points]
-    if sample:
-        cases.sort(key=lambda case: hashlib.sha256(f"{seed} {case}".encode()).digest())
-        cases = cases[:sample]
-    return cases
+def chosen(cases: list[tuple[str, str]], sample: int, seed: str) -> list[tuple[str, str]]:
+    """So many of them, as the commit's hash chooses."""
+    return sorted(cases, key=lambda case: hashlib.sha256(f"{seed} {case}".encode()).digest())[:sample]
 
 
 def main() -> int:
@@ -153,8 +151,13 @@ def main() -> int:
     parser.add_argument("--inventory", type=Path, default=Path("inventories/crash"))
     parser.add_argument("--faults", default=",".join(FAULTS))
     parser.add_argument("--points", default="*", help="shell pattern of their names, or several with commas")
-    parser.add_argument("--sample", type=int, default=0, help="so many cases, chosen by the commit's hash")
-    parser.add_argument("--results", type=Path, default=ROOT / "docs/crash-points.jsonl")
+    parser.add_argument(
+        "--sample",
+        type=int,
+        default=0,
+        help="of the cases that have held before so many, by the commit's hash",
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--page", type=Path, help="write docs/crash-points.md anew from all results")
     parser.add_argument("--again", action="store_true", help="also what the results have already")
     arguments = parser.parse_args()
@@ -162,8 +165,11 @@ def main() -> int:
     scratch.mkdir(parents=True, exist_ok=True)
     patterns = arguments.points.split(",")
     points = [p for p in crash_points.points() if any(fnmatch.fnmatchcase(p, one) for one in patterns)]
-    cases = chosen(points, arguments.faults.split(","), arguments.sample, commit())
-    if not arguments.again and not arguments.sample:
+    cases = [(point, fault) for fault in arguments.faults.split(",") for point in points]
+    if arguments.sample:
+        held = {(one["point"], one["fault"]) for one in read_results(RESULTS) if not one["faults"]}
+        cases = chosen([case for case in cases if case in held], arguments.sample, commit())
+    elif not arguments.again:
         done = {(one["point"], one["fault"]) for one in read_results(arguments.results) if not one["faults"]}
         cases = [case for case in cases if case not in done]
     broken = 0
