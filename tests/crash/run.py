@@ -137,8 +137,9 @@ def traced(service: Moved) -> list[str]:
 
 
 def commit() -> str:
+    """Ten digits of its hash; ``none`` outside a repository."""
     words = ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() or "none"
 
 
 def chosen(cases: list[tuple[str, str]], sample: int, seed: str) -> list[tuple[str, str]]:
