@@ -26,10 +26,10 @@ from ..service.service import Service
 from ..state import journal as states
 from ..state.journal import SOURCE, TARGET, Journal, read_journals
 from ..state.migration_lock import LockHeldError, MigrationLock, Owner
-from ..transport.control import SOURCE_CONTROL, ControlServer, NoAgentError, Request, control
+from ..transport.control import ABANDONED_S, SOURCE_CONTROL, ControlServer, NoAgentError, Request, control
 from .endings import commit_source, forget_source
 from .move import Move, Peer
-from .under_way import ABANDONED_S, under_way
+from .under_way import under_way
 
 # Beside a lock that was just given back, or is being looked at.
 PATIENCE_S = 0.5

@@ -11,11 +11,7 @@ import time
 from ..base.errors import MigrationError
 from ..state.journal import OPEN
 from ..state.migration_lock import Owner
-from ..transport.control import CONTROL, SOURCE_CONTROL, control
-
-# An agent that was asked for nothing for so long after a step has lost its play, if somebody else wants to
-# move the service. Before the first step a play looks at both hosts, which may take as long as it likes.
-ABANDONED_S = 60.0
+from ..transport.control import ABANDONED_S, CONTROL, SOURCE_CONTROL, control
 
 
 def in_the_way(owner: Owner) -> str:

@@ -405,6 +405,8 @@ class TargetAgent:
             "log_tail": self._error.log_tail if self._error else "",
             "connected": self._listener.connected > 0,
             "received_bytes": self._listener.received_bytes,
+            "silent_s": self._listener.silent_s,
+            "busy": self._lock.locked(),
             "in_use": self._listener.connected > 0 or time.monotonic() - self._last_word() < IN_USE_S,
             "waiting": self._container is not None and self._container.waiting,
             "rounds": self._memory.last_round,

@@ -17,7 +17,7 @@ from ..kernel.cgroup import container_processes
 from ..kernel.scratch import wipe
 from ..state import journal as states
 from ..state.journal import TARGET, Journal, read_journals
-from ..transport.control import CONTROL, IN_USE_S, SOURCE_CONTROL, control
+from ..transport.control import ABANDONED_S, CONTROL, IN_USE_S, SOURCE_CONTROL, control
 
 STAGING_PREFIX = "mec-migration-"
 
@@ -77,6 +77,31 @@ def in_progress(service: str, migration_id: str, started_by: str) -> PreflightEr
     )
 
 
+def _at_work(migration_id: str) -> bool:
+    """Whether its agent is: something comes from its source, or is being done.
+
+    Where nothing comes it is between two steps, for a moment; or cut off from its source, which TCP notices
+    in half a minute; or its play is gone, see ``ABANDONED_S``.
+    """
+    with contextlib.suppress(MigrationError):
+        status = first = control(migration_id, "status", timeout_s=10)
+        end = time.monotonic() + 3 * IN_USE_S
+        # One that ends while it is watched was at work.
+        with contextlib.suppress(MigrationError):
+            while status["in_use"]:
+                if status["busy"] or status["received_bytes"] != first["received_bytes"]:
+                    return True
+                if status["state"] in (states.OPEN, states.ARMED) and status["silent_s"] > ABANDONED_S:
+                    return False
+                if time.monotonic() > end:
+                    return True
+                time.sleep(0.2)
+                status = control(migration_id, "status", timeout_s=10)
+            return False
+        return True
+    return False
+
+
 def clean_stale(client: Any, service: str, check_mode: bool) -> str:
     """Put away what earlier, interrupted migrations of *service* to this host have left.
 
@@ -88,20 +113,7 @@ def clean_stale(client: Any, service: str, check_mode: bool) -> str:
         if entry.side != TARGET:
             continue
         migration_id = entry.migration_id
-        status: dict[str, Any] = {}
-        with contextlib.suppress(MigrationError):
-            status = control(migration_id, "status", timeout_s=10)
-            first, end = status, time.monotonic() + 3 * IN_USE_S
-            # Where nothing comes it is between two tasks of a play, for a moment, or cut off from its source;
-            # TCP notices that in half a minute.
-            while (
-                status["in_use"]
-                and status["received_bytes"] == first["received_bytes"]
-                and time.monotonic() < end
-            ):
-                time.sleep(0.2)
-                status = control(migration_id, "status", timeout_s=10)
-        if status.get("in_use"):
+        if _at_work(migration_id):
             raise in_progress(service, migration_id, entry.started_by)
         reasons.append(clean_target(client, migration_id, check_mode) or f"journal of {migration_id}")
     return "; ".join(reasons)

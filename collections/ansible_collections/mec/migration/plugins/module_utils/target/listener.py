@@ -54,6 +54,11 @@ class Listener:
         """What came over the last connection: whoever looks twice sees whether the source is still there."""
         return self._channel.received_bytes if self._channel is not None else 0
 
+    @property
+    def silent_s(self) -> float:
+        """How long nothing has come over that connection."""
+        return time.monotonic() - (self._channel.heard_at if self._channel is not None else self.last_word)
+
     def start(self, serve: Callable[[Channel], None]) -> None:
         """:param serve: answers one connection until that ends."""
         self._serve = serve

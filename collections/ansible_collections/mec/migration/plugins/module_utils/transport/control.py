@@ -31,6 +31,9 @@ from .listening import stop_listening
 CONTROL, SOURCE_CONTROL = "control.sock", "source.sock"
 # Between two tasks of a play nobody speaks to an agent for a moment.
 IN_USE_S = 15.0
+# An agent that was asked for nothing for so long after a step has lost its play, if somebody else wants to
+# move the service. Before the first step a play looks at both hosts, which may take as long as it likes.
+ABANDONED_S = 60.0
 STATUS = "status"
 MAX_LINE_BYTES = 64 << 20
 

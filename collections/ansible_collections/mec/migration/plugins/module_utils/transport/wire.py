@@ -158,6 +158,7 @@ class Channel:
         self._to_answer: deque[tuple[int, str]] = deque()
         self.sent_bytes = 0
         self.received_bytes = 0
+        self.heard_at = time.monotonic()
 
     def allow_compression(self, peer_can_unpack: bool) -> None:
         self.compress = self._may_compress and self.can_unpack and peer_can_unpack
@@ -359,6 +360,7 @@ class Channel:
         try:
             while got < size:
                 count = self._socket.recv_into(view[got:], min(size - got, 1 << 20))
+                self.heard_at = time.monotonic()
                 if count == 0:
                     if may_end and got == 0:
                         return None

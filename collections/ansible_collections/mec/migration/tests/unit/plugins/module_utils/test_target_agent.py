@@ -111,6 +111,7 @@ class Target:
         self.host, self.policies = host, []
         docker = SimpleNamespace(
             info=lambda: {"ID": "ENGINE", "DockerRootDir": str(host)},
+            containers=lambda **unused: [],
             update_container=lambda container_id, restart_policy: self.policies.append(restart_policy),
         )
         key, certificate = credentials["target"]
@@ -339,6 +340,34 @@ def test_of_one_that_is_killed_while_it_begins_its_journal_is_there_or_nothing(
     assert os.listdir(host / "journals") == journals
     assert not (host / "run").exists()
     assert not (host / "images").exists()
+
+
+def test_one_whose_source_sends_is_at_work(target):
+    target.arm()
+    sent = threading.Event()
+
+    def send():
+        while not sent.wait(0.05):
+            target.ask("handover.status")
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        with pytest.raises(
+            PreflightError, match="redis is being moved already: migration redis-1, to this host"
+        ):
+            endings.clean_stale(target.agent._client, "redis", False)
+    finally:
+        sent.set()
+        sending.join()
+    assert target.journal.state == states.ARMED
+
+
+def test_one_that_has_lost_its_play_is_put_away_though_its_source_is_there(target, monkeypatch):
+    target.arm()
+    monkeypatch.setattr(endings, "ABANDONED_S", 0.5)
+    assert "in state armed" in endings.clean_stale(target.agent._client, "redis", False)
+    assert target.ended()
 
 
 def test_what_a_killed_one_has_staged_is_put_away_by_the_next(host, monkeypatch):
