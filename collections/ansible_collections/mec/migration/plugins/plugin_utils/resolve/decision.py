@@ -118,6 +118,14 @@ def _after_commit(source: SourceSays, target: TargetSays) -> Decision:
     """The source was ended, so the target's copy was complete."""
     if target.state in COMPLETE and source.container is not Container.RUNNING:
         return _keep(target, OnSource.NOTHING)
+    if target.state is TargetState.MISSING and source.container is not Container.RUNNING:
+        # It forgets once it was told that the source is settled, as the last thing of all.
+        return Decision(
+            Verdict.NOTHING,
+            OnTarget.NOTHING,
+            OnSource.NOTHING,
+            f"{target.host} has taken the service over, and has forgotten the migration already",
+        )
     return _by_hand(
         f"{source.host} has given the service away (its container: {source.container.value}), and "
         f"{target.host} does not say that it has all of it (journal: {target.state.value}, container: "

@@ -208,6 +208,11 @@ def test_the_word_changes_nothing_where_it_is_not_asked_for():
         ),
         # Both are.
         ((SourceState.COMMITTED, ABSENT), (TargetState.KEPT, RUNNING), (OnTarget.NOTHING, OnSource.NOTHING)),
+        (
+            (SourceState.COMMITTED, ABSENT),
+            (TargetState.MISSING, RUNNING),
+            (OnTarget.NOTHING, OnSource.NOTHING),
+        ),
     ],
 )
 def test_what_is_done_with_no_agent_left(source, target, expected):
