@@ -6,41 +6,24 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-
-from ..plugin_utils.base.errors import DecisionError
-from ..plugin_utils.decision.request import plain
+from ..plugin_utils.actions.reported import ReportAction
 from ..plugin_utils.prediction.cost_store import append, record_of
 
-ARGUMENTS = {
-    "path": {"type": "path", "required": True},
-    "report": {"type": "dict", "required": True},
-    "prediction": {"type": "dict", "default": {}},
-}
 
+class ActionModule(ReportAction):
+    """Writes in this process."""
 
-class ActionModule(ActionBase):
-    """Writes in this process, no connection is made."""
+    module_name = "mec.migration.migration_cost"
+    arguments: ClassVar[dict[str, Any]] = {
+        "path": {"type": "path", "required": True},
+        "report": {"type": "dict", "required": True},
+        "prediction": {"type": "dict", "default": {}},
+    }
 
-    _requires_connection = False
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result = super().run(tmp, task_vars)
-        _result, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        arguments = plain(arguments)
-        try:
-            record = record_of(arguments["report"], time.time(), arguments["prediction"])
-            if not self._task.check_mode:
-                append(arguments["path"], record)
-        except DecisionError as error:
-            raise AnsibleActionFail(f"mec.migration.migration_cost: {error}") from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise AnsibleActionFail(
-                f"mec.migration.migration_cost: report lacks or holds a wrong {error}; give json of the "
-                "filter migration_report"
-            ) from error
-        return {**result, "changed": True, "record": record}
+    def act(self, asked: dict[str, Any]) -> dict[str, Any]:
+        record = record_of(asked["report"], time.time(), asked["prediction"])
+        if not self._task.check_mode:
+            append(asked["path"], record)
+        return {"record": record}

@@ -7,46 +7,29 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-
-from ..plugin_utils.base.errors import DecisionError
-from ..plugin_utils.decision.request import plain
+from ..plugin_utils.actions.reported import ReportAction
 from ..plugin_utils.report.metrics import OUTCOMES, Ended, record
 
-ARGUMENTS = {
-    "path": {"type": "path", "required": True},
-    "service": {"required": True},
-    "source": {"required": True},
-    "target": {"required": True},
-    "outcome": {"choices": list(OUTCOMES), "default": OUTCOMES[0]},
-    "report": {"type": "dict", "default": {}},
-}
 
+class ActionModule(ReportAction):
+    """Writes in this process."""
 
-class ActionModule(ActionBase):
-    """Writes in this process, no connection is made."""
+    module_name = "mec.migration.migration_metrics"
+    arguments: ClassVar[dict[str, Any]] = {
+        "path": {"type": "path", "required": True},
+        "service": {"required": True},
+        "source": {"required": True},
+        "target": {"required": True},
+        "outcome": {"choices": list(OUTCOMES), "default": OUTCOMES[0]},
+        "report": {"type": "dict", "default": {}},
+    }
 
-    _requires_connection = False
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result = super().run(tmp, task_vars)
-        _result, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        asked = plain(arguments)
+    def act(self, asked: dict[str, Any]) -> dict[str, Any]:
         report = asked["report"]
-        try:
-            ends = (asked["service"], asked["source"], asked["target"], asked["outcome"])
-            one = Ended(*ends, float(report.get("ended", time.time())), report)
-            if not self._task.check_mode:
-                record(Path(asked["path"]), one)
-        except DecisionError as error:
-            raise AnsibleActionFail(f"mec.migration.migration_metrics: {error}") from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise AnsibleActionFail(
-                f"mec.migration.migration_metrics: report lacks or holds a wrong {error}; give json of the "
-                "filter migration_report"
-            ) from error
-        return {**result, "changed": True}
+        ends = (asked["service"], asked["source"], asked["target"], asked["outcome"])
+        one = Ended(*ends, float(report.get("ended", time.time())), report)
+        if not self._task.check_mode:
+            record(Path(asked["path"]), one)
+        return {}
