@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - mec.migration.attributes.migration_group
   - mec.migration.peer
   - mec.migration.source
+  - mec.migration.throttle
 attributes:
   check_mode:
     support: full
@@ -56,17 +57,6 @@ options:
     description: At most so many rounds are made right before the freeze.
     type: int
     default: 10
-  throttle:
-    description:
-      - While rounds do not converge and the freeze would take more than half a second, lower the CPU quota of
-        the container's cgroup step by step, so that the service writes less. It is put back right before the
-        freeze, and whenever a move ends before.
-    type: bool
-    default: true
-  throttle_floor_percent:
-    description: The service is always left this share of what it used of the processors.
-    type: float
-    default: 20
   answer_timeout_s:
     description: How long the target may take to say that the service runs.
     type: float
@@ -165,7 +155,6 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mec.migration.plugins.module_utils.base.paths import check_migration_id
 from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
-from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import AUTO, NAMES
 from ansible_collections.mec.migration.plugins.module_utils.module.agents import (
     SOURCE_ARGUMENTS,
     ask_source,
@@ -173,7 +162,11 @@ from ansible_collections.mec.migration.plugins.module_utils.module.agents import
     start_source,
 )
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
-from ansible_collections.mec.migration.plugins.module_utils.module.steps import hand_over, warnings
+from ansible_collections.mec.migration.plugins.module_utils.module.steps import (
+    ROUNDS_ARGUMENTS,
+    hand_over,
+    warnings,
+)
 from ansible_collections.mec.migration.plugins.module_utils.source.endings import (
     alone,
     commit_source,
@@ -212,16 +205,12 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **SOURCE_ARGUMENTS,
+            **ROUNDS_ARGUMENTS,
             "state": {
                 "type": "str",
                 "choices": ["handed_over", "committed", "rolled_back"],
                 "default": "handed_over",
             },
-            "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
-            "downtime_ms": {"type": "float", "default": 30},
-            "max_rounds": {"type": "int", "default": 10},
-            "throttle": {"type": "bool", "default": True},
-            "throttle_floor_percent": {"type": "float", "default": 20},
             "answer_timeout_s": {"type": "float", "default": 60},
             "commit": {"type": "bool", "default": False},
             "health_timeout_s": {"type": "float", "default": 30},

@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - mec.migration.attributes.migration_group
   - mec.migration.peer
   - mec.migration.source
+  - mec.migration.throttle
 attributes:
   check_mode:
     support: full
@@ -60,17 +61,6 @@ options:
     description: Stop when another round is expected to leave more than this share of what is left.
     type: float
     default: 0.9
-  throttle:
-    description:
-      - While rounds do not converge and the freeze would take more than half a second, lower the CPU quota of
-        the container's cgroup step by step, so that the service writes less. It is put back right before the
-        freeze, and whenever a move ends before.
-    type: bool
-    default: true
-  throttle_floor_percent:
-    description: The service is always left this share of what it used of the processors.
-    type: float
-    default: 20
 seealso:
   - module: mec.migration.migration_receiver
   - module: mec.migration.criu_handover
@@ -151,13 +141,12 @@ ended:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import AUTO, NAMES
 from ansible_collections.mec.migration.plugins.module_utils.module.agents import (
     SOURCE_ARGUMENTS,
     start_source,
 )
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
-from ansible_collections.mec.migration.plugins.module_utils.module.steps import precopy
+from ansible_collections.mec.migration.plugins.module_utils.module.steps import ROUNDS_ARGUMENTS, precopy
 
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
@@ -170,12 +159,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **SOURCE_ARGUMENTS,
+            **ROUNDS_ARGUMENTS,
             "image": {"type": "bool", "default": False},
-            "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
-            "downtime_ms": {"type": "float", "default": 30},
-            "max_rounds": {"type": "int", "default": 10},
-            "throttle": {"type": "bool", "default": True},
-            "throttle_floor_percent": {"type": "float", "default": 20},
             "min_gain": {"type": "float", "default": 0.9},
         },
         supports_check_mode=True,

@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - mec.migration.attributes.migration_group
   - mec.migration.peer
   - mec.migration.source
+  - mec.migration.throttle
 attributes:
   check_mode:
     support: full
@@ -70,14 +71,6 @@ options:
     description: At most so many rounds are made, whatever is left.
     type: int
     default: 10
-  throttle:
-    description: Slow the service down while rounds do not converge, as M(mec.migration.criu_predump) does.
-    type: bool
-    default: true
-  throttle_floor_percent:
-    description: The service is always left this share of what it used of the processors.
-    type: float
-    default: 20
   min_gain:
     description: No further round is made if it is expected to leave more than this share of what is left.
     type: float
@@ -121,7 +114,7 @@ RETURN = r"""
 preflight:
   description: C(plan) and C(warnings), as M(mec.migration.migration_preflight) returns them.
   type: dict
-  returned: unless the migration had been begun and looked at before, or it was refused
+  returned: unless it was refused
 container_id:
   description: Docker's id of the container here.
   type: str
@@ -143,13 +136,15 @@ ended:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import AUTO, NAMES
 from ansible_collections.mec.migration.plugins.module_utils.module.agents import (
     SOURCE_ARGUMENTS,
     start_source,
 )
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
-from ansible_collections.mec.migration.plugins.module_utils.module.steps import whole_migration
+from ansible_collections.mec.migration.plugins.module_utils.module.steps import (
+    ROUNDS_ARGUMENTS,
+    whole_migration,
+)
 from ansible_collections.mec.migration.plugins.module_utils.preflight.checks import IGNORABLE
 from ansible_collections.mec.migration.plugins.module_utils.preflight.host_facts import IMAGES_DIR
 
@@ -164,16 +159,12 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **SOURCE_ARGUMENTS,
+            **ROUNDS_ARGUMENTS,
             "address": {"type": "str", "default": ""},
             "images_dir": {"type": "path", "default": IMAGES_DIR},
             "ignore": {"type": "list", "elements": "str", "choices": list(IGNORABLE), "default": []},
             "canary": {"type": "bool", "default": True},
             "lazy_restore": {"type": "bool", "default": True},
-            "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
-            "downtime_ms": {"type": "float", "default": 30},
-            "max_rounds": {"type": "int", "default": 10},
-            "throttle": {"type": "bool", "default": True},
-            "throttle_floor_percent": {"type": "float", "default": 20},
             "min_gain": {"type": "float", "default": 0.9},
             "handover": {"type": "bool", "default": True},
             "answer_timeout_s": {"type": "float", "default": 60},

@@ -10,9 +10,18 @@ import time
 from typing import Any
 
 from ..base.errors import MigrationError
+from ..memory.trackers import AUTO, NAMES
 from .agents import ask_source
 from .base import Progress
 
+# Of every module that makes rounds.
+ROUNDS_ARGUMENTS: dict[str, Any] = {
+    "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
+    "downtime_ms": {"type": "float", "default": 30},
+    "max_rounds": {"type": "int", "default": 10},
+    "throttle": {"type": "bool", "default": True},
+    "throttle_floor_percent": {"type": "float", "default": 20},
+}
 PREFLIGHT_OPTIONS = (
     "move_binds",
     "images_dir",
@@ -22,17 +31,8 @@ PREFLIGHT_OPTIONS = (
     "downtime_ms",
     "lazy_restore",
 )
-ROUNDS_OPTIONS = ("tracker", "downtime_ms", "max_rounds", "min_gain", "throttle", "throttle_floor_percent")
-HANDOVER_OPTIONS = (
-    "tracker",
-    "downtime_ms",
-    "max_rounds",
-    "throttle",
-    "throttle_floor_percent",
-    "answer_timeout_s",
-    "commit",
-    "health_timeout_s",
-)
+ROUNDS_OPTIONS = (*ROUNDS_ARGUMENTS, "min_gain")
+HANDOVER_OPTIONS = (*ROUNDS_ARGUMENTS, "answer_timeout_s", "commit", "health_timeout_s")
 # Docker unpacks all layers before it answers.
 IMAGE_TIMEOUT_S = 900.0
 # For the preflight's estimate, until the link has been measured.
