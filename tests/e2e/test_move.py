@@ -179,8 +179,6 @@ def test_a_service_that_writes_faster_than_the_link_is_slowed_down(serve: Serve)
     shares = [done["cpu_percent"] for done in report["rounds"]]
     assert shares[0] == 100
     assert min(shares) == report["cpu_percent"]
-    # Less is left than without it, where all pages were dirty again after each round.
-    assert report["rounds"][-1]["residual_bytes"] < report["memory_bytes"] / 2
     # There it has what it had here.
     assert load.target.run(QUOTA) == before
     account = load.lost_nothing()
