@@ -65,14 +65,14 @@ IMAGE, PRECOPY, HANDOVER, FROZEN = "image", "pre-copy", "hand over", "frozen"
 DEFAULTS: dict[str, tuple[float, ...]] = {
     phase: (constant, CROWDED * constant, BUSY * constant, *more)
     for phase, (constant, *more) in {
-        "validate": (4.0,),
-        IMAGE: (2.5, 1.0, 4.0),
-        "arm": (1.0,),
-        PRECOPY: (2.5, 1.0, 2.0),
-        HANDOVER: (2.0, 1.0, 1.0, *WINDOW.values()),
-        "verify": (1.0,),
-        "commit": (1.0,),
-        FROZEN: (0.15, 1.0, 0.3, *WINDOW.values()),
+        "validate": (3.0,),
+        IMAGE: (0.8, 1.0, 4.0),
+        "arm": (0.3,),
+        PRECOPY: (0.6, 1.0, 2.0),
+        HANDOVER: (0.6, 1.0, 1.0, *WINDOW.values()),
+        "verify": (0.2,),
+        "commit": (0.3,),
+        FROZEN: (0.1, 1.0, 0.3, *WINDOW.values()),
     }.items()
 }
 
