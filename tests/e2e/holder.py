@@ -199,14 +199,62 @@ at = libc.shmat(segment, None, 0)
 ctypes.memmove(at, b"attached", 8)
 checks["shared segment"] = lambda: ctypes.string_at(at, 8) == b"attached"
 
+# One that nobody has attached any more.
+segments = [libc.shmget(0, 9000, 0o1600)]
+aside = libc.shmat(segments[0], None, 0)
+ctypes.memmove(aside + 8000, b"detached", 8)
+segments += [libc.shmget(0, 1 << 20, 0o1600), segment]
+libc.shmdt(ctypes.c_void_p(aside))
+
+
+def detached():
+    again = libc.shmat(segments[0], None, 0)
+    return ctypes.string_at(again, 1) == b"\0" and ctypes.string_at(again + 8000, 8) == b"detached"
+
+
+checks["shared segment that nobody has"] = detached
+
 shared = mmap.mmap(-1, 1 << 20)
 shared[:6] = b"shared"
+content = os.urandom(1 << 20)
+with open("/dev/shm/counted", "w+b") as to_count:
+    to_count.write(content)
+    to_count.flush()
+    on_tmpfs = mmap.mmap(to_count.fileno(), 1 << 20)
+in_memory = os.memfd_create("counted")
+os.write(in_memory, content)
+of_memfd = mmap.mmap(in_memory, 1 << 20)
+attached = memoryview((ctypes.c_char * (1 << 20)).from_address(libc.shmat(segments[1], None, 0))).cast("B")
+attached[:] = content
+counted: dict = {"file on tmpfs": on_tmpfs, "memfd": of_memfd, "segment": attached}
 child = os.fork()
 if child == 0:
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGUSR2, lambda *_: shared.__setitem__(slice(0, 6), b"change"))
+    count = 0
     while True:
-        time.sleep(1)
+        count += 1
+        for each in counted.values():
+            each[4096:4104] = struct.pack("q", count)
+        time.sleep(0.01)
+
+
+def counts(held):
+    """Whether the child's counting is seen here, and all else is as it was made."""
+    before = struct.unpack("q", held[4096:4104])[0]
+    end = time.monotonic() + 5
+    while struct.unpack("q", held[4096:4104])[0] <= before and time.monotonic() < end:
+        time.sleep(0.05)
+    same = bytes(held[:4096]) == content[:4096] and bytes(held[4104:]) == content[4104:]
+    return same and struct.unpack("q", held[4096:4104])[0] > before > 0
+
+
+for name, held in counted.items():
+    checks[f"{name} that a child writes"] = lambda held=held: counts(held)
+checks["the file of a mapping on tmpfs"] = lambda: (
+    open("/dev/shm/counted", "rb").read(4096) == on_tmpfs[:4096]
+    and os.stat("/dev/shm/counted").st_size == 1 << 20
+)
 
 
 def memory():

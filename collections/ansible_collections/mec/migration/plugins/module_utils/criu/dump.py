@@ -79,6 +79,11 @@ def masked_files(state: RuncState) -> list[str]:
     return masked
 
 
+def reconnected_mounts(state: RuncState) -> list[str]:
+    """All mount points that CRIU does not dump: :func:`external_mounts` and :func:`masked_files`."""
+    return [*external_mounts(state), *masked_files(state)]
+
+
 def _cgroup_v1_mount_points() -> list[str]:
     return [mount.point for mount in mounts() if mount.kind == "cgroup"]
 

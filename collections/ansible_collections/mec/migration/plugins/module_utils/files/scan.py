@@ -52,6 +52,8 @@ class Tree(NamedTuple):
     :param destination: where the container sees it, an absolute path.
     :param exclude: relative paths that stay behind, with everything below them (mount points of
         volumes); an overlay tree leaves out DOCKER_MANAGED as well.
+    :param in_memory: a tmpfs of the container alone. What is written there through memory never changes
+        the times of a file.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Tree(NamedTuple):
     overlay: bool = False
     destination: str = "/"
     exclude: tuple[str, ...] = ()
+    in_memory: bool = False
 
     def excluded(self) -> frozenset[str]:
         paths = tuple(path.strip("/") for path in self.exclude)

@@ -227,6 +227,11 @@ class FileSync:
             channel.request("files.commit", token=token, full=[])
             self._token = token
 
+    def in_memory(self, container_paths: Iterable[str]) -> list[str]:
+        """Those of the paths that lie on a tmpfs of the container's own, see :class:`Tree`."""
+        below = tuple(tree.destination.rstrip("/") + "/" for tree in self.trees if tree.in_memory)
+        return [path for path in container_paths if path.startswith(below)] if below else []
+
     def close(self) -> None:
         for root in self._roots.values():
             root.close()
@@ -280,8 +285,8 @@ def shared_writable_files(pids: Iterable[int], proc: str = "/proc") -> set[str]:
 
 
 def _storage(tree: Tree) -> dict[str, Any] | None:
-    """For the target, to find out that both hosts share it; None for what Docker makes for one container."""
-    if tree.name == ROOTFS_TREE:
+    """For the target, to find out that both hosts share it; None for what is made for one container."""
+    if tree.name == ROOTFS_TREE or tree.in_memory:
         return None
     try:
         return storage(tree.path)._asdict()

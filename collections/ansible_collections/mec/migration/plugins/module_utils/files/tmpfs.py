@@ -4,12 +4,14 @@
 """The container's own tmpfs mounts (/dev, /dev/shm, masked paths), made on the target before the freeze.
 
 CRIU would run tar and gzip for each of them, on both sides, while the service is frozen. To CRIU they are
-external mounts instead: the source tells what is in them, the target mounts and fills them, and CRIU
-binds those. A bind of a whole tmpfs is in no way different from the mount itself.
+external mounts instead: the target mounts and fills them, and CRIU binds those. A bind of a whole tmpfs is
+in no way different from the mount itself.
 
-Only what is small and plain is taken: mounts that hold more (files of size, hard links, extended
-attributes), or that are mounted twice or shared, are left to CRIU. So are those where a file is open by a
-name that was removed while another link stays: CRIU makes a name for it there while it dumps.
+Where the service can write and nothing else is mounted below, as in /dev/shm, the content travels in
+rounds like that of a volume: each such mount is a tree of files (:class:`TmpfsTrees`). Of the others only
+what is small and plain is taken: those that hold more (files of size, hard links, extended attributes) are
+left to CRIU, and so are those where a file is open by a name that was removed while another link stays: CRIU
+makes a name for it there while it dumps. What is mounted twice or shared is always CRIU's.
 """
 
 from __future__ import annotations
@@ -26,11 +28,13 @@ from typing import Any, NamedTuple
 from ..base.errors import MigrationError
 from ..kernel.mountinfo import Mount, mounts
 from ..kernel.rooted import Root
+from .scan import Tree
 
 MAX_CONTENT_BYTES = 64 << 10
 # What may have come in between. It travels in the mark's header, which has a limit of its own.
 MAX_CHANGED_BYTES = 8 << 20
 MAX_ENTRIES = 1000
+TREE_PREFIX = "mec-tmpfs-tree-"
 MS_RDONLY, MS_REMOUNT = 1, 32
 MNT_DETACH = 2
 
@@ -51,19 +55,80 @@ class TmpfsMount(NamedTuple):
         return f"mnt[{self.point}]:{self.key}"
 
 
+def tree_mounts(pid: int, external: list[str]) -> list[Mount]:
+    """Those whose content travels in rounds.
+
+    :param pid: a process of the container.
+    :param external: mount points that are external to CRIU anyway.
+    """
+    every = mounts(pid)
+    return [
+        mount
+        for mount in _candidates(every, external)
+        if "ro" not in mount.super_options.split(",")
+        and not any(other.point.startswith(f"{mount.point}/") for other in every)
+    ]
+
+
+class TmpfsTrees:
+    """The source's side of those mounts whose content travels in rounds.
+
+    They are held open, so that they are what is read, whatever the container mounts there later.
+
+    :param pid: a process of the container.
+    :param external: mount points that are external to CRIU anyway.
+    """
+
+    def __init__(self, pid: int, external: list[str]) -> None:
+        self.mounts: list[TmpfsMount] = []
+        self._devices: dict[tuple[str, str], TmpfsMount] = {}
+        self._open: list[int] = []
+        for mount in tree_mounts(pid, external):
+            # What vanishes just now has nothing that could be sent.
+            with contextlib.suppress(OSError):
+                self._open.append(_open_mount(pid, mount.point))
+                key = f"{TREE_PREFIX}{len(self.mounts)}"
+                taken = TmpfsMount(key, mount.point, mount.source, mount.super_options)
+                self.mounts.append(taken)
+                self._devices[mount.point, mount.device] = taken
+
+    def trees(self) -> list[Tree]:
+        """For :class:`FileSync`; the names are the mounts' keys."""
+        return [
+            Tree(mount.key, f"/proc/self/fd/{fd}", destination=mount.point, in_memory=True)
+            for mount, fd in zip(self.mounts, self._open)
+        ]
+
+    def of(self, mount: Mount) -> TmpfsMount | None:
+        """What it is here; None if it is not one of these."""
+        return self._devices.get((mount.point, mount.device))
+
+    def close(self) -> None:
+        for fd in self._open:
+            os.close(fd)
+        self._open, self.mounts, self._devices = [], [], {}
+
+
 class TmpfsSource:
     """The source's side: which mounts are taken, what is in them, and whether that has changed.
 
     :param pid: a process of the container.
     :param external: mount points that are external to CRIU anyway.
     :param left: devices (``major:minor``) that are left to CRIU.
+    :param trees: those whose content travels elsewhere.
     """
 
-    def __init__(self, pid: int, external: list[str], left: Collection[str] = ()) -> None:
+    def __init__(
+        self, pid: int, external: list[str], left: Collection[str] = (), trees: TmpfsTrees | None = None
+    ) -> None:
         self._pid = pid
         self.mounts: list[TmpfsMount] = []
         self._content: dict[str, list[list[Any]]] = {}
         for mount in _candidates(mounts(pid), external):
+            tree = trees.of(mount) if trees is not None else None
+            if tree is not None:
+                self.mounts.append(tree)
+                continue
             if mount.device in left:
                 continue
             with contextlib.suppress(_TooMuch, OSError):
@@ -74,8 +139,12 @@ class TmpfsSource:
                 self.mounts.append(taken)
 
     def as_fields(self) -> list[dict[str, Any]]:
-        """For the target: the mounts and what is in them."""
-        return [dict(mount._asdict(), entries=self._content[mount.key]) for mount in self.mounts]
+        """For the target: the mounts and what is in them; without those that are trees."""
+        return [
+            dict(mount._asdict(), entries=self._content[mount.key])
+            for mount in self.mounts
+            if mount.key in self._content
+        ]
 
     def changed(self) -> dict[str, list[list[Any]]]:
         """In the frozen container: what is in those mounts that have changed since.
@@ -84,6 +153,8 @@ class TmpfsSource:
         """
         found = {}
         for mount in self.mounts:
+            if mount.key not in self._content:
+                continue
             try:
                 now = self._read(mount, MAX_CHANGED_BYTES)
             except (_TooMuch, OSError) as error:
@@ -98,12 +169,11 @@ class TmpfsSource:
 
     def _read(self, mount: TmpfsMount, limit_bytes: int) -> list[list[Any]]:
         """Nothing is read by its path: the container owns what is there, and may exchange it meanwhile."""
-        container = Root(f"/proc/{self._pid}/root")
+        place = _open_mount(self._pid, mount.point)
         try:
-            place = container.directory(mount.point.strip("/"))
             root = Root(f"/proc/self/fd/{place}")
         finally:
-            container.close()
+            os.close(place)
         try:
             return _describe_all(root, limit_bytes)
         finally:
@@ -117,22 +187,31 @@ class TmpfsTarget:
         self._dir = directory
         self._mounts: dict[str, TmpfsMount] = {}
 
+    def make_trees(self, fields: list[dict[str, Any]]) -> dict[str, str]:
+        """Make mounts whose content comes in rounds; returns the directory of each by its key.
+
+        :raises OSError: a mount could not be made.
+        """
+        return {mount.key: self._make(mount) for mount in (TmpfsMount(**each) for each in fields)}
+
     def make(self, fields: list[dict[str, Any]]) -> None:
         """:raises OSError: a mount could not be made or filled."""
-        self.close()
         for each in fields:
             entries = each.pop("entries")
             mount = TmpfsMount(**each)
-            path = self._path(mount.key)
-            os.makedirs(path, mode=0o700, exist_ok=True)
-            options = ",".join(
-                option for option in mount.super_options.split(",") if option not in ("ro", "rw")
-            )
-            _mount(mount.source, path, 0, options)
-            self._mounts[mount.key] = mount
+            path = self._make(mount)
             _fill(path, entries)
             if "ro" in mount.super_options.split(","):
-                _mount(mount.source, path, MS_REMOUNT | MS_RDONLY, options)
+                _mount(mount.source, path, MS_REMOUNT | MS_RDONLY, _options(mount))
+
+    def _make(self, mount: TmpfsMount) -> str:
+        path = self._path(mount.key)
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        if mount.key in self._mounts:
+            _libc.umount2(os.fsencode(path), MNT_DETACH)
+        _mount(mount.source, path, 0, _options(mount))
+        self._mounts[mount.key] = mount
+        return path
 
     def update(self, changed: dict[str, list[list[Any]]]) -> None:
         for key, entries in changed.items():
@@ -152,6 +231,19 @@ class TmpfsTarget:
 
     def _path(self, key: str) -> str:
         return os.path.join(self._dir, os.path.basename(key))
+
+
+def _options(mount: TmpfsMount) -> str:
+    return ",".join(option for option in mount.super_options.split(",") if option not in ("ro", "rw"))
+
+
+def _open_mount(pid: int, point: str) -> int:
+    """A descriptor of the directory that *pid* sees at *point*; no link leads it elsewhere."""
+    container = Root(f"/proc/{pid}/root")
+    try:
+        return os.dup(container.directory(point.strip("/")))
+    finally:
+        container.close()
 
 
 class _TooMuch(Exception):

@@ -46,7 +46,8 @@ def _much_to_pack(holdings: Holdings) -> Iterator[Found]:
 KINDS = (
     Kind(
         "large-tmpfs",
-        "A tmpfs with so much in it that CRIU cannot pack it in time",
+        "A tmpfs that cannot travel in rounds (something is mounted below it, or it is mounted twice), with "
+        "so much in it that CRIU cannot pack it in time",
         REFUSED,
         "what is in it (statvfs), and how fast a sample is packed",
         "the dump is given up after a minute, and a busy host takes longer than that estimate",
@@ -56,7 +57,7 @@ KINDS = (
     ),
     Kind(
         "much-in-tmpfs",
-        "A tmpfs with more than 32 MiB in it",
+        "Such a tmpfs with more than 32 MiB in it",
         SAID,
         "as before",
         "the service is frozen meanwhile",
@@ -114,7 +115,7 @@ KINDS = (
     ),
     Kind(
         "inode-flags",
-        "Inode flags (+i, +a) of files; times of files on tmpfs below a second",
+        "Inode flags (+i, +a) of files; times of files on such a tmpfs below a second",
         UNSEEN,
         "",
         "they are not on the target",

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..files.tmpfs import tree_mounts
 from ..kernel.mountinfo import mounts
 
 # Below this it is a second or two.
@@ -30,14 +31,17 @@ class PackedMount(NamedTuple):
 
 
 def packed_mounts(pid: int) -> Iterator[PackedMount]:
-    """The large tmpfs mounts that are not mounted on the host, too: those are bind mounts to CRIU.
+    """The large tmpfs mounts that CRIU packs.
+
+    Neither those that are mounted on the host, too, which are bind mounts to CRIU, nor those in rounds.
 
     :param pid: a process of the container.
     :raises OSError: the process is gone.
     """
     on_host = {mount.device for mount in mounts()}
+    in_rounds = {mount.device for mount in tree_mounts(pid, [])}
     for mount in mounts(pid):
-        if mount.kind == "tmpfs" and mount.device not in on_host:
+        if mount.kind == "tmpfs" and mount.device not in on_host | in_rounds:
             root = f"/proc/{pid}/root{mount.point}"
             figures = os.statvfs(root)
             used_bytes = (figures.f_blocks - figures.f_bfree) * figures.f_frsize

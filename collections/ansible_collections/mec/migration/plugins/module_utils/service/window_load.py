@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..criu.dump import external_mounts
 from ..files.sync import shared_writable_files
-from ..files.tmpfs import MAX_CONTENT_BYTES
+from ..files.tmpfs import MAX_CONTENT_BYTES, tree_mounts
 from ..kernel.mountinfo import mounts
 from ..kernel.processes import memory_bytes, status
 from ..memory.copy_on_write import LIMIT_SHARE, WORTHWHILE_BYTES
@@ -30,7 +30,8 @@ class WindowLoad(NamedTuple):
 
     :ivar shared_bytes: anonymous shared memory and memfds, which CRIU dumps and restores in the window.
     :ivar sysv_bytes: System V shared memory, which also travels in it.
-    :ivar tmpfs_bytes: likewise what is on the container's own tmpfs mounts, where that is not little.
+    :ivar tmpfs_bytes: likewise what is on those tmpfs mounts of the container that do not travel in rounds,
+        where that is not little.
     :ivar written_file_bytes: files that are being written; the last round reads them anew.
     :ivar copy_on_write_bytes: memory that forked processes share and CRIU compares, so that it stays shared.
     """
@@ -47,35 +48,34 @@ class WindowLoad(NamedTuple):
 def window_load(service: Service) -> WindowLoad:
     """As it is now; what ends meanwhile counts as little."""
     pids = service.cgroup.pids()
+    packed = _packed_bytes(service)
     return WindowLoad(
         processes=len(pids),
         threads=sum(int(status(pid, "Threads") or 1) for pid in pids),
         shared_bytes=shared_bytes(pids),
         sysv_bytes=shared_bytes(pids, (SYSTEM_V,)),
-        tmpfs_bytes=_tmpfs_bytes(service),
-        written_file_bytes=_written_file_bytes(pids, _in_memory(service.runc.pid)),
+        tmpfs_bytes=sum(packed.values()),
+        written_file_bytes=_written_file_bytes(pids, set(packed)),
         copy_on_write_bytes=_copy_on_write_bytes(
             pids, int(service.spec["create"]["HostConfig"].get("Memory") or 0)
         ),
     )
 
 
-def _tmpfs_bytes(service: Service) -> int:
-    """Of mounts that are CRIU's: see :mod:`..files.tmpfs` for the small ones, which are not."""
-    pid, external = service.runc.pid, set(external_mounts(service.runc))
-    sizes: dict[str, int] = {}
+def _packed_bytes(service: Service) -> dict[int, int]:
+    """Of the tmpfs mounts that CRIU packs, by device; see :mod:`..files.tmpfs` for the others."""
+    pid, external = service.runc.pid, external_mounts(service.runc)
+    in_rounds = {mount.device for mount in tree_mounts(pid, external)}
+    sizes: dict[int, int] = {}
     for mount in mounts(pid):
-        if mount.kind == "tmpfs" and mount.point not in external:
+        if mount.kind == "tmpfs" and mount.point not in external and mount.device not in in_rounds:
             with contextlib.suppress(OSError):
                 held = os.statvfs(f"/proc/{pid}/root{mount.point}")
-                sizes[mount.device] = (held.f_blocks - held.f_bfree) * held.f_frsize
-    return sum(size for size in sizes.values() if size > MAX_CONTENT_BYTES)
-
-
-def _in_memory(pid: int) -> set[int]:
-    """The devices of its tmpfs mounts."""
-    found = (mount.device.split(":") for mount in mounts(pid) if mount.kind == "tmpfs")
-    return {os.makedev(int(major), int(minor)) for major, minor in found}
+                used_bytes = (held.f_blocks - held.f_bfree) * held.f_frsize
+                if used_bytes > MAX_CONTENT_BYTES:
+                    major, minor = map(int, mount.device.split(":"))
+                    sizes[os.makedev(major, minor)] = used_bytes
+    return sizes
 
 
 def _written_file_bytes(pids: list[int], apart: set[int]) -> int:

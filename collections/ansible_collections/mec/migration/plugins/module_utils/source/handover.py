@@ -22,12 +22,12 @@ from ..base.errors import DestroyedError, InDoubtError, MigrationError, Transfer
 from ..base.page_ranges import RangeSet
 from ..base.priority import hurry, no_hurry
 from ..base.threads import InThread
-from ..criu.dump import Dump, cgroup_mode, descriptors, external_mounts, lazily, masked_files
+from ..criu.dump import Dump, cgroup_mode, descriptors, lazily, reconnected_mounts
 from ..criu.parent import ParentOfAll
 from ..criu.removed_names import removed_names
 from ..docker.client import docker_client
 from ..files.sync import FileSync
-from ..files.tmpfs import TmpfsSource
+from ..files.tmpfs import TmpfsSource, TmpfsTrees
 from ..kernel import settings
 from ..kernel.identity import needed_identity
 from ..kernel.mptcp import holds_mptcp
@@ -71,6 +71,7 @@ class HandOver:
     """One hand-over. ``prepare`` before the freeze, ``run`` from freeze to the target's answer.
 
     :param reconnect: gives a new channel to the same receiver, to ask what became of the images.
+    :param in_memory: the tmpfs mounts that *files* has among its trees.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class HandOver:
         journal: Journal,
         reconnect: Callable[[], Channel],
         answer_timeout_s: float,
+        in_memory: TmpfsTrees,
     ) -> None:
         self._service = service
         self._channel = channel
@@ -92,6 +94,7 @@ class HandOver:
         self._journal = journal
         self._reconnect = reconnect
         self._answer_timeout_s = answer_timeout_s
+        self._in_memory = in_memory
         self._dump: Dump | None = None
         self._tmpfs: TmpfsSource | None = None
         self._guard: ThawGuard | None = None
@@ -108,8 +111,8 @@ class HandOver:
         :raises MigrationError: the target no longer waits; nothing was touched.
         """
         runc = self._service.runc
-        external = [*external_mounts(runc), *masked_files(runc)]
-        self._tmpfs = TmpfsSource(runc.pid, external, removed_on(self._service.cgroup.pids()))
+        removed = removed_on(self._service.cgroup.pids())
+        self._tmpfs = TmpfsSource(runc.pid, reconnected_mounts(runc), removed, self._in_memory)
         mode = cgroup_mode(runc)
         self._channel.request(
             "handover.prepare",

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 from ..base.errors import InDoubtError, MigrationError, PreflightError, TransferError
 from ..base.stop_rule import HANDOVER_GAP_S, StopRule
+from ..criu.dump import reconnected_mounts
 from ..docker.client import docker_client
 from ..docker.container_spec import compared_paths
 from ..files.sync import FileSync
+from ..files.tmpfs import TmpfsTrees
 from ..image.sync import sync_image
 from ..memory import trackers as dirty_tracking
 from ..memory.source import MemorySource
@@ -77,6 +79,7 @@ class Move:
         self._copy: PreCopy | None = None
         self._memory: MemorySource | None = None
         self._files: FileSync | None = None
+        self._in_memory: TmpfsTrees | None = None
         self._throttle: Throttle | None = None
         self._armed = ""
         # Set once they are changed while it runs.
@@ -248,6 +251,7 @@ class Move:
                     "arm",
                     spec=self.service.spec,
                     mounts=mounts,
+                    in_memory=[mount._asdict() for mount in self._tmpfs_trees().mounts],
                     engine_id=entry.engine_id,
                     address=entry.address,
                     container_id=self.service.id,
@@ -307,6 +311,7 @@ class Move:
                 self._journal,
                 reconnect=self._connect,
                 answer_timeout_s=float(fields["answer_timeout_s"]),
+                in_memory=self._tmpfs_trees(),
             )
             rounds: list[Any] = []
 
@@ -381,6 +386,8 @@ class Move:
         self._let_run()
         if self._channel is not None:
             self._channel.close()
+        if self._in_memory is not None:
+            self._in_memory.close()
 
     def _wanted_ms(self, fields: dict[str, Any]) -> float:
         return self._downtime_ms if self._downtime_ms is not None else float(fields["downtime_ms"])
@@ -390,11 +397,18 @@ class Move:
         if self._copy is None:
             self._tracker, self._why = dirty_tracking.choose(tracker, self.service.cgroup)
             self._memory = MemorySource(self._dir, self._tracker)
-            files = FileSync(self.service.trees())
+            files = FileSync([*self.service.trees(), *self._tmpfs_trees().trees()])
             files.prepare(self.channel)
             self._files = files
             self._copy = PreCopy(self.service, self._memory, files, lambda: self.channel)
         return self._copy
+
+    def _tmpfs_trees(self) -> TmpfsTrees:
+        """The same from arming on: for them the target has made its mounts."""
+        if self._in_memory is None:
+            runc = self.service.runc
+            self._in_memory = TmpfsTrees(runc.pid, reconnected_mounts(runc))
+        return self._in_memory
 
     def _may_slow_down(self, fields: dict[str, Any], copy: PreCopy) -> None:
         """Whether, and how far, the service may be slowed down while rounds do not converge."""

@@ -116,7 +116,9 @@ class PreCopy:
         started, start = time.time(), time.monotonic()
         cpu_percent = 100.0 if self.throttle is None else self.throttle.percent
         channel = self._channel()
-        files = self._files.round(channel)
+        # Only the last round compares the others: their times change once the kernel writes them back.
+        compare = self._files.in_memory(shared_files(self._service))
+        files = self._files.round(channel, always_compare=compare)
         read_at = time.monotonic()
         memory = self._memory.round(channel, self._service.processes())
         channel.answer("memory.round_end")

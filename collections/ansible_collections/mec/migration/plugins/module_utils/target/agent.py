@@ -244,6 +244,7 @@ class TargetAgent:
         work = os.path.join(self._dir, "restore")
         os.makedirs(work, mode=0o700, exist_ok=True)
         container = ArmedContainer(self._client, self._spec, work)
+        in_memory = self._tmpfs.make_trees(fields["in_memory"])
         container.create()
         self._journal.write(
             states.ARMED,
@@ -258,6 +259,7 @@ class TargetAgent:
         roots = {ROOTFS_TREE: container.rootfs}
         for destination in fields["mounts"]:
             roots[destination] = container.mount_sources[destination]
+        roots.update(in_memory)
         self._files = FileReceiver(roots)
         channel.send("ok", container_id=container.id, engine_id=self._journal.entry.engine_id)
 

@@ -137,8 +137,7 @@ class Dump:
 def world(monkeypatch, tmp_path):
     made = World(str(tmp_path / "journals"))
     made.dump = Dump(made)
-    monkeypatch.setattr(module, "external_mounts", lambda runc: [])
-    monkeypatch.setattr(module, "masked_files", lambda runc: [])
+    monkeypatch.setattr(module, "reconnected_mounts", lambda runc: [])
     monkeypatch.setattr(module, "cgroup_mode", lambda runc: "ignore")
     monkeypatch.setattr(module, "descriptors", lambda pid: [])
     monkeypatch.setattr(module, "lazily", lambda pids: True)
@@ -209,6 +208,7 @@ def hand_over(world, tmp_path):
         journal,
         reconnect=lambda: world,
         answer_timeout_s=world.patience_s,
+        in_memory=None,
     )
     made.prepare()
     return made

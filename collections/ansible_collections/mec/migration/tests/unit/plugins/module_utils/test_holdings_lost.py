@@ -27,24 +27,34 @@ TMPFS = """
 libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
 made(libc.unshare(0x20000))
 made(libc.mount(None, b"/", None, 1 << 14 | 1 << 18, None))
-made(libc.mount(b"tmpfs", b"/mnt", b"tmpfs", 0, None))
-with open("/mnt/x", "wb") as file:
+made(libc.mount(b"tmpfs", b"/srv", b"tmpfs", 0, None))
+with open("/srv/x", "wb") as file:
     for _ in range(48):
         file.write(os.urandom(1 << 20))
+"""
+# Then it is CRIU's to pack.
+BELOW = """
+os.mkdir("/srv/below")
+made(libc.mount(b"tmpfs", b"/srv/below", b"tmpfs", 0, None))
 """
 
 
 @needs_root
 def test_a_tmpfs_that_takes_time():
-    found = told(TMPFS, SAID)
+    found = told(TMPFS + BELOW, SAID)
     assert len(found) == 1
-    assert "container web has 50 MB in the tmpfs /mnt, which CRIU packs" in found[0]
+    assert "container web has 50 MB in the tmpfs /srv, which CRIU packs" in found[0]
+
+
+@needs_root
+def test_a_tmpfs_that_travels_in_rounds_is_not_packed():
+    assert told(TMPFS, SAID) == []
 
 
 @needs_root
 def test_a_tmpfs_that_takes_too_long(monkeypatch):
     """As on a host that is much slower."""
     monkeypatch.setattr(kinds_lost, "LONGEST_PACKING_S", 0.01)
-    found = told(TMPFS)
+    found = told(TMPFS + BELOW)
     assert len(found) == 1
     assert "volumes travel while the service runs" in found[0]

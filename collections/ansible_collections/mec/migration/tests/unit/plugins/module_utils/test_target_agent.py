@@ -137,7 +137,15 @@ class Target:
         return self.channel.request(kind, **fields).fields
 
     def arm(self):
-        self.ask("arm", spec=SPEC, mounts=[], engine_id="PEER", address="10.0.0.1", container_id="def")
+        self.ask(
+            "arm",
+            spec=SPEC,
+            mounts=[],
+            in_memory=[],
+            engine_id="PEER",
+            address="10.0.0.1",
+            container_id="def",
+        )
         self.ask("handover.prepare", **PREPARE)
 
     @property

@@ -210,10 +210,11 @@ def copy_of(monkeypatch, throttle, pages_per_s, lines):
             frozen_ms=0.0,
         )
 
-    service = SimpleNamespace(processes=dict, memory_bytes=64 << 20)
+    service = SimpleNamespace(processes=dict, memory_bytes=64 << 20, cgroup=SimpleNamespace(pids=list))
     memory = SimpleNamespace(looks_at_all=False, round=round_of_memory, acknowledged=lambda: None)
     files = SimpleNamespace(
-        round=lambda channel: SimpleNamespace(sent_bytes=0, changed_files=0, deleted_files=0)
+        round=lambda channel, **more: SimpleNamespace(sent_bytes=0, changed_files=0, deleted_files=0),
+        in_memory=list,
     )
     copy = PreCopy(service, memory, files, lambda: SimpleNamespace(answer=lambda kind: None))
     copy.throttle = throttle

@@ -16,6 +16,7 @@ from ansible_collections.mec.migration.plugins.module_utils.files.tmpfs import (
     TmpfsMount,
     TmpfsSource,
     TmpfsTarget,
+    TmpfsTrees,
 )
 from ansible_collections.mec.migration.plugins.module_utils.kernel import mountinfo
 from ansible_collections.mec.migration.plugins.module_utils.kernel.mountinfo import Mount
@@ -58,6 +59,43 @@ def test_binds_that_are_external_anyway_do_not_matter():
 def test_the_tables_escapes_are_undone():
     assert mountinfo.unescape("/with\\040space\\134") == "/with space\\"
     assert any(each.point == "/" for each in mountinfo.mounts(os.getpid()))
+
+
+def test_what_the_service_writes_to_travels_in_rounds(monkeypatch):
+    read_only = mount("/proc/acpi", "0:4")._replace(super_options="ro,size=0k")
+    every = [
+        mount("/", "0:9", kind="overlay"),
+        mount("/dev"),
+        mount("/dev/shm", "0:2"),
+        mount("/run", "0:3"),
+        read_only,
+        mount("/twice", "0:5"),
+        mount("/again", "0:5"),
+    ]
+    monkeypatch.setattr(tmpfs_mounts, "mounts", lambda pid: every)
+    # Not /dev, below which something is mounted.
+    assert [each.point for each in tmpfs_mounts.tree_mounts(1, [])] == ["/dev/shm", "/run"]
+
+
+def test_a_tree_is_the_mount_that_was_there_first(monkeypatch, full, tmp_path):
+    point = str(full)
+    monkeypatch.setattr(tmpfs_mounts, "mounts", lambda pid: [mount(point, "0:2")])
+    trees = TmpfsTrees(os.getpid(), [])
+    (tree,) = trees.trees()
+    (own,) = trees.mounts
+    assert (tree.name, tree.destination, tree.in_memory) == (own.key, point, True)
+    # Whatever has its name now.
+    full.rename(tmp_path / "aside")
+    full.mkdir()
+    assert sorted(os.listdir(tree.path)) == ["fifo", "folder", "link"]
+    source = TmpfsSource(os.getpid(), [], trees=trees)
+    assert source.mounts == [own]
+    assert (source.as_fields(), source.changed()) == ([], {})
+    # Another one that is mounted there later is no tree; it is small.
+    monkeypatch.setattr(tmpfs_mounts, "mounts", lambda pid: [mount(point, "0:8")])
+    later = TmpfsSource(os.getpid(), [], trees=trees)
+    assert [each.key for each in later.mounts] == ["mec-tmpfs-0"]
+    trees.close()
 
 
 class Source(TmpfsSource):

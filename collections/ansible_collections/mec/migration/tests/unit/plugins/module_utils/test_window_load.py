@@ -60,6 +60,7 @@ def service(pids, memory=0):
 
 def test_processes_threads_and_what_they_share_are_counted(pids, monkeypatch):
     monkeypatch.setattr(module, "mounts", lambda pid: [])
+    monkeypatch.setattr(module, "tree_mounts", lambda pid, external: [])
     load = module.window_load(service(pids))
     assert (load.processes, load.threads) == (2, 5)
     # Both have the same segments mapped.
@@ -85,14 +86,20 @@ def test_what_lies_on_a_tmpfs_of_the_container_is_counted(pids, monkeypatch):
     found = [SimpleNamespace(kind=kind, point=point, device=device) for kind, point, device in kinds]
     monkeypatch.setattr(module, "mounts", lambda pid: found)
     monkeypatch.setattr(module, "external_mounts", lambda runc: ["/run"])
+    monkeypatch.setattr(module, "tree_mounts", lambda pid, external: [])
     # Once for each file system.
     assert module.window_load(service(pids)).tmpfs_bytes == 200 * 4096
+    monkeypatch.setattr(module, "tree_mounts", lambda pid, external: found[:1])
+    assert module.window_load(service(pids)).tmpfs_bytes == 0
 
 
 def test_a_file_on_a_tmpfs_is_counted_once(pids, tmp_path, monkeypatch):
     device = os.stat(tmp_path).st_dev
     found = [SimpleNamespace(kind="tmpfs", point="/x", device=f"{os.major(device)}:{os.minor(device)}")]
     monkeypatch.setattr(module, "mounts", lambda pid: found)
+    monkeypatch.setattr(module, "tree_mounts", lambda pid, external: [])
+    used = SimpleNamespace(f_blocks=1000, f_bfree=800, f_frsize=4096)
+    monkeypatch.setattr(module.os, "statvfs", lambda path: used)
     assert module.window_load(service(pids)).written_file_bytes == 0
 
 
