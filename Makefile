@@ -156,8 +156,9 @@ $(VENV)/.eda: $(VENV)/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,eda]'
 	@touch $@
 
+# Once instead of ten times each: MEC_OPERATORS_TIMES=1.
 .PHONY: operators
-operators: venv  ## two people move one service at once, 140 times (an hour)
+operators: venv  ## two people, or one and follow_users, move one service at once, 200 times (two hours)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=operators -e testbed_hosts=3
 	$(BIN)/pytest tests/e2e/test_operators.py -m operators -rP --inventory inventories/operators --services redis $(ARGS)
 

@@ -26,7 +26,7 @@ OTHER_TESTBEDS = ("docker28", "operators", "services", "store", "vm")
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "docker28: needs a testbed with Docker 28 (testbed_suite=forky)")
     config.addinivalue_line(
-        "markers", "operators: needs a testbed of three hosts, and an hour (make operators)"
+        "markers", "operators: needs a testbed of three hosts, and two hours (make operators)"
     )
     config.addinivalue_line("markers", "services: needs an image of many services (make services)")
     config.addinivalue_line(

@@ -20,7 +20,7 @@ from ..base.daemon import fork_off
 from ..base.errors import InDoubtError, MigrationError, PreflightError
 from ..base.paths import state_dir
 from ..docker.container_spec import compared_paths
-from ..docker.container_state import FROZEN, RUNNING, container_state
+from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state
 from ..kernel.scratch import wipe
 from ..service.service import Service
 from ..state import journal as states
@@ -74,6 +74,8 @@ class SourceAgent:
         self._lock = MigrationLock(container_id)
         self._take_lock()
         try:
+            # While this waited for the lock, whoever held it may have moved the container and removed it.
+            self._require_container(container_id)
             settle_leftovers(container_id, settings.container)
             self._service = Service(self._client, container_id, settings.move_binds)
             # Before anything else is made here: by it whoever comes after a crash finds the rest.
@@ -98,13 +100,7 @@ class SourceAgent:
 
     def _container_id(self) -> str:
         name = self._settings.container
-        state, inspected = container_state(self._client, name)
-        if state not in (RUNNING, FROZEN):
-            raise PreflightError(
-                f"Container {name} is {state} on this host, and must be running to be moved. Start it, or "
-                "name the host where it runs",
-                container_state=state,
-            )
+        state, inspected = self._require_container(name)
         container_id = str(inspected["Id"])
         if state == FROZEN and MigrationLock(container_id).held() is None:
             open_here = [e for e in read_journals().entries if e.container_id == container_id]
@@ -117,6 +113,24 @@ class SourceAgent:
                 container_state=FROZEN,
             )
         return container_id
+
+    def _require_container(self, container: str) -> tuple[str, dict[str, Any]]:
+        """Whether a container runs or is frozen, and what Docker knows of it; all others are refused."""
+        state, inspected = container_state(self._client, container)
+        if state in (RUNNING, FROZEN):
+            return state, inspected
+        what_to_do = "Start it, or name the host where it runs"
+        if state == ABSENT:
+            # Started here it could be a second copy.
+            what_to_do = (
+                "Nothing was touched. If it was here a moment ago, another migration has moved it: run the "
+                "playbook again, which looks for it anew. Only where no host has it, start it"
+            )
+        raise PreflightError(
+            f"Container {self._settings.container} is {state} on this host, and must be running to be moved. "
+            f"{what_to_do}",
+            container_state=state,
+        )
 
     def _take_lock(self) -> None:
         settings = self._settings

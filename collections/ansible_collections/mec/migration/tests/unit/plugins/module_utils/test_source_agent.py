@@ -282,6 +282,26 @@ def test_one_that_looks_at_the_hosts_before_its_first_step_is_not_taken_over(hos
     assert cancel()["cancelled"]
 
 
+def test_what_somebody_else_has_just_moved_must_not_be_started_here(host):
+    # Whoever did that would have a second copy.
+    host.state = "absent"
+    with pytest.raises(
+        PreflightError, match=r"Nothing was touched.*another migration has moved it"
+    ) as refused:
+        start(host, "redis-2")
+    assert "Only where no host has it" in str(refused.value)
+    assert refused.value.container_state == "absent"
+    nothing_left(host)
+
+
+def test_what_is_gone_once_its_lock_is_free_is_refused_likewise(host, monkeypatch):
+    seen = iter(["running", "absent"])
+    monkeypatch.setattr(module, "container_state", lambda client, name: (next(seen), {"Id": CONTAINER}))
+    with pytest.raises(PreflightError, match=r"Container redis is absent.*another migration has moved it"):
+        start(host, "redis-2")
+    nothing_left(host)
+
+
 def test_one_that_nobody_asks_any_more_is_taken_over(host, monkeypatch):
     monkeypatch.setattr(module, "ABANDONED_S", 0.5)
     monkeypatch.setattr(module.Move, "arm", steps)
