@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ from .edge import (
 ANSIBLE_CORE = os.environ.get("MEC_ANSIBLE_CORE", "ansible-core")
 PYTHON = os.environ.get("MEC_PYTHON", sys.executable)
 REQUIREMENTS = COLLECTION / "meta/ee-requirements.txt"
+# What Ansible says of a playbook beside its results; deprecations too.
+WARNING = re.compile(r"^\[(?:DEPRECATION )?WARNING\].*(?:\n(?!\[|$).*)*", re.MULTILINE)
 
 
 class Installed:
@@ -37,9 +40,11 @@ class Installed:
 
     def __init__(self, directory: Path, lab: Lab, tarball: Path) -> None:
         self.directory = directory
+        self.warnings: list[str] = []
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "PYTHON"))}
         self._environment |= {
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_DEPRECATION_WARNINGS": "1",
             "ANSIBLE_HOME": str(directory / ".ansible"),
             "ANSIBLE_COLLECTIONS_PATH": str(directory / "collections"),
         }
@@ -77,6 +82,7 @@ class Installed:
         except subprocess.TimeoutExpired:
             kill_group(started)
             raise
+        self.warnings += WARNING.findall(output)
         changed = sum(int(counts[2]) for counts in RECAP.findall(output))
         return Play(started.returncode, output, changed, 0.0)
 
@@ -148,3 +154,4 @@ def test_the_playbooks_of_an_installed_collection(
     # Nothing was left open, and it says so by doing nothing.
     assert installed.play("resolve", "-e", "service=redis").ok().changed == 0
     client.lost_nothing()
+    assert "\n".join(installed.warnings) == ""

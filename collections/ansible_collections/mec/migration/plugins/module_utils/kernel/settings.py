@@ -11,6 +11,7 @@ is not as usual; values and groups are hexadecimal.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -96,6 +97,8 @@ def read(pids: dict[int, int]) -> Settings:
 def put_back(pids: dict[int, int], settings: Settings) -> list[str]:
     """Set what differs; returns what could not be set, as words.
 
+    The service runs already: a socket that it has closed meanwhile needs nothing.
+
     :param pids: number on the host -> number in the container.
     """
     by_number = {number: pid for pid, number in pids.items()}
@@ -107,7 +110,7 @@ def put_back(pids: dict[int, int], settings: Settings) -> list[str]:
                 with socket_of(pid, descriptor) as found:
                     failed = set_options(found, pid, options)
             except OSError as error:
-                failed = [f"all options ({error.strerror})"]
+                failed = [] if error.errno == errno.EBADF else [f"all options ({error.strerror})"]
             refused += [f"{each} of file descriptor {descriptor} of process {process}" for each in failed]
     return refused
 

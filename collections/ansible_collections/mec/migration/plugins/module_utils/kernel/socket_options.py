@@ -80,8 +80,11 @@ def socket_of(pid: int, descriptor: int) -> Iterator[socket.socket]:
 
 
 def read_options(found: socket.socket, pid: int) -> Options:
-    """:param pid: a process in the socket's network namespace."""
-    if found.family not in (socket.AF_INET, socket.AF_INET6):
+    """What differs from a fresh socket. A TCP connection has nothing: it does not move.
+
+    :param pid: a process in the socket's network namespace.
+    """
+    if found.family not in (socket.AF_INET, socket.AF_INET6) or _is_connection(found):
         return Options([], [])
     values = []
     with socket.socket(found.family, found.type, found.proto) as fresh:
@@ -153,6 +156,16 @@ def _options(found: socket.socket) -> list[tuple[int, int]]:
     if found.type == socket.SOCK_DGRAM and found.proto in (0, socket.IPPROTO_UDP):
         wanted += _UDP
     return wanted
+
+
+def _is_connection(found: socket.socket) -> bool:
+    if found.type != socket.SOCK_STREAM:
+        return False
+    try:
+        found.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _level(found: socket.socket) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -105,10 +106,29 @@ def test_what_is_as_usual_is_not_sent(start):
 def test_what_cannot_be_set_is_said(start):
     service, restored = start("set"), start("not")
     settings = read({service.pid: 7})
+    # Standard input, a pipe.
+    others = [each._replace(descriptor=0) for each in settings.sockets]
+    refused = put_back({restored.pid: 7}, settings._replace(sockets=others))
+    assert len(refused) == len(others)
+    assert all("file descriptor 0 of process 7" in each for each in refused)
+
+
+def test_a_socket_that_the_service_has_closed_needs_nothing(start):
+    service, restored = start("set"), start("not")
+    settings = read({service.pid: 7})
     gone = [each._replace(descriptor=999) for each in settings.sockets]
-    refused = put_back({restored.pid: 7}, settings._replace(sockets=gone))
-    assert len(refused) == len(gone)
-    assert all("file descriptor 999 of process 7" in each for each in refused)
+    assert put_back({restored.pid: 7}, settings._replace(sockets=gone)) == []
+
+
+def test_a_connection_has_no_settings_because_it_does_not_move():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 3000)
+        listening = read({os.getpid(): 7}).sockets
+        with socket.create_connection(listener.getsockname()) as calling, listener.accept()[0] as called:
+            calling.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 3000)
+            assert read({os.getpid(): 7}).sockets == listening
+            assert called.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3000
+    assert len(listening) == 1
 
 
 @pytest.mark.parametrize(
