@@ -29,6 +29,8 @@ STATS_MAGIC = 0x57093306
 RESTORE_STATS = "stats-restore"
 INVENTORY_MAGIC = 0x58313116
 IMAGES_VERSION = 2
+# Above all inode numbers of shared memory.
+SYSTEM_V = 1 << 40
 
 PE_PARENT, PE_LAZY, PE_PRESENT = 1, 2, 4
 # A varint holds seven bits in each of at most ten bytes.
@@ -298,8 +300,16 @@ def _decode_varint(value: bytes) -> int:
     return sum((byte & 0x7F) << 7 * at for at, byte in enumerate(value))
 
 
+def segment_number(shmid: int, *, system_v: bool = False) -> int:
+    """How a segment of shared memory is known beside processes, whose numbers are positive.
+
+    :param shmid: CRIU's name for it: its inode number or, where shmget(2) made it, its identifier there.
+    """
+    return -(shmid + (SYSTEM_V if system_v else 0))
+
+
 class ImageNames(NamedTuple):
-    """Of the memory of a process (its number in the container) or of a segment (minus its inode number)."""
+    """Of the memory of a process (its number in the container) or of a segment (:func:`segment_number`)."""
 
     pagemap: str
     pages_id: int
@@ -313,7 +323,8 @@ def image_names(number: int) -> ImageNames:
     if number > 0:
         return ImageNames(f"pagemap-{number}.img", number)
     # Behind all numbers of processes.
-    return ImageNames(f"pagemap-shmem-{-number}.img", 1 << 31 | -number % (1 << 31))
+    shmid = -number % SYSTEM_V
+    return ImageNames(f"pagemap-shmem-{shmid}.img", 1 << 31 | shmid % (1 << 31))
 
 
 def layered_entries(present: RangeSet, parent: RangeSet, page_bytes: int) -> list[PagemapEntry]:

@@ -3,39 +3,59 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Shared memory of a container: mappings of anonymous memory that several processes may write.
 
-A segment is a file that has no name any more; CRIU calls it by its inode number (``shmid``). It is read
-through /proc/PID/map_files, so that it does not matter which process wrote what.
+A segment is a file that has no name any more; CRIU calls it by its inode number (``shmid``), and what
+shmget(2) made by its identifier. It is read through /proc/PID/map_files, so that it does not matter which
+process wrote what.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import mmap
 import os
 from collections.abc import Iterator
 
 from ..base.page_ranges import Range, RangeSet
+from ..criu.images import SYSTEM_V as SYSTEM_V_NUMBERS
+from ..criu.images import segment_number
 from ..kernel.process_memory import PAGE_BYTES, Batch, Reader, areas
 
-# Made by mmap(2) and by memfd_create(2). What shmget(2) makes CRIU dumps elsewhere.
-KINDS = ("/dev/zero (deleted)", "/memfd:")
+# Made by mmap(2), by memfd_create(2) and by shmget(2).
 SYSTEM_V = "/SYSV"
+KINDS = ("/dev/zero (deleted)", "/memfd:", SYSTEM_V)
+MAP_POPULATE = 0x8000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [
+    *(ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int),
+    *(ctypes.c_int, ctypes.c_int, ctypes.c_long),
+]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
-def segments(pids: list[int], kinds: tuple[str, ...] = KINDS) -> dict[int, str]:
-    """The segments that the processes have mapped: inode number -> a path to open each by."""
+def segments(pids: list[int]) -> dict[int, str]:
+    """The segments that the processes have mapped: :func:`segment_number` -> a path to open each by."""
     found: dict[int, str] = {}
     for pid in pids:
         for area in areas(pid):
-            if area.permissions[3] == "s" and area.path.startswith(kinds):
-                found.setdefault(area.inode, f"/proc/{pid}/map_files/{area.start:x}-{area.end:x}")
+            if area.permissions[3] == "s" and area.path.startswith(KINDS):
+                # The table has the identifier in place of an inode number.
+                number = segment_number(area.inode, system_v=area.path.startswith(SYSTEM_V))
+                found.setdefault(number, f"/proc/{pid}/map_files/{area.start:x}-{area.end:x}")
+    for number in list(found):
+        # Where both have the same name with CRIU there is one page map, and it is left to CRIU.
+        if number > -SYSTEM_V_NUMBERS and number - SYSTEM_V_NUMBERS in found:
+            del found[number], found[number - SYSTEM_V_NUMBERS]
     return found
 
 
-def shared_bytes(pids: list[int], kinds: tuple[str, ...] = KINDS) -> int:
+def shared_bytes(pids: list[int]) -> int:
     """What the segments hold; each counts once, however many processes have it mapped."""
     size_bytes = 0
-    for path in segments(pids, kinds).values():
+    for path in segments(pids).values():
         with contextlib.suppress(OSError):
             size_bytes += os.stat(path).st_blocks * 512
     return size_bytes
@@ -70,6 +90,27 @@ class SegmentReader(Reader):
                 raise
             at = os.lseek(self._file, start, os.SEEK_HOLE)
             found.append((start, -(-at // PAGE_BYTES) * PAGE_BYTES))
+
+    @contextlib.contextmanager
+    def mapped(self) -> Iterator[tuple[int, int]]:
+        """Where the segment lies in this process meanwhile, and its size, in whole pages.
+
+        Only while nobody can make it shorter: what is read behind its end ends this process.
+
+        :raises OSError: it cannot be mapped.
+        """
+        size = -(-os.fstat(self._file).st_size // PAGE_BYTES) * PAGE_BYTES
+        address, flags = None, mmap.MAP_SHARED | MAP_POPULATE
+        if size:
+            address = _libc.mmap(None, size, mmap.PROT_READ, flags, self._file, 0)
+            if address == ctypes.c_void_p(-1).value:
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code))
+        try:
+            yield address or 0, size
+        finally:
+            if address:
+                _libc.munmap(address, size)
 
     def _read(self, ranges: list[Range]) -> Iterator[Batch]:
         """In one batch; what lies behind the end, should the segment have shrunk, is zeros."""

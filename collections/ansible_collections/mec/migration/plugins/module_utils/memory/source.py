@@ -14,7 +14,7 @@ import ctypes
 import mmap
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..base.errors import MigrationError
@@ -171,11 +171,27 @@ class _Changes:
         self.old = b"".join(old) if len(old) == len(new) else b""
 
 
+class FrozenSegment(NamedTuple):
+    """A segment of a frozen container.
+
+    :param path: to read it by.
+    :param same: the pages that the target holds as they are.
+    """
+
+    path: str
+    same: RangeSet
+
+    def content(self, start: int, end: int) -> bytes:
+        """:raises OSError: it cannot be read any more."""
+        with contextlib.closing(SegmentReader(self.path)) as reader:
+            return reader.content(RangeSet([(start, end)]))
+
+
 class MemorySource:
     """Sends a container's private anonymous memory in rounds, and its shared memory until it is frozen.
 
-    Each process is known by its number in the container, each segment of shared memory by minus its
-    inode number.
+    Each process is known by its number in the container, each segment of shared memory by its
+    :func:`segment_number`.
 
     :param state_dir: directory on tmpfs, mode 0700, for the mirrors.
     """
@@ -240,12 +256,12 @@ class MemorySource:
                     channel, self._process(pids[pid], start_time(pid)), Reader(pid), pages
                 )
         if not frozen:
-            for shmid, path in segments(list(pids)).items():
+            for number, path in segments(list(pids)).items():
                 # Whoever ends it or maps it otherwise meanwhile: its last content is in CRIU's images.
                 with contextlib.suppress(OSError), contextlib.closing(SegmentReader(path)) as reader:
                     pages = reader.held()
                     scanned += pages.size_bytes // PAGE_BYTES
-                    changed += self._send_pages(channel, self._process(-shmid, SEGMENT), reader, pages)
+                    changed += self._send_pages(channel, self._process(number, SEGMENT), reader, pages)
         channel.ask("memory.round_end", number=self.rounds, last=frozen)
         return RoundResult(
             number=self.rounds,
@@ -260,6 +276,25 @@ class MemorySource:
     def acknowledged(self) -> None:
         """The target has confirmed the last round: it can be gone on from."""
         self._in_round = False
+
+    @property
+    def segments(self) -> list[int]:
+        """The segments of shared memory that were sent."""
+        return [number for number in self._processes if number < 0]
+
+    def compare_segments(self, pids: Iterable[int]) -> dict[int, FrozenSegment]:
+        """In the frozen container: what became of the segments since the last round."""
+        found = {}
+        for number, path in segments(list(pids)).items():
+            known = self.known(number)
+            # What cannot be read so is in CRIU's images.
+            with contextlib.suppress(OSError), contextlib.closing(SegmentReader(path)) as reader:
+                with reader.mapped() as (address, size):
+                    equal: list[Range] = []
+                    for start, end in known & RangeSet([(0, size)]):
+                        equal += self._processes[number].mirror.compare(start, end, address + start)[1]
+                found[number] = FrozenSegment(path, RangeSet(equal))
+        return found
 
     def unchanged(self, number: int, start: int, end: int, data_address: int) -> RangeSet:
         """Those pages of [start, end) that the target holds as they lie at *data_address*."""

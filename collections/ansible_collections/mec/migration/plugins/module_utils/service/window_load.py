@@ -18,7 +18,7 @@ from ..files.tmpfs import MAX_CONTENT_BYTES, tree_mounts
 from ..kernel.mountinfo import mounts
 from ..kernel.processes import memory_bytes, status
 from ..memory.copy_on_write import LIMIT_SHARE, WORTHWHILE_BYTES
-from ..memory.shared_memory import SYSTEM_V, shared_bytes
+from ..memory.shared_memory import shared_bytes
 from .service import Service
 
 # A file that was written this long ago is taken for one that is written again and again.
@@ -28,10 +28,9 @@ WRITTEN_S = 10.0
 class WindowLoad(NamedTuple):
     """Counts and sizes; :mod:`..plugin_utils.prediction.cost_model` knows what each of them costs.
 
-    :ivar shared_bytes: anonymous shared memory and memfds, which CRIU dumps and restores in the window.
-    :ivar sysv_bytes: System V shared memory, which also travels in it.
-    :ivar tmpfs_bytes: likewise what is on those tmpfs mounts of the container that do not travel in rounds,
-        where that is not little.
+    :ivar shared_bytes: shared memory of all kinds, which CRIU restores in the window.
+    :ivar tmpfs_bytes: what travels in it whole: what is on those tmpfs mounts of the container that do not
+        travel in rounds, where that is not little.
     :ivar written_file_bytes: files that are being written; the last round reads them anew.
     :ivar copy_on_write_bytes: memory that forked processes share and CRIU compares, so that it stays shared.
     """
@@ -39,7 +38,6 @@ class WindowLoad(NamedTuple):
     processes: int
     threads: int
     shared_bytes: int
-    sysv_bytes: int
     tmpfs_bytes: int
     written_file_bytes: int
     copy_on_write_bytes: int
@@ -53,7 +51,6 @@ def window_load(service: Service) -> WindowLoad:
         processes=len(pids),
         threads=sum(int(status(pid, "Threads") or 1) for pid in pids),
         shared_bytes=shared_bytes(pids),
-        sysv_bytes=shared_bytes(pids, (SYSTEM_V,)),
         tmpfs_bytes=sum(packed.values()),
         written_file_bytes=_written_file_bytes(pids, set(packed)),
         copy_on_write_bytes=_copy_on_write_bytes(

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from ..base.errors import MigrationError
 from ..base.page_ranges import Range, RangeSet
+from ..base.threads import InThread
 from ..criu.edits import LARGE_BYTES, edit_files, keep_reserved
 from ..criu.images import (
     PE_LAZY,
@@ -32,6 +33,7 @@ from ..criu.images import (
     leave_out,
     left_out,
     rewrite,
+    segment_number,
     without,
 )
 from ..criu.parent import NAME as PARENT_LINK
@@ -44,7 +46,7 @@ from ..kernel.process_memory import (
     locked_ranges,
 )
 from ..kernel.processes import locked_bytes
-from ..memory.source import MemorySource
+from ..memory.source import FrozenSegment, MemorySource
 from ..transport.wire import Channel
 
 SEGMENT_PAGEMAP = re.compile(r"pagemap-shmem-(\d+)\.img")
@@ -101,6 +103,7 @@ class FinalImages:
         # Name and size of what was sent, and names of what can be.
         self._sent: dict[str, int] = {}
         self._ready: list[str] = []
+        self._compared: InThread[dict[int, FrozenSegment]] | None = None
         self._closed: ClosedFiles | None = None
         # Without it all is sent at the end.
         with contextlib.suppress(OSError):
@@ -151,7 +154,7 @@ class FinalImages:
             names = self._settle_process(int(process.group(1)))
         elif segment:
             # Those of memfds come first: they are compared while CRIU dumps the rest.
-            names = self._settle_segment(-int(segment.group(1)))
+            names = self._settle_segment(int(segment.group(1)))
         elif OF_A_PROCESS.fullmatch(name) and name not in self._ready and name not in self._sent:
             names = [name]
         self._keep_reserved(names)
@@ -181,7 +184,7 @@ class FinalImages:
         for name in os.listdir(self._dir):
             found = SEGMENT_PAGEMAP.fullmatch(name)
             if found:
-                self._settle_segment(-int(found.group(1)))
+                self._settle_segment(int(found.group(1)))
         for number in self._expected:
             if os.path.exists(self._pagemap(number)):
                 self._settle_process(number)
@@ -217,22 +220,39 @@ class FinalImages:
             pagemap.write()
         return named - brought - self._memory.known(number)
 
-    def _settle_segment(self, number: int) -> list[str]:
-        """Of shared memory, which CRIU always dumps, keep what has changed since the last round.
+    def compare(self, pids: Iterable[int]) -> None:
+        """Begin to compare shared memory with what the target holds, beside the dump."""
+        if self._memory.segments:
+            self._compared = InThread(lambda: self._memory.compare_segments(pids))
+
+    def _settle_segment(self, shmid: int) -> list[str]:
+        """Of shared memory keep what has changed since the last round, be it dumped or left to the parent.
 
         :returns: the names of its images, once.
         """
-        if number in self._settled or not self._memory.known(number):
+        candidates = (segment_number(shmid, system_v=system_v) for system_v in (False, True))
+        number = next((number for number in candidates if self._memory.known(number)), None)
+        if number is None or number in self._settled:
             return []
         self._settled.add(number)
+        found = self._compared.result().get(number) if self._compared is not None else None
 
         def split(entry: RawEntry, content: memoryview) -> list[Part] | None:
-            if not content:
-                return None
             start, end = key_range((entry[1], entry[3]))
+            if found is not None:
+                same = found.same & RangeSet([(start, end)])
+                if not content:
+                    rest = [(first, last) for first, last in RangeSet([(start, end)]) - same]
+                    parts = [Part(piece, PE_PARENT) for piece in same]
+                    parts += [Part(piece, PE_PRESENT, found.content(*piece)) for piece in rest]
+                    return sorted(parts, key=lambda part: part.piece)
+                return without(entry, content, same, PE_PARENT)
+            if not content:
+                raise MigrationError(
+                    f"shared memory {shmid} could not be read once the service was frozen", phase="handover"
+                )
             place = ctypes.addressof(ctypes.c_char.from_buffer(content))
-            known = self._memory.unchanged(number, start, end, place)
-            return without(entry, content, known, PE_PARENT)
+            return without(entry, content, self._memory.unchanged(number, start, end, place), PE_PARENT)
 
         pagemap = RawPagemap(os.path.join(self._dir, image_names(number).pagemap))
         rewrite(pagemap, split)

@@ -226,6 +226,7 @@ class HandOver:
         self._marking = marked = InThread(self._note_mark)
         memory_start = time.monotonic()
         pids = self._service.processes()
+        images.compare(pids)
         memory = self._memory.round(self._channel, pids, frozen=True)
         files_start = time.monotonic()
         # Answers come in order: the round's first, then the files'.

@@ -53,13 +53,12 @@ WINDOW = {
     "processes": 0.011,
     "threads": 0.0006,
     "shared_bytes": 2.0,
-    "sysv_bytes": 14.0,
     "tmpfs_bytes": 42.0,
     "written_file_bytes": 0.7,
     "copy_on_write_bytes": 1.0,
 }
 # They travel in the window, and are not part of what is called memory.
-WHOLE = ("sysv_bytes", "tmpfs_bytes")
+WHOLE = ("tmpfs_bytes",)
 # Defaults of constant (s), bytes over bandwidth, and s for each GB, from migrations on two busy cores.
 IMAGE, PRECOPY, HANDOVER, FROZEN = "image", "pre-copy", "hand over", "frozen"
 DEFAULTS: dict[str, tuple[float, ...]] = {

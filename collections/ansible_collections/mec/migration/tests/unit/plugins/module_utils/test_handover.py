@@ -34,7 +34,7 @@ FAILURES = [
 ]
 # In the order in which they come, each once.
 BEFORE_THE_MARK = [
-    *("rounds", "freeze", "memory", "answer memory", "files", "expect", "dump", "settle"),
+    *("rounds", "freeze", "compare", "memory", "answer memory", "files", "expect", "dump", "settle"),
     *("removed names", "send images"),
     *("write mark_sent", "tmpfs", "release"),
 ]
@@ -153,6 +153,7 @@ def world(monkeypatch, tmp_path):
     guard = SimpleNamespace(release=lambda: made.do("release"))
     monkeypatch.setattr(module, "ThawGuard", lambda *unused: guard)
     finals = SimpleNamespace(
+        compare=lambda pids: made.do("compare"),
         expect=lambda pids: made.do("expect"),
         send_early=lambda channel, dumping: made.do("send early"),
         settle=lambda: made.do("settle", {}),
@@ -193,7 +194,7 @@ def hand_over(world, tmp_path):
         sent_bytes=0,
     )
     done = SimpleNamespace(pages_scanned=1, pages_changed=1)
-    memory = SimpleNamespace(rounds=3, round=lambda *unused, **more: world.do("memory", done))
+    memory = SimpleNamespace(rounds=3, segments=[], round=lambda *unused, **more: world.do("memory", done))
     files = SimpleNamespace(
         round=lambda *unused, **more: world.do("files"),
         add_names=lambda *unused: world.do("removed names"),

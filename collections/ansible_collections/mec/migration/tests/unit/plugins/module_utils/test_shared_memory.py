@@ -16,6 +16,7 @@ from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges imp
 from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
     PE_PARENT,
     PE_PRESENT,
+    SYSTEM_V,
     PagemapEntry,
     image_names,
     read_pagemap,
@@ -42,6 +43,14 @@ if sys.argv[1] == "memfd":
     made = os.memfd_create("ours")
     os.ftruncate(made, size)
     shared = mmap.mmap(made, size)
+elif sys.argv[1] == "system v":
+    import ctypes
+    libc = ctypes.CDLL(None)
+    libc.shmat.restype = ctypes.c_void_p
+    made = libc.shmget(0, size, 0o1600)
+    shared = memoryview((ctypes.c_char * size).from_address(libc.shmat(made, None, 0))).cast("B")
+    # It stays until the last one has let go of it.
+    libc.shmctl(made, 0, None)
 else:
     shared = mmap.mmap(-1, size)
 child = os.fork()
@@ -95,7 +104,7 @@ class Family:
         self._process.stdout.close()
 
 
-@pytest.fixture(params=["anonymous", "memfd"])
+@pytest.fixture(params=["anonymous", "memfd", "system v"])
 def family(request):
     made = Family(request.param)
     made.write(3, 1)
@@ -117,10 +126,10 @@ def test_a_segment_is_one_whoever_has_it_mapped(family):
     reader.close()
 
 
-def page_of(directory, shmid, address):
+def page_of(directory, number, address):
     """What plain CRIU finds for a page of a segment: in this directory, or down the chain of parents."""
     while True:
-        names = image_names(-shmid)
+        names = image_names(number)
         pages_id, entries = read_pagemap(os.path.join(directory, names.pagemap))
         offset = 0
         for start, pages, flags in entries:
@@ -160,7 +169,8 @@ class Sent:
 def test_what_others_wrote_travels_and_only_that(family, on_tmpfs, monkeypatch, early):
     if early:
         monkeypatch.setattr(final_images, "MIN_EARLY_BYTES", 1)
-    shmid = next(iter(segments(family.pids)))
+    number = next(iter(segments(family.pids)))
+    shmid = -number % SYSTEM_V
     state, images = on_tmpfs / "source", on_tmpfs / "target"
     state.mkdir()
     images.mkdir()
@@ -177,12 +187,12 @@ def test_what_others_wrote_travels_and_only_that(family, on_tmpfs, monkeypatch, 
             return done
 
         turn()
-        assert source.known(-shmid) == RangeSet([(0, 10 * PAGE_BYTES)])
+        assert source.known(number) == RangeSet([(0, 10 * PAGE_BYTES)])
         wanted[5] = family.write(5, 8)
         wanted[20] = family.write(20, 8)
         turn()
         for page, content in wanted.items():
-            assert page_of(str(images / "2"), shmid, page * PAGE_BYTES) == content
+            assert page_of(str(images / "2"), number, page * PAGE_BYTES) == content
         # After the freeze the rounds leave it to CRIU's images.
         wanted[6] = family.write(6, 9)
         wanted[30] = family.write(30, 9)
@@ -207,7 +217,7 @@ def test_what_others_wrote_travels_and_only_that(family, on_tmpfs, monkeypatch, 
         assert finals.settle() == {}
         os.symlink("../3", final / "parent")
         for page, content in wanted.items():
-            assert page_of(str(final), shmid, page * PAGE_BYTES) == content
+            assert page_of(str(final), number, page * PAGE_BYTES) == content
         assert (final / "pages-5.img").stat().st_size == 2 * PAGE_BYTES
 
 
