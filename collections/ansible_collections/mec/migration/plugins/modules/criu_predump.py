@@ -23,7 +23,7 @@ extends_documentation_fragment:
   - mec.migration.attributes.migration_group
   - mec.migration.peer
   - mec.migration.source
-  - mec.migration.throttle
+  - mec.migration.rounds
 attributes:
   check_mode:
     support: full
@@ -87,6 +87,10 @@ tracker:
   returned: success
 tracker_reason:
   description: Why it was chosen, and which processes it could not track.
+  type: str
+  returned: success
+memory:
+  description: V(full) or V(lean), see O(memory).
   type: str
   returned: success
 stop_reason:

@@ -26,7 +26,7 @@ extends_documentation_fragment:
   - mec.migration.attributes.migration_group
   - mec.migration.peer
   - mec.migration.source
-  - mec.migration.throttle
+  - mec.migration.rounds
 attributes:
   check_mode:
     support: full

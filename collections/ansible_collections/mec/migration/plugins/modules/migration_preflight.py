@@ -61,6 +61,13 @@ options:
     type: str
     choices: [auto, compare, soft-dirty, uffd]
     default: auto
+  memory:
+    description:
+      - How much memory the move may take on both hosts, see O(mec.migration.criu_predump#module:memory).
+        V(auto) is V(full) where both hosts have the room, else V(lean).
+    type: str
+    choices: [auto, full, lean]
+    default: auto
   bandwidth_mbit:
     description: Bandwidth between the hosts, for the estimate in RV(plan.first_round_s).
     type: float
@@ -137,6 +144,16 @@ plan:
         why:
           description: A sentence.
           type: str
+    memory:
+      description: How much memory the move will take.
+      type: dict
+      contains:
+        name:
+          description: V(full) or V(lean).
+          type: str
+        why:
+          description: A sentence.
+          type: str
     first_round_s:
       description: Seconds that the memory takes over the link once, if it does not compress.
       type: float
@@ -172,6 +189,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
+from ansible_collections.mec.migration.plugins.module_utils.memory.sent import FULL, LEAN
 from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import AUTO, NAMES
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
 from ansible_collections.mec.migration.plugins.module_utils.preflight.checks import IGNORABLE
@@ -196,6 +214,7 @@ def main() -> None:
             "ignore": {"type": "list", "elements": "str", "choices": list(IGNORABLE), "default": []},
             "canary": {"type": "bool", "default": True},
             "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
+            "memory": {"type": "str", "choices": [AUTO, FULL, LEAN], "default": AUTO},
             "bandwidth_mbit": {"type": "float", "default": 1000},
             "downtime_ms": {"type": "float", "default": 30},
             "lazy_restore": {"type": "bool", "default": True},

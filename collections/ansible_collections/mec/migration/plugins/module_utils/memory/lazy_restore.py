@@ -61,8 +61,8 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 class Space:
     """What is still to be filled of one process (one userfaultfd).
 
-    What nobody waited for is given back once it is filled: else the host would hold the memory twice. To
-    give back takes as long again as to fill, so that is done in moments when nobody waits.
+    What is filled is given back: else the host would hold the memory twice. To give back takes as long again
+    as to fill, so that is done in moments when nobody waits.
     """
 
     def __init__(self, descriptor: int, extents: list[Extent]) -> None:
@@ -102,13 +102,19 @@ class Space:
         if self.gone or not self._left:
             return 0
         start, end, source = self._left.take_last(most_bytes)
-        if self._copy(start, end, source) and not self._shared:
-            # Pieces come in falling order.
-            if self._spent and self._spent[-1][0] == source + end - start:
-                self._spent[-1] = (source, self._spent[-1][1])
-            else:
-                self._spent.append((source, source + end - start))
+        if self._copy(start, end, source):
+            self._spend(source, source + end - start)
         return end - start
+
+    def _spend(self, start: int, end: int) -> None:
+        """What lies there is in place, and can be given back."""
+        if self._shared:
+            return
+        # Pieces of what nobody asked for come in falling order.
+        if self._spent and self._spent[-1][0] == end:
+            self._spent[-1] = (start, self._spent[-1][1])
+        else:
+            self._spent.append((start, end))
 
     def give_back(self) -> int:
         """Give back a piece of the images whose content is in place; returns its bytes."""
@@ -138,6 +144,9 @@ class Space:
         address -= address % PAGE_BYTES
         found = self._left.drop(address, address + FAULT_BYTES)
         complete = [self._copy(*extent) for extent in found]
+        for extent, filled in zip(found, complete):
+            if filled:
+                self._spend(extent.source, extent.source + extent.end - extent.start)
         if found and found[0].start <= address:
             if not complete[0]:
                 self._again.add(address)
@@ -200,6 +209,7 @@ class LazyPages:
     :param work_dir: CRIU's work directory of the restore; the socket lies there.
     :param extents: gives what is to be filled of a process, by its number in the container.
     :param recent: gives what of it changed last, the newest first: the service will touch that at once.
+    :param lean: give all back as soon as it is filled, even while the service waits for other pages.
     """
 
     def __init__(
@@ -208,7 +218,10 @@ class LazyPages:
         extents: Callable[[int], list[Extent]],
         guard: KillGuard,
         recent: Callable[[int], list[RangeSet]] = lambda number: [],
+        *,
+        lean: bool = False,
     ) -> None:
+        self._lean = lean
         self._extents = extents
         self._recent = recent
         self._guard = guard
@@ -292,7 +305,7 @@ class LazyPages:
         for space in list(self._spaces.values()):
             if not space.done:
                 self.filled_bytes += space.fill_next(piece_bytes)
-                if piece_bytes == FILL_BYTES:
+                if self._lean or piece_bytes == FILL_BYTES:
                     space.give_back()
                 return
 

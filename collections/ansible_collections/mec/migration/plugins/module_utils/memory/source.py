@@ -3,18 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The source's side of a container's memory: rounds of changed pages, read while the service runs.
 
-A mirror of what the target holds is kept in one sparse file a process, indexed by virtual address, so
-that a page is sent only if its content really changed.
+What the target holds is remembered, so that a page is sent only if its content really changed: see
+:mod:`.sent`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import mmap
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..base.errors import MigrationError
@@ -23,19 +21,12 @@ from ..kernel.process_memory import PAGE_BYTES, Batch, Reader
 from ..kernel.processes import start_time
 from ..transport.wire import Channel
 from .page_delta import DeltaEncoder
+from .sent import Digests, Mirror, Sent
 from .shared_memory import SegmentReader, segments
 from .trackers import Tracker
 
-ADDRESS_SPACE_BYTES = 1 << 47
-WINDOW_BYTES = 64 << 20
-PROBE_BYTES = 64 << 10
 # In place of a start time. Should another segment take over the number, only what differs is sent.
 SEGMENT = "segment"
-
-_libc = ctypes.CDLL(None)
-_memcmp = _libc.memcmp
-_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
-_memcmp.restype = ctypes.c_int
 
 
 class RoundResult(NamedTuple):
@@ -50,121 +41,40 @@ class RoundResult(NamedTuple):
     frozen_ms: float
 
 
-class Mirror:
-    """What the target holds of one process's memory, addressed as the process addresses it."""
-
-    def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(self._fd, ADDRESS_SPACE_BYTES)
-        self._windows: dict[int, tuple[mmap.mmap, int]] = {}
-
-    def clear(self) -> None:
-        self._windows.clear()
-        os.ftruncate(self._fd, 0)
-        os.ftruncate(self._fd, ADDRESS_SPACE_BYTES)
-
-    def close(self) -> None:
-        self._windows.clear()
-        os.close(self._fd)
-
-    def locate(self, address: int) -> tuple[int, int]:
-        """Where the mirror of *address* lies in this process, and how many bytes lie there in one piece."""
-        index, offset = divmod(address, WINDOW_BYTES)
-        if index not in self._windows:
-            window = mmap.mmap(self._fd, WINDOW_BYTES, offset=index * WINDOW_BYTES)
-            self._windows[index] = window, ctypes.addressof(ctypes.c_char.from_buffer(window))
-        return self._windows[index][1] + offset, WINDOW_BYTES - offset
-
-    def compare(self, start: int, end: int, data_address: int) -> tuple[list[Range], list[Range]]:
-        """Compare [start, end) with what lies at *data_address*.
-
-        :returns: the ranges that differ, and those that are equal.
-        """
-        changed: list[Range] = []
-        equal: list[Range] = []
-        for first, last, mirrored in self._pieces(start, end):
-            self._compare_piece(first, last, mirrored, data_address + first - start, changed, equal)
-        return changed, equal
-
-    def read(self, start: int, end: int) -> bytes:
-        return b"".join(
-            ctypes.string_at(mirrored, last - first) for first, last, mirrored in self._pieces(start, end)
-        )
-
-    def write(self, start: int, end: int, data_address: int) -> None:
-        for first, last, mirrored in self._pieces(start, end):
-            ctypes.memmove(mirrored, data_address + first - start, last - first)
-
-    def _pieces(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """[start, end) cut where windows end: start, end and where that lies in this process."""
-        while start < end:
-            mirrored, room = self.locate(start)
-            stop = min(end, start + room)
-            yield start, stop, mirrored
-            start = stop
-
-    @staticmethod
-    def _compare_piece(
-        start: int, end: int, mirrored: int, data: int, changed: list[Range], equal: list[Range]
-    ) -> None:
-        size = end - start
-        if _memcmp(mirrored, data, size) == 0:
-            equal.append(Range(start, end))
-            return
-        at = 0
-        while at < size:
-            probe = min(PROBE_BYTES, size - at)
-            if _memcmp(mirrored + at, data + at, probe) == 0:
-                _extend(equal, start + at, start + at + probe)
-            else:
-                for page in range(at, at + probe, PAGE_BYTES):
-                    same = _memcmp(mirrored + page, data + page, PAGE_BYTES) == 0
-                    _extend(equal if same else changed, start + page, start + page + PAGE_BYTES)
-            at += probe
-
-
-def _extend(ranges: list[Range], start: int, end: int) -> None:
-    """Append [start, end) to *ranges*, joining it to the last one if they touch."""
-    if ranges and ranges[-1].end == start:
-        ranges[-1] = Range(ranges[-1].start, end)
-    else:
-        ranges.append(Range(start, end))
-
-
 class _Process:
     """What was sent of one process or segment."""
 
-    def __init__(self, number: int, mirror: Mirror, born: str, known: RangeSet) -> None:
+    def __init__(self, number: int, sent: Sent, born: str, known: RangeSet) -> None:
         self.number = number
-        self.mirror = mirror
+        self.sent = sent
         self.born = born
         self.known = known
 
 
 class _Changes:
-    """What of *batch* must be sent; the mirror is brought up to it.
+    """What of *batch* must be sent; *sent* is brought up to it.
 
     ``new`` is the data of those ``runs`` that have some, back to back, and ``old`` what the target holds in
-    its place; empty if it holds nothing of some page.
+    its place; empty if it holds nothing of some page, or if nobody knows what.
     """
 
-    def __init__(self, mirror: Mirror, batch: Batch, address: int, unknown: RangeSet) -> None:
+    def __init__(self, sent: Sent, batch: Batch, address: int, unknown: RangeSet) -> None:
         self.runs: list[Run] = []
         new: list[memoryview] = []
         old: list[bytes] = []
         offset = 0
         for start, end in batch.ranges:
-            changed, equal = mirror.compare(start, end, address + offset)
+            changed, equal = sent.compare(start, end, address + offset)
             self.runs += [Run(first, last, True) for first, last in changed]
-            holds_all = not unknown or not RangeSet(changed) & unknown
+            comparable = sent.keeps_content and (not unknown or not RangeSet(changed) & unknown)
             if unknown and equal:
-                # The mirror starts as zeros: an equal page that the target lacks is a page of zeros.
+                # It starts as zeros: an equal page that the target lacks is a page of zeros.
                 self.runs += [Run(first, last, False) for first, last in RangeSet(equal) & unknown]
             for first, last in changed:
                 new.append(batch.data[offset + first - start : offset + last - start])
-                if holds_all:
-                    old.append(mirror.read(first, last))
-                mirror.write(first, last, address + offset + first - start)
+                if comparable:
+                    old.append(sent.read(first, last))
+                sent.write(first, last, address + offset + first - start)
             offset += end - start
         self.runs.sort()
         self.new = b"".join(new)
@@ -194,11 +104,13 @@ class MemorySource:
     :func:`segment_number`.
 
     :param state_dir: directory on tmpfs, mode 0700, for the mirrors.
+    :param lean: remember digests of what was sent, not the content.
     """
 
-    def __init__(self, state_dir: str, tracker: Tracker) -> None:
+    def __init__(self, state_dir: str, tracker: Tracker, *, lean: bool = False) -> None:
         self._dir = state_dir
         self._tracker = tracker
+        self.lean = lean
         self._deltas = DeltaEncoder()
         self._processes: dict[int, _Process] = {}
         self._in_round = False
@@ -292,7 +204,7 @@ class MemorySource:
                 with reader.mapped() as (address, size):
                     equal: list[Range] = []
                     for start, end in known & RangeSet([(0, size)]):
-                        equal += self._processes[number].mirror.compare(start, end, address + start)[1]
+                        equal += self._processes[number].sent.compare(start, end, address + start)[1]
                 found[number] = FrozenSegment(path, RangeSet(equal))
         return found
 
@@ -301,14 +213,14 @@ class MemorySource:
         if number not in self._processes:
             return RangeSet()
         process = self._processes[number]
-        return RangeSet(process.mirror.compare(start, end, data_address)[1]) & process.known
+        return RangeSet(process.sent.compare(start, end, data_address)[1]) & process.known
 
     def _send_pages(self, channel: Channel, process: _Process, reader: Reader, pages: RangeSet) -> int:
         unknown = pages - process.known
         sent_pages = 0
         fresh: list[tuple[int, int]] = []
         for batch in reader.batches(pages):
-            changes = _Changes(process.mirror, batch, reader.address, unknown)
+            changes = _Changes(process.sent, batch, reader.address, unknown)
             if changes.runs:
                 self._send_changes(channel, process.number, changes)
                 sent_pages += len(changes.new) // PAGE_BYTES
@@ -330,14 +242,13 @@ class MemorySource:
     def _process(self, number: int, born: str) -> _Process:
         process = self._processes.get(number)
         if process is None:
-            process = _Process(number, Mirror(self._mirror_path(number)), born, RangeSet())
-            process.mirror.clear()
+            process = _Process(number, self._nothing_sent(number), born, RangeSet())
             self._processes[number] = process
         elif process.born != born:
             # Another process took over the number; nothing of the old one may be believed.
-            process.mirror.clear()
+            process.sent.clear()
             process.born, process.known = born, RangeSet()
         return process
 
-    def _mirror_path(self, number: int) -> str:
-        return os.path.join(self._dir, f"memory-{number}")
+    def _nothing_sent(self, number: int) -> Sent:
+        return Digests() if self.lean else Mirror(os.path.join(self._dir, f"memory-{number}"))

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from ..base.errors import MigrationError
+from ..memory.sent import FULL, LEAN
 from ..memory.trackers import AUTO, NAMES
 from .agents import ask_source
 from .base import Progress
@@ -17,6 +18,7 @@ from .base import Progress
 # Of every module that makes rounds.
 ROUNDS_ARGUMENTS: dict[str, Any] = {
     "tracker": {"type": "str", "choices": list(NAMES), "default": AUTO},
+    "memory": {"type": "str", "choices": [AUTO, FULL, LEAN], "default": AUTO},
     "downtime_ms": {"type": "float", "default": 30},
     "max_rounds": {"type": "int", "default": 10},
     "throttle": {"type": "bool", "default": True},
@@ -28,6 +30,7 @@ PREFLIGHT_OPTIONS = (
     "ignore",
     "canary",
     "tracker",
+    "memory",
     "downtime_ms",
     "lazy_restore",
 )

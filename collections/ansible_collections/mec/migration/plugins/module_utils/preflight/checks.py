@@ -19,12 +19,9 @@ from ..docker.container_spec import check_movable
 from ..memory.trackers import AUTO, SOFT_DIRTY, best, check
 from .hosts import host_problems
 from .networks import network_problems, network_warnings
-from .pair import MIB, Container, Facts, Pair, Port, megabytes, version_of
+from .pair import Container, Facts, Pair, Port, version_of
+from .room import source_memory, source_space, target_memory, target_space
 from .storage import mount_problems, mount_warnings, size_problems
-
-SPACE_MARGIN_BYTES = 64 * MIB
-# Rounds pile up in the target's chain of images: what was sent twice lies there twice.
-CHAIN_FACTOR = 1.5
 
 # rseq, which every recent C library registers, came with 4.18; the restore registers it again.
 KERNEL_NEEDED = (4, 18)
@@ -168,53 +165,6 @@ def _devices(pair: Pair) -> Iterator[str]:
         )
 
 
-def space_needed(memory_bytes: int) -> int:
-    """What the target's images directory must hold: the chain of rounds."""
-    return int(memory_bytes * CHAIN_FACTOR) + SPACE_MARGIN_BYTES
-
-
-def _room(host: Facts, needed: int, what: str, memory: int) -> Iterator[str]:
-    room = host["space"]["images_dir"]
-    if room["free_bytes"] < needed:
-        yield (
-            f"{room['path']} on {host['hostname']} has {megabytes(room['free_bytes'])} free; "
-            f"{megabytes(needed)} are needed for {what} of {megabytes(memory)} of memory. Free some, or "
-            "mount a larger tmpfs there"
-        )
-
-
-def _source_needs(container: Container) -> int:
-    return container.memory_bytes + container.shared_bytes + SPACE_MARGIN_BYTES
-
-
-def _source_space(pair: Pair) -> Iterator[str]:
-    memory = pair.container.memory_bytes
-    yield from _room(pair.source, _source_needs(pair.container), "a mirror", memory)
-
-
-def _target_space(pair: Pair) -> Iterator[str]:
-    memory = pair.container.memory_bytes
-    yield from _room(pair.target, space_needed(memory), "images", memory)
-
-
-def _memory_left(host: Facts, needed: int, what: str) -> Iterator[str]:
-    free = host["memory"]["available_bytes"]
-    if free < needed:
-        yield (
-            f"{host['hostname']} has {megabytes(free)} of memory left; {megabytes(needed)} are needed "
-            f"for {what}. Stop something there, or `ignore: [memory]` if it has swap to spare"
-        )
-
-
-def _source_memory(pair: Pair) -> Iterator[str]:
-    yield from _memory_left(pair.source, _source_needs(pair.container), "a mirror of what was sent")
-
-
-def _target_memory(pair: Pair) -> Iterator[str]:
-    memory = pair.container.memory_bytes
-    yield from _memory_left(pair.target, memory + space_needed(memory), "the service and its images")
-
-
 def published(spec: dict[str, Any]) -> list[Port]:
     """The ports that a container publishes under a number of its own choice."""
     found = []
@@ -296,8 +246,8 @@ CHECKS = (
     Check("holdings", _holdings, needs_target=False),
     Check("devices", _devices, needs_target=False),
     Check("source", _source_host, needs_target=False),
-    Check("space", _source_space, needs_target=False),
-    Check("memory", _source_memory, needs_target=False),
+    Check("space", source_space, needs_target=False),
+    Check("memory", source_memory, needs_target=False),
     Check("target", _target_host),
     Check("same_host", _same_host),
     Check("architecture", _architecture),
@@ -305,8 +255,8 @@ CHECKS = (
     Check("kernel", _kernel),
     Check("cgroup", _cgroup),
     Check("security_module", _security_module),
-    Check("space", _target_space),
-    Check("memory", _target_memory),
+    Check("space", target_space),
+    Check("memory", target_memory),
     Check("name", _name),
     Check("ports", _ports),
     Check("networks", network_problems),
@@ -319,15 +269,21 @@ IGNORABLE = ("processor", "kernel", "devices", "memory", "holdings")
 
 
 def problems(
-    source: Facts, target: Facts | None, container: Container, ignore: Iterable[str] = ()
+    source: Facts,
+    target: Facts | None,
+    container: Container,
+    ignore: Iterable[str] = (),
+    *,
+    lean: bool = False,
 ) -> list[str]:
     """Everything that stands against the migration; empty if nothing does.
 
     :param target: None if it is not known yet: then only the source and the container are judged.
     :param ignore: names of checks, of :data:`IGNORABLE`, to leave out.
+    :param lean: neither host keeps the service's memory twice.
     """
     left_out = set(ignore)
-    pair = Pair(source, target or source, container)
+    pair = Pair(source, target or source, container, lean)
     return [
         text
         for check in CHECKS

@@ -53,11 +53,15 @@ class Container(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """The two hosts and the container, as each check gets them."""
+    """The two hosts and the container, as each check gets them.
+
+    :ivar lean: neither host keeps the service's memory twice.
+    """
 
     source: Facts
     target: Facts
     container: Container
+    lean: bool = False
 
 
 class Refused(PreflightError):

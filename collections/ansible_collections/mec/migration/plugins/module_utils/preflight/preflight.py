@@ -14,12 +14,14 @@ from ..docker.container_spec import compared_paths, specification
 from ..image.layers import image_info
 from ..image.opened import open_store
 from ..kernel.sockets import listeners, open_sockets
+from ..memory.sent import FULL, LEAN
 from ..memory.shared_memory import shared_bytes
 from ..service.inventory import take_inventory
 from ..service.service import Service, inspect
 from .checks import problems, tracker_plan, warnings
 from .host_facts import collect
 from .pair import Container, Facts, Pair, Port, Refused
+from .room import choose_memory
 from .storage import shared_storage
 
 # Dump and restore of a process that holds next to nothing; how fast CRIU walks through memory that it does
@@ -98,24 +100,38 @@ class Preflight:
                 found.append(error.message)
                 log_tail = error.log_tail
         self._target = self._ask_target()
-        found = problems(source, self._target, container, params["ignore"]) + found
+        memory = {"name": FULL, "why": ""}
+        try:
+            memory = choose_memory(
+                source, self._target, container, params["memory"], lazy=self._filled_later()
+            )
+        except PreflightError as error:
+            found.append(error.message)
+        lean = memory["name"] == LEAN
+        found = problems(source, self._target, container, params["ignore"], lean=lean) + found
         if found:
             to = f" to {self._target['hostname']}" if self._target else ""
             subject = f"container {container.name} from {source['hostname']}{to}"
             state = str(container.inspected["State"].get("Status", "unknown"))
             raise Refused(subject, found, container_state=state, log_tail=log_tail)
-        plan = dict(self._plan(source, container), tracker=tracker, canary_ms=round(canary_ms, 1))
+        plan = dict(
+            self._plan(source, container), tracker=tracker, memory=memory, canary_ms=round(canary_ms, 1)
+        )
         return {"plan": plan, "warnings": warnings(source, self._target, container)}
+
+    def _filled_later(self) -> bool:
+        """Whether the service runs on while its memory is filled."""
+        possible = self._target is None or self._target["criu"]["features"].get("lazy_pages", False)
+        return bool(self._params["lazy_restore"] and possible)
 
     def _plan(self, source: Facts, container: Container) -> dict[str, Any]:
         pair = Pair(source, self._target, container) if self._target else None
         image = image_info(open_store(self._client), container.spec["image_id"])
-        filled_later = self._target is None or self._target["criu"]["features"].get("lazy_pages", False)
         expected = estimate(
             container.memory_bytes,
             self._params["bandwidth_mbit"],
             self._params["downtime_ms"],
-            lazy=self._params["lazy_restore"] and filled_later,
+            lazy=self._filled_later(),
         )
         return {
             "memory_bytes": container.memory_bytes,

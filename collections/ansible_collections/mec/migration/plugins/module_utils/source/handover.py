@@ -119,6 +119,7 @@ class HandOver:
             descriptors=descriptors(runc.pid),
             tmpfs=self._tmpfs.as_fields(),
             cgroup_mode=mode,
+            lean=self._memory.lean,
             settings=settings.read(self._service.processes()).as_fields(),
             **copy_on_write.as_fields(self._service.processes()),
         )

@@ -20,8 +20,9 @@ from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsTrees
 from ..image.sync import sync_image
 from ..memory import trackers as dirty_tracking
+from ..memory.sent import FULL, LEAN
 from ..memory.source import MemorySource
-from ..memory.trackers import Tracker
+from ..memory.trackers import AUTO, Tracker
 from ..preflight.preflight import Preflight
 from ..service.service import Service
 from ..state import journal as states
@@ -76,6 +77,8 @@ class Move:
         self._channel: Channel | None = None
         self._tracker: Tracker | None = None
         self._why = ""
+        # How much memory the move takes, as the preflight chose it.
+        self._chosen_memory = FULL
         self._copy: PreCopy | None = None
         self._memory: MemorySource | None = None
         self._files: FileSync | None = None
@@ -215,7 +218,9 @@ class Move:
             paths = compared_paths(self.service.spec)
             channel.ask("facts", images_dir=fields["images_dir"], paths=paths)
             wanted = dict(fields, container=self.service.id)
-            return Preflight(client, lambda: channel.answer("facts").mapping("facts"), wanted).run()
+            result = Preflight(client, lambda: channel.answer("facts").mapping("facts"), wanted).run()
+            self._chosen_memory = result["plan"]["memory"]["name"]
+            return result
 
     def image(self, fields: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Send the layers that the target lacks; see :func:`sync_image`."""
@@ -268,7 +273,7 @@ class Move:
         """Rounds while the service runs, until little is left."""
         self.arm()
         with self.step("pre-copy"):
-            copy = self._rounds(str(fields["tracker"]))
+            copy = self._rounds(fields)
             copy.progress = progress
             self._may_slow_down(fields, copy)
             rule = StopRule(
@@ -296,7 +301,7 @@ class Move:
         """
         self.arm()
         with self.step("hand over"):
-            copy, channel = self._rounds(str(fields["tracker"])), self.channel
+            copy, channel = self._rounds(fields), self.channel
             if self._memory is None or self._files is None:
                 raise MigrationError("the rounds have nothing to go on with", phase="handover")
             copy.progress = progress
@@ -392,11 +397,12 @@ class Move:
     def _wanted_ms(self, fields: dict[str, Any]) -> float:
         return self._downtime_ms if self._downtime_ms is not None else float(fields["downtime_ms"])
 
-    def _rounds(self, tracker: str) -> PreCopy:
+    def _rounds(self, fields: dict[str, Any]) -> PreCopy:
         """The rounds, which go on where they were."""
         if self._copy is None:
-            self._tracker, self._why = dirty_tracking.choose(tracker, self.service.cgroup)
-            self._memory = MemorySource(self._dir, self._tracker)
+            self._tracker, self._why = dirty_tracking.choose(str(fields["tracker"]), self.service.cgroup)
+            memory = self._chosen_memory if fields["memory"] == AUTO else str(fields["memory"])
+            self._memory = MemorySource(self._dir, self._tracker, lean=memory == LEAN)
             files = FileSync([*self.service.trees(), *self._tmpfs_trees().trees()])
             files.prepare(self.channel)
             self._files = files
@@ -434,4 +440,5 @@ class Move:
         return {
             "tracker": self._tracker.name,
             "tracker_reason": dirty_tracking.explain(self._tracker, self._why),
+            "memory": LEAN if self._memory is not None and self._memory.lean else FULL,
         }

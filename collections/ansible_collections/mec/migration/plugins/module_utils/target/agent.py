@@ -287,7 +287,8 @@ class TargetAgent:
     def _prepare_restore(self, container: ArmedContainer, message: Message) -> None:
         if self._lazily:
             guard = KillGuard(container.kill)
-            self._lazy = LazyPages(container.work_dir, self._final.extents, guard, self._memory.recent)
+            lean, recent = message.flag("lean"), self._memory.recent
+            self._lazy = LazyPages(container.work_dir, self._final.extents, guard, recent, lean=lean)
         self._tmpfs.make(message.fields["tmpfs"])
         # Not by runc's option: before 1.2 it does not hand `ignore` on.
         config = self._tmpfs.criu_config + f"manage-cgroups={message.fields['cgroup_mode']}\n"

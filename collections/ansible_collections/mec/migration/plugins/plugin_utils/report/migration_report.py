@@ -57,6 +57,7 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "tracker": str(handover["tracker"]),
         "tracker_reason": str(handover["tracker_reason"]),
         "stop_reason": str(handover["stop_reason"]),
+        "memory": str(handover.get("memory", "full")),
         "cpu_percent": min(float(each.get("cpu_percent", 100.0)) for each in (precopy, handover)),
         "throttle_obstacle": str(handover.get("throttle_obstacle") or precopy.get("throttle_obstacle") or ""),
         "memory_bytes": int(precopy["memory_bytes"]),
@@ -192,6 +193,10 @@ def lines(report: dict[str, Any]) -> list[str]:
         f"memory {_mb(report['memory_bytes'])} in {len(report['rounds'])} rounds, tracker "
         f"{report['tracker']} ({report['tracker_reason']}); stopped because {report['stop_reason']}"
     )
+    if report.get("memory") == "lean":
+        told.append(
+            "neither host kept the memory twice, so that changed pages travelled whole (migrate_memory: lean)"
+        )
     if report.get("cpu_percent", 100.0) < 100:
         told.append(
             "it wrote faster than the link sent, and was slowed down until it was frozen, to "

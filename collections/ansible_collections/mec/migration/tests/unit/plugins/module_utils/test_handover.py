@@ -194,7 +194,9 @@ def hand_over(world, tmp_path):
         sent_bytes=0,
     )
     done = SimpleNamespace(pages_scanned=1, pages_changed=1)
-    memory = SimpleNamespace(rounds=3, segments=[], round=lambda *unused, **more: world.do("memory", done))
+    memory = SimpleNamespace(
+        lean=False, rounds=3, segments=[], round=lambda *unused, **more: world.do("memory", done)
+    )
     files = SimpleNamespace(
         round=lambda *unused, **more: world.do("files"),
         add_names=lambda *unused: world.do("removed names"),

@@ -30,11 +30,8 @@ from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memor
     anonymous_ranges,
 )
 from ansible_collections.mec.migration.plugins.module_utils.memory import page_delta
-from ansible_collections.mec.migration.plugins.module_utils.memory.source import (
-    WINDOW_BYTES,
-    MemorySource,
-    Mirror,
-)
+from ansible_collections.mec.migration.plugins.module_utils.memory.sent import WINDOW_BYTES, Digests, Mirror
+from ansible_collections.mec.migration.plugins.module_utils.memory.source import MemorySource
 from ansible_collections.mec.migration.plugins.module_utils.memory.target import MemoryTarget
 from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import CompareTracker
 from peers import Peer
@@ -62,14 +59,14 @@ def victim():
 class Migration:
     """A source and a target in one process; ``round`` sends what changed."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, lean=False):
         self.state = os.path.join(directory, "source")
         self.images = os.path.join(directory, "target")
         os.makedirs(self.state)
         os.makedirs(self.images)
         self.target = MemoryTarget(self.images)
         self.peer = Peer(self.target.handlers)
-        self.source = MemorySource(self.state, CompareTracker())
+        self.source = MemorySource(self.state, CompareTracker(), lean=lean)
         self._read = {}
 
     def round(self, numbers, **options):
@@ -288,32 +285,34 @@ def test_more_ranges_than_one_call_takes():
         assert size == every_other.size_bytes
 
 
-# -- the mirror -------------------------------------------------------------------------------------
+# -- what was sent ----------------------------------------------------------------------------------
 
 
-def test_a_mirror_tells_changed_pages_from_equal_ones(directory):
-    mirror = Mirror(os.path.join(directory, "mirror"))
+@pytest.mark.parametrize("lean", [False, True], ids=["mirror", "digests"])
+def test_changed_pages_are_told_from_equal_ones(lean, directory):
+    sent = Digests() if lean else Mirror(os.path.join(directory, "mirror"))
     start = 5 * WINDOW_BYTES - 3 * PAGE_BYTES  # over the edge of a window
     data = bytearray(os.urandom(8 * PAGE_BYTES))
     view = (ctypes.c_char * len(data)).from_buffer(data)
     end = start + len(data)
-    assert RangeSet(mirror.compare(start, end, ctypes.addressof(view))[0]) == RangeSet([(start, end)])
-    mirror.write(start, end, ctypes.addressof(view))
-    assert mirror.compare(start, end, ctypes.addressof(view))[0] == []
-    assert mirror.read(start, end) == data
+    assert RangeSet(sent.compare(start, end, ctypes.addressof(view))[0]) == RangeSet([(start, end)])
+    sent.write(start, end, ctypes.addressof(view))
+    assert sent.compare(start, end, ctypes.addressof(view))[0] == []
+    assert lean or sent.read(start, end) == data
     data[2 * PAGE_BYTES + 7] ^= 1
     data[-1] ^= 1
-    changed, equal = mirror.compare(start, end, ctypes.addressof(view))
+    changed, equal = sent.compare(start, end, ctypes.addressof(view))
     expected = RangeSet(
         [(start + 2 * PAGE_BYTES, start + 3 * PAGE_BYTES), (start + 7 * PAGE_BYTES, start + 8 * PAGE_BYTES)]
     )
     assert RangeSet(changed) == expected
     assert RangeSet(equal) == RangeSet([(start, end)]) - expected
-    mirror.clear()
+    sent.clear()
     zeros = mmap.mmap(-1, PAGE_BYTES)
     address = ctypes.addressof(ctypes.c_char.from_buffer(zeros))
-    assert mirror.compare(start, start + PAGE_BYTES, address) == ([], [Range(start, start + PAGE_BYTES)])
-    mirror.close()
+    assert sent.compare(start, start + PAGE_BYTES, address) == ([], [Range(start, start + PAGE_BYTES)])
+    if not lean:
+        sent.close()
 
 
 # -- rounds -----------------------------------------------------------------------------------------
@@ -331,6 +330,21 @@ def test_the_chain_holds_what_the_process_holds_after_each_of_many_rounds(migrat
         done = migration.round({victim.pid: 1})
         assert done.number == migration.target.last_round == number
         assert migration.check(1, victim) > 50
+
+
+def test_digests_miss_nothing_either(directory):
+    """As above; and what the source keeps is a small part of the memory."""
+    choice = random.Random(7)
+    migration = Migration(directory, lean=True)
+    with Victim() as victim:
+        for _round in range(6):
+            for _step in range(12):
+                what = choice.choice(["write", "write", "zero", "read", "drop", "map"])
+                victim.do(what, choice.randrange(victim.pages - 9), 9, choice.randrange(1 << 30))
+            migration.round({victim.pid: 1})
+            assert migration.check(1, victim) > 50
+        assert os.listdir(migration.state) == []
+    migration.close()
 
 
 def test_a_round_after_nothing_changed_sends_almost_nothing(migration, victim):

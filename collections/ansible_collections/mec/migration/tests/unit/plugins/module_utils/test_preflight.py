@@ -15,6 +15,7 @@ from ansible_collections.mec.migration.plugins.module_utils.docker.container_spe
 from ansible_collections.mec.migration.plugins.module_utils.preflight import checks as preflight
 from ansible_collections.mec.migration.plugins.module_utils.preflight.pair import Container, Port, Refused
 from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight import estimate
+from ansible_collections.mec.migration.plugins.module_utils.preflight.room import choose_memory, images_needed
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FACTS = json.loads((FIXTURES / "edge_host.json").read_text())
@@ -473,11 +474,32 @@ def test_a_host_is_not_its_own_target():
 
 
 def test_space_grows_with_memory():
-    assert preflight.space_needed(0) == 64 * MIB
-    room = preflight.space_needed(256 * MIB)
+    assert images_needed(0) == 64 * MIB
+    room = images_needed(256 * MIB)
     assert found(host("west"), host("east", space__images_dir__free_bytes=room), container("redis")) == []
     less = host("east", space__images_dir__free_bytes=room - 1)
     assert "470 MB are needed" in only(found(host("west"), less, container("redis")))
+    assert "choose memory: lean" in only(found(host("west"), less, container("redis")))
+    assert preflight.problems(host("west"), less, container("redis"), lean=True) == []
+
+
+def test_a_service_of_most_of_its_hosts_memory_moves_lean():
+    """1.2 GB of a host with 2 GB: it fits once on each host, and not twice."""
+    service = container("redis", memory_bytes=1_200_000_000)
+    west = host("west", memory__available_bytes=700_000_000)
+    east = host("east", memory__available_bytes=1_700_000_000)
+    assert len(found(west, east, service)) == 2
+    assert preflight.problems(west, east, service, lean=True) == []
+    chosen = choose_memory(west, east, service, "auto", lazy=True)
+    assert chosen["name"] == "lean"
+    assert choose_memory(host("west"), host("east"), container("redis"), "auto", lazy=True)["name"] == "full"
+    assert choose_memory(west, None, service, "auto", lazy=True)["name"] == "lean"
+    # CRIU reads all images before it gives any back.
+    assert choose_memory(west, east, service, "auto", lazy=False)["name"] == "full"
+    with pytest.raises(PreflightError, match="lean needs a lazy restore"):
+        choose_memory(west, east, service, "lean", lazy=False)
+    tiny = host("east", memory__available_bytes=1_000_000_000)
+    assert "1567 MB are needed" in only(preflight.problems(west, tiny, service, lean=True))
 
 
 def test_trackers():

@@ -1,0 +1,36 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the options that modules which make rounds have in common."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  memory:
+    description:
+      - How much memory the move may take on both hosts.
+      - With V(full) the source keeps what was sent, so that pages which changed a little travel as what
+        changed in them. It takes as much memory there as the service has, and as much again on the target
+        until its memory is filled.
+      - With V(lean) the source keeps 16 bytes for each page, and the target gives back each page of the
+        images as soon as it is the service's. Pages that changed travel whole. It needs a lazy restore.
+      - V(auto) is what the preflight chose, V(full) where both hosts have the room. Without a preflight it is
+        V(full).
+    type: str
+    choices: [auto, full, lean]
+    default: auto
+  throttle:
+    description:
+      - While rounds do not converge and the freeze would take more than half a second, lower the CPU quota of
+        the container's cgroup step by step, so that the service writes less. It is put back right before the
+        freeze, and whenever a move ends before.
+    type: bool
+    default: true
+  throttle_floor_percent:
+    description: The service is always left this share of what it used of the processors.
+    type: float
+    default: 20
+"""
