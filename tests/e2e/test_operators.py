@@ -26,6 +26,8 @@ TIMES = int(os.environ.get("MEC_OPERATORS_TIMES", "10"))
 UNDER_WAY = ("is being moved already", "Nothing of it was touched")
 # Whoever comes to the source when it has just been removed there.
 GONE = ("is absent on this host", "Nothing was touched", "another migration has moved it")
+# Whoever sees one host before and another after the move.
+SEEN_APART = ("must run on exactly one host", "run this playbook again")
 POLICIES = COLLECTION / "plugins/plugin_utils/inputs/policies"
 
 
@@ -68,7 +70,7 @@ def runs_on(lab: Lab) -> list[Host]:
 
 def told(said: str) -> bool:
     """Whether somebody was told that another one moves the service, or has just moved it."""
-    return all(words in said for words in UNDER_WAY) or all(words in said for words in GONE)
+    return any(all(words in said for words in one) for one in (UNDER_WAY, GONE, SEEN_APART))
 
 
 def one_of_both(lab: Lab, here: Host, operators: list[Operator]) -> int:

@@ -101,17 +101,12 @@ from ansible_collections.mec.migration.plugins.module_utils.docker.container_spe
     compared_paths,
     specification,
 )
-from ansible_collections.mec.migration.plugins.module_utils.docker.container_state import (
-    FROZEN,
-    RUNNING,
-    container_state,
-)
+from ansible_collections.mec.migration.plugins.module_utils.docker.container_state import RUNNING
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
 from ansible_collections.mec.migration.plugins.module_utils.service.load import host_load
 from ansible_collections.mec.migration.plugins.module_utils.service.service import Service
-from ansible_collections.mec.migration.plugins.module_utils.source.under_way import in_the_way
+from ansible_collections.mec.migration.plugins.module_utils.source.under_way import look
 from ansible_collections.mec.migration.plugins.module_utils.state.cordon import read_cordon
-from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import MigrationLock
 
 # Between the two readings of a container's pages: whoever looks for a container waits for it.
 SAMPLE_S = 0.2
@@ -119,18 +114,14 @@ SAMPLE_S = 0.2
 
 def run(module: Any, progress: Progress) -> dict[str, Any]:
     client = docker_client()
-    state, inspected = container_state(client, module.params["container"])
+    state, inspected, migration = look(client, module.params["container"])
     container_id = str(inspected.get("Id", ""))
-    found: dict[str, Any] = {"changed": False, "state": state, "container_id": container_id, "migration": ""}
-    locks = [container_id]
-    if state in (RUNNING, FROZEN):
-        # The agent of the migration that brought it here may not be done. One that waits for a service that
-        # runs elsewhere is not in the way: the next move to this host puts it away.
-        locks.append(f"name-{module.params['container']}")
-    for lock in filter(None, locks):
-        owner = MigrationLock(lock).held()
-        if owner is not None and not found["migration"]:
-            found["migration"] = in_the_way(owner)
+    found: dict[str, Any] = {
+        "changed": False,
+        "state": state,
+        "container_id": container_id,
+        "migration": migration,
+    }
     if module.params["load"]:
         measured = host_load(client, [module.params["container"]], SAMPLE_S)
         found["load"] = dict(measured, cordoned=read_cordon() is not None)

@@ -7,11 +7,49 @@ from __future__ import annotations
 
 import contextlib
 import time
+from typing import Any
 
 from ..base.errors import MigrationError
+from ..docker.container_state import FROZEN, RUNNING, container_state
 from ..state.journal import OPEN
-from ..state.migration_lock import Owner
+from ..state.migration_lock import MigrationLock, Owner
 from ..transport.control import ABANDONED_S, CONTROL, SOURCE_CONTROL, control
+
+# A container that changes its state each time it is looked at is reported as it was last.
+LOOKS = 5
+
+
+def look(client: Any, container: str) -> tuple[str, dict[str, Any], str]:
+    """A container's state, what Docker knows of it, and :func:`in_the_way` of whoever moves it.
+
+    All three are of one moment: a migration can end between a look at the container and one at its lock, and
+    then what was frozen would seem to have been left so.
+    """
+    state, inspected = container_state(client, container)
+    for _ in range(LOOKS):
+        sentence = _mover(container, state, str(inspected.get("Id", "")))
+        if sentence or state not in (RUNNING, FROZEN):
+            return state, inspected, sentence
+        before = state, inspected["Id"]
+        state, inspected = container_state(client, container)
+        if before == (state, inspected.get("Id")):
+            break
+    return state, inspected, ""
+
+
+def _mover(container: str, state: str, container_id: str) -> str:
+    """Of the migration that holds a lock on the container, what is to be said; empty if none does."""
+    locks = [container_id]
+    if state in (RUNNING, FROZEN):
+        # The agent of the migration that brought it here may not be done. One that waits for a service that
+        # runs elsewhere is not in the way: the next move to this host puts it away.
+        locks.append(f"name-{container}")
+    for lock in filter(None, locks):
+        owner = MigrationLock(lock).held()
+        sentence = "" if owner is None else in_the_way(owner)
+        if sentence:
+            return sentence
+    return ""
 
 
 def in_the_way(owner: Owner) -> str:
