@@ -99,10 +99,12 @@ class TreeRound:
         self._new_inodes: set[Inode] = set()
         self._touched_directories: set[str] = set()
 
-    def run(self, compare: set[str]) -> Held:
+    def run(self, compare: set[str], *, last: bool = False) -> Held:
         """Send what changed; returns what the target holds once it has acknowledged that.
 
         :param compare: paths whose content is compared even if their times did not change.
+        :param last: nothing changes any more. Of a tree in memory all files are compared: what wrote
+            through a mapping that is gone again left no trace of it.
         """
         started_ns = time.time_ns()
         started = time.monotonic()
@@ -112,6 +114,8 @@ class TreeRound:
         held = self.held.stats
         changed = {path for path, status in current.items() if held.get(path) != status}
         changed |= compare & current.keys()
+        if last and self.tree.in_memory:
+            changed |= {path for path, status in current.items() if stat.S_ISREG(status.mode) and status.size}
         if not changed and current.keys() == held.keys() and self.unknown <= held.keys():
             return self.held
         self.next = self.held.copy_below(current)

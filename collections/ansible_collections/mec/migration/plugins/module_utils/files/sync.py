@@ -56,6 +56,8 @@ class FileSync:
         self._full: set[str] = set()
         # Paths that an unacknowledged round may have touched on the target.
         self._unknown: dict[str, set[str]] = {}
+        # Files that were mapped when a round began.
+        self._mapped: set[str] = set()
         # Trees that both hosts have: what the service writes is there, and what others write must stay.
         self.shared: frozenset[str] = frozenset()
         self._pending: dict[str, Held] | None = None
@@ -103,21 +105,24 @@ class FileSync:
         self,
         channel: Channel,
         *,
-        always_compare: Iterable[str] = (),
+        mapped: Iterable[str] = (),
+        last: bool = False,
         progress: Progress | None = None,
     ) -> FileRound:
         """Send what changed since the last acknowledged round and wait for the acknowledgement.
 
         Nothing changed: nothing is sent, no round trip.
 
-        :param always_compare: paths as the container sees them whose content is compared even
-            where their times did not change (see :func:`shared_writable_files`).
+        :param mapped: what :func:`shared_writable_files` says right before it. The last round compares all
+            that was ever among them, even where their times did not change, the others only what is in
+            memory.
+        :param last: the container is frozen.
         :param progress: gets ``{"tree": name, "sent_bytes": n}`` after each message.
         :raises MigrationError: the target could not apply it (no space, say).
         :raises TransferError: the connection broke; connect, :meth:`prepare` and try again.
         """
         started = time.monotonic()
-        result = self.send(channel, always_compare=always_compare, progress=progress)
+        result = self.send(channel, mapped=mapped, last=last, progress=progress)
         sent_bytes = result.sent_bytes
         fields = self.commit_fields()
         if fields is not None:
@@ -130,7 +135,8 @@ class FileSync:
         self,
         channel: Channel,
         *,
-        always_compare: Iterable[str] = (),
+        mapped: Iterable[str] = (),
+        last: bool = False,
         progress: Progress | None = None,
     ) -> FileRound:
         """As :meth:`round`, without commit and answer.
@@ -143,7 +149,7 @@ class FileSync:
         # Until the round is acknowledged, a next one needs to hear from the target what arrived.
         self._prepared = False
         started = time.monotonic()
-        compare = self._by_tree(always_compare)
+        compare = self._by_tree(self._in_doubt(mapped, last))
         pending: dict[str, Held] = {}
         changed = deleted = sent_bytes = scanned = 0
         scan_s = 0.0
@@ -161,7 +167,7 @@ class FileSync:
                 self._unknown.get(tree.name, set()),
                 Batch(channel, tree.name, report),
             )
-            pending[tree.name] = part.run(compare.get(tree.name, set()))
+            pending[tree.name] = part.run(compare.get(tree.name, set()), last=last)
             changed += part.changed
             deleted += part.deleted
             sent_bytes += part.batch.sent_bytes
@@ -227,17 +233,26 @@ class FileSync:
             channel.request("files.commit", token=token, full=[])
             self._token = token
 
-    def in_memory(self, container_paths: Iterable[str]) -> list[str]:
-        """Those of the paths that lie on a tmpfs of the container's own, see :class:`Tree`."""
-        below = tuple(tree.destination.rstrip("/") + "/" for tree in self.trees if tree.in_memory)
-        return [path for path in container_paths if path.startswith(below)] if below else []
-
     def close(self) -> None:
         for root in self._roots.values():
             root.close()
         self._roots = {}
 
     # -- helpers ---------------------------------------------------------------------------------
+
+    def _in_doubt(self, mapped: Iterable[str], last: bool) -> Iterable[str]:
+        """Files whose content may have changed although their times did not.
+
+        A page that is written through a mapping changes the times only the first time until the kernel has
+        written it to the disk. So a file that was mapped before, and is not any more, is in doubt, too. The
+        disk is heard of sooner or later; for a tmpfs there is none.
+        """
+        now = set(mapped)
+        self._mapped |= now
+        if last:
+            return self._mapped
+        below = tuple(tree.destination.rstrip("/") + "/" for tree in self.trees if tree.in_memory)
+        return [path for path in now if below and path.startswith(below)]
 
     def _root(self, tree: Tree) -> Root:
         if tree.name not in self._roots:

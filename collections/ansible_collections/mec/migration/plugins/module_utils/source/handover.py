@@ -41,7 +41,7 @@ from ..state import journal as states
 from ..state.journal import Journal
 from ..transport.wire import Channel
 from .final_images import FinalImages, likely_content
-from .precopy import shared_files
+from .precopy import mapped_files
 from .thaw_guard import ThawGuard
 
 
@@ -214,7 +214,7 @@ class HandOver:
 
     def _frozen_window(self, guard: ThawGuard, dump_now: Callable[[], dict[str, int]]) -> Outcome:
         before_bytes = self._channel.sent_bytes
-        compare = shared_files(self._service)
+        mapped = mapped_files(self._service)
         started, start = time.time(), time.monotonic()
         # Nobody is served now who could be in its way.
         self._channel.limit(0)
@@ -232,7 +232,7 @@ class HandOver:
         files_start = time.monotonic()
         # Answers come in order: the round's first, then the files'.
         self._channel.answer("memory.round_end")
-        self._files.round(self._channel, always_compare=compare)
+        self._files.round(self._channel, mapped=mapped, last=True)
         files_end = time.monotonic()
         images.expect(pids)
         images.send_early(self._channel, lambda: dumped.running)

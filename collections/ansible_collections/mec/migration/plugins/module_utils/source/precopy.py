@@ -116,9 +116,7 @@ class PreCopy:
         started, start = time.time(), time.monotonic()
         cpu_percent = 100.0 if self.throttle is None else self.throttle.percent
         channel = self._channel()
-        # Only the last round compares the others: their times change once the kernel writes them back.
-        compare = self._files.in_memory(shared_files(self._service))
-        files = self._files.round(channel, always_compare=compare)
+        files = self._files.round(channel, mapped=mapped_files(self._service))
         read_at = time.monotonic()
         memory = self._memory.round(channel, self._service.processes())
         channel.answer("memory.round_end")
@@ -184,7 +182,7 @@ class PreCopy:
         return self._bytes_per_s
 
 
-def shared_files(service: Service) -> list[str]:
+def mapped_files(service: Service) -> list[str]:
     """Files whose content may change through memory without a change of their times."""
     return sorted(shared_writable_files(service.cgroup.pids()))
 

@@ -262,8 +262,44 @@ def test_shared_mappings_are_compared_by_content(pair):
         pair.settle()
         view[60_000] = 8  # the page is dirty already: no times change
         assert str(path) in shared_writable_files([os.getpid()])
-        pair.round(always_compare={"/data/mapped", "/elsewhere"})
+        pair.round(mapped={"/data/mapped", "/elsewhere"}, last=True)
         pair.check()
+
+
+def test_a_mapping_that_ended_between_two_rounds(pair):
+    """As a log that was written through memory and is complete now: who wrote has let go of it."""
+    path = pair.source / "mapped"
+    path.write_bytes(bytes(100_000))
+    pair.round()
+    pair.settle()
+    with open(path, "r+b") as stream, mmap.mmap(stream.fileno(), 0) as view:
+        view[50_000] = 7
+        pair.settle()
+        pair.round(mapped={"/data/mapped"})
+        view[50_001] = 8  # the page is dirty already: no times change
+    pair.round(last=True)
+    pair.check()
+
+
+def test_a_mapping_that_is_gone_again_left_no_trace_on_a_tmpfs():
+    """Somebody maps a file of /dev/shm, reads, writes and ends: no time tells, and no mapping is left."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="mec-test-") as base:
+        pair = Pair(Path(base))
+        pair.tree = pair.tree._replace(in_memory=True)
+        pair.sync = FileSync([pair.tree])
+        path = pair.source / "mapped"
+        path.write_bytes(bytes(100_000))
+        pair.round()
+        pair.settle()
+        before = os.stat(path)
+        with open(path, "r+b") as stream, mmap.mmap(stream.fileno(), 0) as view:
+            # Only a page that is not mapped yet when it is written makes the kernel change the times.
+            view[50_000] = view[50_000] + 7
+        now = os.stat(path)
+        assert (now.st_mtime_ns, now.st_ctime_ns) == (before.st_mtime_ns, before.st_ctime_ns)
+        assert pair.round(last=True).sent_bytes > 0
+        pair.check()
+        assert pair.round(last=True).sent_bytes == 0
 
 
 def test_another_source_starts_afresh(pair):

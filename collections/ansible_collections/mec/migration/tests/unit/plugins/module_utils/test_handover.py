@@ -143,7 +143,7 @@ def world(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "lazily", lambda pids: True)
     monkeypatch.setattr(module.copy_on_write, "as_fields", lambda processes: {})
     monkeypatch.setattr(module, "likely_content", lambda pids: b"")
-    monkeypatch.setattr(module, "shared_files", lambda service: [])
+    monkeypatch.setattr(module, "mapped_files", lambda service: [])
     monkeypatch.setattr(module, "hurry", lambda: None)
     monkeypatch.setattr(module, "no_hurry", lambda: None)
     monkeypatch.setattr(module, "ParentOfAll", lambda *unused: SimpleNamespace(obstacle=""))
