@@ -15,7 +15,7 @@ HARMLESS = r"Can't setup RLIMIT_NOFILE|No parent image found|Can't open .*stats|
 CONSEQUENCE = (
     r"(Pre-)?[Dd]umping FAILED|Restoring FAILED|Dump files \(pid: \d+\) failed|Lazy pages transfer FAILED|"
     r"Can't (dump|checkpoint) (task|tasks)|exited, status=|killed by signal|Unable to (infect|cure)|"
-    r"failed with -?\d+|Can't release|Unlink remap"
+    r"failed with -?\d+|Can't release|Unlink remap|cgroupd: recv req error|Restorer fail \d+"
 )
 
 
@@ -149,6 +149,22 @@ CAUSES = (
         r"Pid \d+ do(?:es)? not match expected|Can't (?:fork|clone) for \d+: File exists",
         "a process number of the service is taken on the target",
         "start the migration again",
+    ),
+    Cause(
+        r"Can't create posix timer|Can't restore posix timers|Unable to convert the notify thread id",
+        "a timer of the service (timer_create) cannot be made again: one that signals the first thread of a "
+        "process by its number (SIGEV_THREAD_ID) is none that CRIU restores",
+        "let no profiler run during the move",
+    ),
+    Cause(
+        r"mqueue isn't empty",
+        "there is a POSIX message queue in the container, which CRIU does not dump",
+        "let the service remove it before the move",
+    ),
+    Cause(
+        r"Control messages in queue, not supported",
+        "a UNIX socket of the service holds data with its sender (SO_PASSCRED), not read yet",
+        "start the migration again; that is over as soon as the service reads it",
     ),
     Cause(
         r"no dirty tracking|soft-dirty",

@@ -20,27 +20,52 @@ from typing import NamedTuple
 
 from .ptrace import SYS_PIDFD_GETFD, SYS_PIDFD_OPEN, syscall
 
-SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6 = 1, 0, 6, 17, 41
+SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6, SOL_NETLINK = 1, 0, 6, 17, 41, 270
 MCAST_JOIN_GROUP, MCAST_MSFILTER = 42, 48
-# The longest value that is taken (the name of a congestion control).
-VALUE_BYTES = 16
+# The longest value that is taken (IP options).
+VALUE_BYTES = 40
+INTERNET = (socket.AF_INET, socket.AF_INET6)
+FAMILIES = (*INTERNET, socket.AF_UNIX, socket.AF_NETLINK)
 
-# include/uapi/asm-generic/socket.h: SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING, SO_RXQ_OVFL, SO_BUSY_POLL,
-# SO_MAX_PACING_RATE, SO_ZEROCOPY
-_ANY = [(SOL_SOCKET, option) for option in (29, 35, 37, 40, 46, 47, 60)]
-# include/uapi/linux/in.h: IP_RECVOPTS, IP_PKTINFO, IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTTL, IP_RECVTOS,
-# IP_RECVORIGDSTADDR, IP_MINTTL, IP_BIND_ADDRESS_NO_PORT, IP_RECVFRAGSIZE, IP_MULTICAST_TTL,
-# IP_MULTICAST_LOOP, IP_MULTICAST_ALL
-_IP = [(SOL_IP, option) for option in (6, 8, 10, 11, 12, 13, 20, 21, 24, 25, 33, 34, 49)]
-# include/uapi/linux/in6.h: IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP, IPV6_MTU_DISCOVER,
-# IPV6_RECVERR, IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_DONTFRAG, IPV6_RECVTCLASS, IPV6_TCLASS,
-# IPV6_MINHOPCOUNT
-_IPV6 = [(SOL_IPV6, option) for option in (16, 18, 19, 23, 25, 49, 51, 62, 66, 67, 73)]
-# include/uapi/linux/tcp.h: TCP_MAXSEG, TCP_SYNCNT, TCP_LINGER2, TCP_DEFER_ACCEPT, TCP_CONGESTION,
-# TCP_USER_TIMEOUT, TCP_FASTOPEN, TCP_NOTSENT_LOWAT, TCP_SAVE_SYN, TCP_FASTOPEN_CONNECT
-_TCP = [(SOL_TCP, option) for option in (2, 7, 8, 9, 13, 18, 23, 25, 27, 30)]
-# include/uapi/linux/udp.h: UDP_NO_CHECK6_TX, UDP_NO_CHECK6_RX, UDP_SEGMENT, UDP_GRO
-_UDP = [(SOL_UDP, option) for option in (101, 102, 103, 104)]
+# include/uapi/asm-generic/socket.h: SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING, SO_RXQ_OVFL, SO_NOFCS,
+# SO_SELECT_ERR_QUEUE, SO_BUSY_POLL, SO_MAX_PACING_RATE, SO_ZEROCOPY, SO_TXTIME, SO_PREFER_BUSY_POLL,
+# SO_BUSY_POLL_BUDGET, SO_TXREHASH, SO_RCVMARK, SO_RCVPRIORITY
+_ANY = [(SOL_SOCKET, option) for option in (29, 35, 37, 40, 43, 45, 46, 47, 60, 61, 69, 70, 74, 75, 82)]
+# SO_PASSSEC, SO_PEEK_OFF, SO_PASSPIDFD
+_UNIX = [(SOL_SOCKET, option) for option in (34, 42, 76)]
+# include/uapi/linux/netlink.h: NETLINK_PKTINFO, NETLINK_BROADCAST_ERROR, NETLINK_NO_ENOBUFS,
+# NETLINK_LISTEN_ALL_NSID, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK
+_NETLINK = [(SOL_NETLINK, option) for option in (3, 4, 5, 8, 10, 11, 12)]
+# include/uapi/linux/in.h: IP_OPTIONS, IP_RECVOPTS, IP_RETOPTS, IP_PKTINFO, IP_MTU_DISCOVER, IP_RECVERR,
+# IP_RECVTTL, IP_RECVTOS, IP_PASSSEC, IP_TRANSPARENT, IP_RECVORIGDSTADDR, IP_MINTTL, IP_NODEFRAG,
+# IP_CHECKSUM, IP_BIND_ADDRESS_NO_PORT, IP_RECVFRAGSIZE, IP_RECVERR_RFC4884, IP_MULTICAST_IF,
+# IP_MULTICAST_TTL, IP_MULTICAST_LOOP, IP_MULTICAST_ALL, IP_UNICAST_IF, IP_LOCAL_PORT_RANGE
+_IP = [
+    (SOL_IP, option)
+    for option in (4, 6, 7, 8, 10, 11, 12, 13, 18, 19, 20, 21, 22, 23, 24, 25, 26, 32, 33, 34, 49, 50, 51)
+]
+# include/uapi/linux/in6.h: IPV6_UNICAST_HOPS, IPV6_MULTICAST_IF, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP,
+# IPV6_MTU_DISCOVER, IPV6_RECVERR, IPV6_MULTICAST_ALL, IPV6_RECVERR_RFC4884, IPV6_FLOWINFO_SEND,
+# IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVHOPOPTS, IPV6_RECVRTHDR, IPV6_RECVDSTOPTS, IPV6_RECVPATHMTU,
+# IPV6_DONTFRAG, IPV6_RECVTCLASS, IPV6_TCLASS, IPV6_AUTOFLOWLABEL, IPV6_ADDR_PREFERENCES, IPV6_MINHOPCOUNT,
+# IPV6_ORIGDSTADDR, IPV6_TRANSPARENT, IPV6_UNICAST_IF, IPV6_RECVFRAGSIZE, and IPV6_FLOWINFO (11)
+_IPV6 = [
+    (SOL_IPV6, option)
+    for option in (
+        *(11, 16, 17, 18, 19, 23, 25, 29, 31, 33, 49, 51, 53, 56, 58, 60, 62, 66, 67, 70, 72, 73, 74, 75, 76),
+        77,
+    )
+]
+# include/uapi/linux/tcp.h: TCP_MAXSEG, TCP_SYNCNT, TCP_LINGER2, TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP,
+# TCP_CONGESTION, TCP_THIN_LINEAR_TIMEOUTS, TCP_THIN_DUPACK, TCP_USER_TIMEOUT, TCP_FASTOPEN,
+# TCP_NOTSENT_LOWAT, TCP_SAVE_SYN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE, TCP_INQ,
+# TCP_TX_DELAY, TCP_RTO_MAX_MS, TCP_RTO_MIN_US, TCP_DELACK_MAX_US
+_TCP = [
+    (SOL_TCP, option)
+    for option in (2, 7, 8, 9, 10, 13, 16, 17, 18, 23, 25, 27, 30, 33, 34, 36, 37, 44, 45, 46)
+]
+# include/uapi/linux/udp.h: UDP_CORK, UDP_NO_CHECK6_TX, UDP_NO_CHECK6_RX, UDP_SEGMENT, UDP_GRO
+_UDP = [(SOL_UDP, option) for option in (1, 101, 102, 103, 104)]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -84,7 +109,7 @@ def read_options(found: socket.socket, pid: int) -> Options:
 
     :param pid: a process in the socket's network namespace.
     """
-    if found.family not in (socket.AF_INET, socket.AF_INET6) or _is_connection(found):
+    if found.family not in FAMILIES or _is_connection(found):
         return Options([], [])
     values = []
     with socket.socket(found.family, found.type, found.proto) as fresh:
@@ -94,7 +119,7 @@ def read_options(found: socket.socket, pid: int) -> Options:
                 if value != fresh.getsockopt(level, option, VALUE_BYTES):
                     values.append((level, option, value))
     memberships = []
-    if found.type in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+    if found.family in INTERNET and found.type in (socket.SOCK_DGRAM, socket.SOCK_RAW):
         for index, each in groups(pid, found.family):
             if _is_member(found, index, each.group):
                 memberships.append(each)
@@ -149,9 +174,16 @@ def interfaces(pid: int) -> dict[str, int]:
     return {membership.interface: index for index, membership in both}
 
 
+def _is_tcp(found: socket.socket) -> bool:
+    is_stream = found.family in INTERNET and found.type == socket.SOCK_STREAM
+    return is_stream and found.proto in (0, socket.IPPROTO_TCP)
+
+
 def _options(found: socket.socket) -> list[tuple[int, int]]:
+    if found.family not in INTERNET:
+        return _UNIX if found.family == socket.AF_UNIX else _NETLINK
     wanted = [*_ANY, *(_IP if found.family == socket.AF_INET else _IP + _IPV6)]
-    if found.type == socket.SOCK_STREAM and found.proto in (0, socket.IPPROTO_TCP):
+    if _is_tcp(found):
         wanted += _TCP
     if found.type == socket.SOCK_DGRAM and found.proto in (0, socket.IPPROTO_UDP):
         wanted += _UDP
@@ -159,7 +191,7 @@ def _options(found: socket.socket) -> list[tuple[int, int]]:
 
 
 def _is_connection(found: socket.socket) -> bool:
-    if found.type != socket.SOCK_STREAM:
+    if not _is_tcp(found):
         return False
     try:
         found.getpeername()

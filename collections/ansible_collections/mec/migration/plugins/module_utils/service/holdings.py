@@ -22,7 +22,7 @@ from ..kernel.identity import limits_readable
 from ..kernel.mountinfo import Mount, mounts
 from ..kernel.socket_options import socket_of
 from ..kernel.sockets import command, holders
-from ..kernel.unix_diag import UnixSocket, unix_sockets
+from ..kernel.unix_diag import LISTEN, UnixSocket, unix_sockets
 from .packed_mounts import PackedMount, packed_mounts
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -33,6 +33,11 @@ SETTINGS = ("coredump_filter", "timerslack_ns", "autogroup")
 EVERYONES_GROUP = "010000E0"
 EVERYONES_GROUPS_6 = ("ff01", "ff0200000000000000000000000000", "ff0200000000000000000001ff")
 SO_PROTOCOL = 38
+# SO_PASSCRED, SO_TIMESTAMP, SO_PASSSEC, SO_TIMESTAMPNS, SO_PASSPIDFD: each message then comes with more than
+# its data.
+SENDER_OPTIONS = (16, 29, 34, 35, 76)
+# There in the root of the hierarchy of cgroup version 2 only.
+UNIFIED = "/sys/fs/cgroup/cgroup.controllers"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -77,6 +82,7 @@ class Process(NamedTuple):
     :param processors: those that it may run on.
     :param settings: contents of :data:`SETTINGS`.
     :param policies: scheduling policies of its threads (sched_getscheduler(2)).
+    :param times_first_thread: whether one of its timers signals its first thread by number (SIGEV_THREAD_ID).
     """
 
     pid: int
@@ -95,6 +101,7 @@ class Process(NamedTuple):
     processors: frozenset[int] = frozenset()
     settings: dict[str, str] = {}  # noqa: RUF012 - never changed
     policies: frozenset[int] = frozenset()
+    times_first_thread: bool = False
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"
@@ -110,6 +117,9 @@ class Holdings(NamedTuple):
     :param unreadable_mounts: mount points whose line in mountinfo is too long for CRIU.
     :param staying: mount points whose content does not move.
     :param unread_netlink: inodes of netlink sockets of its network that have data which nobody has read.
+    :param unread_with_sender: inodes of UNIX sockets with unread data, on which it was asked for who sends.
+    :param message_queues: names of the POSIX message queues in its namespace, open or not.
+    :param cgroup_version: 1 or 2, of the host.
     """
 
     init: int
@@ -123,6 +133,9 @@ class Holdings(NamedTuple):
     packed_mounts: tuple[PackedMount, ...] = ()
     staying: tuple[str, ...] = ()
     unread_netlink: frozenset[int] = frozenset()
+    unread_with_sender: frozenset[int] = frozenset()
+    message_queues: tuple[str, ...] = ()
+    cgroup_version: int = 2
 
     @property
     def first(self) -> Process | None:
@@ -193,6 +206,9 @@ def read_holdings(init: int, pids: Iterable[int], staying: Iterable[str] = ()) -
         tuple(packed),
         tuple(staying),
         frozenset(_unread_netlink(init)),
+        frozenset(_unread_with_sender(found.values(), unix)),
+        tuple(sorted(_message_queues(init, points))),
+        2 if os.path.exists(UNIFIED) else 1,
     )
 
 
@@ -236,6 +252,7 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         processors=_processors(status.get("Cpus_allowed_list", "")),
         settings=dict(_settings(pid)),
         policies=frozenset(_policies(pid)),
+        times_first_thread=_times_first_thread(pid),
     )
 
 
@@ -283,6 +300,12 @@ def _policies(pid: int) -> Iterator[int]:
                 yield os.sched_getscheduler(int(task)) & ~os.SCHED_RESET_ON_FORK
 
 
+def _times_first_thread(pid: int) -> bool:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/timers", encoding="ascii") as lines:
+        return any(line.rstrip() == f"notify: signal/tid.{pid}" for line in lines)
+    return False
+
+
 def _unread_netlink(pid: int) -> Iterator[int]:
     with contextlib.suppress(OSError), open(f"/proc/{pid}/net/netlink", encoding="ascii") as lines:
         next(lines, "")
@@ -291,6 +314,25 @@ def _unread_netlink(pid: int) -> Iterator[int]:
             words = line.split()
             if int(words[4]):
                 yield int(words[9])
+
+
+def _unread_with_sender(processes: Iterable[Process], unix: dict[int, UnixSocket]) -> Iterator[int]:
+    for process in processes:
+        for file in process.files:
+            found = unix.get(file.socket_inode)
+            if found is not None and found.state != LISTEN and found.unread_bytes:
+                with contextlib.suppress(OSError), socket_of(process.pid, file.number) as ours:
+                    if any(ours.getsockopt(socket.SOL_SOCKET, option) for option in SENDER_OPTIONS):
+                        yield found.inode
+
+
+def _message_queues(pid: int, points: Iterable[Mount]) -> set[str]:
+    found: set[str] = set()
+    for mount in points:
+        if mount.kind == "mqueue":
+            with contextlib.suppress(OSError):
+                found.update(f"/{name}" for name in os.listdir(f"/proc/{pid}/root{mount.point}"))
+    return found
 
 
 def _fields(path: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from .service import Service
 
 KINDS: tuple[Kind, ...] = (*PROCESSES, *FILES, *LOST, *CONTAINER)
 # Gone a moment later in most services: worth another look.
-TRANSIENT = ("unix-backlog", "netlink-backlog")
+TRANSIENT = ("unix-backlog", "netlink-backlog", "unread-with-sender")
 LOOKS, PAUSE_S = 3, 0.2
 
 

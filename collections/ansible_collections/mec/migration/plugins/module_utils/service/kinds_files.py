@@ -86,6 +86,14 @@ def _message_queue(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"has the POSIX message queue {file.link} open (descriptor {file.number})")
 
 
+def _message_queue_left(holdings: Holdings) -> Iterator[Found]:
+    """CRIU refuses a file system of message queues that is not empty, whoever has them open."""
+    held = {file.link for _process, file in holdings.files() if file.magic == MQUEUE_MAGIC}
+    for name in holdings.message_queues:
+        if name not in held:
+            yield Found(None, f"has the POSIX message queue {name}, which no process of it has open")
+
+
 def _proc_directory(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.magic == PROC_MAGIC and stat.S_ISDIR(file.mode):
@@ -124,6 +132,17 @@ def _not_accepted(holdings: Holdings) -> Iterator[Found]:
                 yield Found(
                     holder, f"listens on the UNIX socket {name} and has not accepted a connection with data"
                 )
+
+
+def _unread_with_sender(holdings: Holdings) -> Iterator[Found]:
+    """What has come in on a UNIX socket that wants to know the sender carries that with it."""
+    for process, file in holdings.files():
+        if file.socket_inode in holdings.unread_with_sender:
+            yield Found(
+                process,
+                f"has a UNIX socket with data that it has not read, on which it asked for who sends "
+                f"(descriptor {file.number})",
+            )
 
 
 def _unread(holdings: Holdings) -> Iterator[Found]:
@@ -216,6 +235,16 @@ KINDS = (
         _message_queue,
     ),
     Kind(
+        "message-queue-left",
+        "A POSIX message queue that is there and that nobody has open",
+        REFUSED,
+        "what is listed in /dev/mqueue of the container",
+        "CRIU does not dump POSIX message queues",
+        "Let the service read it and remove it (mq_unlink(3), or `rm` in the container's /dev/mqueue)",
+        TEST + "test_a_message_queue_that_nobody_has_open",
+        _message_queue_left,
+    ),
+    Kind(
         "removed-name",
         "An open or mapped file whose name was removed while another hard link to it stays",
         KEPT,
@@ -304,6 +333,16 @@ KINDS = (
         "That is over as soon as the service accepts it: start the migration again then",
         TEST + "test_data_on_a_connection_that_nobody_accepted",
         _not_accepted,
+    ),
+    Kind(
+        "unread-with-sender",
+        "Data that nobody has read yet on a UNIX socket with SO_PASSCRED or the like (who sends, when)",
+        REFUSED,
+        "sock_diag(7): sockets with unread data; getsockopt(2); looked at again a few times",
+        "CRIU cannot dump the sender that the kernel notes beside it",
+        "That is over as soon as the service reads it: start the migration again then",
+        TEST + "test_unread_data_with_its_sender",
+        _unread_with_sender,
     ),
     Kind(
         "netlink-backlog",

@@ -95,9 +95,9 @@ KINDS = (
     ),
     Kind(
         "socket-options",
-        "Socket options of UDP, TCP and raw sockets that CRIU does not dump (IP_RECVTOS, IP_MTU_DISCOVER, "
-        "SO_TIMESTAMP, UDP_GRO, TCP_DEFER_ACCEPT, TCP_FASTOPEN, TCP_CONGESTION, TCP_USER_TIMEOUT and more), "
-        "multicast memberships and TTL",
+        "Socket options of UDP, TCP, raw, UNIX and netlink sockets that CRIU does not dump (IP_RECVTOS, "
+        "IP_MTU_DISCOVER, SO_TIMESTAMP, UDP_GRO, TCP_DEFER_ACCEPT, TCP_FASTOPEN, TCP_CONGESTION, "
+        "TCP_USER_TIMEOUT and many more), multicast memberships and TTL",
         KEPT,
         "pidfd_getfd and getsockopt; /proc/PID/net/igmp and igmp6 for the groups",
         "they are put back from outside, right after the restore",
@@ -111,6 +111,55 @@ KINDS = (
         "",
         "they are back at their defaults: CRIU does not dump them",
         "Let the service set them again if it matters",
+        "",
+    ),
+    Kind(
+        "semaphore-undo",
+        "What is to be undone at a process's end of System V semaphores (SEM_UNDO); that a segment of shared "
+        "memory is to go with its last user (IPC_RMID)",
+        UNSEEN,
+        "",
+        "the kernel shows the first to nobody, and CRIU dumps neither: what a process took of a semaphore "
+        "stays taken when it dies, the segment stays",
+        "Let the service release by itself; `ipcs` and `ipcrm` in the container show and remove what is left",
+        "",
+    ),
+    Kind(
+        "not-read-yet",
+        "Datagrams of UDP and events of inotify that have come in and are not read yet, the mark of urgent "
+        "data (MSG_OOB) of UNIX sockets",
+        UNSEEN,
+        "",
+        "CRIU does not dump these queues",
+        "Nothing for most, as UDP may lose datagrams anyway; let the service look at watched files once more",
+        "",
+    ),
+    Kind(
+        "loopback",
+        "TCP connections between processes of the container (127.0.0.1)",
+        UNSEEN,
+        "",
+        "they are closed like all others: both ends see an end of file, what was on its way is lost",
+        "Let both ends connect again; or use UNIX sockets, which move",
+        "",
+    ),
+    Kind(
+        "socket-programs",
+        "BPF programs of SO_REUSEPORT groups, SO_INCOMING_CPU, sources of source-specific multicast",
+        UNSEEN,
+        "the kernel gives the program to nobody",
+        "the kernel distributes by its own rule again (filters of SO_ATTACH_FILTER are kept); the group is "
+        "joined for all its sources",
+        "Let the service attach or join again",
+        "",
+    ),
+    Kind(
+        "process-history",
+        "CPU time that was used so far, start times of processes, the scheduler's slice, PR_MCE_KILL",
+        UNSEEN,
+        "",
+        "processes are new ones to the kernel of the target; RLIMIT_CPU and clocks of CPU time begin anew",
+        "Nothing, unless the service bills by them",
         "",
     ),
     Kind(

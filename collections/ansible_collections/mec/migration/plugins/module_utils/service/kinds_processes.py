@@ -27,6 +27,16 @@ def _traced(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"is traced by {by}")
 
 
+def _stopped_below_stopped(holdings: Holdings) -> Iterator[Found]:
+    """Only where the freezer is that of cgroup version 1, which has stopped processes wait (stopped.py)."""
+    if holdings.cgroup_version != 1:
+        return
+    for process in holdings.processes.values():
+        parent = holdings.processes.get(process.parent)
+        if parent is not None and process.state == parent.state == "T":
+            yield Found(process, f"is stopped, and so is its parent, {parent}")
+
+
 def _other_namespace(holdings: Holdings, name: str) -> Iterator[Process]:
     first = holdings.first
     for process in holdings.processes.values():
@@ -76,6 +86,12 @@ def _real_time(holdings: Holdings) -> Iterator[Found]:
     for process in holdings.processes.values():
         if process.policies & {os.SCHED_FIFO, os.SCHED_RR}:
             yield Found(process, "has threads of real-time priority (SCHED_FIFO, SCHED_RR)")
+
+
+def _first_thread_timer(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        if process.times_first_thread:
+            yield Found(process, "has a timer that signals its first thread (timer_create, SIGEV_THREAD_ID)")
 
 
 def _age_s(pid: int) -> float:
@@ -134,6 +150,16 @@ KINDS = (
         _traced,
     ),
     Kind(
+        "stopped-below-stopped",
+        "A stopped process whose parent is stopped, too, with cgroup version 1 (one of the two: kept)",
+        REFUSED,
+        "T in /proc/PID/status, of it and of its parent",
+        "CRIU cannot seize the parent while the kernel tells it of its child's stop",
+        "Let one of them go on (`kill -CONT`), or end it",
+        TEST + "test_a_stopped_process_below_a_stopped_one",
+        _stopped_below_stopped,
+    ),
+    Kind(
         "user-namespace",
         "A process in a user namespace of its own (sandboxes, rootless tools)",
         REFUSED,
@@ -184,6 +210,16 @@ KINDS = (
         "Start it with another one",
         TEST + "test_deadlines",
         _deadlines,
+    ),
+    Kind(
+        "first-thread-timer",
+        "A POSIX timer that signals a process's first thread by number (SIGEV_THREAD_ID; others: kept)",
+        REFUSED,
+        "`notify: signal/tid.PID` in /proc/PID/timers",
+        "CRIU 4.2 loses the number of that thread",
+        "Profilers make such timers (Go's CPU profile, async-profiler): let none run during the move",
+        TEST + "test_a_timer_that_signals_the_first_thread",
+        _first_thread_timer,
     ),
     Kind(
         "real-time",

@@ -49,6 +49,20 @@ def test_of_what_is_not_known_the_last_line_counts_that_is_no_consequence():
     assert cause_line("") == ""
 
 
+def test_of_a_restore_that_failed_the_reason_counts_and_not_its_end():
+    log = [
+        "(00.025751) pie: 7: Error (criu/pie/restorer.c:1293): Can't create posix timer - 0: -22",
+        "(00.025762) pie: 7: Error (criu/pie/restorer.c:2201): Can't restore posix timers -1",
+        "(00.025816) pie: 7: Error (criu/pie/restorer.c:2332): Restorer fail 7",
+        "(00.028276) Error (criu/cr-restore.c:2331): Restoring FAILED.",
+        "(00.029589) Error (criu/cgroup.c:2055): cg: cgroupd: recv req error: No such file or directory",
+    ]
+    assert "Can't restore posix timers" in cause_line("\n".join(log))
+    assert "timer" in explain("\n".join(log))
+    unknown = ["(00.02) Error (criu/x.c:1): the reason", *log[2:]]
+    assert cause_line("\n".join(unknown)) == "Error (criu/x.c:1): the reason"
+
+
 def test_the_tail_leaves_out_what_is_harmless(tmp_path):
     log = tmp_path / "dump.log"
     warning, error = "(00.0) Warn  (criu/x.c:1): w", "(00.1) Error (criu/a.c:1): e"

@@ -235,6 +235,56 @@ rt.mq_unlink(name)
 
 
 @needs_root
+def test_a_message_queue_that_nobody_has_open():
+    program = """
+made(libc.unshare(0x08000000 | 0x00020000))
+libc.mount(b"none", b"/", None, 0x44000, None)
+made(libc.mount(b"none", b"/dev/shm", b"mqueue", 0, None))
+open("/dev/shm/jobs", "x").close()
+"""
+    (sentence,) = told(program)
+    assert "container web has the POSIX message queue /jobs, which no process" in sentence
+    assert "mq_unlink" in sentence
+
+
+UNREAD = """
+kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
+pairs = [socket.socketpair(socket.AF_UNIX, kind) for kind in kinds]
+for one, other in pairs:
+    one.send(b"not read")
+"""
+
+
+@pytest.mark.parametrize("option", [socket.SO_PASSCRED, 35])
+def test_unread_data_with_its_sender(option):
+    program = UNREAD + f"for one, other in pairs: other.setsockopt(1, {option}, 1)\n"
+    found = told(program)
+    assert len(found) == 3
+    assert all("has not read, on which it asked for who sends" in sentence for sentence in found)
+    assert told(program + "for one, other in pairs: other.recv(9)") == []
+    assert told(UNREAD) == []
+
+
+def test_a_stopped_process_below_a_stopped_one():
+    program = """
+child = os.fork()
+if child == 0:
+    if os.fork() == 0:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(600)
+os.waitpid(child, os.WUNTRACED)
+"""
+    with Victim(program) as victim:
+        holdings = victim.holdings()
+    assert sorted(process.state for process in holdings.processes.values())[1:] == ["T", "T"]
+    refused = judge("web", holdings._replace(cgroup_version=1)).refused
+    only(list(refused), "is stopped, and so is its parent, process", "kill -CONT")
+    assert judge("web", holdings._replace(cgroup_version=2)).refused == ()
+
+
+@needs_root
 def test_a_packet_socket():
     program = "keep.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW))"
     only(told(program), "packet socket", "Close it")
@@ -329,6 +379,35 @@ s.send((17 + 3).to_bytes(4, "little") + bytes([18, 0, 1, 3, 1, 0, 0, 0, 0, 0, 0,
 def test_a_netlink_socket_with_unread_data():
     only(told(NETLINK), "netlink", "has not read", "as soon as the service reads it")
     assert told(NETLINK + "while s.recv(65536)[4] != 3: pass") == []
+
+
+@pytest.mark.parametrize(("first", "notify"), [(True, 4), (False, 4), (True, 0)])
+def test_a_timer_that_signals_the_first_thread(first, notify):
+    program = f"""
+import struct, threading
+number = {{"x86_64": 222, "aarch64": 107}}[os.uname().machine]
+
+
+def arm():
+    # struct sigevent: value, signal, notify (SIGEV_THREAD_ID is 4), thread
+    event = struct.pack("@Piii", 7, 45, {notify}, threading.get_native_id()).ljust(64, b"\\0")
+    made(libc.syscall(number, 1, event, ctypes.byref(ctypes.c_int())))
+    armed.set()
+    time.sleep(0 if {first} else 600)
+
+
+armed = threading.Event()
+if {first}:
+    arm()
+else:
+    threading.Thread(target=arm, daemon=True).start()
+armed.wait()
+"""
+    found = told(program)
+    if first and notify:
+        only(found, "signals its first thread", "profile")
+    else:
+        assert found == []
 
 
 @needs_root

@@ -23,9 +23,11 @@ import ctypes, os, socket, struct, sys
 libc = ctypes.CDLL(None)
 u, l, six = socket.socket(2, 2), socket.socket(), socket.socket(10, 2)
 u.bind(("127.0.0.1", 0)); l.bind(("127.0.0.1", 0)); six.bind(("::", 0))
-unix = socket.socket(1, 1)
+unix, netlink = socket.socket(1, 1), socket.socket(16, 3, 0)
 WANTED = [(u, 0, 13, 1), (u, 0, 10, 2), (u, 1, 29, 1), (u, 17, 104, 1), (u, 0, 33, 7), (l, 6, 9, 5),
-          (l, 6, 23, 5), (l, 6, 18, 3000), (six, 41, 66, 1), (six, 41, 18, 9)]
+          (l, 6, 23, 5), (l, 6, 18, 3000), (six, 41, 66, 1), (six, 41, 18, 9), (six, 41, 29, 0),
+          (six, 41, 70, 0), (six, 41, 17, 1), (u, 0, 26, 1), (l, 1, 74, 0), (l, 6, 16, 1),
+          (l, 0, 7, 1), (unix, 1, 42, 0), (netlink, 270, 3, 1), (netlink, 270, 11, 1)]
 GROUP = socket.inet_aton("239.1.2.3")
 member = struct.pack("@I4x", socket.if_nametoindex("lo"))
 member += struct.pack("=HH4s", 2, 0, GROUP).ljust(128, b"\\0")
