@@ -132,6 +132,13 @@ e2e: venv  ## migrations and faults between real edge hosts (minutes)
 	$(BIN)/ansible-playbook playbooks/haproxy.yml
 	$(BIN)/pytest tests/e2e --inventory inventories/$(E2E_LAB) $(ARGS)
 
+.PHONY: hooks
+hooks: venv  ## the examples of docs/hooks.md: HAProxy, nginx, DNS, a virtual address (minutes)
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
+	$(BIN)/ansible-playbook playbooks/hook_parts.yml
+	$(BIN)/pytest tests/e2e/test_hooks.py -k haproxy -rP --inventory inventories/$(E2E_LAB) --services web $(ARGS)
+	$(BIN)/pytest tests/e2e/test_hook_examples.py -m hooks -rP --inventory inventories/$(E2E_LAB) --services web $(ARGS)
+
 # With recorded movement: ARGS="--trace-dir=<directory with cells.csv and trace.npz>".
 .PHONY: loop
 loop: venv  ## services follow users, two runs at once, a host is drained

@@ -20,11 +20,12 @@ StartService = Callable[..., None]
 Serve = Callable[..., Service]
 
 
-OTHER_TESTBEDS = ("docker28", "operators", "services", "store", "vm")
+OTHER_TESTBEDS = ("docker28", "hooks", "operators", "services", "store", "vm")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "docker28: needs a testbed with Docker 28 (testbed_suite=forky)")
+    config.addinivalue_line("markers", "hooks: needs nginx and Knot DNS on this machine (make hooks)")
     config.addinivalue_line(
         "markers", "operators: needs a testbed of three hosts, and two hours (make operators)"
     )
@@ -36,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests for another testbed run only where they are asked for, by -m and the name of their marker."""
+    """Tests that need another testbed or parts of their own run where -m asks for them, by their marker."""
     asked = config.getoption("-m")
     others = [
         item

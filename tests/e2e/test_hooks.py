@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ import yaml
 
 from .conftest import StartService
 from .edge import Host, Lab, wait_for
+from .visitor import Visitor
 
 # As in docs/hooks.md of the collection. The time-out ends what waits for the frozen source; the request is
 # made again at whatever host the hook has named meanwhile.
@@ -87,50 +86,6 @@ class Proxy:
         self._log.close()
 
 
-class Visitor(threading.Thread):
-    """Writes and reads back through the proxy, one request after the other."""
-
-    def __init__(self, entry: tuple[str, int]) -> None:
-        super().__init__(daemon=True)
-        self._entry = entry
-        self._ended = threading.Event()
-        self.requests = 0
-        self.longest_ms = 0.0
-        self.failed: list[str] = []
-
-    def ask(self, method: str, number: int, body: str | None = None) -> str:
-        began = time.monotonic()
-        connection = http.client.HTTPConnection(*self._entry, timeout=30)
-        try:
-            connection.request(method, f"/slot/{number % 1000}", body)
-            answer = connection.getresponse()
-            text = answer.read().decode()
-            if answer.status != 200:
-                self.failed.append(f"{method} {number}: {answer.status} {text[:200]}")
-            return text
-        except OSError as error:
-            self.failed.append(f"{method} {number}: {error!r}")
-            return ""
-        finally:
-            connection.close()
-            self.requests += 1
-            self.longest_ms = max(self.longest_ms, (time.monotonic() - began) * 1000)
-
-    def run(self) -> None:
-        number = 0
-        while not self._ended.is_set():
-            number += 1
-            self.ask("PUT", number, f"value {number}")
-            text = self.ask("GET", number)
-            if f"value {number}" not in text:
-                self.failed.append(f"GET {number} answered {text[:200]!r}")
-            time.sleep(0.005)
-
-    def stop(self) -> None:
-        self._ended.set()
-        self.join()
-
-
 @pytest.fixture
 def proxy(lab: Lab, tmp_path: Path) -> Iterator[Proxy]:
     made = Proxy(lab, tmp_path)
@@ -164,19 +119,14 @@ def test_a_client_behind_haproxy_sees_no_failed_request(
     lab: Lab, start: StartService, proxy: Proxy, source: Host, target: Host, tmp_path: Path
 ) -> None:
     start("web", source)
-    visitor = Visitor(proxy.entry)
-    wait_for(
-        "the service behind HAProxy", lambda: '"total"' in visitor.ask("GET", 1) or visitor.requests > 100
-    )
-    visitor = Visitor(proxy.entry)
+    first = Visitor(lambda: proxy.entry, again_after_s=1)
+    wait_for("the service behind HAProxy", lambda: '"total"' in first.ask("GET", 1))
+    visitor = Visitor(lambda: proxy.entry)
     visitor.start()
     report = lab.move("web", target, migrate_on_handover=proxy.switch(), migrate_hooks=hook_tasks(tmp_path))
     time.sleep(1)
     visitor.stop()
-    print(
-        f"{visitor.requests} requests, {len(visitor.failed)} failed; longest {visitor.longest_ms:.0f} ms, "
-        f"frozen {report['frozen_ms']:.0f} ms, on_handover {report['on_handover']}"
-    )
+    print(visitor.account(report))
     assert visitor.failed == []
     assert visitor.requests > 20
     assert report["on_handover"]["error"] == ""
