@@ -203,7 +203,7 @@ checks["shared segment"] = lambda: ctypes.string_at(at, 8) == b"attached"
 segments = [libc.shmget(0, 9000, 0o1600)]
 aside = libc.shmat(segments[0], None, 0)
 ctypes.memmove(aside + 8000, b"detached", 8)
-segments += [libc.shmget(0, 1 << 20, 0o1600), segment]
+segments += [libc.shmget(0, 8 << 20, 0o1600), segment]
 libc.shmdt(ctypes.c_void_p(aside))
 
 
@@ -216,15 +216,16 @@ checks["shared segment that nobody has"] = detached
 
 shared = mmap.mmap(-1, 1 << 20)
 shared[:6] = b"shared"
-content = os.urandom(1 << 20)
+size = 8 << 20
+content = os.urandom(size)
 with open("/dev/shm/counted", "w+b") as to_count:
     to_count.write(content)
     to_count.flush()
-    on_tmpfs = mmap.mmap(to_count.fileno(), 1 << 20)
+    on_tmpfs = mmap.mmap(to_count.fileno(), size)
 in_memory = os.memfd_create("counted")
 os.write(in_memory, content)
-of_memfd = mmap.mmap(in_memory, 1 << 20)
-attached = memoryview((ctypes.c_char * (1 << 20)).from_address(libc.shmat(segments[1], None, 0))).cast("B")
+of_memfd = mmap.mmap(in_memory, size)
+attached = memoryview((ctypes.c_char * size).from_address(libc.shmat(segments[1], None, 0))).cast("B")
 attached[:] = content
 counted: dict = {"file on tmpfs": on_tmpfs, "memfd": of_memfd, "segment": attached}
 child = os.fork()
@@ -253,7 +254,7 @@ for name, held in counted.items():
     checks[f"{name} that a child writes"] = lambda held=held: counts(held)
 checks["the file of a mapping on tmpfs"] = lambda: (
     open("/dev/shm/counted", "rb").read(4096) == on_tmpfs[:4096]
-    and os.stat("/dev/shm/counted").st_size == 1 << 20
+    and os.stat("/dev/shm/counted").st_size == size
 )
 
 

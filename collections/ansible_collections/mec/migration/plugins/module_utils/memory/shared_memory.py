@@ -15,7 +15,7 @@ import ctypes
 import errno
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..base.page_ranges import Range, RangeSet
 from ..criu.images import SYSTEM_V as SYSTEM_V_NUMBERS
@@ -23,8 +23,8 @@ from ..criu.images import segment_number
 from ..kernel.process_memory import PAGE_BYTES, Batch, Reader, areas
 
 # Made by mmap(2), by memfd_create(2) and by shmget(2).
-SYSTEM_V = "/SYSV"
-KINDS = ("/dev/zero (deleted)", "/memfd:", SYSTEM_V)
+ANONYMOUS, MEMFD, SYSTEM_V = "/dev/zero (deleted)", "/memfd:", "/SYSV"
+KINDS = (ANONYMOUS, MEMFD, SYSTEM_V)
 MAP_POPULATE = 0x8000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -49,6 +49,23 @@ def segments(pids: list[int]) -> dict[int, str]:
         # Where both have the same name with CRIU there is one page map, and it is left to CRIU.
         if number > -SYSTEM_V_NUMBERS and number - SYSTEM_V_NUMBERS in found:
             del found[number], found[number - SYSTEM_V_NUMBERS]
+    return found
+
+
+def opened_memfds(pids: Iterable[int]) -> dict[int, str]:
+    """The memfds that hold something and that processes have open: inode number -> a path to open each by.
+
+    :raises OSError: a process is gone.
+    """
+    found: dict[int, str] = {}
+    for pid in pids:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            path = f"/proc/{pid}/fd/{name}"
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(path).startswith(MEMFD):
+                    status = os.stat(path)
+                    if status.st_size:
+                        found.setdefault(status.st_ino, path)
     return found
 
 

@@ -46,6 +46,7 @@ from ..kernel.process_memory import (
     locked_ranges,
 )
 from ..kernel.processes import locked_bytes
+from ..memory.shared_memory import opened_memfds
 from ..memory.source import FrozenSegment, MemorySource
 from ..transport.wire import Channel
 
@@ -188,7 +189,24 @@ class FinalImages:
         for number in self._expected:
             if os.path.exists(self._pagemap(number)):
                 self._settle_process(number)
+        self._drop_links()
         return self._missing
+
+    def _drop_links(self) -> None:
+        """The links to nowhere that are left belong to no image, or to one that nobody can read any more.
+
+        :raises MigrationError: to one of those.
+        """
+        left = {name for name in os.listdir(self._dir) if os.path.islink(os.path.join(self._dir, name))}
+        for name in os.listdir(self._dir) if left else ():
+            if name.startswith("pagemap-"):
+                pages = os.path.basename(RawPagemap(os.path.join(self._dir, name)).pages_path)
+                if pages in left:
+                    raise MigrationError(
+                        f"what {name} names could not be read once the service was frozen", phase="handover"
+                    )
+        for name in left:
+            os.unlink(os.path.join(self._dir, name))
 
     def _settle_process(self, number: int) -> list[str]:
         """Once its images are complete; returns the names of those that are so for good."""
@@ -197,6 +215,8 @@ class FinalImages:
             return []
         self._settled.add(number)
         pagemap = RawPagemap(self._pagemap(number), lazy_parent=True)
+        if self._is_unwritten(pagemap):
+            _bring_back(pagemap, Reader(expected.pid))
         if self._is_dumped_whole(pagemap, number, expected):
             leave_out(pagemap.path, self._memory.known(number))
             pagemap = RawPagemap(pagemap.path, lazy_parent=True)
@@ -225,28 +245,37 @@ class FinalImages:
         if self._memory.segments:
             self._compared = InThread(lambda: self._memory.compare_segments(pids))
 
+    def wait(self) -> None:
+        """Until nothing is compared any more: what runs may make a segment shorter."""
+        if self._compared is not None:
+            self._compared.wait()
+
     def _settle_segment(self, shmid: int) -> list[str]:
         """Of shared memory keep what has changed since the last round, be it dumped or left to the parent.
 
         :returns: the names of its images, once.
         """
-        candidates = (segment_number(shmid, system_v=system_v) for system_v in (False, True))
-        number = next((number for number in candidates if self._memory.known(number)), None)
-        if number is None or number in self._settled:
+        compared = self._compared.result() if self._compared is not None else {}
+        numbers = [segment_number(shmid, system_v=system_v) for system_v in (False, True)]
+        known = [number for number in numbers if self._memory.known(number)]
+        number = (known or [number for number in numbers if number in compared] or numbers)[0]
+        pagemap = RawPagemap(os.path.join(self._dir, image_names(number).pagemap))
+        nowhere = self._is_unwritten(pagemap)
+        if number in self._settled or not (nowhere or known):
             return []
         self._settled.add(number)
-        found = self._compared.result().get(number) if self._compared is not None else None
+        found = compared.get(number)
+        if nowhere and found is None:
+            found = self._opened(shmid)
 
         def split(entry: RawEntry, content: memoryview) -> list[Part] | None:
             start, end = key_range((entry[1], entry[3]))
             if found is not None:
                 same = found.same & RangeSet([(start, end)])
-                if not content:
-                    rest = [(first, last) for first, last in RangeSet([(start, end)]) - same]
-                    parts = [Part(piece, PE_PARENT) for piece in same]
-                    parts += [Part(piece, PE_PRESENT, found.content(*piece)) for piece in rest]
-                    return sorted(parts, key=lambda part: part.piece)
-                return without(entry, content, same, PE_PARENT)
+                if content or same.size_bytes == end - start:
+                    return without(entry, content, same, PE_PARENT)
+                read = memoryview(found.content(start, end))
+                return without(entry, read, same, PE_PARENT)
             if not content:
                 raise MigrationError(
                     f"shared memory {shmid} could not be read once the service was frozen", phase="handover"
@@ -254,9 +283,21 @@ class FinalImages:
             place = ctypes.addressof(ctypes.c_char.from_buffer(content))
             return without(entry, content, self._memory.unchanged(number, start, end, place), PE_PARENT)
 
-        pagemap = RawPagemap(os.path.join(self._dir, image_names(number).pagemap))
         rewrite(pagemap, split)
         return [os.path.basename(path) for path in (pagemap.path, pagemap.pages_path)]
+
+    def _opened(self, shmid: int) -> FrozenSegment | None:
+        """A memfd that no process has mapped."""
+        path = opened_memfds(expected.pid for expected in self._expected.values()).get(shmid)
+        return FrozenSegment(path, RangeSet()) if path else None
+
+    @staticmethod
+    def _is_unwritten(pagemap: RawPagemap) -> bool:
+        """Whether the pages went to nowhere; if so there is a place for them from now on."""
+        if not os.path.islink(pagemap.pages_path):
+            return False
+        os.unlink(pagemap.pages_path)
+        return True
 
     def _is_dumped_whole(self, pagemap: RawPagemap, number: int, expected: _Expected) -> bool:
         """Whether CRIU has dumped memory all the same, which the target has already."""
@@ -305,6 +346,25 @@ class FinalImages:
 
     def _pagemap(self, number: int) -> str:
         return os.path.join(self._dir, f"pagemap-{number}.img")
+
+
+def _bring_back(pagemap: RawPagemap, reader: Reader) -> None:
+    """Give a page map the content of its pages, which the dump wrote to nowhere, from the frozen process."""
+
+    def split(entry: RawEntry, _content: memoryview) -> list[Part] | None:
+        if not entry[2][0] & PE_PRESENT:
+            return None
+        piece = key_range((entry[1], entry[3]))
+        content = reader.content(RangeSet([piece]))
+        if len(content) != piece.end - piece.start:
+            raise MigrationError(
+                f"{piece} could not be read for {os.path.basename(pagemap.path)}: {len(content)} bytes of "
+                f"{piece.end - piece.start}",
+                phase="handover",
+            )
+        return [Part(piece, entry[2][0], content)]
+
+    rewrite(pagemap, split)
 
 
 def _bring_in(pagemap: RawPagemap, odd: dict[EntryKey, Range], brought: RangeSet, content: bytes) -> None:

@@ -43,6 +43,7 @@ from ..transport.wire import Channel
 from .final_images import FinalImages, likely_content
 from .precopy import mapped_files
 from .thaw_guard import ThawGuard
+from .unwritten_pages import to_nowhere
 
 
 class Outcome(NamedTuple):
@@ -103,6 +104,7 @@ class HandOver:
         self._dumping: InThread[dict[str, int]] | None = None
         self._note_mark: Callable[[], None] = lambda: None
         self._marking: InThread[None] | None = None
+        self._images_now: FinalImages | None = None
         self._parent_obstacle = ""
 
     def prepare(self) -> None:
@@ -131,6 +133,10 @@ class HandOver:
             os.makedirs(path, mode=0o700)
         parent = ParentOfAll(self._dir, self._service.processes().values())
         self._parent_obstacle = parent.obstacle
+        lazy = lazily(self._service.cgroup.pids())
+        if lazy and not parent.obstacle:
+            # Else the images of processes hold their memory, too.
+            to_nowhere(self._images, self._service.processes(), self._memory)
         self._dump = Dump(
             runc,
             self._service.cgroup.path,
@@ -139,7 +145,7 @@ class HandOver:
             [mount.dump_option for mount in self._tmpfs.mounts],
             mode,
             None if parent.obstacle else parent,
-            lazy=lazily(self._service.cgroup.pids()),
+            lazy=lazy,
             watched=watched_paths(runc.pid, self._service.cgroup.pids()),
             identity=needed_identity(self._service.cgroup.pids()),
             mptcp=holds_mptcp(self._service.cgroup.pids()),
@@ -220,7 +226,7 @@ class HandOver:
         self._channel.limit(0)
         freeze_ms = self._service.cgroup.freeze()
         self._service.cgroup.prepare_seizing()
-        images = FinalImages(self._images, self._memory)
+        self._images_now = images = FinalImages(self._images, self._memory)
         self._dumping = dumped = InThread(dump_now)
         # It takes the disk some milliseconds, which pass beside the dump. Being early does no harm: until the
         # mark is really sent this process and its guard know better, and once both are dead nobody may thaw.
@@ -340,6 +346,8 @@ class HandOver:
         for beside in (self._dumping, self._marking):
             if beside is not None:
                 beside.wait()
+        if self._images_now is not None:
+            self._images_now.wait()
         if self._dump is not None:
             self._dump.close()
         try:

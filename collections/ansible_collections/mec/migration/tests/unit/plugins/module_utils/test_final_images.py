@@ -102,6 +102,29 @@ def test_what_is_not_anonymous_is_brought_in_and_the_rest_left_out(victim, tmp_p
     assert not os.path.lexists(tmp_path / "parent")
 
 
+def test_pages_that_went_to_nowhere_are_read_from_the_process(victim, tmp_path):
+    start, end = vdso(victim)
+    write_pagemap(str(tmp_path / f"pagemap-{NUMBER}.img"), 3, [_entry((start, end), PE_PRESENT)])
+    for number in (3, 9):
+        (tmp_path / f"pages-{number}.img").symlink_to("/dev/null")
+    images = FinalImages(str(tmp_path), Known(RangeSet()))
+    images.expect({victim.pid: NUMBER})
+    assert images.settle() == {}
+    held = contents(tmp_path)
+    assert b"".join(held[at] for at in range(start, end, PAGE_BYTES)) == victim.memory(start, end)
+    assert not os.path.lexists(tmp_path / "pages-9.img")
+
+
+@pytest.mark.parametrize("name", [f"pagemap-{NUMBER}.img", "pagemap-8.img", "pagemap-shmem-8.img"])
+def test_pages_that_went_to_nowhere_and_cannot_be_read_are_an_error(victim, tmp_path, name):
+    write_pagemap(str(tmp_path / name), 3, [_entry((0x10000, 0x12000), PE_PRESENT)])
+    (tmp_path / "pages-3.img").symlink_to("/dev/null")
+    images = FinalImages(str(tmp_path), Known(RangeSet()))
+    images.expect({victim.pid: NUMBER})
+    with pytest.raises(MigrationError, match="could not be read"):
+        images.settle()
+
+
 def test_what_the_target_does_not_hold_is_missing(victim, tmp_path):
     as_dumped(victim, tmp_path)
     memory = present_pages(victim.pid)

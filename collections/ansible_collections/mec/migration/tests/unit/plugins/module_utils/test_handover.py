@@ -154,6 +154,7 @@ def world(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "ThawGuard", lambda *unused: guard)
     finals = SimpleNamespace(
         compare=lambda pids: made.do("compare"),
+        wait=lambda: None,
         expect=lambda pids: made.do("expect"),
         send_early=lambda channel, dumping: made.do("send early"),
         settle=lambda: made.do("settle", {}),
