@@ -218,6 +218,12 @@ def test_docker_daemon_killed_after_the_mark(redis: Service, lab: Lab, source: H
     redis.goes_on(source)
 
 
+def test_resolve_fails_where_nobody_answers(lab: Lab) -> None:
+    lab.play("resolve", service="redis", ansible_port=1).refused(
+        "nothing is known of redis", "nothing was done"
+    )
+
+
 def test_an_unhealthy_copy_is_kept_by_resolve(serve: Serve, source: Host, target: Host) -> None:
     """It is complete and has served clients: that its own check does not like it is no reason to go back."""
     health = ["--health-cmd", "test ! -e /sick", "--health-interval", "1s", "--health-retries", "1"]

@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
         try:
             return {**result, "changed": True, **self.evaluate(arguments, task_vars or {})}
         except DecisionError as error:
-            raise AnsibleActionFail(f"mec.migration.decision_evaluation: {error}") from error
+            raise AnsibleActionFail(f"mec.migration.decision_evaluation: {error}") from None
 
     def evaluate(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """The files, settings and rows; raises :class:`DecisionError`."""

@@ -56,12 +56,12 @@ class ActionModule(ActionBase):
         try:
             return {**result, "changed": False, **self._plan(arguments, variables)}
         except DecisionError as error:
-            raise AnsibleActionFail(f"mec.migration.migration_plan: {error}") from error
+            raise AnsibleActionFail(f"mec.migration.migration_plan: {error}") from None
         except (KeyError, TypeError) as error:
             raise AnsibleActionFail(
                 "mec.migration.migration_plan: services need a name, loads must be results of "
                 f"migration_cost_info; {error} is wrong there"
-            ) from error
+            ) from None
 
     def _plan(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         loads = arguments["loads"]

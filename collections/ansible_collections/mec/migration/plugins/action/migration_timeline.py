@@ -46,15 +46,15 @@ class ActionModule(ActionBase):
         try:
             return {**result, **self._write(plain(arguments), task_vars or {})}
         except DecisionError as error:
-            raise AnsibleActionFail(f"mec.migration.migration_timeline: {error}") from error
+            raise AnsibleActionFail(f"mec.migration.migration_timeline: {error}") from None
         except (KeyError, TypeError) as error:
             raise AnsibleActionFail(
                 f"mec.migration.migration_timeline: run or migration lacks or holds a wrong {error}"
-            ) from error
+            ) from None
         except OSError as error:
             raise AnsibleActionFail(
                 f"mec.migration.migration_timeline: {arguments['path']} cannot be written: {error.strerror}"
-            ) from error
+            ) from None
 
     def _write(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         # Small arrays: more threads of BLAS than one slow them down. Before numpy is loaded.

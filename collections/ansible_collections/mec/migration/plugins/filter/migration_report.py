@@ -55,7 +55,7 @@ def migration_report(value: dict[str, Any], client: dict[str, Any] | None = None
             return {"json": build_failed(value), "lines": []}
         report = build(value) if client is None else with_client(value, client)
     except (KeyError, TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"migration_report: the results lack or hold a wrong {error}") from error
+        raise AnsibleFilterError(f"migration_report: the results lack or hold a wrong {error}") from None
     return {"json": report, "lines": lines(report)}
 
 

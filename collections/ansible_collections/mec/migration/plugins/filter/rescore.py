@@ -75,7 +75,7 @@ def rescore_all(decisions: Any, **overrides: Any) -> Any:
             return [rescore(plain(decision), **plain(overrides)) for decision in decisions]
         return rescore(plain(decisions), **plain(overrides))
     except (DecisionError, TypeError) as error:
-        raise AnsibleFilterError(f"mec.migration.rescore: {error}") from error
+        raise AnsibleFilterError(f"mec.migration.rescore: {error}") from None
 
 
 class FilterModule:

@@ -70,7 +70,7 @@ def resolve_decisions(
     try:
         decided = resolutions(what, service, host_gone=host_gone, from_older_state=from_older_state)
     except DecisionError as error:
-        raise AnsibleFilterError(f"resolve_decisions: {error}") from error
+        raise AnsibleFilterError(f"resolve_decisions: {error}") from None
     return {"decisions": decided, "unread": unread(what)}
 
 

@@ -85,5 +85,5 @@ class LookupModule(LookupBase):
                 for problem in problems:
                     Display().warning(f"mec.migration.location_positions: {service.name}: {problem}")
         except DecisionError as error:
-            raise AnsibleLookupError(f"mec.migration.location_positions: {error}") from error
+            raise AnsibleLookupError(f"mec.migration.location_positions: {error}") from None
         return found

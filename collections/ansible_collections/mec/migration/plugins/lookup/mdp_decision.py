@@ -309,7 +309,7 @@ class LookupModule(LookupBase):
         try:
             return self.decide_all(terms, variables or {})
         except DecisionError as error:
-            raise AnsibleLookupError(f"mec.migration.mdp_decision: {error}") from error
+            raise AnsibleLookupError(f"mec.migration.mdp_decision: {error}") from None
 
     def decide_all(self, terms: list[Any], variables: dict[str, Any]) -> list[dict[str, Any]]:
         """The decisions for ``terms``; raises :class:`DecisionError`."""

@@ -109,10 +109,10 @@ class LookupModule(LookupBase):
                     }
                 )
         except DecisionError as error:
-            raise AnsibleLookupError(f"mec.migration.migration_cost_prediction: {error}") from error
+            raise AnsibleLookupError(f"mec.migration.migration_cost_prediction: {error}") from None
         except (KeyError, TypeError) as error:
             raise AnsibleLookupError(
                 "mec.migration.migration_cost_prediction: loads must be results of migration_cost_info; "
                 f"{error} is wrong there"
-            ) from error
+            ) from None
         return found

@@ -61,7 +61,7 @@ class LookupModule(LookupBase):
             try:
                 records = read(plain(term), skipped=skipped)
             except DecisionError as error:
-                raise AnsibleLookupError(f"mec.migration.migration_costs: {error}") from error
+                raise AnsibleLookupError(f"mec.migration.migration_costs: {error}") from None
             for sentence in skipped:
                 display.warning(f"mec.migration.migration_costs: passed over {sentence}")
             found.append({"records": records, "pairs": summary(records), "lines": lines(records)})

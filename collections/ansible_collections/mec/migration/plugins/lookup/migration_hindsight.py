@@ -99,10 +99,10 @@ class LookupModule(LookupBase):
                 rows = hindsight(plain(term), policy, hosts)
                 found.append({"strategies": rows, "lines": lines(rows)})
         except DecisionError as error:
-            raise AnsibleLookupError(f"mec.migration.migration_hindsight: {error}") from error
+            raise AnsibleLookupError(f"mec.migration.migration_hindsight: {error}") from None
         except (KeyError, TypeError) as error:
             raise AnsibleLookupError(
                 "mec.migration.migration_hindsight: give rounds as mec.migration.follow_users reports them; "
                 f"{error} is wrong there"
-            ) from error
+            ) from None
         return found

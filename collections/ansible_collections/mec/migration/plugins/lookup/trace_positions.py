@@ -128,7 +128,7 @@ class LookupModule(LookupBase):
                     said.append(replay.nobody_at(options["at"]))
                 found.append(document)
         except DecisionError as error:
-            raise AnsibleLookupError(f"mec.migration.trace_positions: {error}") from error
+            raise AnsibleLookupError(f"mec.migration.trace_positions: {error}") from None
         for sentence in said:
             Display().warning(f"mec.migration.trace_positions: {sentence}")
         return found

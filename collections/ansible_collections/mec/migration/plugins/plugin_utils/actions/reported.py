@@ -37,9 +37,9 @@ class ReportAction(ActionBase):
         try:
             return {**result, "changed": True, **self.act(asked)}
         except DecisionError as error:
-            raise AnsibleActionFail(f"{self.module_name}: {error}") from error
+            raise AnsibleActionFail(f"{self.module_name}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise AnsibleActionFail(
                 f"{self.module_name}: report lacks or holds a wrong {error}; give json of the filter "
                 "migration_report"
-            ) from error
+            ) from None
