@@ -18,7 +18,7 @@ from ..base.errors import PreflightError
 from ..docker.container_spec import check_movable
 from ..memory.trackers import AUTO, SOFT_DIRTY, best, check
 from .hosts import host_problems
-from .networks import network_problems, network_warnings
+from .networks import network_problems, network_warnings, own_network_warnings
 from .pair import Container, Facts, Pair, Port, version_of
 from .room import source_memory, source_space, target_memory, target_space
 from .storage import mount_problems, mount_warnings, size_problems
@@ -294,7 +294,7 @@ def problems(
 
 def warnings(source: Facts, target: Facts | None, container: Container) -> list[str]:
     """What will work, and still may surprise."""
-    found = list(container.inventory.said)
+    found = [*container.inventory.said, *own_network_warnings(Pair(source, target or source, container))]
     for key, bindings in (container.host_config.get("PortBindings") or {}).items():
         if any(not str(binding.get("HostPort") or "").isdigit() for binding in bindings or []):
             found.append(f"the published port of {key} is chosen by Docker and will be another one")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from .pair import Facts, Pair
 
 BUILT_IN = ("bridge", "host", "none", "default")
 MTU = "com.docker.network.driver.mtu"
+INTERFACE_NAME = "com.docker.network.endpoint.ifname"
 Network = dict[str, Any]
 
 
@@ -112,3 +114,45 @@ def network_warnings(pair: Pair) -> Iterator[str]:
                 f"{pair.source['hostname']} and {', '.join(_subnets(theirs)) or 'without one'} on "
                 f"{pair.target['hostname']}: the service gets another address"
             )
+
+
+def own_network_warnings(pair: Pair) -> Iterator[str]:
+    """What the service has added to its network by itself; on the target it has what Docker gives it."""
+    endpoints = pair.container.inspected["NetworkSettings"].get("Networks") or {}
+    drivers = {name: network["driver"] for name, network in _by_name(pair.source).items()}
+    # On an overlay network Docker itself adds an interface that it shows nowhere.
+    if any(drivers.get(name) == "overlay" for name in endpoints):
+        return
+    added = list(_added(pair, endpoints))
+    if added:
+        yield (
+            f"container {pair.container.name} has changed its network by itself: {', '.join(added)}. On the "
+            "target it has what Docker gives it. Let the service set that up again there, or a hook of the "
+            "migration"
+        )
+
+
+def _added(pair: Pair, endpoints: dict[str, Any]) -> Iterator[str]:
+    network = pair.container.network
+    given = {
+        str(endpoint[key])
+        for endpoint in endpoints.values()
+        for key in ("IPAddress", "GlobalIPv6Address", "Gateway")
+        if endpoint.get(key)
+    }
+    options = [endpoint.get("DriverOpts") or {} for endpoint in endpoints.values()]
+    names = {each[INTERFACE_NAME] for each in options if INTERFACE_NAME in each}
+    extra = [name for name in network.interfaces if name not in names and not re.fullmatch(r"eth\d+", name)]
+    yield from (f"interface {name}" for name in extra)
+    yield from (f"address {address}" for address in network.addresses if address not in given)
+    for route in network.routes:
+        subnet = ipaddress.ip_network(route.destination)
+        on_link = not route.gateway and any(ipaddress.ip_address(each) in subnet for each in given)
+        if route.interface not in extra and not on_link and route.gateway not in given:
+            by = f"via {route.gateway}" if route.gateway else f"on {route.interface}"
+            yield f"route {route.destination} {by}"
+    # Docker has rules for its name server in networks that a user made.
+    usual = {"nat"} if set(endpoints) - set(BUILT_IN) else set()
+    tables = [table for table in network.tables if table not in usual]
+    if tables:
+        yield f"firewall rules (iptables, {' and '.join(tables)})"

@@ -9,6 +9,7 @@ import re
 from typing import Any, NamedTuple
 
 from ..base.errors import PreflightError
+from ..kernel.own_network import OwnNetwork
 from ..service.inventory import Inventory
 
 Facts = dict[str, Any]
@@ -32,6 +33,7 @@ class Container(NamedTuple):
     :param shared_bytes: how much of the memory is shared; CRIU dumps it once more.
     :param listening: with host networking, the ports that its processes listen on.
     :param inventory: what its processes hold that does not move.
+    :param network: what there is in a network of its own.
     """
 
     inspected: dict[str, Any]
@@ -41,6 +43,7 @@ class Container(NamedTuple):
     listening: tuple[Port, ...] = ()
     shared_bytes: int = 0
     inventory: Inventory = Inventory()
+    network: OwnNetwork = OwnNetwork()
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from ..criu.rpc import canary
 from ..docker.container_spec import compared_paths, specification
 from ..image.layers import image_info
 from ..image.opened import open_store
+from ..kernel.own_network import OwnNetwork, read_network
 from ..kernel.sockets import listeners, open_sockets
 from ..memory.sent import FULL, LEAN
 from ..memory.shared_memory import shared_bytes
@@ -50,6 +51,7 @@ def look(client: Any, name: str, move_binds: list[str]) -> Container:
         _listening(service.processes()) if inspected["HostConfig"]["NetworkMode"] == "host" else (),
         shared_bytes(service.cgroup.pids()),
         take_inventory(service),
+        OwnNetwork() if inspected["HostConfig"]["NetworkMode"] == "host" else read_network(service.runc.pid),
     )
 
 

@@ -149,6 +149,16 @@ KINDS = (
         "The same subnet on both hosts, if addresses matter",
         PREFLIGHT + "test_other_subnets_and_mtus_are_said",
     ),
+    Kind(
+        "own-network",
+        "What a service with NET_ADMIN has added to its network: addresses, routes, interfaces, firewall",
+        SAID,
+        "what is in /proc/PID/net beside what Docker gave (of IPv6 the addresses; rules of nftables are not "
+        "seen)",
+        "on the target it has what Docker gives it",
+        "Let the service set it up again there, or a hook of the migration",
+        PREFLIGHT + "test_what_the_service_added_to_its_network_is_said",
+    ),
     _judged(
         SAID,
         "volume-users",
@@ -179,6 +189,15 @@ KINDS = (
         "",
         "Docker keeps them with the container, and takes only what that writes into a log that it has open",
         "Use a log driver that sends them elsewhere (journald, fluentd), or save them before the move",
+        "",
+    ),
+    Kind(
+        "dockers-files",
+        "Changes of /etc/hosts, /etc/hostname and /etc/resolv.conf by the service; of an interface's MTU",
+        UNSEEN,
+        "",
+        "Docker makes these files and the interfaces anew",
+        "Use `--add-host`, `--hostname`, `--dns` and the network's MTU, which move",
         "",
     ),
     Kind(

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import copy
+import ipaddress
 import json
 from pathlib import Path
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import PreflightError
 from ansible_collections.mec.migration.plugins.module_utils.docker.container_spec import specification
+from ansible_collections.mec.migration.plugins.module_utils.kernel.own_network import OwnNetwork, Route
 from ansible_collections.mec.migration.plugins.module_utils.preflight import checks as preflight
 from ansible_collections.mec.migration.plugins.module_utils.preflight.pair import Container, Port, Refused
 from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight import estimate
@@ -304,6 +306,35 @@ def test_other_subnets_and_mtus_are_said():
     said = preflight.warnings(on_network("west"), on_network("east", ranges=other, options={}), net)
     assert any("10.9.0.0/24 on west and 10.8.0.0/24 on east" in text for text in said)
     assert any("MTU of 1400 on west and of 1500 on east" in text for text in said)
+
+
+def test_what_the_service_added_to_its_network_is_said():
+    net = container("net", PortBindings={})
+    endpoint = net.inspected["NetworkSettings"]["Networks"]["pre-net"]
+    subnet = str(ipaddress.ip_network(f"{endpoint['IPAddress']}/16", strict=False))
+    dockers = OwnNetwork(
+        ("eth0",),
+        (endpoint["IPAddress"],),
+        (Route("0.0.0.0/0", endpoint["Gateway"], "eth0"), Route(subnet, "", "eth0")),
+        ("nat",),
+    )
+    west, east = on_network("west"), on_network("east")
+    assert not [
+        text for text in preflight.warnings(west, east, net._replace(network=dockers)) if "by itself" in text
+    ]
+    changed = OwnNetwork(
+        ("eth0", "wg0"),
+        (*dockers.addresses, "10.200.0.9", "fd00::9"),
+        (*dockers.routes, Route("10.201.0.0/16", "10.200.0.1", "eth0"), Route("10.3.0.0/24", "", "wg0")),
+        ("filter", "nat"),
+    )
+    for target in (east, None):
+        said = preflight.warnings(west, target, net._replace(network=changed))
+        text = only([text for text in said if "by itself" in text])
+        assert (
+            "interface wg0, address 10.200.0.9, address fd00::9, route 10.201.0.0/16 via 10.200.0.1, "
+            "firewall rules (iptables, filter)."
+        ) in text
 
 
 def test_a_fixed_address_must_be_in_the_targets_subnet():
