@@ -184,7 +184,7 @@ EXAMPLES = r"""
   ansible.builtin.set_fact:
     decision: >-
       {{ lookup('mec.migration.mdp_decision', 'redis-42', user_cell=12, heading=90,
-                current_host='edge-a', candidates=groups['edge']) }}
+                current_host='edge-a', candidates=groups['edge_hosts']) }}
 
 - name: Say why
   ansible.builtin.debug:
@@ -200,7 +200,7 @@ EXAMPLES = r"""
     msg: >-
       {{ lookup('mec.migration.mdp_decision', 'redis-42', policy='taxi',
                 user_position={'latitude': 37.78, 'longitude': -122.42},
-                current_host='edge-a', candidates=groups['edge'], services={'edge-b': 20}) }}
+                current_host='edge-a', candidates=groups['edge_hosts'], services={'edge-b': 20}) }}
 
 - name: Decide for many services in one go
   ansible.builtin.set_fact:
@@ -208,7 +208,7 @@ EXAMPLES = r"""
       {{ query('mec.migration.mdp_decision',
                {'name': 'redis-1', 'user_cell': 3, 'current_host': 'edge-a'},
                {'name': 'redis-2', 'user_cell': 9, 'current_host': 'edge-b', 'heading': 180},
-               candidates=groups['edge']) }}
+               candidates=groups['edge_hosts']) }}
 """
 
 RETURN = r"""

@@ -51,13 +51,13 @@ EXAMPLES = r"""
     cost: >-
       {{ lookup('mec.migration.migration_cost_prediction', 'redis', loads=loads, costs_file='costs.jsonl') }}
   vars:
-    loads: "{{ dict(groups['edge'] | zip(groups['edge'] | map('extract', hostvars, 'load'))) }}"
+    loads: "{{ dict(groups['edge_hosts'] | zip(groups['edge_hosts'] | map('extract', hostvars, 'load'))) }}"
 
 - name: Decide with it
   ansible.builtin.set_fact:
     decision: >-
       {{ lookup('mec.migration.mdp_decision', 'redis', policy='measured', user_cell=12,
-                candidates=groups['edge'], current_host=cost.current_host,
+                candidates=groups['edge_hosts'], current_host=cost.current_host,
                 measured_costs=cost.measured_costs) }}
 """
 

@@ -50,7 +50,8 @@ seealso:
 EXAMPLES = r"""
 - name: What was it worth?
   ansible.builtin.debug:
-    msg: "{{ lookup('mec.migration.migration_hindsight', run.rounds, candidates=groups['edge']).lines }}"
+    msg: >-
+      {{ lookup('mec.migration.migration_hindsight', run.rounds, candidates=groups['edge_hosts']).lines }}
   vars:
     run: "{{ lookup('ansible.builtin.file', 'reports/follow/2026-11-23T080000Z.json') | from_json }}"
 """

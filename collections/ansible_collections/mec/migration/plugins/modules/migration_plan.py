@@ -107,7 +107,7 @@ EXAMPLES = r"""
   mec.migration.migration_plan:
     services: [{name: redis, user: anna}]
     positions: {format: 1, users: {anna: {cell: "12", heading: 90}}}
-    loads: "{{ dict(groups['edge'] | zip(groups['edge'] | map('extract', hostvars, 'load'))) }}"
+    loads: "{{ dict(groups['edge_hosts'] | zip(groups['edge_hosts'] | map('extract', hostvars, 'load'))) }}"
     policy: measured
     costs_file: reports/costs.jsonl
   register: plan

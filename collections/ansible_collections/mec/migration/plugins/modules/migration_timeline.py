@@ -83,7 +83,7 @@ EXAMPLES = r"""
     path: reports/run.html
     run: "{{ run }}"
     policy: site
-    hosts: "{{ groups['edge'] }}"
+    hosts: "{{ groups['edge_hosts'] }}"
 """
 
 RETURN = r"""
