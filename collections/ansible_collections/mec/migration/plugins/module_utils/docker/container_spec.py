@@ -36,7 +36,7 @@ def specification(inspected: dict[str, Any]) -> dict[str, Any]:
     # The target must never start it by itself; the policy is set when the migration is committed.
     host_config["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
     host_config["PortBindings"] = _port_bindings(host_config.get("PortBindings"))
-    _name_anonymous_volumes(inspected, config, host_config)
+    _name_mounts(inspected, host_config)
     return {
         "name": inspected["Name"].lstrip("/"),
         "id": inspected["Id"],
@@ -69,16 +69,24 @@ def _port_bindings(bindings: dict[str, Any] | None) -> dict[str, Any]:
     return {port: listed or list(any_port) for port, listed in (bindings or {}).items()}
 
 
-def _name_anonymous_volumes(
-    inspected: dict[str, Any], config: dict[str, Any], host_config: dict[str, Any]
-) -> None:
-    """Bind volumes that only the image asked for by their generated name, so that create finds them."""
+def _name_mounts(inspected: dict[str, Any], host_config: dict[str, Any]) -> None:
+    """Name those mounts that Docker found by itself, so that create finds the same ones.
+
+    Volumes that only the image asked for have a generated name; what came by ``--volumes-from`` is another
+    container's, which the target need not have.
+    """
+    borrowed = bool(host_config.pop("VolumesFrom", None))
     binds = list(host_config.get("Binds") or [])
     named = {bind.split(":")[1] for bind in binds if ":" in bind}
     named |= {mount["Target"] for mount in host_config.get("Mounts") or []}
     for mount in inspected.get("Mounts") or []:
-        if mount["Type"] == "volume" and mount["Destination"] not in named:
-            binds.append(f"{mount['Name']}:{mount['Destination']}" + ("" if mount.get("RW", True) else ":ro"))
+        if mount["Destination"] in named or not (mount["Type"] == "volume" or borrowed):
+            continue
+        source = mount["Name"] if mount["Type"] == "volume" else mount["Source"]
+        options = [] if mount.get("RW", True) else ["ro"]
+        if mount["Type"] == "bind" and mount.get("Propagation") not in (None, "", "rprivate"):
+            options.append(mount["Propagation"])
+        binds.append(":".join(filter(None, (source, mount["Destination"], ",".join(options)))))
     if binds:
         host_config["Binds"] = binds
 

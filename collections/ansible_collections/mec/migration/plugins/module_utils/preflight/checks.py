@@ -223,6 +223,21 @@ def _name(pair: Pair) -> Iterator[str]:
             )
 
 
+def _links(pair: Pair) -> Iterator[str]:
+    """Docker starts no container with a link (``--link``) to one that does not run there."""
+    containers = pair.target["docker"]["containers"]
+    running = {other["name"] for other in containers if other["state"] == "running"}
+    for link in pair.container.host_config.get("Links") or []:
+        # As inspect has it: `/db:/web/alias`.
+        other = str(link).partition(":")[0].strip("/")
+        if other not in running:
+            yield (
+                f"container {pair.container.name} is linked to container {other} (`--link`), which does not "
+                f"run on {pair.target['hostname']}. Have {other} run there first, or put both on a network "
+                "of your own, where names are found without links"
+            )
+
+
 def _log_driver(pair: Pair) -> Iterator[str]:
     driver = str((pair.container.host_config.get("LogConfig") or {}).get("Type") or "")
     available = pair.target["docker"]["log_drivers"]
@@ -263,6 +278,7 @@ CHECKS = (
     Check("mounts", mount_problems),
     Check("mounts", size_problems),
     Check("log_driver", _log_driver),
+    Check("links", _links),
 )
 # What the user may know better; the others cannot but fail.
 IGNORABLE = ("processor", "kernel", "devices", "memory", "holdings")

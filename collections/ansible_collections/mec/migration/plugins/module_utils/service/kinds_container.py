@@ -72,6 +72,11 @@ KINDS = (
         PREFLIGHT + "test_a_volume_with_other_driver_options_is_refused_with_the_command_that_makes_it",
     ),
     _kept(
+        "borrowed-volumes",
+        "Volumes and bind mounts by `--volumes-from`: the target's container names them itself",
+        SPECIFICATION + "test_what_came_from_another_container_is_named",
+    ),
+    _kept(
         "shared-storage",
         "Volumes on storage that both hosts share (NFS, CIFS, Ceph ...): the content is left alone",
         STORAGE + "test_what_both_hosts_share_is_neither_written_nor_emptied",
@@ -134,6 +139,13 @@ KINDS = (
         "A log driver that the target does not have",
         "Install that plugin",
         PREFLIGHT + "test_what_the_target_lacks",
+    ),
+    _judged(
+        REFUSED,
+        "links",
+        "A link (`--link`) to a container that does not run on the target",
+        "Have that container run there first, or put both on a network of your own",
+        PREFLIGHT + "test_a_link_needs_its_other_end_there",
     ),
     _judged(
         REFUSED,

@@ -106,7 +106,7 @@ KINDS = (
     ),
     Kind(
         "memory-policies",
-        "MLOCK_ONFAULT, NUMA policies, PR_SET_MEMORY_MERGE, PR_SET_MDWE",
+        "MLOCK_ONFAULT, mlockall(MCL_FUTURE), NUMA policies, PR_SET_MEMORY_MERGE, PR_SET_MDWE",
         UNSEEN,
         "",
         "they are back at their defaults: CRIU does not dump them",

@@ -65,6 +65,28 @@ def test_limits_labels_ports_and_logging_are_kept():
     assert host_config("redis")["PortBindings"] == {"6379/tcp": [{"HostIp": "", "HostPort": "6379"}]}
 
 
+def test_what_came_from_another_container_is_named():
+    answer = inspected("anon")
+    answer["HostConfig"]["VolumesFrom"] = ["data:ro"]
+    answer["HostConfig"]["Binds"] = ["/srv/own:/own"]
+    bind = {
+        "Type": "bind",
+        "Source": "/srv/own",
+        "Destination": "/own",
+        "RW": True,
+        "Propagation": "rprivate",
+    }
+    answer["Mounts"] = [
+        bind,
+        {"Type": "volume", "Name": "kept", "Source": "/v", "Destination": "/data", "RW": False},
+        dict(bind, Source="/srv/a", Destination="/a", RW=False, Propagation="rslave"),
+        dict(bind, Source="/srv/b", Destination="/b"),
+    ]
+    host_config = specification(answer)["create"]["HostConfig"]
+    assert host_config["Binds"] == ["/srv/own:/own", "kept:/data:ro", "/srv/a:/a:ro,rslave", "/srv/b:/b"]
+    assert "VolumesFrom" not in host_config
+
+
 def test_anonymous_volumes_are_named_so_that_the_same_ones_come_back():
     spec = specification(inspected("anon"))
     names = {mount["destination"]: mount["name"] for mount in spec["mounts"]}

@@ -308,6 +308,16 @@ def test_other_subnets_and_mtus_are_said():
     assert any("MTU of 1400 on west and of 1500 on east" in text for text in said)
 
 
+def test_a_link_needs_its_other_end_there():
+    linked = container("net", PortBindings={}, Links=["/db:/web/database"])
+    west, east = on_network("west"), on_network("east")
+    text = only(found(west, east, linked))
+    assert "linked to container db (`--link`), which does not run on east. Have db run there first" in text
+    for state, problems in (("exited", 1), ("running", 0)):
+        east["docker"]["containers"] = [{"name": "db", "id": "0" * 64, "state": state}]
+        assert len(found(west, east, linked)) == problems
+
+
 def test_what_the_service_added_to_its_network_is_said():
     net = container("net", PortBindings={})
     endpoint = net.inspected["NetworkSettings"]["Networks"]["pre-net"]
