@@ -31,7 +31,8 @@ MADE = {"MANIFEST.json", "FILES.json"}
 NEEDED = {
     *("CHANGELOG.rst", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "COPYING", "MAINTAINERS", "README.md"),
     *("meta/runtime.yml", "meta/execution-environment.yml", "meta/ee-requirements.txt", "meta/ee-bindep.txt"),
-    *("docs/loop.md", "docs/decision.md", "plugins/plugin_utils/inputs/policies/default.yml"),
+    *("docs/loop.md", "docs/decision.md", "docs/hooks.md", "docs/hooks/nginx.yml", "docs/hooks/dns.yml"),
+    *(f"plugins/plugin_utils/inputs/policies/{name}.yml" for name in ("default", "lab", "measured", "taxi")),
 }
 MODULES = ("criu_handover", "edge_host_info", "image_layer_sync", "migration_plan")
 
@@ -58,6 +59,14 @@ def build(output: Path) -> Path:
     return output / f"{galaxy['namespace']}-{galaxy['name']}-{galaxy['version']}.tar.gz"
 
 
+def is_tagged(version: str) -> bool:
+    """The last commit is a release."""
+    tags = subprocess.run(
+        ["git", "tag", "--points-at", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    return version in tags
+
+
 def check_content(tarball: Path) -> list[str]:
     """What is wrong with the content, in sentences."""
     with tarfile.open(tarball) as tar:
@@ -72,10 +81,12 @@ def check_content(tarball: Path) -> list[str]:
     changes = yaml.safe_load((ROOT / COLLECTION / "changelogs/changelog.yaml").read_text())
     if info["version"] not in changes["releases"]:
         wrong.append(f"the changelog has no release {info['version']}: run antsibull-changelog release")
-    if list((ROOT / COLLECTION / "changelogs/fragments").glob("*.yml")):
-        wrong.append(
-            "the changelog lacks the fragments that are still there: run antsibull-changelog release"
-        )
+    if fragments := list((ROOT / COLLECTION / "changelogs/fragments").glob("*.yml")):
+        sentence = f"the changelog of {info['version']} lacks {len(fragments)} fragments, of changes after it"
+        if is_tagged(info["version"]):
+            wrong.append(f"{sentence}, which this tag would ship: raise the version, see CONTRIBUTING.md")
+        else:
+            print(f"release: {sentence}; this commit is not tagged, so nothing is wrong", file=sys.stderr)
     if info["repository"] is None:
         wrong.append("galaxy.yml does not say where the repository is")
     return wrong

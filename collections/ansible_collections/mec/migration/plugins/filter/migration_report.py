@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: migration_report
 short_description: The report of a migration from the results of its phases
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Turns what the role P(mec.migration.migrate#role) registered into one record and into lines for a person.

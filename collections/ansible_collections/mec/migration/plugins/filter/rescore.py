@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: rescore
 author: The mec.migration engineers (@mec-migration)
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Re-score migration decisions with overrides
 description:
   - Takes a decision of P(mec.migration.mdp_decision#lookup), or a list of them, and answers what

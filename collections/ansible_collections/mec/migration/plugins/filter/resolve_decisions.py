@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: resolve_decisions
 short_description: How migrations that were left open are ended, from what their hosts say
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Puts together what both hosts of each migration say and decides who may run. It does nothing itself; role

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: mdp_decision
 author: The mec.migration engineers (@mec-migration)
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Whether, when and where to migrate a service, by a Markov decision process
 description:
   - Answers for one service whose user moves about whether it should stay on its edge host or move,

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: migration_cost_prediction
 author: The mec.migration engineers (@mec-migration)
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Predict bytes, seconds and downtime of a move to each host
 description:
   - Takes what M(mec.migration.migration_cost_info) measured on each host and what earlier migrations cost,

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: migration_costs
 author: The mec.migration engineers (@mec-migration)
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: What migrations cost so far
 description:
   - Reads a store that M(mec.migration.migration_cost) wrote.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: migration_hindsight
 author: The mec.migration engineers (@mec-migration)
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: What a run of follow_users cost, and what simpler rules would have cost
 description:
   - Adds up the policy's own costs over the rounds of a run. In each round a user who was seen pays the

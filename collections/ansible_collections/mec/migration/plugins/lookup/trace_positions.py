@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: trace_positions
 author: The mec.migration engineers (@mec-migration)
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Where users are at a moment of a recorded trace
 description:
   - Replays recorded movement. Gives the cell of each user at a moment, the direction of the last movement and

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: container_spec_info
 short_description: What makes up a running container
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Reads a running container, so that M(mec.migration.criu_restore) can create the same one on another host.

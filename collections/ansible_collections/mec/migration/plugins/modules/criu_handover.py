@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: criu_handover
 short_description: Freeze a container, send what is left, wait for the target's word
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - One call on the source is the whole frozen window. It freezes the container, dumps what CRIU alone can

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: criu_predump
 short_description: Copy a running container's memory and files to the target in rounds
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Sends what changed since the round before, while the service runs, until the stop rule holds.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: criu_restore
 short_description: Take over or drop a container on the target of a migration
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - For a migration that was left open; in a move that goes well the two agents do it.

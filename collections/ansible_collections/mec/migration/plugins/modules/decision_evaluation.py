@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: decision_evaluation
 author: The mec.migration engineers (@mec-migration)
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Compare migration strategies in a simulated world
 description:
   - Runs the strategies of a policy over recorded or random movement, all in the same world, and writes

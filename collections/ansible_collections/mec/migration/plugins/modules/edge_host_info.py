@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: edge_host_info
 short_description: What an edge host can do
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Reads what decides whether containers can be migrated from or to this host; touches nothing.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: image_layer_diff
 short_description: Compare an image with the layers that another host holds
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Says which layers of an image, as M(mec.migration.image_layers_info) showed it on one host, are missing
     on another.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: image_layer_sync
 short_description: Send an image to another host, without the layers that it has
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Runs on the source. One round trip asks the receiver on the target which layers it holds; the missing ones
     go straight there, are verified by their digests, and only then loaded by Docker.

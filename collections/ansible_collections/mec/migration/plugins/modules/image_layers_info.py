@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: image_layers_info
 short_description: Show the layers of images, and those that a host holds
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Shows each image's layers by diffID and chainID with their sizes, and all layers that the host's
     Docker daemon holds.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: live_migration
 short_description: Move a running container to a target that listens, all of it in one call
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Does on the source what M(mec.migration.migration), M(mec.migration.migration_preflight),

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: migration
 short_description: Begin, change or cancel a migration on its source
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - With O(state=open) it starts the source's agent, one process that owns the migration from here to its

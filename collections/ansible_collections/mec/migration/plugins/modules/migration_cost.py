@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: migration_cost
 short_description: Write down what a migration cost
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Appends a record of a migration to a store on the controller, a file of JSON lines that decisions and

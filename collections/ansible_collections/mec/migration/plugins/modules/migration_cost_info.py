@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: migration_cost_info
 short_description: Measure what decides the cost of migrations from and to a host
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Shows the image layers that the host holds, and for each of the containers that run there its memory,

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: migration_journal_info
 short_description: Migrations that a host remembers as not ended
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Reads the journals that both sides keep on disk, together with the state in which the container is now.

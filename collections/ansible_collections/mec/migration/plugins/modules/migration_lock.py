@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: migration_lock
 short_description: Keep others from moving a service at the same time
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Takes, renews or gives back the lock of a service on a host. Take it on the source and on the target of

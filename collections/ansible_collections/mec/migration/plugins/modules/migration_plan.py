@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: migration_plan
 short_description: Decide for many services at once, and order their moves
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Asks P(mec.migration.mdp_decision#lookup) for each service, with the cost of its move as

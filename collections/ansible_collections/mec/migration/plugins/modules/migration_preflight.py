@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: migration_preflight
 short_description: Refuse a migration that cannot work, before anything is touched
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Runs on the host that the container is on, and judges it against both hosts.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: migration_receiver
 short_description: Start or end the agent on the target of a migration
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Starts, or ends, the process on the target host that takes what the source sends. Only one for each

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: migration_settle
 short_description: End one side of a migration that was left open
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Does on one host what role P(mec.migration.resolve#role) decided. Alone it proves nothing; use the role.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: migration_state_info
 short_description: What a host says of the migrations of a service, for whoever decides how to end them
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Tells the host's side of each migration of the service that is not forgotten, and the host's containers.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: migration_timeline
 short_description: Write down a run of migrations as a page and a record
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Writes one self-contained HTML page about a run, without scripts, which opens from a file - whether all

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: user_cells
 short_description: Events when users have moved to another cell
-version_added: 0.1.0
+version_added: 1.0.0
 author: The mec.migration engineers (@mec-migration)
 description:
   - Looks again and again where users are, in the format that C(docs/loop.md) describes, and sends an event
