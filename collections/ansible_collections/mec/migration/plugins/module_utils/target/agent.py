@@ -41,6 +41,7 @@ from .facts import tell_facts
 from .hook import HookResult, published_ports
 from .listener import Listener
 from .put_back import PutBack
+from .run_journal import RunJournal
 from .settings import TargetSettings
 
 IMAGES, FINAL = "images", "final"
@@ -78,8 +79,7 @@ class TargetAgent:
         self._spec: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
         self._filling: InThread[None] | None = None
-        # Set once the first try to note that it runs is over; from then on the journal is written in a lock.
-        self._noted, self._noting = threading.Event(), threading.Lock()
+        self._run_journal = RunJournal(self._journal)
         self._hooked: InThread[HookResult] | None = None
         self._error: MigrationError | None = None
         self._incomplete = ""
@@ -147,6 +147,8 @@ class TargetAgent:
                 with self._lock:
                     if not settled and not self._restored:
                         self._abort(f"nobody spoke to the target's agent for {idle_s:.0f} s")
+                with contextlib.suppress(MigrationError):
+                    self._run_journal.catch_up()
                 break
         # The next migration may begin at once, on the same port.
         self._listener.close()
@@ -336,7 +338,7 @@ class TargetAgent:
             # On disk before the answer: what is not there for whoever asks next must not be said.
             running.result()()
         finally:
-            self._noted.set()
+            self._run_journal.runs()
         self._run_hook()
         channel.send("running", **figures)
         self._tmpfs.close()
@@ -368,9 +370,7 @@ class TargetAgent:
         if self._files is not None:
             # Whoever finds it filled after a power failure starts it from its files.
             self._files.sync()
-        self._noted.wait()
-        with self._noting:
-            self._journal.write(states.FILLED)
+        self._run_journal.complete()
 
     def _abort_message(self, message: Message, channel: Channel) -> None:
         self._refuse_if_running()
@@ -396,10 +396,8 @@ class TargetAgent:
     # -- the control socket -------------------------------------------------------------------------
 
     def _status(self) -> dict[str, Any]:
-        with self._noting, contextlib.suppress(MigrationError):
-            if self._noted.is_set() and self._journal.state == states.RESTORING:
-                # It could not be written when it was time to; the disk may have space now.
-                self._journal.write(states.RUNNING)
+        with contextlib.suppress(MigrationError):
+            self._run_journal.catch_up()
         return {
             "state": self._journal.state,
             "outcome": self._journal.entry.outcome,
@@ -425,6 +423,7 @@ class TargetAgent:
             )
         if self._filling is not None:
             self._filling.result()
+            self._run_journal.catch_up()
         container.wait_started()
         if self._files is not None:
             # What the service had brought to its disk must survive this host, too.

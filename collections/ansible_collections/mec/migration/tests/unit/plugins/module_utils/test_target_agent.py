@@ -283,6 +283,45 @@ def test_a_disk_that_is_full_when_it_runs_leaves_it_running(target, monkeypatch)
     assert status["figures"] == {"restore_ms": 7.0}
 
 
+@pytest.fixture
+def full(monkeypatch):
+    """A disk that takes no ``filled`` while this is set."""
+    prepare, full = Journal.prepare, threading.Event()
+    full.set()
+
+    def noted(self, state, **facts):
+        if state == states.FILLED and full.is_set():
+            raise MigrationError("no space on the disk")
+        return prepare(self, state, **facts)
+
+    monkeypatch.setattr(Journal, "prepare", noted)
+    return full
+
+
+def test_a_disk_that_is_full_when_its_memory_is_complete_ends_nothing(target, full):
+    target.arm()
+    target.ask("handover.end", **MARK)
+    with pytest.raises(MigrationError, match="no space"):
+        target.ask("finish", health_timeout_s=5)
+    assert target.journal.state == states.RUNNING
+    full.clear()
+    # Whoever resolves it asks for its state first, and then what it does not lack is not given up.
+    assert target.connect().request("handover.status").fields["state"] == states.FILLED
+    assert target.ask("finish", health_timeout_s=5)["health"] == "running"
+    assert (target.journal.state, target.journal.outcome) == (states.SETTLED, states.KEPT)
+
+
+def test_an_agent_that_ends_leaves_in_its_journal_that_the_memory_is_complete(host, credentials, full):
+    target = Target(host, credentials, idle_timeout_s=2.0)
+    target.arm()
+    target.ask("handover.end", **MARK)
+    target.agent._filling.wait()
+    assert target.journal.state == states.RUNNING
+    full.clear()
+    assert target.ended()
+    assert target.journal.state == states.FILLED
+
+
 def test_a_mark_that_is_refused_has_no_effect_any_more_once_taken_back(target):
     target.arm()
     with pytest.raises(MigrationError, match="the source sent 3 rounds, 0 are complete"):
