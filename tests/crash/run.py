@@ -87,6 +87,8 @@ class Harness:
         faults = service.faults(ended) + legal(clients.stop(), ended)
         double, every_ms = watch.end()
         faults += [f"two copies ran: {moment}" for moment in double[:2]]
+        if not reached and play.code != 0:
+            faults.append("the move failed, and not by this fault: it did not come to the point")
         if clients.answered < 50:
             faults.append(f"the clients had {clients.answered} answers only")
         result = Result(
