@@ -82,6 +82,7 @@ class Process(NamedTuple):
     :param processors: those that it may run on.
     :param settings: contents of :data:`SETTINGS`.
     :param policies: scheduling policies of its threads (sched_getscheduler(2)).
+    :param mappings: how many lines /proc/PID/maps has.
     :param times_first_thread: whether one of its timers signals its first thread by number (SIGEV_THREAD_ID).
     """
 
@@ -102,6 +103,7 @@ class Process(NamedTuple):
     settings: dict[str, str] = {}  # noqa: RUF012 - never changed
     policies: frozenset[int] = frozenset()
     times_first_thread: bool = False
+    mappings: int = 0
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"
@@ -234,7 +236,7 @@ def _protocol_number(pid: int, number: int) -> int:
 
 def _process(pid: int, devices: dict[int, int]) -> Process:
     status = _fields(f"/proc/{pid}/status")
-    private_bytes, mapped = _mappings(pid)
+    private_bytes, mapped, mappings = _mappings(pid)
     return Process(
         pid=pid,
         parent=int(status["PPid"]),
@@ -253,6 +255,7 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         settings=dict(_settings(pid)),
         policies=frozenset(_policies(pid)),
         times_first_thread=_times_first_thread(pid),
+        mappings=mappings,
     )
 
 
@@ -359,11 +362,13 @@ def _namespaces(pid: int) -> Iterator[tuple[str, str]]:
             yield name, os.readlink(f"/proc/{pid}/ns/{name}")
 
 
-def _mappings(pid: int) -> tuple[int, frozenset[str]]:
-    """Bytes of all private mappings, and the names of those that are neither a plain file nor memory."""
-    total, names = 0, set()
+def _mappings(pid: int) -> tuple[int, frozenset[str], int]:
+    """Bytes of all private mappings, the names of those that are neither a plain file nor memory, and how
+    many there are of all."""
+    total, names, count = 0, set(), 0
     with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", "rb") as lines:
         for line in lines:
+            count += 1
             words = line.split(None, 5)
             name = words[5].rstrip() if len(words) > 5 else b""
             if words[1].endswith(b"p") and name not in (b"[vvar]", b"[vvar_vclock]", b"[vsyscall]"):
@@ -371,7 +376,7 @@ def _mappings(pid: int) -> tuple[int, frozenset[str]]:
                 total += int(end, 16) - int(start, 16)
             if name.startswith((b"anon_inode:", b"/secretmem", b"/anon_hugepage", b"/dev/")):
                 names.add(name.decode(errors="replace"))
-    return total, frozenset(names)
+    return total, frozenset(names), count
 
 
 def _files(pid: int, devices: dict[int, int]) -> Iterator[OpenFile]:

@@ -14,6 +14,8 @@ from .packed_mounts import PackedMount
 
 TEST = "tests/unit/plugins/module_utils/test_holdings_lost.py::"
 SEMAPHORE = re.compile(r"^eventfd-semaphore:\s*1$", re.MULTILINE)
+# From here on they take longer than the rest of a small service.
+MANY_MAPPINGS = 5000
 # Of the minute that a dump may take.
 LONGEST_PACKING_S = 30
 
@@ -43,7 +45,24 @@ def _much_to_pack(holdings: Holdings) -> Iterator[Found]:
     )
 
 
+def _many_mappings(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        if process.mappings >= MANY_MAPPINGS:
+            yield Found(process, f"has {process.mappings} memory mappings")
+
+
 KINDS = (
+    Kind(
+        "many-mappings",
+        f"A process with {MANY_MAPPINGS} memory mappings or more",
+        SAID,
+        "the lines of /proc/PID/maps",
+        "CRIU dumps and restores each of them while the service is frozen, which the prediction does not "
+        "count: 20,000 took 2 to 9 s on a busy host",
+        "Let the service map fewer or larger pieces if that is too long",
+        TEST + "test_a_process_with_many_mappings",
+        _many_mappings,
+    ),
     Kind(
         "large-tmpfs",
         "A tmpfs that cannot travel in rounds (something is mounted below it, or it is mounted twice), with "

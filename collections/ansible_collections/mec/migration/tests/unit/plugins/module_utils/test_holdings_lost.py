@@ -15,6 +15,18 @@ def test_an_eventfd_that_is_a_semaphore():
     assert told("keep.append(made(libc.eventfd(3, 0)))", SAID) == []
 
 
+def test_a_process_with_many_mappings():
+    # A neighbour with another protection keeps the kernel from joining two mappings.
+    program = """
+size = os.sysconf("SC_PAGE_SIZE")
+at = libc.mmap(None, {count} * size, 3, 0x22, -1, 0)
+for page in range(0, {count}, 2):
+    made(libc.mprotect(ctypes.c_void_p(at + page * size), ctypes.c_size_t(size), 1))
+"""
+    only(told(program.format(count=6000), SAID), "memory mappings", "while the service is frozen")
+    assert told(program.format(count=1000), SAID) == []
+
+
 TIMER = """
 import struct
 fd = made(libc.timerfd_create(1, 0))
