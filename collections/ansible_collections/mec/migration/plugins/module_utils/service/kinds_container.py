@@ -142,6 +142,13 @@ KINDS = (
     ),
     _judged(
         REFUSED,
+        "volume-subpath",
+        "A part of a volume (`volume-subpath`), unless both hosts share its storage",
+        "Mount the whole volume, or use one of its own",
+        PREFLIGHT + "test_a_part_of_a_volume_is_refused_unless_its_storage_is_shared",
+    ),
+    _judged(
+        REFUSED,
         "links",
         "A link (`--link`) to a container that does not run on the target",
         "Have that container run there first, or put both on a network of your own",

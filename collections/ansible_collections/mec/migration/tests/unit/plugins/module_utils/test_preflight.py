@@ -446,6 +446,20 @@ def test_a_volume_with_other_driver_options_is_refused_with_the_command_that_mak
     assert "other labels" in only(preflight.warnings(host("west"), same, redis))
 
 
+def test_a_part_of_a_volume_is_refused_unless_its_storage_is_shared():
+    redis = container("redis")
+    mount = redis.spec["mounts"][0]
+    part = {"Type": "volume", "Target": mount["destination"], "VolumeOptions": {"Subpath": "deep/er"}}
+    redis.host_config["Mounts"] = [part]
+    text = only(found(host("west"), host("east"), redis))
+    assert f"the part deep/er of volume {mount['name']} mounted at {mount['destination']}" in text
+    assert "Mount the whole volume" in text
+    mount["options"] = NFS
+    assert found(host("west"), host("east"), redis) == []
+    mount["options"], part["VolumeOptions"] = {}, {"NoCopy": True}
+    assert found(host("west"), host("east"), redis) == []
+
+
 def test_a_volume_that_another_container_uses_there_is_refused():
     redis = container("redis")
     volume = with_volume(redis, entries=1)
