@@ -88,15 +88,15 @@ def mount_problems(pair: Pair) -> Iterator[str]:
 
 
 def _subpath_problems(pair: Pair, mount: Mount) -> Iterator[str]:
-    """Docker starts no container of which a part of a volume is missing, and content comes after the start."""
+    """Docker starts no container while a part of a volume is missing, and content comes after the start."""
     for wanted in pair.container.host_config.get("Mounts") or []:
         subpath = (wanted.get("VolumeOptions") or {}).get("Subpath")
         if wanted["Target"] == mount["destination"] and subpath and not shared_storage(pair, mount):
             yield (
                 f"container {pair.container.name} has the part {subpath} of volume {mount['name']} mounted "
                 f"at {mount['destination']} (`volume-subpath`), which is not there on "
-                f"{pair.target['hostname']} when Docker starts the container that waits for its content. Mount "
-                "the whole volume, or use one of its own"
+                f"{pair.target['hostname']} when Docker starts the container that waits for its content. "
+                "Mount the whole volume, or use one of its own"
             )
 
 
