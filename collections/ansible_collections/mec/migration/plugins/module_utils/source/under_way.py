@@ -26,7 +26,7 @@ def look(client: Any, container: str) -> tuple[str, dict[str, Any], str]:
     then what was frozen would seem to have been left so.
     """
     state, inspected = container_state(client, container)
-    for _ in range(LOOKS):
+    for _look in range(LOOKS):
         sentence = _mover(container, state, str(inspected.get("Id", "")))
         if sentence or state not in (RUNNING, FROZEN):
             return state, inspected, sentence
