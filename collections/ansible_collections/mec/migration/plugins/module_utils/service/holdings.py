@@ -82,6 +82,7 @@ class Process(NamedTuple):
     :param processors: those that it may run on.
     :param settings: contents of :data:`SETTINGS`.
     :param policies: scheduling policies of its threads (sched_getscheduler(2)).
+    :param program: the file that it executes, as /proc/PID/exe says; empty for a zombie.
     :param mappings: how many lines /proc/PID/maps has.
     :param times_first_thread: whether one of its timers signals its first thread by number (SIGEV_THREAD_ID).
     """
@@ -104,6 +105,7 @@ class Process(NamedTuple):
     policies: frozenset[int] = frozenset()
     times_first_thread: bool = False
     mappings: int = 0
+    program: str = ""
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"
@@ -256,6 +258,7 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         policies=frozenset(_policies(pid)),
         times_first_thread=_times_first_thread(pid),
         mappings=mappings,
+        program=_program(pid),
     )
 
 
@@ -301,6 +304,12 @@ def _policies(pid: int) -> Iterator[int]:
         for task in os.listdir(f"/proc/{pid}/task"):
             with contextlib.suppress(OSError):
                 yield os.sched_getscheduler(int(task)) & ~os.SCHED_RESET_ON_FORK
+
+
+def _program(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{pid}/exe")
+    return ""
 
 
 def _times_first_thread(pid: int) -> bool:

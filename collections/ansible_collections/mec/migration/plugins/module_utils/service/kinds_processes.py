@@ -127,6 +127,12 @@ def _secret_memory(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, "has secret memory (memfd_secret)")
 
 
+def _program_in_memory(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        if process.program.startswith("/memfd:"):
+            yield Found(process, "executes a program that lies in memory only (memfd_create, fexecve)")
+
+
 def _huge_pages(holdings: Holdings) -> Iterator[Found]:
     for process in holdings.processes.values():
         if process.huge_bytes or any(name.startswith("/anon_hugepage") for name in process.mapped):
@@ -261,6 +267,16 @@ KINDS = (
         "service does without",
         TEST + "test_secret_memory",
         _secret_memory,
+    ),
+    Kind(
+        "program-in-memory",
+        "A process that executes a memfd (a deleted file: kept)",
+        REFUSED,
+        "/memfd: in /proc/PID/exe",
+        "CRIU does not restore a program that is no file",
+        "Start it from a file",
+        TEST + "test_a_program_that_lies_in_memory_only",
+        _program_in_memory,
     ),
     Kind(
         "huge-pages",

@@ -460,6 +460,21 @@ def test_datagrams_to_a_process_outside():
     only(found, "outside the container", "Log to standard output")
 
 
+def test_a_program_that_lies_in_memory_only():
+    program = """
+program = os.memfd_create("program") if {memory} else os.open(sys.executable, os.O_RDONLY)
+if {memory}:
+    os.sendfile(program, os.open(sys.executable, os.O_RDONLY), 0, os.stat(sys.executable).st_size)
+child = os.fork()
+if child == 0:
+    os.execve(program, ["python", "-c", "import time; time.sleep(600)"], os.environ)
+while not os.readlink("/proc/%d/exe" % child).startswith("/memfd:") and {memory}:
+    time.sleep(0.05)
+"""
+    only(told(program.format(memory=True)), "in memory only", "Start it from a file")
+    assert told(program.format(memory=False)) == []
+
+
 def test_huge_pages():
     with open("/proc/sys/vm/nr_hugepages", encoding="ascii") as pages:
         if int(pages.read()) == 0:
