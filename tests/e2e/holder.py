@@ -149,6 +149,20 @@ def passed():
 
 checks["descriptor on the way"] = passed
 
+by_name = socket.socket(socket.AF_UNIX)
+by_name.bind("/dev/shm/by name")
+by_name.listen()
+
+
+def found_by_name():
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+        client.connect("/dev/shm/by name")
+        return by_name.accept()[0].fileno() >= 0
+
+
+checks["UNIX listener on tmpfs"] = found_by_name
+
 listeners = []
 for family, address in ((socket.AF_INET, ("127.0.0.1", 7001)), (socket.AF_INET6, ("::1", 7002))):
     for _ in range(2):
