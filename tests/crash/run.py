@@ -126,7 +126,8 @@ def traced(service: Moved) -> list[str]:
         host.run(f"umask 077; echo trace > {crash_points.ARMED_FILE}")
     clients = Clients(service.addresses, "trace")
     service.move().ok()
-    assert clients.stop() == []
+    wrong = clients.stop()
+    assert not wrong, f"a move without faults: {wrong}"
     passed: set[str] = set()
     for host in service.hosts:
         passed |= set(host.run(f"cat {crash_points.TRACE_FILE}").split())
