@@ -20,7 +20,7 @@ from .edge import COLLECTION, PLAYBOOK_TIMEOUT_S, RECAP, Client, Host, Lab, Play
 BIN = Path(sys.executable).parent
 # What a user installs: plugins, roles and what describes them; nothing that only its developers need.
 SHIPPED = {
-    *("COPYING", "FILES.json", "MANIFEST.json", "README.md"),
+    *("CHANGELOG.rst", "COPYING", "FILES.json", "MANIFEST.json", "README.md"),
     *("CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSES", "MAINTAINERS", "REUSE.toml"),
     *("changelogs", "docs", "extensions", "meta", "playbooks", "plugins", "roles"),
 }
