@@ -22,6 +22,11 @@ class RuncState(NamedTuple):
     config: dict[str, Any]
     cgroup_paths: dict[str, str] | None = None
 
+    @property
+    def time_namespace(self) -> bool:
+        """Whether it was started in a time namespace of its own (runc's name of that kind: NEWTIME)."""
+        return any(entry.get("type") == "NEWTIME" for entry in self.config.get("namespaces") or [])
+
 
 def runc_state(container_id: str) -> RuncState:
     """runc's state of a Docker container, whatever runtime name Docker runs it under.

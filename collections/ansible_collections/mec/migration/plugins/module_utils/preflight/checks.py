@@ -25,6 +25,10 @@ from .storage import mount_problems, mount_warnings, size_problems
 
 # rseq, which every recent C library registers, came with 4.18; the restore registers it again.
 KERNEL_NEEDED = (4, 18)
+# Time namespaces came with Linux 5.6. A runc before 1.2.4 does not write that of a restored container into
+# its state, so that what `docker exec` starts gets the host's monotonic clock (runc's changelog).
+TIME_NAMESPACE_KERNEL = (5, 6)
+TIME_NAMESPACE_RUNC = (1, 2, 4)
 
 # Processor features that a program can use directly, as in /proc/cpuinfo; CRIU's own list
 # (criu/arch/x86/cpu.c, x86_ins_capability_mask) and what came after it. Others concern the kernel.
@@ -104,6 +108,23 @@ def _kernel(pair: Pair) -> Iterator[str]:
             f"{pair.source['hostname']}; the service may hold what it does not know. Choose another target, "
             "or `ignore: [kernel]` to try"
         )
+
+
+def _time_namespace(pair: Pair) -> Iterator[str]:
+    if not pair.container.time_namespace:
+        return
+    target = pair.target
+    for what, seen, needed in (
+        ("kernel", target["kernel"], TIME_NAMESPACE_KERNEL),
+        ("runc", target["docker"]["runc_version"], TIME_NAMESPACE_RUNC),
+    ):
+        # A missing runc is a problem of its own, and already said.
+        if seen and version_of(seen) < needed:
+            yield (
+                f"container {pair.container.name} has a time namespace of its own, which needs {what} "
+                f"{'.'.join(map(str, needed))} or newer; {target['hostname']} has {seen}. Update it, or "
+                "choose another target"
+            )
 
 
 def _cgroup(pair: Pair) -> Iterator[str]:
@@ -268,6 +289,7 @@ CHECKS = (
     Check("architecture", _architecture),
     Check("processor", _processor),
     Check("kernel", _kernel),
+    Check("time_namespace", _time_namespace),
     Check("cgroup", _cgroup),
     Check("security_module", _security_module),
     Check("space", target_space),

@@ -34,6 +34,7 @@ class Container(NamedTuple):
     :param listening: with host networking, the ports that its processes listen on.
     :param inventory: what its processes hold that does not move.
     :param network: what there is in a network of its own.
+    :param time_namespace: whether it has a time namespace of its own, as Docker makes one since 29.5.
     """
 
     inspected: dict[str, Any]
@@ -44,6 +45,7 @@ class Container(NamedTuple):
     shared_bytes: int = 0
     inventory: Inventory = Inventory()
     network: OwnNetwork = OwnNetwork()
+    time_namespace: bool = False
 
     @property
     def name(self) -> str:

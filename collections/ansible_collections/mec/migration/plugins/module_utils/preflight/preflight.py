@@ -52,6 +52,7 @@ def look(client: Any, name: str, move_binds: list[str]) -> Container:
         shared_bytes(service.cgroup.pids()),
         take_inventory(service),
         OwnNetwork() if inspected["HostConfig"]["NetworkMode"] == "host" else read_network(service.runc.pid),
+        service.runc.time_namespace,
     )
 
 

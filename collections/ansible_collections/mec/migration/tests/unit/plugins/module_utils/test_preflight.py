@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import PreflightError
 from ansible_collections.mec.migration.plugins.module_utils.docker.container_spec import specification
+from ansible_collections.mec.migration.plugins.module_utils.docker.runc_state import RuncState
 from ansible_collections.mec.migration.plugins.module_utils.kernel.own_network import OwnNetwork, Route
 from ansible_collections.mec.migration.plugins.module_utils.preflight import checks as preflight
 from ansible_collections.mec.migration.plugins.module_utils.preflight.pair import Container, Port, Refused
@@ -53,6 +54,27 @@ def found(source, target, what, ignore=()):
 def only(problems):
     assert len(problems) == 1, problems
     return problems[0]
+
+
+def test_a_time_namespace_needs_a_kernel_and_a_runc_that_know_it():
+    redis = container("redis")
+    private = redis._replace(time_namespace=True)
+    old = host("east", kernel="5.4.0-216-generic")
+    assert old["docker"]["runc_version"] == "1.1.15+ds1"
+    assert not any("time namespace" in problem for problem in found(host("west"), old, redis))
+    problems = [problem for problem in found(host("west"), old, private) if "time namespace" in problem]
+    assert len(problems) == 2
+    assert "needs kernel 5.6 or newer; east has 5.4.0-216-generic" in problems[0]
+    assert "needs runc 1.2.4 or newer; east has 1.1.15+ds1" in problems[1]
+    for version in ("1.2.4", "1.3.0-rc.1", "1.5.0~ds"):
+        assert found(host("west"), host("east", docker__runc_version=version), private) == []
+
+
+@pytest.mark.parametrize(("kinds", "private"), [(["NEWNS", "NEWTIME"], True), (["NEWNS", "NEWNET"], False)])
+def test_a_time_namespace_is_seen_in_runcs_state(kinds, private):
+    config = {"namespaces": [{"type": kind, "path": ""} for kind in kinds]}
+    assert RuncState("/run", "/run/x", 1, config).time_namespace is private
+    assert not RuncState("/run", "/run/x", 1, {}).time_namespace
 
 
 def test_nothing_stands_against_a_plain_service_between_two_equal_hosts():
