@@ -21,6 +21,7 @@ from typing import NamedTuple, Union
 from ..base.errors import MigrationError
 from ..base.page_ranges import ADDRESS_SPACE_BYTES, Range, RangeSet
 from ..kernel.process_memory import PAGE_BYTES
+from .segments import SYSTEM_V
 
 IMG_COMMON_MAGIC = 0x54564319
 IMG_SERVICE_MAGIC = 0x55105940
@@ -29,8 +30,6 @@ STATS_MAGIC = 0x57093306
 RESTORE_STATS = "stats-restore"
 INVENTORY_MAGIC = 0x58313116
 IMAGES_VERSION = 2
-# Above all inode numbers of shared memory.
-SYSTEM_V = 1 << 40
 
 PE_PARENT, PE_LAZY, PE_PRESENT = 1, 2, 4
 # A varint holds seven bits in each of at most ten bytes.
@@ -298,14 +297,6 @@ def _flags(flags: int) -> bytes:
 
 def _decode_varint(value: bytes) -> int:
     return sum((byte & 0x7F) << 7 * at for at, byte in enumerate(value))
-
-
-def segment_number(shmid: int, *, system_v: bool = False) -> int:
-    """How a segment of shared memory is known beside processes, whose numbers are positive.
-
-    :param shmid: CRIU's name for it: its inode number or, where shmget(2) made it, its identifier there.
-    """
-    return -(shmid + (SYSTEM_V if system_v else 0))
 
 
 class ImageNames(NamedTuple):

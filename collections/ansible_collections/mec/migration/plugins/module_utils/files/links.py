@@ -18,7 +18,8 @@ from ..base.errors import MigrationError
 from ..kernel.mountinfo import inside_root, mounts
 from ..kernel.rooted import Root
 from .batch import Batch, Operation
-from .scan import SECURITY_XATTRS_MOVED, Content, Stat, Tree, metadata, stat_of
+from .scan import SECURITY_XATTRS_MOVED, Content, Stat, metadata, stat_of
+from .trees import Tree
 
 
 class NewName(NamedTuple):

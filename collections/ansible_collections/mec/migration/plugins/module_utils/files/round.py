@@ -20,11 +20,11 @@ from .scan import (
     OVERLAY_XATTR_PREFIX,
     Content,
     Stat,
-    Tree,
     metadata,
     read_xattrs,
     scan,
 )
+from .trees import Tree
 
 # A file that is written twice within one tick of the kernel's clock keeps its times. The tick is 10
 # ms at most (CONFIG_HZ=100); file systems that store whole seconds show it by their zeros.

@@ -9,7 +9,6 @@ the target is remembered between rounds, so that a round costs a scan plus what 
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Iterable, Sequence
@@ -22,7 +21,8 @@ from ..transport.wire import Channel
 from .batch import Batch
 from .links import name_that_stays, place, send_name
 from .round import Held, TreeRound
-from .scan import ROOTFS_TREE, Tree, scan
+from .scan import scan
+from .trees import ROOTFS_TREE, Tree
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -276,27 +276,6 @@ class FileSync:
                 if path == tree.destination:  # a single file that is bind-mounted
                     break
         return found
-
-
-def shared_writable_files(pids: Iterable[int], proc: str = "/proc") -> set[str]:
-    """Files that processes have mapped shared and writable, as their container sees them.
-
-    A store through such a mapping changes the file without changing its times until the page is
-    written back (proc_pid_maps(5) for the format).
-    """
-    paths: set[str] = set()
-    for pid in pids:
-        try:
-            with open(f"{proc}/{pid}/maps", "rb") as maps:
-                for line in maps:
-                    fields = line.rstrip(b"\n").split(None, 5)
-                    if len(fields) < 6 or fields[1][1:2] != b"w" or fields[1][3:4] != b"s":
-                        continue
-                    if fields[5].startswith(b"/") and not fields[5].endswith(b" (deleted)"):
-                        paths.add(os.fsdecode(fields[5].replace(b"\\012", b"\n")))
-        except OSError:
-            continue  # the process is gone
-    return paths
 
 
 def _storage(tree: Tree) -> dict[str, Any] | None:

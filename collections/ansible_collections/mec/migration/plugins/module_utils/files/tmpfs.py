@@ -22,15 +22,15 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from ..base.errors import MigrationError
 from ..kernel.mountinfo import Mount, mounts
 from ..kernel.rooted import Root
-from .scan import Tree
+from .tmpfs_mounts import MAX_CONTENT_BYTES, candidates, tree_mounts
+from .trees import Tree
 
-MAX_CONTENT_BYTES = 64 << 10
 # What may have come in between. It travels in the mark's header, which has a limit of its own.
 MAX_CHANGED_BYTES = 8 << 20
 MAX_ENTRIES = 1000
@@ -53,21 +53,6 @@ class TmpfsMount(NamedTuple):
     def dump_option(self) -> str:
         """For CRIU's option ``external``, on the dumping side."""
         return f"mnt[{self.point}]:{self.key}"
-
-
-def tree_mounts(pid: int, external: list[str]) -> list[Mount]:
-    """Those whose content travels in rounds.
-
-    :param pid: a process of the container.
-    :param external: mount points that are external to CRIU anyway.
-    """
-    every = mounts(pid)
-    return [
-        mount
-        for mount in _candidates(every, external)
-        if "ro" not in mount.super_options.split(",")
-        and not any(other.point.startswith(f"{mount.point}/") for other in every)
-    ]
 
 
 class TmpfsTrees:
@@ -124,7 +109,7 @@ class TmpfsSource:
         self._pid = pid
         self.mounts: list[TmpfsMount] = []
         self._content: dict[str, list[list[Any]]] = {}
-        for mount in _candidates(mounts(pid), external):
+        for mount in candidates(mounts(pid), external):
             tree = trees.of(mount) if trees is not None else None
             if tree is not None:
                 self.mounts.append(tree)
@@ -248,21 +233,6 @@ def _open_mount(pid: int, point: str) -> int:
 
 class _TooMuch(Exception):
     pass
-
-
-def _candidates(every: list[Mount], external: list[str]) -> Iterator[Mount]:
-    points = [mount.point for mount in every]
-    for mount in every:
-        bound = [other for other in every if other.device == mount.device and other.point not in external]
-        if (
-            mount.kind == "tmpfs"
-            and mount.root == "/"
-            and mount.point not in ("/", *external)
-            and not mount.propagation
-            and points.count(mount.point) == 1
-            and bound == [mount]
-        ):
-            yield mount
 
 
 def _describe_all(root: Root, limit_bytes: int) -> list[list[Any]]:

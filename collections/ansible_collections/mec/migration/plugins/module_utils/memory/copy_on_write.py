@@ -33,15 +33,10 @@ from ..criu.images import (
 from ..kernel.process_memory import PAGE_BYTES, Area, areas
 from ..kernel.processes import memory_bytes, status
 from .extents import Extent, Extents, Mapped
+from .sharing_limits import FREE_SHARE, LIMIT_SHARE, WORTHWHILE_BYTES
 
 # Of one comparison. What differs inside is compared page by page.
 PROBE_BYTES = 64 << 10
-# Below it the copies are worth less than the time in which CRIU compares, which is spent frozen: it reads
-# page by page, some 4 us each. More than a share of what the host has free is never given away for that.
-WORTHWHILE_BYTES = 256 << 20
-FREE_SHARE = 1 / 16
-# What a memory limit must leave free for the kernel's own use (page tables, sockets).
-LIMIT_SHARE = 0.8
 
 _libc = ctypes.CDLL(None)
 _memcmp = _libc.memcmp

@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..base.page_ranges import RangeSet
-from ..kernel.process_memory import PAGE_BYTES, Reader
-from .trackers import CompareTracker
+from ..kernel.process_memory import PAGE_BYTES, Reader, present_pages
 
 SAMPLE_PAGES = 8192
 # Pages next to each other are often written together; short runs from everywhere see more of them.
@@ -57,7 +56,7 @@ def dirty_rate(pids: list[int], seconds: float, sample_pages: int = SAMPLE_PAGES
 
     Processes that end meanwhile do not count.
     """
-    present, _frozen_ms = CompareTracker().candidates(pids, False)
+    present = {pid: present_pages(pid) for pid in pids}
     total = sum(pages.size_bytes for pages in present.values()) // PAGE_BYTES
     if not total:
         return DirtyRate(0.0, 0, 0, seconds)
@@ -90,7 +89,7 @@ def compressed_share(pids: list[int], sample_pages: int = COMPRESSED_PAGES) -> f
 
     zlib at its fastest stands in for zstd: it is in the standard library, and close enough.
     """
-    present, _frozen_ms = CompareTracker().candidates(pids, False)
+    present = {pid: present_pages(pid) for pid in pids}
     total = sum(pages.size_bytes for pages in present.values()) // PAGE_BYTES
     size = compressed = 0
     for pid, pages in present.items():

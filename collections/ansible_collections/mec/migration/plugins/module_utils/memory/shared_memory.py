@@ -18,8 +18,8 @@ import os
 from collections.abc import Iterable, Iterator
 
 from ..base.page_ranges import Range, RangeSet
-from ..criu.images import SYSTEM_V as SYSTEM_V_NUMBERS
-from ..criu.images import segment_number
+from ..criu.segments import SYSTEM_V as SYSTEM_V_NUMBERS
+from ..criu.segments import segment_number
 from ..kernel.process_memory import PAGE_BYTES, Batch, Reader, areas
 
 # Made by mmap(2), by memfd_create(2) and by shmget(2).

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..files.tmpfs import tree_mounts
+from ..files.tmpfs_mounts import tree_mounts
 from ..kernel.mountinfo import mounts
 
 # Below this it is a second or two.

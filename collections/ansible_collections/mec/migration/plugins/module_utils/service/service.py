@@ -13,7 +13,7 @@ from ..base.errors import PreflightError
 from ..docker.container_networks import interface_names
 from ..docker.container_spec import check_movable, specification
 from ..docker.runc_state import RuncState, runc_state
-from ..files.scan import ROOTFS_TREE, Tree
+from ..files.trees import ROOTFS_TREE, Tree
 from ..image.opened import open_store, store_problem
 from ..image.store import keeps_in_containerd
 from ..kernel.cgroup import Cgroup

@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..criu.dump import external_mounts
-from ..files.sync import shared_writable_files
-from ..files.tmpfs import MAX_CONTENT_BYTES, tree_mounts
+from ..docker.reconnected_mounts import external_mounts
+from ..files.tmpfs_mounts import MAX_CONTENT_BYTES, tree_mounts
+from ..kernel.mapped_files import shared_writable_files
 from ..kernel.mountinfo import mounts
 from ..kernel.processes import memory_bytes, status
-from ..memory.copy_on_write import LIMIT_SHARE, WORTHWHILE_BYTES
 from ..memory.shared_memory import shared_bytes
+from ..memory.sharing_limits import LIMIT_SHARE, WORTHWHILE_BYTES
 from .service import Service
 
 # A file that was written this long ago is taken for one that is written again and again.

@@ -33,10 +33,10 @@ from ..criu.images import (
     leave_out,
     left_out,
     rewrite,
-    segment_number,
     without,
 )
 from ..criu.parent import NAME as PARENT_LINK
+from ..criu.segments import segment_number
 from ..kernel.closed_files import ClosedFiles
 from ..kernel.process_memory import (
     Pagemap,

@@ -22,10 +22,11 @@ from ..base.errors import DestroyedError, InDoubtError, MigrationError, Transfer
 from ..base.page_ranges import RangeSet
 from ..base.priority import hurry, no_hurry
 from ..base.threads import InThread
-from ..criu.dump import Dump, cgroup_mode, descriptors, lazily, reconnected_mounts
+from ..criu.dump import Dump, cgroup_mode, descriptors, lazily
 from ..criu.parent import ParentOfAll
 from ..criu.removed_names import removed_names
 from ..docker.client import docker_client
+from ..docker.reconnected_mounts import reconnected_mounts
 from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsSource, TmpfsTrees
 from ..kernel import settings

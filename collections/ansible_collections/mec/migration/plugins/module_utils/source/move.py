@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from ..base.errors import InDoubtError, MigrationError, PreflightError, TransferError
 from ..base.stop_rule import HANDOVER_GAP_S, StopRule
-from ..criu.dump import reconnected_mounts
 from ..docker.client import docker_client
 from ..docker.container_spec import compared_paths
+from ..docker.reconnected_mounts import reconnected_mounts
 from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsTrees
 from ..image.sync import sync_image

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..base.stop_rule import NO_CONVERGENCE, DirtyModel, LookModel, Moment, StopRule
-from ..files.sync import FileRound, FileSync, shared_writable_files
+from ..files.sync import FileRound, FileSync
+from ..kernel.mapped_files import shared_writable_files
 from ..kernel.process_memory import PAGE_BYTES
 from ..memory.source import MemorySource, RoundResult
 from ..service.service import Service

@@ -23,8 +23,8 @@ from ..base.priority import hurry
 from ..base.threads import InThread
 from ..docker.container_state import FROZEN, RUNNING, container_state, wait_healthy
 from ..files.apply import FileReceiver
-from ..files.scan import ROOTFS_TREE
 from ..files.tmpfs import TmpfsTarget
+from ..files.trees import ROOTFS_TREE
 from ..image.receive import LayerReceiver
 from ..kernel.scratch import wipe
 from ..memory.lazy_restore import KillGuard, LazyPages, userfaultfd_works

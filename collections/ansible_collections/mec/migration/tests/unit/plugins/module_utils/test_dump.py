@@ -10,7 +10,8 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.criu.dump import external_mounts, lazily
+from ansible_collections.mec.migration.plugins.module_utils.criu.dump import lazily
+from ansible_collections.mec.migration.plugins.module_utils.docker.reconnected_mounts import external_mounts
 from ansible_collections.mec.migration.plugins.module_utils.docker.runc_state import RuncState
 from ansible_collections.mec.migration.plugins.module_utils.kernel.mountinfo import inside_root
 

@@ -21,12 +21,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
 from ansible_collections.mec.migration.plugins.module_utils.files.apply import FileReceiver
-from ansible_collections.mec.migration.plugins.module_utils.files.scan import Tree, scan
-from ansible_collections.mec.migration.plugins.module_utils.files.sync import (
-    FileSync,
-    shared_writable_files,
-)
+from ansible_collections.mec.migration.plugins.module_utils.files.scan import scan
+from ansible_collections.mec.migration.plugins.module_utils.files.sync import FileSync
 from ansible_collections.mec.migration.plugins.module_utils.files.tree_digest import tree_listing
+from ansible_collections.mec.migration.plugins.module_utils.files.trees import Tree
+from ansible_collections.mec.migration.plugins.module_utils.kernel.mapped_files import shared_writable_files
 from ansible_collections.mec.migration.plugins.module_utils.kernel.rooted import Root
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -19,9 +19,9 @@ from ansible_collections.mec.migration.plugins.module_utils.base.errors import (
     PreflightError,
 )
 from ansible_collections.mec.migration.plugins.module_utils.files.apply import FileReceiver
-from ansible_collections.mec.migration.plugins.module_utils.files.scan import Tree
 from ansible_collections.mec.migration.plugins.module_utils.files.sync import FileSync
 from ansible_collections.mec.migration.plugins.module_utils.files.tree_digest import tree_listing
+from ansible_collections.mec.migration.plugins.module_utils.files.trees import Tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -22,8 +22,8 @@ from ansible_collections.mec.migration.plugins.module_utils.criu.removed_names i
 )
 from ansible_collections.mec.migration.plugins.module_utils.files import links
 from ansible_collections.mec.migration.plugins.module_utils.files.apply import FileReceiver
-from ansible_collections.mec.migration.plugins.module_utils.files.scan import Tree
 from ansible_collections.mec.migration.plugins.module_utils.files.sync import FileSync
+from ansible_collections.mec.migration.plugins.module_utils.files.trees import Tree
 from ansible_collections.mec.migration.plugins.module_utils.kernel.mountinfo import Mount
 from ansible_collections.mec.migration.plugins.module_utils.kernel.removed_files import removed_on
 

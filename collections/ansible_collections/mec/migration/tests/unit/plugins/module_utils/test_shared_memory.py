@@ -16,12 +16,12 @@ from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges imp
 from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
     PE_PARENT,
     PE_PRESENT,
-    SYSTEM_V,
     PagemapEntry,
     image_names,
     read_pagemap,
     write_pagemap,
 )
+from ansible_collections.mec.migration.plugins.module_utils.criu.segments import SYSTEM_V
 from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import PAGE_BYTES
 from ansible_collections.mec.migration.plugins.module_utils.memory.shared_memory import (
     SegmentReader,

@@ -10,8 +10,8 @@ import subprocess
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.files.apply import FileReceiver
-from ansible_collections.mec.migration.plugins.module_utils.files.scan import Tree
 from ansible_collections.mec.migration.plugins.module_utils.files.sync import FileSync
+from ansible_collections.mec.migration.plugins.module_utils.files.trees import Tree
 from ansible_collections.mec.migration.plugins.module_utils.kernel.storage import Storage, storage
 from peers import Peer
 

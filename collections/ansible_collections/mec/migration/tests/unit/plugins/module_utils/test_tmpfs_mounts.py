@@ -11,7 +11,7 @@ import pathlib
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
-from ansible_collections.mec.migration.plugins.module_utils.files import tmpfs as tmpfs_mounts
+from ansible_collections.mec.migration.plugins.module_utils.files import tmpfs, tmpfs_mounts
 from ansible_collections.mec.migration.plugins.module_utils.files.tmpfs import (
     TmpfsMount,
     TmpfsSource,
@@ -27,7 +27,7 @@ def mount(point, device="0:1", root="/", propagation=(), kind="tmpfs"):
 
 
 def points(*mounts, external=()):
-    return [each.point for each in tmpfs_mounts._candidates(list(mounts), list(external))]
+    return [each.point for each in tmpfs_mounts.candidates(list(mounts), list(external))]
 
 
 def test_mounts_of_the_container_alone_are_taken():
@@ -79,7 +79,8 @@ def test_what_the_service_writes_to_travels_in_rounds(monkeypatch):
 
 def test_a_tree_is_the_mount_that_was_there_first(monkeypatch, full, tmp_path):
     point = str(full)
-    monkeypatch.setattr(tmpfs_mounts, "mounts", lambda pid: [mount(point, "0:2")])
+    for module in (tmpfs, tmpfs_mounts):
+        monkeypatch.setattr(module, "mounts", lambda pid: [mount(point, "0:2")])
     trees = TmpfsTrees(os.getpid(), [])
     (tree,) = trees.trees()
     (own,) = trees.mounts
@@ -92,7 +93,7 @@ def test_a_tree_is_the_mount_that_was_there_first(monkeypatch, full, tmp_path):
     assert source.mounts == [own]
     assert (source.as_fields(), source.changed()) == ([], {})
     # Another one that is mounted there later is no tree; it is small.
-    monkeypatch.setattr(tmpfs_mounts, "mounts", lambda pid: [mount(point, "0:8")])
+    monkeypatch.setattr(tmpfs, "mounts", lambda pid: [mount(point, "0:8")])
     later = TmpfsSource(os.getpid(), [], trees=trees)
     assert [each.key for each in later.mounts] == ["mec-tmpfs-0"]
     trees.close()
@@ -135,7 +136,7 @@ def test_the_copy_is_the_same(full, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
     source = Source(str(full))
-    tmpfs_mounts._fill(str(copy), source.as_fields()[0]["entries"])
+    tmpfs._fill(str(copy), source.as_fields()[0]["entries"])
     assert listing(copy) == listing(full)
     assert source.changed() == {}
     (full / "folder" / "file").write_bytes(b"later")
@@ -149,7 +150,7 @@ def test_the_copy_is_the_same(full, tmp_path):
 
 def test_large_files_are_left_to_criu(full):
     (full / "large").write_bytes(bytes(tmpfs_mounts.MAX_CONTENT_BYTES + 1))
-    with pytest.raises(tmpfs_mounts._TooMuch, match="large has 65537 bytes, and 63536 are left"):
+    with pytest.raises(tmpfs._TooMuch, match="large has 65537 bytes, and 63536 are left"):
         Source(str(full))
 
 
@@ -157,7 +158,7 @@ def test_nothing_outside_is_read_where_a_folder_becomes_a_link(full, tmp_path, m
     secret = tmp_path / "elsewhere"
     secret.mkdir()
     (secret / "file").write_bytes(b"secret")
-    describe = tmpfs_mounts._describe
+    describe = tmpfs._describe
 
     def exchange(root, path, device, left_bytes):
         if path == "folder/file":
@@ -165,7 +166,7 @@ def test_nothing_outside_is_read_where_a_folder_becomes_a_link(full, tmp_path, m
             os.symlink(secret, full / "folder")
         return describe(root, path, device, left_bytes)
 
-    monkeypatch.setattr(tmpfs_mounts, "_describe", exchange)
+    monkeypatch.setattr(tmpfs, "_describe", exchange)
     (content,) = [
         entry[6] for entry in Source(str(full)).as_fields()[0]["entries"] if entry[0] == "folder/file"
     ]
@@ -175,20 +176,20 @@ def test_nothing_outside_is_read_where_a_folder_becomes_a_link(full, tmp_path, m
 def test_a_sparse_giant_takes_no_memory(full):
     with open(full / "giant", "wb") as giant:
         giant.truncate(1 << 40)
-    with pytest.raises(tmpfs_mounts._TooMuch, match="giant has 1099511627776 bytes"):
+    with pytest.raises(tmpfs._TooMuch, match="giant has 1099511627776 bytes"):
         Source(str(full))
 
 
 def test_a_deep_tree_is_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr(tmpfs_mounts, "MAX_ENTRIES", 50)
+    monkeypatch.setattr(tmpfs, "MAX_ENTRIES", 50)
     deep = os.open(tmp_path, os.O_RDONLY)
-    for _level in range(tmpfs_mounts.MAX_ENTRIES + 5):
+    for _level in range(tmpfs.MAX_ENTRIES + 5):
         os.mkdir("d", dir_fd=deep)
         below = os.open("d", os.O_RDONLY, dir_fd=deep)
         os.close(deep)
         deep = below
     os.close(deep)
-    with pytest.raises(tmpfs_mounts._TooMuch, match="more than 50 files"):
+    with pytest.raises(tmpfs._TooMuch, match="more than 50 files"):
         Source(str(tmp_path))
 
 
@@ -202,7 +203,7 @@ def test_what_comes_late_and_cannot_be_taken_is_an_error(full):
 def test_nothing_is_filled_outside(tmp_path):
     entry = ["../outside", 0o100600, 0, 0, 0, 0, base64.b64encode(b"x").decode()]
     with pytest.raises(OSError, match="outside of its mount"):
-        tmpfs_mounts._fill(str(tmp_path), [entry])
+        tmpfs._fill(str(tmp_path), [entry])
 
 
 def test_options_for_both_sides(tmp_path):
