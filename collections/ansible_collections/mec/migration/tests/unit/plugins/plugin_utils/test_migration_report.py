@@ -189,7 +189,7 @@ def test_an_agent_that_failed_in_the_handover_leaves_what_it_did_before():
 
 def test_one_that_failed_before_it_copied_anything_has_only_been_validated():
     given = by_agents(0.0, precopy={}, handover={})
-    report = build_failed({**given, "failed_task": "Listen on the target"})
+    report = build_failed({**given, "failed_task": "Have the target wait for the source"})
     assert [phase["phase"] for phase in report["phases"]] == ["validate"]
 
 
