@@ -29,6 +29,25 @@ checks["timerfd"] = lambda: int.from_bytes(os.read(timer, 8), "little") > 0
 counter = libc.eventfd(5, os.O_NONBLOCK)
 checks["eventfd"] = lambda: int.from_bytes(os.read(counter, 8), "little") == 5
 
+# EFD_SEMAPHORE, in an epoll set and by two descriptors; and more than a counter of 32 bits holds.
+semaphore = libc.eventfd(3, 1 | os.O_NONBLOCK)
+semaphore_again = os.dup(semaphore)
+of_semaphore = select.epoll()
+of_semaphore.register(semaphore, select.EPOLLIN)
+
+
+def one_at_a_time():
+    takes = [int.from_bytes(os.read(each, 8), "little") for each in (semaphore, semaphore_again, semaphore)]
+    waits = of_semaphore.poll(0) == []
+    os.write(semaphore_again, (2).to_bytes(8, "little"))
+    return takes == [1, 1, 1] and waits and of_semaphore.poll(0) == [(semaphore, select.EPOLLIN)]
+
+
+checks["eventfd that is a semaphore"] = one_at_a_time
+large = libc.eventfd(0, 0)
+os.write(large, (1 << 40).to_bytes(8, "little"))
+checks["eventfd of a large counter"] = lambda: int.from_bytes(os.read(large, 8), "little") == 1 << 40
+
 reader, writer = os.pipe()
 os.write(writer, b"in the pipe")
 checks["pipe"] = lambda: os.read(reader, 99) == b"in the pipe"

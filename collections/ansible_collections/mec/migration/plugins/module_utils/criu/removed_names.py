@@ -17,11 +17,10 @@ from typing import NamedTuple
 from ..base.errors import MigrationError
 from .edits import FILES_IMAGE, FILES_MAGIC, MM_MAGIC
 from .images import FieldValue, decode_fields, read_messages
+from .open_files import REGULAR, descriptors_image, integer, open_descriptors, submessage
 
 REMAP_IMAGE, REMAP_MAGIC = "remap-fpath.img", 0x59133954
-FDINFO_MAGIC, IDS_MAGIC = 0x56213732, 0x54432030
 LINKED = 0  # enum remap_type
-REGULAR = 1  # enum fd_types
 # criu/include/image.h: VMA_FILE_PRIVATE, VMA_FILE_SHARED
 MAPS_FILE = 1 << 6 | 1 << 7
 
@@ -71,7 +70,7 @@ def _links(path: str) -> Iterator[tuple[int, int]]:
         for message in read_messages(path, REMAP_MAGIC):
             fields = dict(decode_fields(message))
             if fields.get(3, LINKED) == LINKED:
-                yield _integer(fields[1]), _integer(fields[2])
+                yield integer(fields[1]), integer(fields[2])
 
 
 def _names(path: str, wanted: set[int]) -> Iterator[tuple[int, str]]:
@@ -80,42 +79,26 @@ def _names(path: str, wanted: set[int]) -> Iterator[tuple[int, str]]:
         if message[:2] == bytes([1 << 3, REGULAR]):
             fields = dict(decode_fields(message))
             if fields[2] in wanted:
-                yield _integer(fields[2]), _text(_message(fields[3])[6])
+                yield integer(fields[2]), _text(submessage(fields[3])[6])
 
 
 def _opened(directory: str, pid: int, number: int) -> Iterator[tuple[int, str]]:
     """Numbers of the files that a process has open or mapped, and where they are to be reached."""
-    ids = os.path.join(directory, f"ids-{number}.img")
-    if os.path.exists(ids):
-        table = dict(decode_fields(read_messages(ids, IDS_MAGIC)[0])).get(2, 0)
-        fdinfo = os.path.join(directory, f"fdinfo-{_integer(table)}.img")
-        if os.path.exists(fdinfo):
-            for message in read_messages(fdinfo, FDINFO_MAGIC):
-                fields = dict(decode_fields(message))
-                yield _integer(fields[1]), f"/proc/{pid}/fd/{_integer(fields[4])}"
+    for file, descriptor in open_descriptors(descriptors_image(directory, number)):
+        yield file, f"/proc/{pid}/fd/{descriptor}"
     memory = os.path.join(directory, f"mm-{number}.img")
     if os.path.exists(memory):
         for field, value in decode_fields(read_messages(memory, MM_MAGIC)[0]):
             if field == 12:
-                yield _integer(value), f"/proc/{pid}/exe"
+                yield integer(value), f"/proc/{pid}/exe"
             elif field == 14:
-                area = _message(value)
-                if _integer(area[7]) & MAPS_FILE:
-                    place = f"{_integer(area[1]):x}-{_integer(area[2]):x}"
-                    yield _integer(area[4]), f"/proc/{pid}/map_files/{place}"
-
-
-def _message(value: FieldValue) -> dict[int, FieldValue]:
-    return dict(decode_fields(value if isinstance(value, bytes) else b""))
+                area = submessage(value)
+                if integer(area[7]) & MAPS_FILE:
+                    place = f"{integer(area[1]):x}-{integer(area[2]):x}"
+                    yield integer(area[4]), f"/proc/{pid}/map_files/{place}"
 
 
 def _text(value: FieldValue) -> str:
     if not isinstance(value, bytes):
         raise ValueError("a name is none")
     return os.fsdecode(value)
-
-
-def _integer(value: FieldValue) -> int:
-    if not isinstance(value, int):
-        raise ValueError("a number is none")
-    return value

@@ -51,7 +51,6 @@ class OpenFile(NamedTuple):
     :param magic: number of its file system's type (statfs(2)); 0 for anonymous inodes and sockets.
     :param protocol: of a socket, the kernel's name of its protocol, for example ``TCP``.
     :param links: how many names it has; 0 if it could not be looked at.
-    :param info: of an anonymous inode, the content of /proc/PID/fdinfo.
     """
 
     number: int
@@ -60,7 +59,6 @@ class OpenFile(NamedTuple):
     rdev: int = 0
     magic: int = 0
     protocol: str = ""
-    info: str = ""
     links: int = 0
 
     @property
@@ -397,14 +395,6 @@ def _files(pid: int, devices: dict[int, int]) -> Iterator[OpenFile]:
 
 def _file(pid: int, number: int, path: str, devices: dict[int, int]) -> OpenFile:
     link = os.readlink(path)
-    if link.startswith("anon_inode:"):
-        info = ""
-        with (
-            contextlib.suppress(OSError),
-            open(f"/proc/{pid}/fdinfo/{number}", encoding="utf-8", errors="replace") as lines,
-        ):
-            info = lines.read()
-        return OpenFile(number, link, info=info)
     if link.startswith("socket:["):
         return OpenFile(number, link, mode=stat.S_IFSOCK, protocol=_protocol(pid, number, path))
     if not link.startswith("/"):

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from .holdings import Holdings
@@ -13,17 +12,10 @@ from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
 from .packed_mounts import PackedMount
 
 TEST = "tests/unit/plugins/module_utils/test_holdings_lost.py::"
-SEMAPHORE = re.compile(r"^eventfd-semaphore:\s*1$", re.MULTILINE)
 # From here on they take longer than the rest of a small service.
 MANY_MAPPINGS = 5000
 # Of the minute that a dump may take.
 LONGEST_PACKING_S = 30
-
-
-def _semaphore(holdings: Holdings) -> Iterator[Found]:
-    for process, file in holdings.files():
-        if file.link == "anon_inode:[eventfd]" and SEMAPHORE.search(file.info):
-            yield Found(process, f"has an eventfd that counts as a semaphore (descriptor {file.number})")
 
 
 def _takes(mount: PackedMount) -> str:
@@ -86,13 +78,13 @@ KINDS = (
     ),
     Kind(
         "eventfd-semaphore",
-        "An eventfd with EFD_SEMAPHORE",
-        SAID,
-        "`eventfd-semaphore` in /proc/PID/fdinfo",
-        "after the move a read takes the whole count instead of one",
-        "Use a pipe or a futex if the service depends on it",
-        TEST + "test_an_eventfd_that_is_a_semaphore",
-        _semaphore,
+        "An eventfd with EFD_SEMAPHORE (not shown by Linux before 6.5: there a read takes the whole count "
+        "after the move)",
+        KEPT,
+        "`eventfd-semaphore` in /proc/PID/fdinfo, once the service is frozen",
+        "CRIU is given such an eventfd by the target",
+        "",
+        "tests/e2e/test_kinds.py::test_what_a_service_holds_is_there_after_the_move",
     ),
     Kind(
         "due-timer",

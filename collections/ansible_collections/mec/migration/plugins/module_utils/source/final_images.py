@@ -19,6 +19,7 @@ from ..base.errors import MigrationError
 from ..base.page_ranges import Range, RangeSet
 from ..base.threads import InThread
 from ..criu.edits import LARGE_BYTES, edit_files, keep_reserved
+from ..criu.eventfds import set_aside
 from ..criu.images import (
     PE_LAZY,
     PE_PARENT,
@@ -52,8 +53,9 @@ from ..transport.wire import Channel
 
 SEGMENT_PAGEMAP = re.compile(r"pagemap-shmem-(\d+)\.img")
 PROCESS_PAGEMAP = re.compile(r"pagemap-(\d+)\.img")
-# Of a process or thread; CRIU writes them once, each process's together.
-OF_A_PROCESS = re.compile(r"(?:core|mm|fs|ids|fdinfo)-\d+\.img")
+# Of a process or thread; CRIU writes them once, each process's together. Those of descriptors are still to
+# be edited.
+OF_A_PROCESS = re.compile(r"(?:core|mm|fs|ids)-\d+\.img")
 MAX_BODY_BYTES = 64 << 20
 # What is sent before the dump is over: less is not worth a message.
 MIN_EARLY_BYTES = 256 << 10
@@ -181,6 +183,7 @@ class FinalImages:
         if os.path.islink(link):
             os.unlink(link)
         edit_files(self._dir)
+        set_aside(self._dir, {expected.pid: number for number, expected in self._expected.items()})
         self._keep_reserved(os.listdir(self._dir))
         for name in os.listdir(self._dir):
             found = SEGMENT_PAGEMAP.fullmatch(name)

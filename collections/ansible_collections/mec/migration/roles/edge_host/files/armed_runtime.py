@@ -28,7 +28,7 @@ from typing import Any
 
 ARMED_DIR = "/run/mec-migration/armed"
 # Of what the receiver and this file say to each other; the receiver compares it with its own.
-PROTOCOL = 2
+PROTOCOL = 3
 GATE_DIR = os.path.join(os.path.dirname(os.path.realpath(__file__)), "gate")
 GATE_TIMEOUT_S = 30.0
 HOOK_TIMEOUT_S = 30.0
@@ -259,9 +259,14 @@ class Restore:
             listener.bind(gate_path)
             listener.listen(1)
             listener.settimeout(0.02)
-            self._process = subprocess.Popen(
-                argv, env=dict(os.environ, PATH=f"{GATE_DIR}:{path}", MEC_GATE=gate_path, MEC_PATH=path)
-            )
+            for_gate = {
+                "MEC_GATE": gate_path,
+                "MEC_PATH": path,
+                "MEC_IMAGES": order["images"],
+                "MEC_CRIU_CONFIG": order["criu_config"],
+            }
+            environment = dict(os.environ, PATH=f"{GATE_DIR}:{path}", **for_gate)
+            self._process = subprocess.Popen(argv, env=environment)
             end = time.monotonic() + GATE_TIMEOUT_S
             while self._gate is None:
                 try:

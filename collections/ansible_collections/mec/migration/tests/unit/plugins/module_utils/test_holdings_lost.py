@@ -10,11 +10,6 @@ from ansible_collections.mec.migration.plugins.module_utils.service.kinds import
 from test_holdings import needs_root, only, told
 
 
-def test_an_eventfd_that_is_a_semaphore():
-    only(told("keep.append(made(libc.eventfd(3, 1)))", SAID), "semaphore", "a read takes the whole count")
-    assert told("keep.append(made(libc.eventfd(3, 0)))", SAID) == []
-
-
 def test_a_process_with_many_mappings():
     # A neighbour with another protection keeps the kernel from joining two mappings.
     program = """

@@ -13,9 +13,8 @@ import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
 from ansible_collections.mec.migration.plugins.module_utils.criu.edits import FILES_MAGIC, MM_MAGIC
 from ansible_collections.mec.migration.plugins.module_utils.criu.images import encode_field, write_messages
+from ansible_collections.mec.migration.plugins.module_utils.criu.open_files import FDINFO_MAGIC, IDS_MAGIC
 from ansible_collections.mec.migration.plugins.module_utils.criu.removed_names import (
-    FDINFO_MAGIC,
-    IDS_MAGIC,
     REMAP_MAGIC,
     RemovedName,
     removed_names,
