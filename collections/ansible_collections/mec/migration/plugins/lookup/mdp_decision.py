@@ -289,7 +289,14 @@ from ansible.utils.display import Display
 from ..plugin_utils.base.errors import DecisionError
 from ..plugin_utils.base.requirements import require_numpy
 from ..plugin_utils.decision.decision import decide, solved_policy
-from ..plugin_utils.decision.request import hosts_for, measured_costs_for, plain, services_of, user_of
+from ..plugin_utils.decision.request import (
+    active_users_of,
+    hosts_for,
+    measured_costs_for,
+    plain,
+    services_of,
+    user_of,
+)
 from ..plugin_utils.decision.setting import Setting
 from ..plugin_utils.inputs.policy import policy_for
 
@@ -337,7 +344,7 @@ class LookupModule(LookupBase):
             hosts,
             services_of(options["services"], hosts),
             measured_costs_for(policy, options["measured_costs"]),
-            options["active_users"],
+            active_users_of(options["active_users"]),
             options["cache_dir"],
         )
         solved = solved_policy(setting) if requests else None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..base.errors import DecisionError
-from ..inputs.hosts import Host, degrees, hosts_from_inventory, number
+from ..inputs.hosts import Host, cell_name, degrees, hosts_from_inventory, number
 from ..inputs.policy import Policy, policy_for
 from ..inputs.route import moment_s, route_of
 from ..inputs.route_trust import CLASSES
@@ -110,6 +110,14 @@ def measured_costs_for(policy: Policy, table: Mapping[str, Any] | None) -> dict[
     return checked
 
 
+def active_users_of(value: Any) -> float:
+    """How many users there are, at least 0."""
+    found = number(value, "active_users")
+    if found < 0:
+        raise DecisionError(f"active_users is {found:g}; allowed: at least 0")
+    return found
+
+
 def user_of(request: Mapping[str, Any]) -> User:
     """The user of one request with the keys user_cell, user_position, heading, dwell_slots, and, where they
     are
@@ -130,7 +138,7 @@ def user_of(request: Mapping[str, Any]) -> User:
         common["route_trust"] = _trust(request.get("route_trust"))
     cell = request["user_cell"]
     if cell is not None:
-        return User(cell=str(cell), **common)
+        return User(cell=cell_name(cell, "user_cell"), **common)
     position = request["user_position"]
     if position is None:
         return User(**common)

@@ -160,6 +160,9 @@ def _by_slot(
             where = "is off the map" if point.after_s > 0 else "was off the map"
             wrong.append(f"the route {where} {abs(point.after_s):g} s from now and is used until there")
             break
+        if not places:
+            # A place that is not probable at all tells nothing.
+            continue
         # A point in the rest of this slot is where the user will be in the next one.
         slot = math.floor(point.after_s / slot_s + 0.5)
         found[max(slot, 1) if point.after_s > 0 else min(slot, 0)] = places
@@ -167,8 +170,8 @@ def _by_slot(
 
 
 def _places(header: Mapping[str, Any], point: Point) -> tuple[tuple[int, float], ...] | None:
-    if point.leaves:
-        return ((GONE, point.leaves),)
+    if not point.places:
+        return ((GONE, point.leaves),) if point.leaves else ()
     found: dict[int, float] = {}
     for place in point.places:
         cell = _cell(header, place)
@@ -202,7 +205,12 @@ def _begins_here(
     future = [slot for slot in by_slot if slot > 0]
     if not future:
         if route.points and not wrong:
-            wrong.append(f"the route ended {-route.points[-1].after_s:g} s ago")
+            ended_s = -route.points[-1].after_s
+            wrong.append(
+                f"the route ended {abs(ended_s):g} s ago"
+                if ended_s >= 0
+                else "the route names no place with a probability above 0; it is not used"
+            )
         return False
     past = [slot for slot in by_slot if slot <= 0]
     if not past:

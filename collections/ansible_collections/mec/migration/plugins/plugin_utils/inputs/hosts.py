@@ -51,13 +51,20 @@ def hosts_from_inventory(names: Iterable[str], hostvars: Mapping[str, Mapping[st
         found.append(
             Host(
                 name,
-                None if cell is None else str(cell),
+                None if cell is None else cell_name(cell, f"host {name}: {CELL_VARIABLE}"),
                 degrees(variables.get(LATITUDE_VARIABLE), f"host {name}: {LATITUDE_VARIABLE}", 90),
                 degrees(variables.get(LONGITUDE_VARIABLE), f"host {name}: {LONGITUDE_VARIABLE}", 180),
                 _capacity(name, variables.get(CAPACITY_VARIABLE)),
             )
         )
     return found
+
+
+def cell_name(value: Any, what: str) -> str:
+    """The name of a cell, which a file may have as a number; spaces around it count for nothing."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or not str(value).strip():
+        raise DecisionError(f"{what} is {value!r}; allowed: the name of a cell")
+    return str(value).strip()
 
 
 def number(value: Any, what: str) -> float:
@@ -68,6 +75,8 @@ def number(value: Any, what: str) -> float:
         result = float(value)
     except (TypeError, ValueError):
         raise DecisionError(f"{what} is {value!r}; allowed: a number") from None
+    except OverflowError:
+        raise DecisionError(f"{what} is too large for a number; allowed: a finite number") from None
     if not math.isfinite(result):
         raise DecisionError(f"{what} is {value!r}; allowed: a finite number")
     return result

@@ -17,14 +17,37 @@ from typing import Any
 
 import yaml
 
-from ..base.errors import DecisionError, PolicyError
+from ..base.errors import DecisionError, PolicyError, TraceError
 from ..base.requirements import require_jsonschema
+from .table import check_file
 
 SCHEMA_FILE = Path(__file__).with_name("policy.schema.json")
 DEFAULT_DIRECTORY = Path(__file__).with_name("policies")
 SUFFIXES = (".yml", ".yaml")
 # libyaml where PyYAML was built with it: ten times faster, which a warm lookup feels.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# A table of measured costs between 500 hosts has a quarter of a million values. An alias counts as often as
+# it is used, so that a few lines that name each other are no document of a billion values.
+MAX_VALUES, MAX_DEPTH = 1_000_000, 50
+MAX_NUMBER = 1e300
+# The key <<, whose mapping is taken over; what is named beside it may override that.
+MERGE = "tag:yaml.org,2002:merge"
+
+
+class _Loader(_SafeLoader):
+    """Refuses a key that is twice in a mapping, of which YAML parsers keep the last one without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: dict[str, int] = {}
+        for key, _value in node.value:
+            if key.tag == MERGE:
+                continue
+            # Cells and hosts are named in text, so 0 and '0' are one name.
+            name, line = str(self.construct_object(key, deep=True)), key.start_mark.line + 1
+            if name in seen:
+                raise ValueError(f"key {name} twice, in line {seen[name]} and in line {line}")
+            seen[name] = line
+        return super().construct_mapping(node, deep=deep)
 
 
 @dataclass(frozen=True)
@@ -122,7 +145,9 @@ def read_policy(path: str | Path, data_directory: str | Path | None = None) -> P
     except OSError as error:
         raise DecisionError(f"policy {path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise PolicyError(str(path), "$", " ".join(str(error).split()), "a YAML mapping") from error
+        raise PolicyError(
+            str(path), "$", " ".join(str(error).split()), "a YAML mapping, each key once"
+        ) from error
     if not isinstance(document, dict):
         raise PolicyError(str(path), "$", document, "a YAML mapping")
     where = Path(path).parent if data_directory is None else data_directory
@@ -132,14 +157,32 @@ def read_policy(path: str | Path, data_directory: str | Path | None = None) -> P
 @lru_cache(maxsize=32)
 def _parse(content: bytes) -> Any:
     # Callers must not change what they get: 1,000 lookups in one task share it.
-    return yaml.load(content, Loader=_Loader)  # noqa: S506 - a safe loader
+    return _plain(yaml.load(content, Loader=_Loader), [MAX_VALUES])  # noqa: S506 - a safe loader
+
+
+def _plain(value: Any, left: list[int], depth: int = 0) -> Any:
+    """*value* with text for keys: a cell 0 and a host 1 are named in text.
+
+    :param left: how many values there may still be.
+    :raises ValueError: it has more, or is nested too deeply, as one is that holds itself.
+    """
+    left[0] -= 1
+    if left[0] < 0 or depth > MAX_DEPTH:
+        raise ValueError(
+            f"more than {MAX_VALUES} values, or more than {MAX_DEPTH} mappings and lists in each other"
+        )
+    if isinstance(value, dict):
+        return {str(key): _plain(inner, left, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner, left, depth + 1) for inner in value]
+    return value
 
 
 def check(policy: Policy) -> Policy:
     """``policy`` unchanged, or a :class:`PolicyError` for the first thing that is wrong with it."""
     for key, value in _numbers(policy.document):
-        if not math.isfinite(value):
-            raise PolicyError(policy.path, key, value, "a finite number")
+        if not abs(value) <= MAX_NUMBER:
+            raise PolicyError(policy.path, key, value, f"a finite number, at most {MAX_NUMBER:g}")
     jsonschema = require_jsonschema()
     errors = list(jsonschema.Draft202012Validator(schema()).iter_errors(policy.document))
     if errors:
@@ -203,7 +246,7 @@ def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
     elif isinstance(value, list):
         for place, inner in enumerate(value):
             yield from _numbers(inner, f"{path}[{place}]")
-    elif isinstance(value, float):
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield path, value
 
 
@@ -231,15 +274,25 @@ def _policy_error(path: str, error: Any) -> PolicyError:
         "exclusiveMaximum": lambda: f"less than {expected}",
     }
     allowed = wording.get(error.validator, lambda: f"{error.validator}: {expected}")()
+    if error.validator == "type" and expected == "number" and _is_number(found):
+        allowed = f"a number. YAML takes {found!r} for text, write {float(found)!r}"
     return PolicyError(path, key or "$", found, allowed)
+
+
+def _is_number(text: Any) -> bool:
+    try:
+        return isinstance(text, str) and math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def file_digest(path: str) -> str:
     """SHA-256 of a data file; remembered in this process while size and times stand still."""
     try:
+        check_file(path)
         status = os.stat(path)
-    except OSError as error:
-        raise DecisionError(f"data file {path} of the policy: {error.strerror}") from error
+    except (OSError, TraceError) as error:
+        raise DecisionError(f"data file of the policy: {error}") from error
     return _digest(path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 

@@ -19,6 +19,10 @@ from ..base.errors import TraceError
 MAX_FILE_BYTES = 256 << 20
 # Seconds since 1970 up to the year 5138. What is larger counts milliseconds or less.
 MAX_TIME_S = 1e11
+TOO_LATE = (
+    ", which in seconds would be after the year 5000; does it count milliseconds? "
+    "allowed: seconds, or ISO 8601"
+)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,12}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
 
@@ -123,10 +127,7 @@ def time_of(path: str | Path, line: int, row: Mapping[str, str]) -> tuple[float,
             f"{path}: line {line}: time is {text!r}; allowed: seconds, or ISO 8601, 2026-11-23T08:00:00Z"
         ) from None
     if abs(value) >= MAX_TIME_S:
-        raise TraceError(
-            f"{path}: line {line}: time is {text!r}, which in seconds would be after the year 5000; does it "
-            "count milliseconds? allowed: seconds, or ISO 8601"
-        )
+        raise TraceError(f"{path}: line {line}: time is {text!r}{TOO_LATE}")
     return value, iso
 
 

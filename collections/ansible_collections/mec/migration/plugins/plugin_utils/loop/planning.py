@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..base.errors import DecisionError
-from ..inputs.hosts import degrees
+from ..inputs.hosts import cell_name, degrees, number
 from ..inputs.route import moment_s, route_of
 from ..prediction.cost_model import CostModel, current_host, measured_costs, predictions
 from ..prediction.cost_store import CostError
@@ -40,11 +40,18 @@ def positions_of(document: Any) -> dict[str, dict[str, Any]]:
     :raises DecisionError: it is something else.
     """
     if not isinstance(document, Mapping) or document.get("format") != 1:
-        raise DecisionError('positions: allowed: {"format": 1, "users": {name: position}}')
+        found_format = (
+            f"format is {document.get('format')!r}" if isinstance(document, Mapping) else "no object"
+        )
+        raise DecisionError(
+            f'positions: {found_format}; allowed: {{"format": 1, "users": {{name: position}}}}'
+        )
     users = document.get("users")
-    unknown = sorted(set(document) - {"format", "time", "now", "users"})
+    unknown = sorted(str(key) for key in set(document) - {"format", "time", "now", "users"})
     if not isinstance(users, Mapping) or unknown:
-        raise DecisionError(f"positions: {'unknown key ' + unknown[0] if unknown else 'no users'}")
+        wrong = f"unknown key {unknown[0]}" if unknown else "no users"
+        raise DecisionError(f"positions: {wrong}; allowed: format, time, now, and users by their names")
+    now_s = moment_of(document)
     found: dict[str, dict[str, Any]] = {}
     for key, place in users.items():
         name = str(key).strip()
@@ -52,7 +59,6 @@ def positions_of(document: Any) -> dict[str, dict[str, Any]]:
             raise DecisionError(f"positions: user {key!r} {'is there twice' if name else 'has no name'}")
         found[name] = _position(name, place)
         if isinstance(place, Mapping) and place.get("route") is not None:
-            now_s = moment_of(document.get("now", document.get("time")))
             route_of(place["route"], f"positions: users.{name}.route", now_s)
             found[name]["route"] = place["route"]
             if now_s is not None:
@@ -60,11 +66,20 @@ def positions_of(document: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
-def moment_of(time: Any) -> float | None:
-    """Seconds since the epoch of the ``time`` of positions, or None where it is words for people."""
+def moment_of(document: Mapping[str, Any]) -> float | None:
+    """Seconds since the epoch of positions: their ``now``, else their ``time``, or None where that is words
+    for people.
+
+    :raises DecisionError: ``now`` is no moment, or ``time`` a number that is none.
+    """
+    if document.get("now") is not None:
+        return moment_s(document["now"], "positions: now")
+    time = document.get("time")
     try:
-        return moment_s(time, "time")
+        return moment_s(time, "positions: time")
     except DecisionError:
+        if isinstance(time, (int, float)):
+            raise
         return None
 
 
@@ -74,11 +89,20 @@ def _position(name: str, place: Any) -> dict[str, Any]:
             f"positions: users.{name} is {place!r}; allowed: a cell, or latitude and longitude"
         )
     keys = set(place)
-    unknown = sorted(keys - {*POSITION_KEYS, "latitude", "longitude", "route"})
+    unknown = sorted(str(key) for key in keys - {*POSITION_KEYS, "latitude", "longitude", "route"})
     if unknown:
-        raise DecisionError(f"positions: users.{name}: unknown key {unknown[0]}")
-    found = {POSITION_KEYS[key]: place[key] for key in POSITION_KEYS if key in place}
-    if {"latitude", "longitude"} <= keys and "cell" not in keys:
+        raise DecisionError(
+            f"positions: users.{name}: unknown key {unknown[0]}; allowed: {', '.join(POSITION_KEYS)}, "
+            "latitude, longitude, route"
+        )
+    # None, which JSON has for what is not known, is as if the key were not there.
+    found = {POSITION_KEYS[key]: place[key] for key in POSITION_KEYS if place.get(key) is not None}
+    for key in ("heading", "dwell_slots"):
+        if key in found:
+            number(found[key], f"positions: users.{name}.{key}")
+    if place.get("cell") is not None:
+        found["user_cell"] = cell_name(place["cell"], f"positions: users.{name}.cell")
+    if {"latitude", "longitude"} <= keys and "user_cell" not in found:
         where = {
             key: degrees(place[key], f"positions: users.{name}.{key}", limit)
             for key, limit in (("latitude", 90), ("longitude", 180))
@@ -86,7 +110,7 @@ def _position(name: str, place: Any) -> dict[str, Any]:
         if None in where.values():
             raise DecisionError(f"positions: users.{name}: latitude or longitude is null; allowed: a number")
         return {**found, "user_position": where}
-    if "cell" in keys and not keys & {"latitude", "longitude"}:
+    if "user_cell" in found and place.get("latitude") is None and place.get("longitude") is None:
         return found
     raise DecisionError(f"positions: users.{name}: give either cell, or latitude and longitude")
 

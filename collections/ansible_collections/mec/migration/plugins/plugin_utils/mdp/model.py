@@ -35,10 +35,11 @@ def build_map(policy: Policy, said: list[str] | None = None) -> CellMap:
     origin = section.get("origin")
     at = (float(origin["latitude"]), float(origin["longitude"])) if origin else None
     size_m = float(section["cell_size_m"])
+    # To JSON Schema 5.0 is an integer, too.
     if section["kind"] == "hexagon":
-        return hexagon_grid(section["rings"], size_m, at)
+        return hexagon_grid(int(section["rings"]), size_m, at)
     if section["kind"] == "square":
-        return square_grid(section["rows"], section["columns"], size_m, at)
+        return square_grid(int(section["rows"]), int(section["columns"]), size_m, at)
     return read_cells(policy.data_file(section["file"]), size_m, section.get("neighbour_radius_m"), said)
 
 
@@ -83,6 +84,7 @@ def build_mobility(
     levels = section.get("dwell_levels", 1)
     if levels == "auto":
         levels = best_dwell_levels(cells, paths, direction_memory=memory, smoothing=smoothing)
+    levels = int(levels)
     blind = learned(cells, paths, direction_memory=False, smoothing=smoothing)
     if not memory and levels == 1:
         return blind, blind

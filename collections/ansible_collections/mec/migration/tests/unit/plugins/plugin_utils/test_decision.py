@@ -20,6 +20,7 @@ import yaml
 from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import DecisionError
 from ansible_collections.mec.migration.plugins.plugin_utils.decision import decision, solved_policy
 from ansible_collections.mec.migration.plugins.plugin_utils.decision.decision import User, decide
+from ansible_collections.mec.migration.plugins.plugin_utils.decision.request import active_users_of
 from ansible_collections.mec.migration.plugins.plugin_utils.decision.setting import Setting
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.hosts import Host
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import (
@@ -330,6 +331,7 @@ def test_a_warm_answer_needs_no_numpy_and_no_jsonschema_and_solves_nothing(tmp_p
 import json, sys, time
 sys.path.insert(0, {str(COLLECTIONS)!r})
 from ansible_collections.mec.migration.plugins.plugin_utils.decision.decision import User, decide
+from ansible_collections.mec.migration.plugins.plugin_utils.decision.request import active_users_of
 from ansible_collections.mec.migration.plugins.plugin_utils.decision.setting import Setting
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.hosts import Host
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import read_policy
@@ -369,3 +371,14 @@ def test_yaml_with_a_nan_is_an_error_that_names_the_key(tmp_path):
             "a",
             User(cell="1"),
         )
+
+
+@pytest.mark.parametrize(("given", "words"), [("nan", "finite"), (-1, "at least 0"), ("many", "a number")])
+def test_active_users_are_a_number_of_people(given, words):
+    with pytest.raises(DecisionError, match=f"active_users is .*{words}"):
+        active_users_of(given)
+
+
+def test_a_whole_number_may_be_written_as_a_fraction(tmp_path):
+    document = default_with(map={"kind": "hexagon", "rings": 5.0, "cell_size_m": 500})
+    assert decide(setting(tmp_path, document=document), "s", "a", User(cell="41"))["user_cell"] == "41"

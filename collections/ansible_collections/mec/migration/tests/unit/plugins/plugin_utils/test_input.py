@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import DecisionError, TraceError
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.earth import middle, offset_m
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.hosts import cell_name
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.planning import names_of, positions_of
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.replay import read_replay
 from ansible_collections.mec.migration.plugins.plugin_utils.mdp.cells import (
@@ -219,9 +220,39 @@ def test_services_and_users_are_there_once():
         ({" ": {"cell": 1}}, "has no name"),
         ({"anna": {"latitude": 1, "longitude": 190}}, "longitude is 190"),
         ({"anna": {"latitude": None, "longitude": 1}}, "null"),
+        ({"anna": {"cell": None}}, "users.anna: give either cell, or latitude and longitude"),
+        ({"anna": {"cell": [1]}}, r"users.anna.cell is \[1\]; allowed: the name of a cell"),
+        ({"anna": {"cell": True}}, "users.anna.cell is True"),
+        ({"anna": {"cell": 1, "heading": "north"}}, "users.anna.heading is 'north'; allowed: a number"),
+        ({"anna": {"cell": 1, "heading": 10**400}}, "users.anna.heading is too large"),
+        ({"anna": {5: 1, "x": 2}}, "users.anna: unknown key 5; allowed: cell"),
     ):
         with pytest.raises(DecisionError, match=words):
             positions_of({"format": 1, "users": users})
+
+
+def test_what_is_null_is_not_there_and_cells_are_names():
+    users = {
+        "anna": {"cell": " 41 ", "heading": None, "dwell_slots": None, "latitude": None, "longitude": None}
+    }
+    assert positions_of({"format": 1, "users": users}) == {"anna": {"user_cell": "41"}}
+    assert cell_name(41, "x") == "41"
+
+
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        ({"now": "noon"}, "now is 'noon'"),
+        ({"now": 1761354000000}, "now is 1761354000000.*milliseconds"),
+        ({"time": 1761354000000}, "time is 1761354000000.*milliseconds"),
+        ({5: 1, "x": 2}, "unknown key 5"),
+    ],
+)
+def test_a_moment_of_positions_that_is_none(moment, words):
+    with pytest.raises(DecisionError, match=words):
+        positions_of({"format": 1, **moment, "users": {"anna": {"cell": 1}}})
+    # Words are for people.
+    assert positions_of({"format": 1, "time": "about noon", "users": {}}) == {}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import jsonschema
 import pytest
@@ -17,6 +18,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import (
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import (
     DEFAULT_DIRECTORY,
     check,
+    file_digest,
     find_policy,
     locate_policy,
     read_policy,
@@ -94,6 +96,8 @@ def test_the_schema_is_a_schema_and_knows_every_strategy():
         ("costs.migration.beta_l", float("inf"), "costs.migration.beta_l", "inf", "finite"),
         ("costs.migration.beta_l", -9, "costs.migration", "at distance 1", "at least 0"),
         ("version", 2, "version", "2", "1"),
+        ("map.cell_size_m", 10**400, "map.cell_size_m", "1000", "a finite number"),
+        ("discount", "9e-1", "discount", "9e-1", "YAML takes '9e-1' for text, write 0.9"),
     ],
 )
 def test_an_error_names_file_key_found_and_allowed(tmp_path, key, value, where, found, allowed):
@@ -111,6 +115,41 @@ def test_an_error_names_file_key_found_and_allowed(tmp_path, key, value, where, 
 def test_what_is_no_mapping_is_refused(tmp_path, content):
     with pytest.raises(PolicyError, match=r"key \$: .*allowed: a YAML mapping"):
         read_policy(write(tmp_path, content))
+
+
+TEXT = (DEFAULT_DIRECTORY / "default.yml").read_text()
+ROWS = "mobility: {kind: transitions, rows: {0: {1: 1}, '0': {2: 1}}}"
+LAYERS = [
+    "a: &a [x, x]",
+    *(f"{one}: &{one} [{', '.join(['*' + old] * 9)}]" for old, one in pairwise("abcdefghi")),
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (TEXT + "discount: 0.5\n", "key discount twice, in line 6 and in line 28; allowed: .* each key once"),
+        (ROWS, "key 0 twice"),
+        ("\n".join(LAYERS), "more than 1000000 values"),
+        ("a: &a [*a]", "more than 50 mappings and lists in each other"),
+    ],
+)
+def test_what_yaml_would_take_and_nobody_means_is_refused(tmp_path, content, words):
+    with pytest.raises(PolicyError, match=words):
+        read_policy(write(tmp_path, content))
+
+
+def test_a_merge_may_be_overridden_and_keys_are_text(tmp_path):
+    path = write(tmp_path, "one: &one {1: a, b: c}\ntwo: {<<: *one, b: d}\n")
+    assert read_policy(path).document == {"one": {"1": "a", "b": "c"}, "two": {"1": "a", "b": "d"}}
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/", "a\0b", "missing.csv"])
+def test_a_data_file_that_cannot_be_one_is_refused_before_it_is_read(tmp_path, name):
+    document = {**DEFAULT, "map": {"kind": "cells", "file": name, "cell_size_m": 5}}
+    policy = read_policy(write(tmp_path, document))
+    with pytest.raises(DecisionError, match=r"data file of the policy: .* cannot be read"):
+        file_digest(policy.data_files()[0])
 
 
 def test_python_objects_in_yaml_are_not_made(tmp_path):

@@ -261,7 +261,20 @@ def test_a_strategy_that_does_not_look_ahead_says_so(tmp_path):
         ),
         ([{"in_seconds": 1, "cell": 1}, {"in_seconds": 1, "cell": 2}], "two points are at the same time"),
         ([{"time": "soon", "cell": 1}], "time is 'soon'; allowed: seconds since 1970, or ISO 8601"),
-        ({"points": [], "announced": 10}, "announced 10 s from now"),
+        ({"points": [], "announced": 70}, "announced 70.0 s from now"),
+        ({"points": [], "announced": 0, "announced_seconds_ago": 5}, "either announced or announced_sec"),
+        ({"points": [], 5: 1, "x": 2}, "unknown key 5"),
+        ([{"time": 1761354000000, "cell": 1}], "does it count milliseconds"),
+        ([{"time": "1712010112000", "cell": 1}], "does it count milliseconds"),
+        ([{"time": "2026-11-29", "cell": 1}], "time is '2026-11-29'; allowed: seconds since 1970, or ISO"),
+        ({"points": [], "announced": -1e300}, "announced is -1e.300"),
+        ([{"in_seconds": -1e308, "cell": 1}], "in_seconds is -1e.308; allowed: seconds, fewer than"),
+        ([{"in_seconds": 10**400, "cell": 1}], "in_seconds is too large"),
+        ([{"in_seconds": 1, "cell": [1]}], r"cell is \[1\]; allowed: the name of a cell"),
+        (
+            [{"in_seconds": 1, "alternatives": [{"cell": 1, "probability": 0.1}, {"cell": 2}]}],
+            "1 of 2 have a probability; allowed: all or none",
+        ),
         ([{"in_seconds": 1, "latitude": 91, "longitude": 3}], "latitude is 91"),
         ([{"in_seconds": place, "cell": 1} for place in range(1001)], "1001 points"),
     ],
@@ -417,3 +430,22 @@ def test_a_replayed_trace_tells_routes(tmp_path):
     assert route[:-1] == [{"in_seconds": 60.0 * slot, "cell": str((slot + 1) % 3)} for slot in range(1, 5)]
     assert route[-1] == {"in_seconds": 300.0, "leaves": True}
     assert positions_of(document)["anna"]["now"] == 60.0
+
+
+def test_a_clock_that_is_a_little_ahead_is_no_fault():
+    found = route_of({"announced": 1030, "points": [{"in_seconds": 60, "cell": 1}]}, now_s=1000.0)
+    assert (found.age_s, found.points[0].after_s) == (0.0, 90.0)
+
+
+def test_a_place_without_any_probability_tells_nothing(tmp_path):
+    world = Setting(Policy("row.yml", DOCUMENT, "."), HOSTS, cache_directory=str(tmp_path))
+    nowhere = [{"in_seconds": 60, "cell": 3, "probability": 0}]
+    found, plain = ask(world, 2, nowhere), ask(world, 2)
+    assert found["expected_costs"] == plain["expected_costs"]
+    assert "names no place with a probability above 0" in found["reason"]
+    gone = ask(world, 2, [{"in_seconds": 60, "leaves": True, "probability": 0}])
+    assert gone["expected_costs"] == plain["expected_costs"]
+    # What comes behind it is no jump.
+    later = ask(world, 2, [*nowhere, {"in_seconds": 120, "cell": 3}])
+    assert later["route"]["slots"] == 2
+    assert later["route"]["problems"] == []
