@@ -23,7 +23,7 @@ from ..plugin_utils.loop.planning import Decide, cordoned_hosts, plan, positions
 from ..plugin_utils.loop.routes import learn, map_header
 from ..plugin_utils.loop.waves import Limits
 from ..plugin_utils.mdp.model import build_map, build_mobility
-from ..plugin_utils.prediction.cost_model import CostModel
+from ..plugin_utils.prediction.cost_model import RECENT, CostModel
 from ..plugin_utils.prediction.cost_store import read
 from ..plugin_utils.prediction.trust_store import changed
 
@@ -65,7 +65,8 @@ class ActionModule(ActionBase):
 
     def _plan(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         loads = arguments["loads"]
-        records = read(arguments["costs_file"], skipped=[]) if arguments["costs_file"] else []
+        store = arguments["costs_file"]
+        records = read(store, newest=RECENT, skipped=[]) if store else []
         hosts = hosts_from_inventory(loads, variables.get("hostvars", {}))
         positions = self._with_trust(positions_of(arguments["positions"]), arguments, variables)
         made = plan(

@@ -38,7 +38,7 @@ options:
     vars:
       - name: mec_bandwidth_mbit
 requirements:
-  - numpy >= 1.26 on the controller
+  - jsonschema >= 4.20 on the controller
 seealso:
   - module: mec.migration.migration_cost_info
   - plugin: mec.migration.mdp_decision
@@ -81,7 +81,13 @@ from ..module_utils.base.host_load import load_per_cpu
 from ..module_utils.base.units import BYTES_PER_S_OF_MBIT
 from ..plugin_utils.base.errors import DecisionError
 from ..plugin_utils.decision.request import plain
-from ..plugin_utils.prediction.cost_model import CostModel, current_host, measured_costs, predictions
+from ..plugin_utils.prediction.cost_model import (
+    RECENT,
+    CostModel,
+    current_host,
+    measured_costs,
+    predictions,
+)
 from ..plugin_utils.prediction.cost_store import read
 
 
@@ -94,7 +100,8 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         options = plain(self.get_options())
         try:
-            records = read(options["costs_file"], skipped=[]) if options["costs_file"] else []
+            store = options["costs_file"]
+            records = read(store, newest=RECENT, skipped=[]) if store else []
             model = CostModel(records, options["bandwidth_mbit"] * BYTES_PER_S_OF_MBIT, load_per_cpu())
             found = []
             for service in plain(terms):

@@ -17,16 +17,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...module_utils.base.stop_rule import AS_GOOD, HANDOVER_GAP_S, StopRule, dirty_after
-from ..base.requirements import require_numpy
 from .cost_store import TELLING_BYTES, CostError, tells_bandwidth
-
-if TYPE_CHECKING:
-    import numpy as np
-else:
-    np = require_numpy()
+from .least_squares import fit
 
 PAGE_BYTES = 4096
 # Of a pair of hosts, then of all: what the link gives changes with the time of the day.
@@ -34,8 +29,6 @@ RECENT_OF_PAIR, RECENT = 5, 200
 RULE = StopRule()
 # A round looks at all memory, however little it sends.
 SCAN_BYTES_PER_S = 600e6
-# How far a measurement is off by chance, and how far a default may be: shares of their values.
-NOISE, DOUBT = 0.15, 1.0
 # Sent for each byte that is missing or changes, where nothing is known of the image or the service.
 IMAGE_RATIO, MEMORY_RATIO = 0.45, 0.9
 # Of the largest round among recent moves: smaller ones do not tell a bandwidth beside it.
@@ -286,28 +279,6 @@ class CostModel:
         if tells_bandwidth(one):
             return float(one["bandwidth_bytes_per_s"])
         return self.bandwidth(one["source"], one["target"])
-
-
-def fit(rows: Sequence[Sequence[float]], observed: Sequence[float], defaults: Sequence[float]) -> list[float]:
-    """Coefficients, none negative, by least squares on relative errors, drawn towards *defaults*."""
-    start = np.array(defaults, dtype=float)
-    if not rows:
-        return [float(value) for value in start]
-    matrix, values = np.array(rows, dtype=float), np.array(observed, dtype=float)
-    # Without a floor a phase that took next to nothing once would outweigh all others.
-    scale = NOISE * np.maximum(np.abs(values), 0.2 * float(np.median(np.abs(values))) + 1e-3)
-    doubt = DOUBT * start
-    kept = np.ones(len(start), dtype=bool)
-    found = start
-    while kept.any():
-        a = np.vstack([matrix[:, kept] / scale[:, None], np.diag(1 / doubt[kept])])
-        b = np.concatenate([values / scale, start[kept] / doubt[kept]])
-        found = np.zeros(len(start))
-        found[kept] = np.linalg.lstsq(a, b, rcond=None)[0]
-        if (found >= 0).all():
-            break
-        kept &= found > 0
-    return [float(value) for value in found]
 
 
 def _rows(

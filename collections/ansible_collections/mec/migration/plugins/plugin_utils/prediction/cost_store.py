@@ -168,9 +168,13 @@ def append(path: str | Path, record: dict[str, Any]) -> None:
         raise CostError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def read(path: str | Path, *, skipped: list[str] | None = None) -> list[dict[str, Any]]:
+def read(
+    path: str | Path, *, newest: int | None = None, skipped: list[str] | None = None
+) -> list[dict[str, Any]]:
     """The records of a store, oldest first; none where there is no store.
 
+    :param newest: no more than so many, from the end of the store, where each move adds its record. What is
+        before them is not looked at, so that a long store makes no move slower.
     :param skipped: gets a sentence for each line that is no record; without it they raise.
     :raises CostError: the store cannot be read, or a line is wrong.
     """
@@ -186,8 +190,11 @@ def read(path: str | Path, *, skipped: list[str] | None = None) -> list[dict[str
         raise CostError(
             f"{path}: more than {MAX_STORE_BYTES} bytes; keep its last lines and put the rest away"
         )
-    records = []
-    for number, line in enumerate(content.splitlines(), start=1):
+    records: list[dict[str, Any]] = []
+    numbered = list(enumerate(content.splitlines(), start=1))
+    for number, line in numbered if newest is None else reversed(numbered):
+        if len(records) == newest:
+            break
         if not line.strip():
             continue
         where = f"{path}, line {number}"

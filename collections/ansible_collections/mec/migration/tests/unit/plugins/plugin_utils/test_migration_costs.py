@@ -108,6 +108,22 @@ def test_a_torn_line_costs_one_record(tmp_path: Path):
     assert len(skipped) == 1
 
 
+def test_only_the_newest_are_looked_at(tmp_path: Path):
+    store = tmp_path / "costs.jsonl"
+    store.write_text("of a move long ago, and damaged\n")
+    for time in (1.0, 2.0):
+        costs.append(store, {**record(), "time": time})
+    with store.open("a") as lines:
+        lines.write("torn\n\n")
+    costs.append(store, {**record(), "time": 3.0})
+    skipped: list[str] = []
+    assert [one["time"] for one in costs.read(store, newest=2, skipped=skipped)] == [2.0, 3.0]
+    assert [sentence.split(": ")[0] for sentence in skipped] == [f"{store}, line 4"]
+    assert [one["time"] for one in costs.read(store, newest=5, skipped=[])] == [1.0, 2.0, 3.0]
+    assert costs.read(store, newest=1) == costs.read(store, skipped=[])[-1:]
+    assert costs.read(store, newest=0) == []
+
+
 def test_a_line_of_another_kind_is_named(tmp_path: Path):
     store = tmp_path / "costs.jsonl"
     store.write_text(json.dumps({**record(), "extra": 1}) + "\n")
