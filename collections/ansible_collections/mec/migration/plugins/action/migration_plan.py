@@ -12,6 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
+from ansible.utils.display import Display
 
 from ..module_utils.base.host_load import load_per_cpu
 from ..module_utils.base.units import BYTES_PER_S_OF_MBIT
@@ -26,6 +27,8 @@ from ..plugin_utils.mdp.model import build_map, build_mobility
 from ..plugin_utils.prediction.cost_model import RECENT, CostModel
 from ..plugin_utils.prediction.cost_store import read
 from ..plugin_utils.prediction.trust_store import changed
+
+display = Display()
 
 ARGUMENTS = {
     "services": {"type": "list", "elements": "dict", "required": True},
@@ -65,8 +68,11 @@ class ActionModule(ActionBase):
 
     def _plan(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         loads = arguments["loads"]
+        skipped: list[str] = []
         store = arguments["costs_file"]
-        records = read(store, newest=RECENT, skipped=[]) if store else []
+        records = read(store, newest=RECENT, skipped=skipped) if store else []
+        for sentence in skipped:
+            display.warning(f"mec.migration.migration_plan: passed over {sentence}")
         hosts = hosts_from_inventory(loads, variables.get("hostvars", {}))
         positions = self._with_trust(positions_of(arguments["positions"]), arguments, variables)
         made = plan(
@@ -119,7 +125,8 @@ class ActionModule(ActionBase):
             options: dict[str, Any] = {"policy": policy, "candidates": candidates, "services": held}
             if costs is not None:
                 options["measured_costs"] = costs
-            decisions: list[dict[str, Any]] = lookup.run([term], variables=variables, **options)
+            lookup.set_options(var_options=variables, direct=options)
+            decisions: list[dict[str, Any]] = lookup.decide_all([term], variables)
             return decisions[0]
 
         return decide

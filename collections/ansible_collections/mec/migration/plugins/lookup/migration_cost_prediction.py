@@ -76,6 +76,7 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+from ansible.utils.display import Display
 
 from ..module_utils.base.host_load import load_per_cpu
 from ..module_utils.base.units import BYTES_PER_S_OF_MBIT
@@ -90,6 +91,8 @@ from ..plugin_utils.prediction.cost_model import (
 )
 from ..plugin_utils.prediction.cost_store import read
 
+display = Display()
+
 
 class LookupModule(LookupBase):
     """Predicts for each service; everything else is in plugin_utils."""
@@ -100,8 +103,11 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         options = plain(self.get_options())
         try:
+            skipped: list[str] = []
             store = options["costs_file"]
-            records = read(store, newest=RECENT, skipped=[]) if store else []
+            records = read(store, newest=RECENT, skipped=skipped) if store else []
+            for sentence in skipped:
+                display.warning(f"mec.migration.migration_cost_prediction: passed over {sentence}")
             model = CostModel(records, options["bandwidth_mbit"] * BYTES_PER_S_OF_MBIT, load_per_cpu())
             found = []
             for service in plain(terms):

@@ -41,5 +41,9 @@ class ModelError(DecisionError):
     """The numbers do not make a Markov decision process: NaN, negative or not summing to one."""
 
 
+class PlaceError(DecisionError):
+    """A user is at no place of the map; others may be."""
+
+
 class LocationError(DecisionError):
     """A location service cannot be asked, or its answer is not what its API promises."""

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
-from ..base.errors import DecisionError
+from ..base.errors import DecisionError, PlaceError
 from ..inputs.policy import check
 from .route import nearest_cell
 from .routed import Planned, planned_for
@@ -191,21 +191,22 @@ def _reason(
 
 
 def state_of(header: Mapping[str, Any], user: User) -> tuple[int, str]:
-    """(user state, cell name) of a user under a solved policy; a user off the map is a
-    :class:`DecisionError`.
+    """(user state, cell name) of a user under a solved policy.
+
+    :raises PlaceError: the user is off the map.
     """
     cells = header["cells"]
     if user.cell is not None:
         try:
             cell = cells.index(user.cell)
         except ValueError:
-            raise DecisionError(
+            raise PlaceError(
                 f"user_cell is {user.cell!r}; the map has {len(cells)} cells, {cells[0]} to {cells[-1]}"
             ) from None
     elif user.latitude is not None and user.longitude is not None:
         cell, distance_m = nearest_cell(header, user.latitude, user.longitude)
         if distance_m > header["reach_m"]:
-            raise DecisionError(
+            raise PlaceError(
                 f"the user at ({user.latitude}, {user.longitude}) is outside the map: {distance_m:.0f} m "
                 "from "
                 f"the nearest cell, {cells[cell]}; allowed: {header['reach_m']:.0f} m"

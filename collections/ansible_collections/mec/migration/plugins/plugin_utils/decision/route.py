@@ -52,8 +52,8 @@ def nearest_cell(header: Mapping[str, Any], latitude: float, longitude: float) -
     """(cell index, how far its centre is in metres) of a point in degrees."""
     if header["origin"] is None:
         raise DecisionError(
-            "user_position is given, but the policy's map has no origin in latitude and longitude: "
-            "give user_cell, or set map.origin in the policy"
+            "a position in degrees is given, but the policy's map has no origin in latitude and longitude: "
+            "give cells, or set map.origin in the policy"
         )
     x_m, y_m = offset_m(latitude, longitude, header["origin"])
     distance_m = [math.hypot(x_m - x, y_m - y) for x, y in header["xy_m"]]

@@ -40,13 +40,10 @@ def hosts_from_inventory(names: Iterable[str], hostvars: Mapping[str, Mapping[st
     """The hosts called ``names``, from their variables ``mec_cell`` and so on."""
     found = []
     for name in dict.fromkeys(str(name) for name in names):
-        try:
-            variables = hostvars[name]
-        except KeyError:
-            variables = None
-        # HostVars answers with a marker of undefined, which is falsy or no mapping, for some unknown names.
-        if not isinstance(variables, Mapping):
+        # Ansible's mapping of variables fails in its own ways where it is asked for a name it does not know.
+        if name not in hostvars:
             raise DecisionError(f"host {name!r} is not in the inventory")
+        variables = hostvars[name]
         cell = variables.get(CELL_VARIABLE)
         found.append(
             Host(

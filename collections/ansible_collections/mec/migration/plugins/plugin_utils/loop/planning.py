@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..base.errors import DecisionError
+from ..base.errors import DecisionError, PlaceError
 from ..inputs.hosts import cell_name, degrees, number
 from ..inputs.route import moment_s, route_of
 from ..prediction.cost_model import CostModel, current_host, measured_costs, predictions
@@ -153,12 +153,17 @@ def plan(
         one after the other.
     """
     names, cordoned = names_of(services), cordoned_hosts(loads)
+    unknown = [host for host in leave if host not in loads]
+    if unknown:
+        raise DecisionError(
+            f"leave: host {unknown[0]} is none of those that were measured, {', '.join(loads)}"
+        )
     held = Counter({host: sum(name in names for name in load["running"]) for host, load in loads.items()})
     made, limits = Plan(), limits or Limits()
     now = dict(held)
     all_predicted: dict[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
     for service in services:
-        name, user = str(service["name"]).strip(), str(service.get("user", "")).strip()
+        name, user = str(service["name"]).strip(), str(service.get("user") or "").strip()
         entry: dict[str, Any] = {"service": name, "user": user, "action": SKIP}
         try:
             here = current_host(name, loads)
@@ -207,11 +212,11 @@ def names_of(services: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     found: list[str] = []
     for service in services:
-        name = str(service["name"]).strip()
+        name = str(service.get("name") or "").strip()
         if not name:
-            raise DecisionError("services: a service has an empty name")
+            raise DecisionError(f"services: a service has no name; each needs name and user: {dict(service)}")
         if name in found:
-            users = [str(one.get("user", "")) for one in services if str(one["name"]).strip() == name]
+            users = [str(one.get("user")) for one in services if str(one.get("name")).strip() == name]
             raise DecisionError(
                 f"services: {name} is listed {len(users)} times, for the users {', '.join(users)}; "
                 "allowed: each service once"
@@ -241,19 +246,30 @@ def _decide(
         and host not in cordoned
         and held[host] < capacities.get(host, 1e9)
     ]
-    if entry["user"] not in positions:
+    decision, lost = (
+        None,
+        f"nobody knows where user {entry['user']} is" if entry["user"] else "it has no user",
+    )
+    if entry["user"] in positions:
+        term = {"name": entry["service"], **positions[entry["user"]], "current_host": here}
+        try:
+            decision = decide(term, dict(held), entry["move_seconds"] if measured else None)
+        except PlaceError as error:
+            # That is nothing to the users of other services.
+            lost = str(error)
+    if decision is None:
         if not leave:
-            entry["reason"] = f"nobody knows where user {entry['user'] or 'of it'} is"
+            entry["reason"] = lost
         elif room:
             target = min(room, key=lambda host: (held[host], predicted[here][host]["seconds"]))
             entry.update(
-                action=MOVE, target=target, reason=f"{here} is emptied; {target} holds the fewest services"
+                action=MOVE,
+                target=target,
+                reason=f"{here} is emptied; {target} holds the fewest services; {lost}",
             )
         else:
             entry["reason"] = f"{here} is to be emptied, but no other host has room"
         return
-    term = {"name": entry["service"], **positions[entry["user"]], "current_host": here}
-    decision = decide(term, dict(held), entry["move_seconds"] if measured else None)
     entry["decision"] = decision
     if leave:
         if not room:

@@ -142,6 +142,8 @@ class CostModel:
     coefficients: dict[str, list[float]] = field(init=False)
 
     def __post_init__(self) -> None:
+        if not 0 < self.default_bandwidth_bytes_per_s < math.inf:
+            raise CostError("bandwidth_mbit is 0, less or no number; allowed: more than 0")
         self.records = self.records[-RECENT:]
         # By service: sent for each byte of memory in the first round, over what a sample compresses to;
         # likewise for what changed later; and the rate of change that rounds saw, over that of a sample.

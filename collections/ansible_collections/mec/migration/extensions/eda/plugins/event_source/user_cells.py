@@ -99,7 +99,6 @@ time:
 import asyncio
 import contextlib
 import http.client
-import json
 import logging
 import os
 import shlex
@@ -124,6 +123,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import
     find_policy,
     read_policy,
 )
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.strict_json import parsed
 from ansible_collections.mec.migration.plugins.plugin_utils.location.geofencing import Geofences
 from ansible_collections.mec.migration.plugins.plugin_utils.location.service import LocationService
 from ansible_collections.mec.migration.plugins.plugin_utils.location.settings import GEOFENCING
@@ -252,19 +252,7 @@ def _parsed(content: bytes) -> Any:
     """The document of JSON; a name that is twice in an object, or NaN, is no position of anyone."""
     if len(content) > MAX_BYTES:
         raise ValueError(f"more than {MAX_BYTES} bytes")
-    return json.loads(content, object_pairs_hook=_object, parse_constant=_no_constant)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _value in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
-    return found
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no number")
+    return parsed(content)
 
 
 def positions_from(args: Mapping[str, Any]) -> tuple[Positions, str]:

@@ -266,7 +266,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
         (b"what?\r\n\r\n", "BadStatusLine"),
         (HEAD + b"Content-Length: 900\r\n\r\n{", "early|IncompleteRead"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\nabc", "IncompleteRead"),
-        (HEAD + b"\r\n" + b"[" * 200_000, "RecursionError"),
+        (HEAD + b"\r\n" + b"[" * 200_000, "nested too deeply"),
         (
             HEAD + b"\r\n" + b'{"format": 1, "users": {"a": {"cell": "0"}, "a": {"cell": "1"}}}',
             "'a' is there twice",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import DecisionError
+from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import DecisionError, PlaceError
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.planning import (
     cordoned_hosts,
     last_move,
@@ -336,3 +336,60 @@ def test_a_cordoned_host_is_no_target_of_an_emptied_one():
     )
     # By the policy for the one whose user is known, by the fewest services for the other.
     assert [(one["action"], one["target"]) for one in made.services] == [("move", "c"), ("move", "c")]
+
+
+class Lost(Wants):
+    """Knows no place for one user."""
+
+    def __call__(self, term, held, costs):
+        if term["name"] == "one":
+            raise PlaceError("the user is outside the map")
+        return super().__call__(term, held, costs)
+
+
+def test_a_user_off_the_map_is_nothing_to_others():
+    state = loads(a=["one", "two"], b=[])
+    given = services("one", "two"), everyone("one", "two"), state, CostModel([])
+    for joint in (False, True):
+        made = plan(*given, Lost("b"), measured=False, joint=joint)
+        assert [one["action"] for one in made.services] == ["skip", "move"]
+        assert made.services[0]["reason"] == "the user is outside the map"
+    # A host that is emptied is emptied all the same.
+    made = plan(*given, Lost("b"), measured=False, leave=["a"])
+    assert [one["action"] for one in made.services] == ["move", "move"]
+    assert (
+        made.services[0]["reason"] == "a is emptied; b holds the fewest services; the user is outside the map"
+    )
+
+
+@pytest.mark.parametrize(
+    "service", [{"name": "one"}, {"name": "one", "user": None}, {"name": "one", "usr": 1}]
+)
+def test_a_service_without_a_user_says_so(service):
+    made = plan([service], everyone("one"), loads(a=["one"]), CostModel([]), Wants("a"), measured=False)
+    assert (made.services[0]["user"], made.services[0]["reason"]) == ("", "it has no user")
+
+
+@pytest.mark.parametrize("service", [{}, {"user": "anna"}, {"name": None}, {"name": " "}])
+def test_a_service_without_a_name_is_refused(service):
+    with pytest.raises(DecisionError, match="a service has no name"):
+        plan([service], {}, loads(a=["one"]), CostModel([]), Wants("a"), measured=False)
+
+
+def test_a_host_to_be_emptied_is_one_that_was_measured():
+    with pytest.raises(DecisionError, match="leave: host x is none of those that were measured, a, b"):
+        plan(
+            services("one"),
+            {},
+            loads(a=["one"], b=[]),
+            CostModel([]),
+            Wants("a"),
+            measured=False,
+            leave=["x"],
+        )
+
+
+@pytest.mark.parametrize("bandwidth", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_bandwidth_is_more_than_nothing(bandwidth):
+    with pytest.raises(DecisionError, match=r"bandwidth_mbit .* more than 0"):
+        CostModel([], bandwidth)
