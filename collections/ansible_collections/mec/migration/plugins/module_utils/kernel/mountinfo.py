@@ -12,7 +12,10 @@ MAX_LINKS = 255
 
 
 class Mount(NamedTuple):
-    """One line of /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
+    """One line of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
+
+    :ivar number: what ``mnt_id`` in /proc/PID/fdinfo refers to.
+    """
 
     device: str
     root: str
@@ -21,6 +24,7 @@ class Mount(NamedTuple):
     kind: str
     source: str
     super_options: str
+    number: int = 0
 
 
 def mounts(pid: int | str = "self") -> list[Mount]:
@@ -40,6 +44,7 @@ def mounts(pid: int | str = "self") -> list[Mount]:
                     words[dash + 1],
                     unescape(words[dash + 2]),
                     words[dash + 3],
+                    int(words[0]),
                 )
             )
     return found

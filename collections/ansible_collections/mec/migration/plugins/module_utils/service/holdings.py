@@ -32,6 +32,8 @@ SETTINGS = ("coredump_filter", "timerslack_ns", "autogroup")
 # Groups that every host and interface is in: 224.0.0.1, and beginnings of ff01::1, ff02::1 and ff02::1:ff...
 EVERYONES_GROUP = "010000E0"
 EVERYONES_GROUPS_6 = ("ff01", "ff0200000000000000000000000000", "ff0200000000000000000001ff")
+# What the kernel calls files that never had a name in a directory.
+NAMELESS = ("/memfd:", "/secretmem", "/dmabuf:", "/SYSV", "/anon_hugepage", "/[aio]", "/dev/zero")
 SO_PROTOCOL = 38
 # SO_PASSCRED, SO_TIMESTAMP, SO_PASSSEC, SO_TIMESTAMPNS, SO_PASSPIDFD: each message then comes with more than
 # its data.
@@ -51,6 +53,7 @@ class OpenFile(NamedTuple):
     :param magic: number of its file system's type (statfs(2)); 0 for anonymous inodes and sockets.
     :param protocol: of a socket, the kernel's name of its protocol, for example ``TCP``.
     :param links: how many names it has; 0 if it could not be looked at.
+    :param mount: number of the mount that it was opened on; 0 if it has no path.
     """
 
     number: int
@@ -60,6 +63,7 @@ class OpenFile(NamedTuple):
     magic: int = 0
     protocol: str = ""
     links: int = 0
+    mount: int = 0
 
     @property
     def socket_inode(self) -> int:
@@ -122,6 +126,9 @@ class Holdings(NamedTuple):
     :param unread_with_sender: inodes of UNIX sockets with unread data, on which it was asked for who sends.
     :param message_queues: names of the POSIX message queues in its namespace, open or not.
     :param cgroup_version: 1 or 2, of the host.
+    :param unmounted: numbers of mounts that files are open on and that are mounted nowhere any more.
+    :param hidden: likewise, that another one is mounted over; with their mount points.
+    :param own_systems: mounts of file systems that nobody but the container has mounted.
     """
 
     init: int
@@ -138,6 +145,9 @@ class Holdings(NamedTuple):
     unread_with_sender: frozenset[int] = frozenset()
     message_queues: tuple[str, ...] = ()
     cgroup_version: int = 2
+    unmounted: frozenset[int] = frozenset()
+    hidden: dict[int, str] = {}  # noqa: RUF012 - never changed
+    own_systems: tuple[Mount, ...] = ()
 
     @property
     def first(self) -> Process | None:
@@ -174,11 +184,14 @@ class Holdings(NamedTuple):
         return {inode: f"{command(pid)} (process {pid})" for inode, pid in found.items()}
 
 
-def read_holdings(init: int, pids: Iterable[int], staying: Iterable[str] = ()) -> Holdings:
+def read_holdings(
+    init: int, pids: Iterable[int], staying: Iterable[str] = (), given: Iterable[str] = ()
+) -> Holdings:
     """What these processes hold now. One that ends meanwhile is left out.
 
     :param init: the container's first process.
     :param staying: mount points whose content does not move.
+    :param given: mount points that the container engine makes on the target, whatever is mounted there.
     """
     devices: dict[int, int] = {}
     found = {}
@@ -189,8 +202,10 @@ def read_holdings(init: int, pids: Iterable[int], staying: Iterable[str] = ()) -
     points: list[Mount] = []
     packed: list[PackedMount] = []
     unreadable: list[str] = []
+    on_host: list[Mount] = []
+    used = {file.mount for process in found.values() for file in process.files} - {0}
     with contextlib.suppress(OSError):
-        points = mounts(init)
+        points, on_host = mounts(init), mounts()
         unreadable = unreadable_mounts(init)
         packed = list(packed_mounts(init))
     with contextlib.suppress(OSError):
@@ -211,7 +226,30 @@ def read_holdings(init: int, pids: Iterable[int], staying: Iterable[str] = ()) -
         frozenset(_unread_with_sender(found.values(), unix)),
         tuple(sorted(_message_queues(init, points))),
         2 if os.path.exists(UNIFIED) else 1,
+        frozenset(used - {mount.number for mount in (*points, *on_host)}) if points else frozenset(),
+        {mount.number: mount.point for mount in points if mount.number in used and _is_hidden(init, mount)},
+        tuple(_own_systems(points, {"/", *given}, {mount.device for mount in on_host})),
     )
+
+
+def _own_systems(points: Iterable[Mount], given: set[str], on_host: set[str]) -> Iterator[Mount]:
+    return (mount for mount in points if mount.point not in given and mount.device not in on_host)
+
+
+def _is_hidden(pid: int, mount: Mount) -> bool:
+    """Whether the path of its mount point leads to another mount."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(f"/proc/{pid}/root{mount.point}", os.O_PATH)
+        try:
+            return _mount_of("self", descriptor) != mount.number
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def _mount_of(pid: int | str, descriptor: int) -> int:
+    """Number of the mount that a file was opened on."""
+    return int(_fields(f"/proc/{pid}/fdinfo/{descriptor}")["mnt_id"])
 
 
 def _protocol(pid: int, number: int, path: str) -> str:
@@ -405,7 +443,15 @@ def _file(pid: int, number: int, path: str, devices: dict[int, int]) -> OpenFile
         return OpenFile(number, link)
     if found.st_dev not in devices:
         devices[found.st_dev] = _magic(path)
-    return OpenFile(number, link, found.st_mode, found.st_rdev, devices[found.st_dev], links=found.st_nlink)
+    return OpenFile(
+        number,
+        link,
+        found.st_mode,
+        found.st_rdev,
+        devices[found.st_dev],
+        links=found.st_nlink,
+        mount=0 if link.startswith(NAMELESS) else _mount_of(pid, number),
+    )
 
 
 def _magic(path: str) -> int:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+from ..docker.reconnected_mounts import external_mounts
 from .holdings import Holdings, read_holdings
 from .kinds import REFUSED, SAID, Kind
 from .kinds_container import KINDS as CONTAINER
 from .kinds_files import KINDS as FILES
 from .kinds_lost import KINDS as LOST
+from .kinds_mounts import KINDS as MOUNTS
 from .kinds_processes import KINDS as PROCESSES
 from .service import Service
 
-KINDS: tuple[Kind, ...] = (*PROCESSES, *FILES, *LOST, *CONTAINER)
+KINDS: tuple[Kind, ...] = (*PROCESSES, *FILES, *MOUNTS, *LOST, *CONTAINER)
 # Gone a moment later in most services: worth another look.
 TRANSIENT = ("unix-backlog", "netlink-backlog", "unread-with-sender")
 LOOKS, PAUSE_S = 3, 0.2
@@ -36,7 +38,7 @@ class Inventory(NamedTuple):
 def take_inventory(service: Service) -> Inventory:
     """Look at all processes of a running service; what may be gone in a moment is looked at again."""
     for look in range(LOOKS):
-        holdings = read_holdings(service.runc.pid, service.cgroup.pids(), service.staying_mounts())
+        holdings = _holdings(service)
         if look == LOOKS - 1 or not any(_found(name, holdings) for name in TRANSIENT):
             break
         time.sleep(PAUSE_S)
@@ -50,14 +52,17 @@ def causes_now(service: Service) -> str:
     wrong here counts.
     """
     try:
-        found = judge(
-            service.name, read_holdings(service.runc.pid, service.cgroup.pids(), service.staying_mounts())
-        )
+        found = judge(service.name, _holdings(service))
     except Exception:
         return ""
     # The tracker of written pages gives processes a userfaultfd, and they may still have it.
     sentences = [sentence for sentence in found.refused if "(userfaultfd)" not in sentence]
     return "".join(f" Since the preflight: {sentence}." for sentence in sentences[:3])
+
+
+def _holdings(service: Service) -> Holdings:
+    runc = service.runc
+    return read_holdings(runc.pid, service.cgroup.pids(), service.staying_mounts(), external_mounts(runc))
 
 
 def judge(container: str, holdings: Holdings) -> Inventory:

@@ -12,13 +12,11 @@ from functools import partial
 
 from ..kernel.mptcp import obstacle as mptcp_obstacle
 from ..kernel.unix_diag import LISTEN
-from .holdings import Holdings
+from .holdings import NAMELESS, Holdings
 from .kinds import KEPT, REFUSED, SAID, Found, Kind
 
 TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
 IO_URING = "anon_inode:[io_uring]"
-# What the kernel calls files that never had a name in a directory.
-NAMELESS = ("/memfd:", "/secretmem", "/dmabuf:", "/SYSV", "/anon_hugepage", "/[aio]", "/dev/zero")
 # criu/files.c, dump_one_file: the anonymous inodes that it can dump.
 KNOWN_INODES = ("[eventpoll]", "[eventfd]", "inotify", "[fanotify]", "[signalfd]", "[timerfd]", "[pidfd]")
 INODES_IN_WORDS = {

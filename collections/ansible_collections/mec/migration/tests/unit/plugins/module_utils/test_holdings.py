@@ -563,8 +563,9 @@ made(libc.mount(b"overlay", point.encode(), b"overlay", 0, options.encode()))
 @needs_root
 def test_a_mount_whose_line_is_too_long(tmp_path):
     found = told(MANY_LAYERS.replace("BASE", str(tmp_path)))
-    assert len(found) == 1
-    assert "longer than 4094 bytes" in found[0]
+    # That it is an overlay, which Docker has not mounted, is the other one.
+    assert ["longer than 4094 bytes" in each for each in found].count(True) == 1
+    found = [each for each in found if "longer than 4094 bytes" in each]
     assert f"container web has a mount at {tmp_path}" in found[0]
 
 
@@ -605,7 +606,7 @@ def test_what_has_appeared_since_the_preflight_is_told_after_a_dump_that_failed(
         with Victim(program) as victim:
             service = SimpleNamespace(
                 name="web",
-                runc=SimpleNamespace(pid=victim.pid),
+                runc=SimpleNamespace(pid=victim.pid, config={"rootfs": "/"}),
                 cgroup=SimpleNamespace(pids=victim.pids),
                 staying_mounts=list,
             )
