@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -253,7 +254,6 @@ class Lab:
         group = yaml.safe_load(hosts_file.read_text())["edge_hosts"]
         self.inventory = inventory
         self.scratch = scratch
-        self._reports = 0
         directory = str(inventory.resolve())
         variables = {k: str(v).replace("{{ inventory_dir }}", directory) for k, v in group["vars"].items()}
         common = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"]
@@ -313,8 +313,8 @@ class Lab:
 
     def move(self, service: str, target: Host, **variables: Any) -> dict[str, Any]:
         """A migration that must succeed; returns its report."""
-        self._reports += 1
-        directory = self.scratch / f"report-{self._reports}"
+        # A test may use a copy of the testbed with its hosts in another order, so no counter of its own here.
+        directory = Path(tempfile.mkdtemp(prefix="report-", dir=self.scratch))
         self.migrate(service, target, migrate_report_dir=str(directory), **variables).ok()
         (path,) = directory.glob("*.json")
         report: dict[str, Any] = json.loads(path.read_text())

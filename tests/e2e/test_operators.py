@@ -156,3 +156,45 @@ def test_a_round_of_follow_users_beside_somebody_who_moves_it(
     print(
         f"gap {gap_s} s, {'follow_users' if follow_first else 'migrate'} first: {refused} of {TIMES} refused"
     )
+
+
+CROSS = """
+- name: Two services change places
+  hosts: all
+  gather_facts: false
+  strategy: free
+  tasks:
+    - name: Move this host's
+      ansible.builtin.include_role:
+        name: mec.migration.migrate
+      vars:
+        migrate_service: "{{ services[inventory_hostname] }}"
+        migrate_target: "{{ services | difference([inventory_hostname]) | first }}"
+        migrate_report_dir: "{{ reports_dir }}"
+        migrate_costs_file: "{{ reports_dir }}/costs.jsonl"
+"""
+
+
+def test_two_services_change_places_in_a_play_with_strategy_free(
+    lab: Lab, start: StartService, tmp_path: Path
+) -> None:
+    here, there = lab.hosts[:2]
+    (tmp_path / "cross.yml").write_text(CROSS)
+    start("redis", here)
+    lab.move("redis", there)
+    here.docker("run", "--detach", "--name=other", "--entrypoint=sleep", "mec-demo/redis", "100000")
+    try:
+        services = {here.name: "other", there.name: "redis"}
+        variables = json.dumps({"services": services, "reports_dir": str(tmp_path)})
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(lab.inventory)]
+        command += ["--limit", ",".join(services), str(tmp_path / "cross.yml"), "-e", variables]
+        done = subprocess.run(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (here.state("redis"), there.state("redis")) == ("running", "absent")
+        assert (here.state("other"), there.state("other")) == ("absent", "running")
+        assert len((tmp_path / "costs.jsonl").read_text().splitlines()) == 2
+    finally:
+        for host in (here, there):
+            host.wipe(["other"])

@@ -54,8 +54,8 @@ def lab(lab: Lab, request: pytest.FixtureRequest) -> Lab:
 
 @pytest.fixture
 def without_image(lab: Lab) -> None:
-    """The target has neither the image nor any layer of it."""
-    lab.hosts[1].run("docker image ls --quiet | sort -u | xargs -r docker image rm --force")
+    """The target has neither the image nor any layer of it, nor what a build there went through."""
+    lab.hosts[1].docker("image", "prune", "--all", "--force")
 
 
 def described(host: Host, image: str) -> dict[str, Any]:
@@ -177,3 +177,81 @@ def test_a_container_whose_image_has_no_name(lab: Lab, plain: Plain) -> None:
     assert target.docker("exec", "plain", "cat", "/made") == "buildx"
     lab.move("plain", source)
     assert source.docker("exec", "plain", "cat", "/made") == "buildx"
+
+
+# Runs on a host: a directory of files that cannot be packed, the same for the same numbers.
+FILES = """
+import os, random, sys
+where, seed, count, size = sys.argv[1], *map(int, sys.argv[2:])
+os.makedirs(where, exist_ok=True)
+for number in range(count):
+    content = random.Random(1000 * seed + number).randbytes(size)
+    open(f"{where}/{number:04}", "wb").write(content)
+"""
+COUNT, SIZE = 200, 1 << 20
+Moved = Callable[[str], int]
+
+
+@pytest.fixture
+def moved(lab: Lab) -> Iterator[Moved]:
+    """Move a container of an image to the target; gives the bytes of the image that were sent."""
+    source, target = lab.hosts[:2]
+
+    def move(image: str) -> int:
+        source.docker("run", "--detach", "--name=plain", "--entrypoint=sleep", image, "100000")
+        report = lab.move("plain", target)
+        target.docker("rm", "--force", "plain")
+        return int(report["image_bytes"])
+
+    yield move
+    for host in (source, target):
+        host.wipe(["plain"])
+        host.run(
+            "docker image ls --format '{{.Repository}}:{{.Tag}}' | grep ^bytes- | xargs -r docker image rm"
+        )
+    source.run("rm -rf /root/bytes")
+
+
+def built(source: Host, name: str) -> None:
+    """Build an image whose one layer over the base is the directory of files."""
+    dockerfile = "FROM mec-demo/redis\nCOPY data /data\n"
+    source.run(f"cd /root/bytes && cat > Dockerfile && docker build --quiet --tag {name} .", stdin=dockerfile)
+
+
+def packed_bytes(source: Host, image: str) -> int:
+    """How long the image is as a registry would send it: all of its layers, each packed by gzip."""
+    return int(source.run(f"docker save {image} | tar -xO --wildcards 'blobs/sha256/*' | gzip -1 | wc -c"))
+
+
+def test_what_the_target_has_of_an_image_is_not_sent(lab: Lab, moved: Moved) -> None:
+    """A new version of a big layer, and a new image of mostly the same files; prints the figures."""
+    source = lab.hosts[0]
+    source.run(f"python3 - /root/bytes/data 1 {COUNT} {SIZE}", stdin=FILES)
+    built(source, "bytes-base:1")
+    sent = {"a layer of 200 MiB, new": moved("bytes-base:1")}
+
+    # 1 MiB in the middle of a file of 20 MiB is another one; its layer is packed anew.
+    source.run("cd /root/bytes/data && cat 00[01]? > joined && rm 00[01]?")
+    built(source, "bytes-joined:1")
+    moved("bytes-joined:1")
+    source.run("dd if=/dev/urandom of=/root/bytes/data/joined bs=1M count=1 seek=9 conv=notrunc status=none")
+    built(source, "bytes-joined:2")
+    changed = packed_bytes(source, "bytes-joined:2")
+    sent["1 MiB of a file of it changed"] = moved("bytes-joined:2")
+
+    # An image of one layer of its own, a tenth of whose files no other image has.
+    source.run(f"python3 - /root/bytes/data 2 {COUNT // 10} {SIZE}", stdin=FILES)
+    built(source, "bytes-other:1")
+    source.run(
+        "docker create --name=other --entrypoint=sleep bytes-other:1 1; docker export other"
+        " | docker import - bytes-new:1; docker rm other; docker image rm bytes-other:1"
+    )
+    whole = packed_bytes(source, "bytes-new:1")
+    sent["an image of mostly known files"] = moved("bytes-new:1")
+
+    print(f"\ndocker save | gzip: the changed image {changed / 1e6:.1f} MB, the new one {whole / 1e6:.1f} MB")
+    for what, count in sent.items():
+        print(f"{what}: {count / 1e6:.2f} MB")
+    assert sent["a layer of 200 MiB, new"] > COUNT * SIZE
+    assert sent["1 MiB of a file of it changed"] < 3e6
+    assert sent["an image of mostly known files"] < 0.15 * whole
