@@ -17,6 +17,8 @@ from ..inputs.hosts import degrees, number
 # ETSI GS MEC 013 V2.2.1, LocationInfo.shape, after ETSI TS 123 032.
 ARC, POINT, POINT_ALTITUDE, ALTITUDE_ELLIPSOID, CIRCLE, ELLIPSE, POLYGON = range(1, 8)
 WITH_ACCURACY = (ALTITUDE_ELLIPSOID, CIRCLE, ELLIPSE)
+# Half way round the earth: nothing is farther away.
+FARTHEST_M = 20.1e6
 # What CAMARA's PointList allows.
 CORNERS = (3, 15)
 
@@ -148,8 +150,8 @@ def _metres(value: Any, what: str) -> float:
         found = number(value, what)
     except DecisionError as error:
         raise LocationError(str(error)) from error
-    if found < 0:
-        raise LocationError(f"{what} is {found:g}; allowed: at least 0")
+    if not 0 <= found <= FARTHEST_M:
+        raise LocationError(f"{what} is {found:g}; allowed: 0 to {FARTHEST_M:g}")
     return found
 
 

@@ -49,6 +49,8 @@ def solve_joint(costs: Costs, here: Sequence[int], room: Sequence[float]) -> Joi
         takes none.
     """
     services, hosts = len(here), len(room)
+    if not services:
+        return Joint((), (), 0.0, 0.0, "nothing to decide")
     held = [0] * hosts
     for host in here:
         held[host] += 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..base.errors import TraceError
 from ..mdp.cells import CellMap
-from ..mdp.trace import OFF_DUTY, Recorded, read_npz, read_recorded
+from ..mdp.trace import OFF_DUTY, Recorded, brevity, read_npz, read_recorded
 
 # Below this share of a trace's length users are so seldom there that something may be wrong with its times.
 LEAST_PRESENCE = 0.5
@@ -50,6 +50,8 @@ class Replay:
         :param route_slots: for how many slots (of ``dwell_slot_s``) to tell each user's route, too.
         :raises TraceError: one of them is not in the trace.
         """
+        if not math.isfinite(at_s):
+            raise TraceError(f"at is {at_s:g}; allowed: seconds after the trace's beginning")
         found: dict[str, dict[str, object]] = {}
         for name, traced in (users or {user: user for user in self.users}).items():
             if traced not in self.users:
@@ -130,7 +132,7 @@ def read_replay(
     :param said: gets a sentence for what is accepted and may still be a mistake.
     :raises TraceError: the file is no such trace; the message names the line.
     """
-    if min(slot_s, gap_s) <= 0:
+    if not (0 < slot_s < math.inf and 0 < gap_s < math.inf):
         raise TraceError(f"slot_seconds is {slot_s:g} and gap_seconds {gap_s:g}; allowed: more than 0")
     made: dict[str, Track] = {}
     if path.endswith(".npz"):
@@ -147,6 +149,7 @@ def read_replay(
     hold_s = slot_s if recorded.slots else gap_s
     if said is not None:
         said.extend(absences(recorded, unit_s, hold_s))
+        said.extend(brevity(recorded, dwell_slot_s))
     return Replay(path, cells, made, hold_s, dwell_slot_s)
 
 

@@ -99,7 +99,23 @@ def read_cells(
     made = graph_map(list(lines), np.array(degrees), cell_size_m, neighbour_radius_m)
     if said is not None and len(made) > 2:
         said.extend(_far_cells(path, made, list(lines.values())))
+    if said is not None:
+        said.extend(_same_places(path, made, list(lines.values())))
     return made
+
+
+def _same_places(path: str | Path, cells: CellMap, lines: list[int]) -> list[str]:
+    first: dict[tuple[float, ...], int] = {}
+    for cell, place in enumerate(cells.xy_m.round(3).tolist()):
+        here = tuple(place)
+        if here in first:
+            other = first[here]
+            return [
+                f"{path}: line {lines[cell]}: cell {cells.ids[cell]!r} is where cell {cells.ids[other]!r} of "
+                f"line {lines[other]} is; positions in degrees find the first one only"
+            ]
+        first[here] = cell
+    return []
 
 
 def _far_cells(path: str | Path, cells: CellMap, lines: list[int]) -> list[str]:
@@ -212,6 +228,8 @@ def read_trace(
     slots = int((recorded.moments[-1][0] - recorded.first) // unit) + 1
     if slots * len(recorded.users) > MAX_ENTRIES:
         raise TraceError(f"{path}: {_too_long(recorded, slots)}")
+    if said is not None:
+        said.extend(brevity(recorded, slot_s))
     trace = np.full((slots, len(recorded.users)), OFF_DUTY, dtype=np.int64)
     for column, seen in enumerate(recorded.users.values()):
         slot = np.floor((np.array(seen.at) - recorded.first) / unit).astype(np.int64)
@@ -224,12 +242,23 @@ def read_trace(
     return trace
 
 
+def brevity(recorded: Recorded, slot_s: float) -> list[str]:
+    """A sentence where all that was recorded is within one slot, as where times count days or minutes."""
+    length_s = recorded.moments[-1][0] - recorded.first
+    if recorded.slots or not 0 < length_s < slot_s:
+        return []
+    return [
+        f"{recorded.path}: the whole trace is {length_s:.3g} s long, less than a slot of {slot_s:g} s; do "
+        "its times count seconds?"
+    ]
+
+
 def _too_long(recorded: Recorded, slots: int) -> str:
     before, after = max(pairwise(recorded.moments), key=lambda pair: pair[1][0] - pair[0][0])
     unit = "slots" if recorded.slots else "s"
     return (
-        f"the trace is {slots} slots long with {len(recorded.users)} users, more than can be learned from; "
-        "between "
+        f"the trace is {slots:.4g} slots long with {len(recorded.users)} users, more than can be learned "
+        "from; between "
         f"line {before[1]} and line {after[1]} there are {after[0] - before[0]:.0f} {unit} in which nobody "
         "is seen. "
         "Is the moment of one of them wrong, or does slot count seconds?"
@@ -266,7 +295,12 @@ def _step_of(on: NDArray[np.bool_]) -> str:
     step = 0
     for column in on.T:
         step = math.gcd(step, *np.diff(np.flatnonzero(column)).tolist())
-    return f"; slots go up by {step}: is slot in seconds? It must count 0, 1, 2, ..." if step > 1 else ""
+    return (
+        f"; slots go up by {step}: does slot count seconds, or time milliseconds? "
+        "Slots must count 0, 1, 2, ..."
+        if step > 1
+        else ""
+    )
 
 
 def sessions_of(trace: NDArray[np.int64], users: Iterable[int] | None = None) -> list[Session]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -194,7 +195,7 @@ def _store_of(document: Any) -> TrustStore:
         store.trust.sources[(str(one["source"]), int(one["step"]))] = _counts(one)
     for user, ones in document["pending"].items():
         store.pending[str(user)] = [
-            Announced(
+            _checked(
                 float(at_s),
                 str(source),
                 int(step),
@@ -206,6 +207,15 @@ def _store_of(document: Any) -> TrustStore:
             for at_s, source, step, chance, age, places, probability in ones
         ]
     return store
+
+
+def _checked(*values: Any) -> Announced:
+    found = Announced(*values)
+    shares = 0 <= found.chance <= 1 and 0 <= found.probability <= 1 + 1e-6
+    known = 0 <= found.step <= LEAVES and 0 <= found.age <= MAX_ANNOUNCED
+    if not (shares and known and math.isfinite(found.at_s)):
+        raise ValueError("what was announced is not as it is written")
+    return found
 
 
 def _counts(one: Mapping[str, Any]) -> Counts:

@@ -295,3 +295,30 @@ def test_damaged_archives_are_refused(tmp_path, cut):
     for name in ("u", "v"):
         with pytest.raises(TraceError, match="npz"):
             read_trace(tmp_path / f"{name}.npz", CELLS)
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, 0.0, -1.0])
+def test_lengths_of_time_are_more_than_nothing(tmp_path, seconds):
+    path = written(tmp_path, "user,time,cell\na,0,0\na,60,1\n")
+    for options in ({"slot_s": seconds}, {"gap_s": seconds}):
+        with pytest.raises(TraceError, match="allowed: more than 0"):
+            read_replay(path, CELLS, **options)
+    if not math.isfinite(seconds):
+        with pytest.raises(TraceError, match=r"at is .*; allowed: seconds"):
+            read_replay(path, CELLS).positions(seconds)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_times_in_days_are_said(tmp_path, reader):
+    said: list[str] = []
+    READERS[reader](written(tmp_path, "user,time,cell\na,45989.33,0\na,45989.34,1\n"), said)
+    assert said == [
+        f"{tmp_path}/trace.csv: the whole trace is 0.01 s long, less than a slot of 60 s; do its "
+        "times count seconds?"
+    ]
+
+
+def test_two_cells_in_one_place_are_said(tmp_path):
+    said: list[str] = []
+    read_cells(written(tmp_path, "cell,lat,lon\na,0,180\nb,1,1\nc,0,-180\n"), 500, said=said)
+    assert any("line 4: cell 'c' is where cell 'a' of line 2 is" in one for one in said)

@@ -108,3 +108,8 @@ def test_a_big_instance_is_solved_to_its_bound_and_soon():
     found = solve_joint(costs, here, room)
     check_order(found, here, room)
     assert found.cost <= 1.01 * found.bound
+
+
+def test_a_plan_for_nothing_moves_nothing():
+    found = solve_joint([], [], [1.0, math.inf])
+    assert (found.target, found.order, found.cost) == ((), (), 0.0)

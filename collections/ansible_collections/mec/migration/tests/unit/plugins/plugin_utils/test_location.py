@@ -333,6 +333,7 @@ def test_the_middle_of_an_area(area, where, within_m):
         polygon(*[(float(i), 0.0) for i in range(16)]),
         {"areaType": "POLYGON", "boundary": [1, 2, 3]},
         {"areaType": "CIRCLE", "center": {"latitude": "north", "longitude": 0}, "radius": 1},
+        {"areaType": "CIRCLE", "center": {"latitude": 1, "longitude": 0}, "radius": 1e308},
     ],
 )
 def test_what_is_no_area(area):

@@ -415,6 +415,16 @@ def test_the_store_is_kept_and_damage_is_named(tmp_path):
         '{"format": 1}',
         path.read_text().replace("1.0", '"x"'),
         '{"format": 2}',
+        *(
+            '{"format": 1, "users": [], "sources": [], "pending": {"a": [[' + odd + "]]}}"
+            for odd in (
+                '1e999, "s", 0, 0.1, 1, ["x"], 1',
+                'NaN, "s", 0, 0.1, 1, ["x"], 1',
+                '1, "s", 99, 0.1, 1, ["x"], 1',
+                '1, "s", 0, 0.1, -7, ["x"], 1',
+                '1, "s", 0, 5, 1, ["x"], 1',
+            )
+        ),
     ):
         path.write_text(content)
         with pytest.raises(DecisionError, match=r"costs\.routes\.json: not a store of trust in routes"):
