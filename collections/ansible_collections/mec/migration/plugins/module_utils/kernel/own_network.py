@@ -32,12 +32,17 @@ class Route(NamedTuple):
 
 
 class OwnNetwork(NamedTuple):
-    """A network namespace. Loopback is left out everywhere."""
+    """A network namespace. Loopback is left out everywhere.
+
+    :ivar settings: names of those below /proc/sys/net that are not as in a new one, where a service may set
+        them.
+    """
 
     interfaces: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     routes: tuple[Route, ...] = ()
     tables: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
 
 
 def read_network(pid: int | str) -> OwnNetwork:

@@ -156,3 +156,4 @@ def _added(pair: Pair, endpoints: dict[str, Any]) -> Iterator[str]:
     tables = [table for table in network.tables if table not in usual]
     if tables:
         yield f"firewall rules (iptables, {' and '.join(tables)})"
+    yield from (f"setting {name}" for name in network.settings)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,6 +14,8 @@ from ..criu.rpc import canary
 from ..docker.container_spec import compared_paths, specification
 from ..image.layers import image_info
 from ..image.opened import open_store
+from ..kernel.mountinfo import mounts
+from ..kernel.network_settings import changed_settings
 from ..kernel.own_network import OwnNetwork, read_network
 from ..kernel.sockets import listeners, open_sockets
 from ..memory.sent import FULL, LEAN
@@ -51,9 +54,19 @@ def look(client: Any, name: str, move_binds: list[str]) -> Container:
         _listening(service.processes()) if inspected["HostConfig"]["NetworkMode"] == "host" else (),
         shared_bytes(service.cgroup.pids()),
         take_inventory(service),
-        OwnNetwork() if inspected["HostConfig"]["NetworkMode"] == "host" else read_network(service.runc.pid),
+        OwnNetwork() if inspected["HostConfig"]["NetworkMode"] == "host" else _own_network(service),
         service.runc.time_namespace,
     )
+
+
+def _own_network(service: Service) -> OwnNetwork:
+    runc = service.runc
+    found = read_network(runc.pid)
+    with contextlib.suppress(OSError):
+        # Docker mounts it read-only where the container is not privileged.
+        if not any(mount.point == "/proc/sys" for mount in mounts(runc.pid)):
+            return found._replace(settings=tuple(changed_settings(runc.pid, runc.config.get("sysctl") or {})))
+    return found
 
 
 def _listening(pids: Iterable[int]) -> tuple[Port, ...]:

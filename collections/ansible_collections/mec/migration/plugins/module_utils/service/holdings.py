@@ -23,6 +23,7 @@ from ..kernel.mountinfo import Mount, mounts
 from ..kernel.socket_options import socket_of
 from ..kernel.sockets import command, holders
 from ..kernel.unix_diag import LISTEN, UnixSocket, unix_sockets
+from .locked_memory import inherited_locked_bytes
 from .packed_mounts import PackedMount, packed_mounts
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -129,6 +130,7 @@ class Holdings(NamedTuple):
     :param unmounted: numbers of mounts that files are open on and that are mounted nowhere any more.
     :param hidden: likewise, that another one is mounted over; with their mount points.
     :param own_systems: mounts of file systems that nobody but the container has mounted.
+    :param unlocked: process -> bytes of memory that it has locked and that will not be.
     """
 
     init: int
@@ -148,6 +150,7 @@ class Holdings(NamedTuple):
     unmounted: frozenset[int] = frozenset()
     hidden: dict[int, str] = {}  # noqa: RUF012 - never changed
     own_systems: tuple[Mount, ...] = ()
+    unlocked: dict[int, int] = {}  # noqa: RUF012 - never changed
 
     @property
     def first(self) -> Process | None:
@@ -229,7 +232,17 @@ def read_holdings(
         frozenset(used - {mount.number for mount in (*points, *on_host)}) if points else frozenset(),
         {mount.number: mount.point for mount in points if mount.number in used and _is_hidden(init, mount)},
         tuple(_own_systems(points, {"/", *given}, {mount.device for mount in on_host})),
+        dict(_unlocked(found)),
     )
+
+
+def _unlocked(processes: dict[int, Process]) -> Iterator[tuple[int, int]]:
+    for process in processes.values():
+        if process.parent in processes:
+            with contextlib.suppress(OSError):
+                count = inherited_locked_bytes(process.pid, process.parent)
+                if count:
+                    yield process.pid, count
 
 
 def _own_systems(points: Iterable[Mount], given: set[str], on_host: set[str]) -> Iterator[Mount]:

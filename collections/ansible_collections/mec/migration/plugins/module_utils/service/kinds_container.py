@@ -170,10 +170,11 @@ KINDS = (
     ),
     Kind(
         "own-network",
-        "What a service with NET_ADMIN has added to its network: addresses, routes, interfaces, firewall",
+        "What a service with NET_ADMIN has added to its network: addresses, routes, interfaces, firewall, "
+        "settings of /proc/sys/net (not those of single interfaces)",
         SAID,
         "what is in /proc/PID/net beside what Docker gave (of IPv6 the addresses; rules of nftables are not "
-        "seen)",
+        "seen); settings beside those of a new network",
         "on the target it has what Docker gives it",
         "Let the service set it up again there, or a hook of the migration",
         PREFLIGHT + "test_what_the_service_added_to_its_network_is_said",

@@ -43,7 +43,25 @@ def _many_mappings(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"has {process.mappings} memory mappings")
 
 
+def _unlocked(holdings: Holdings) -> Iterator[Found]:
+    for pid, count in holdings.unlocked.items():
+        if pid in holdings.processes:
+            what = f"has locked {count / 1024:.0f} KiB of memory at the same addresses as its parent's"
+            yield Found(holdings.processes[pid], what)
+
+
 KINDS = (
+    Kind(
+        "locked-by-child",
+        "Locked memory (mlock, mlockall) of a forked child that runs its parent's program, where the parent "
+        "has a mapping of the same bounds (other locked memory: kept)",
+        SAID,
+        "`VmLck` in /proc/PID/status, `lo` in smaps, beside the parent's maps",
+        "CRIU has the child inherit that from its parent, so that it is not locked after the move",
+        "Let the child lock it again, or execute its program anew after the fork",
+        TEST + "test_memory_that_a_forked_child_has_locked",
+        _unlocked,
+    ),
     Kind(
         "many-mappings",
         f"A process with {MANY_MAPPINGS} memory mappings or more",

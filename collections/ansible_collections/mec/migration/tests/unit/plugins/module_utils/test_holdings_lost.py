@@ -22,6 +22,24 @@ for page in range(0, {count}, 2):
     assert told(program.format(count=1000), SAID) == []
 
 
+@needs_root
+def test_memory_that_a_forked_child_has_locked():
+    program = """
+libc.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+of_parent = made(libc.mmap(None, 1 << 20, 3, 0x22, -1, 0))
+end, other_end = os.pipe()
+if os.fork() == 0:
+    made({lock})
+    os.write(other_end, b"x")
+    time.sleep(600)
+os.read(end, 1)
+"""
+    # All that it has; a part of a mapping of its parent's, which makes another mapping of it.
+    only(told(program.format(lock="libc.mlockall(1)"), SAID), "has locked", "not locked after the move")
+    assert told(program.format(lock="libc.mlock(of_parent + 4096, 4096)"), SAID) == []
+    assert told("made(libc.mlockall(1))", SAID) == []
+
+
 TIMER = """
 import struct
 fd = made(libc.timerfd_create(1, 0))

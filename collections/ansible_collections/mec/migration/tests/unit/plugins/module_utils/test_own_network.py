@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from ansible_collections.mec.migration.plugins.module_utils.kernel.network_settings import changed_settings
 from ansible_collections.mec.migration.plugins.module_utils.kernel.own_network import Route, read_network
 
 # Gives the loopback of a network of its own an address, and a route through it.
@@ -56,4 +57,35 @@ def test_addresses_and_routes_of_another_network():
 
 
 def test_a_process_that_is_gone_has_nothing():
-    assert read_network(2**22) == ((), (), (), ())
+    assert read_network(2**22) == ((), (), (), (), ())
+    with pytest.raises(OSError, match="No such file"):
+        changed_settings(2**22, {})
+
+
+SETTINGS = """
+import ctypes, sys
+if ctypes.CDLL(None).unshare(0x40000000) != 0:
+    print("not given", flush=True)
+    sys.exit()
+for name, value in (("ipv4/ip_default_ttl", "99"), ("core/somaxconn", "77"), ("ipv4/tcp_fin_timeout", "21")):
+    with open(f"/proc/sys/net/{name}", "w") as setting:
+        setting.write(value)
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes a network namespace")
+def test_settings_that_are_not_as_in_a_new_network():
+    before = os.readlink("/proc/self/ns/net")
+    argv = [sys.executable, "-c", SETTINGS]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline().strip()
+        if line == "not given":
+            pytest.skip("this machine gives no network namespace")
+        assert line == "there"
+        given = {"net.ipv4.tcp_fin_timeout": "21"}
+        assert changed_settings(process.pid, given) == ["net.core.somaxconn", "net.ipv4.ip_default_ttl"]
+        process.stdin.close()
+    # Whoever asks stays where it is.
+    assert os.readlink("/proc/self/ns/net") == before

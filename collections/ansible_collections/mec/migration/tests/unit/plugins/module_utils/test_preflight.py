@@ -359,13 +359,14 @@ def test_what_the_service_added_to_its_network_is_said():
         (*dockers.addresses, "10.200.0.9", "fd00::9"),
         (*dockers.routes, Route("10.201.0.0/16", "10.200.0.1", "eth0"), Route("10.3.0.0/24", "", "wg0")),
         ("filter", "nat"),
+        ("net.ipv4.ip_forward",),
     )
     for target in (east, None):
         said = preflight.warnings(west, target, net._replace(network=changed))
         text = only([text for text in said if "by itself" in text])
         assert (
             "interface wg0, address 10.200.0.9, address fd00::9, route 10.201.0.0/16 via 10.200.0.1, "
-            "firewall rules (iptables, filter)."
+            "firewall rules (iptables, filter), setting net.ipv4.ip_forward."
         ) in text
 
 

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings below /proc/sys/net of a process's network that are not as in a new one.
+
+What is there depends on the network namespace of the thread that looks. Settings of single interfaces and
+neighbours are left out, so are the packet filter's, most of which are counters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+
+from ..base.threads import InThread
+
+ROOT = "/proc/sys/net"
+DIRECTORIES = ("core", "ipv4", "ipv6", "unix")
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def changed_settings(pid: int, given: dict[str, str]) -> list[str]:
+    """Names, such as ``net.ipv4.ip_forward``, of what differs from a new network and from what was *given*.
+
+    :param given: what the container engine sets, by those names.
+    :raises OSError: the process is gone, or this host lets nobody look.
+    """
+    # Each thread is in a namespace of its own then, and ends with it.
+    here = InThread(lambda: _read_in(pid)).result()
+    fresh = InThread(_read_new).result()
+    return sorted(
+        name for name, value in here.items() if name in fresh and value not in (fresh[name], given.get(name))
+    )
+
+
+def _read_in(pid: int) -> dict[str, str]:
+    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    try:
+        _entered(_libc.setns(namespace, CLONE_NEWNET))
+    finally:
+        os.close(namespace)
+    return _read()
+
+
+def _read_new() -> dict[str, str]:
+    _entered(_libc.unshare(CLONE_NEWNET))
+    return _read()
+
+
+def _entered(result: int) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), "a network namespace cannot be entered")
+
+
+def _read() -> dict[str, str]:
+    found = {}
+    for directory in DIRECTORIES:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(f"{ROOT}/{directory}"):
+                # Some can be written only, or hold a secret that is another one each time.
+                if entry.is_file() and not entry.name.endswith("_key"):
+                    with contextlib.suppress(OSError), open(entry.path, encoding="ascii") as value:
+                        found[f"net.{directory}.{entry.name}"] = " ".join(value.read().split())
+    return found
