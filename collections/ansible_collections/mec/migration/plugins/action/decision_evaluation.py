@@ -39,6 +39,9 @@ ARGUMENTS = {
     "runs": {"type": "int", "default": 50},
     "seed": {"type": "int", "default": 1},
 }
+# In a single slot nobody moves. The walks of all users are kept in memory.
+LEAST = {"users": 1, "slots": 2, "runs": 1, "seed": 0}
+MOST_STEPS = 10_000_000
 
 
 class ActionModule(ActionBase):
@@ -71,6 +74,14 @@ class ActionModule(ActionBase):
         from ..plugin_utils.evaluation.sweep import OPTIONS, combinations  # noqa: PLC0415
         from ..plugin_utils.report import report, sweep_page  # noqa: PLC0415
 
+        for name, least in LEAST.items():
+            if arguments[name] < least:
+                raise DecisionError(f"{name} is {arguments[name]}; allowed: at least {least}")
+        if arguments["users"] * arguments["slots"] > MOST_STEPS:
+            raise DecisionError(
+                f"users is {arguments['users']} and slots {arguments['slots']}; "
+                f"allowed: {MOST_STEPS} steps in all"
+            )
         if arguments["kind"] == "figure_6":
             points = figure_6(arguments["runs"], arguments["seed"])
             settings = {"kind": "figure_6", "runs": arguments["runs"], "seed": arguments["seed"]}

@@ -34,10 +34,11 @@ def combinations(policy: Policy, sweep: Mapping[str, Any]) -> Iterator[tuple[Pol
             wrong = [
                 one
                 for one in values
-                if (not isinstance(one, int) or isinstance(one, bool)) and not (none and one is None)
+                if (not isinstance(one, int) or isinstance(one, bool) or one < 0)
+                and not (none and one is None)
             ]
             if wrong:
-                raise DecisionError(f"sweep.{name} has {wrong[0]!r}; allowed: whole numbers")
+                raise DecisionError(f"sweep.{name} has {wrong[0]!r}; allowed: whole numbers, at least 0")
     for chosen in product(*sweep.values()):
         varied = dict(zip(sweep, chosen, strict=True))
         document = copy.deepcopy(policy.document)

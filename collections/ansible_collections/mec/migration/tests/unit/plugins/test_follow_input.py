@@ -137,3 +137,37 @@ def test_what_cannot_be_planned_with_is_named(tmp_path, options, words):
     status, output = play(tmp_path, plan(**options))
     assert status != 0
     assert f"mec.migration.migration_plan: {words}" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"users": 0}, "users is 0; allowed: at least 1"),
+        ({"slots": 1}, "slots is 1; allowed: at least 2"),
+        ({"seed": -1}, "seed is -1; allowed: at least 0"),
+        ({"kind": "figure_6", "runs": 0}, "runs is 0; allowed: at least 1"),
+        ({"users": 99_999_999}, "allowed: 10000000 steps in all"),
+        ({"sweep": {"seed": [-1]}}, "sweep.seed has -1; allowed: whole numbers, at least 0"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_named(tmp_path, options, words):
+    status, output = play(tmp_path, {"mec.migration.decision_evaluation": {"output_dir": "out", **options}})
+    assert status != 0
+    assert words in output
+
+
+def test_the_figures_of_the_playbook_are_shown(tmp_path):
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            str(COLLECTION / "playbooks" / "evaluate.yml"),
+            *("-e", "kind=figure_6", "-e", "runs=1", "-e", f"output_dir={tmp_path}/out"),
+        ],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2])},
+    )
+    assert done.returncode == 0, done.stdout
+    assert list((tmp_path / "out").glob("*.html"))
