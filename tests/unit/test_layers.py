@@ -129,6 +129,26 @@ def test_no_files_import_each_other_in_a_circle(util):
         walk(file, ())
 
 
+def packed(module: str) -> set[str]:
+    """The files of ``module_utils`` that Ansible sends to a host with *module*, as ``package/file``."""
+    found: set[str] = set()
+    todo = [("", PLUGINS / "modules" / f"{module}.py")]
+    while todo:
+        package, path = todo.pop()
+        for _library, other, file in imports("module_utils", package, path.read_text(encoding="utf-8")):
+            if f"{other}/{file}" not in found:
+                found.add(f"{other}/{file}")
+                todo.append((other, PLUGINS / "module_utils" / other / f"{file}.py"))
+    return found
+
+
+@pytest.mark.parametrize("moves", ["criu/dump", "files/sync", "memory/trackers", "transport/wire"])
+def test_what_looks_for_a_service_on_every_host_is_sent_without_what_moves_one(moves):
+    """Every move begins with a look, and each file that is sent costs time on controller and hosts."""
+    assert moves not in packed("container_spec_info")
+    assert moves in packed("live_migration")
+
+
 @pytest.mark.parametrize("util", RANKS)
 def test_no_file_is_too_long_to_read_at_one_sitting(util):
     lines = {
