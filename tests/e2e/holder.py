@@ -2,14 +2,17 @@
 # ruff: noqa: SIM115 - what it holds stays open
 
 import ctypes
+import fcntl
 import json
 import mmap
 import os
 import pty
 import select
+import shutil
 import signal
 import socket
 import struct
+import subprocess
 import tempfile
 import time
 
@@ -24,6 +27,19 @@ checks["itimer"] = lambda: len(ticks) > 0
 
 timer = libc.timerfd_create(1, os.O_NONBLOCK)
 libc.timerfd_settime(timer, 0, struct.pack("qqqq", 0, 50_000_000, 0, 50_000_000), None)
+# By the clock that counts suspended time, and far away.
+by_boot = libc.timerfd_create(7, os.O_NONBLOCK)
+libc.timerfd_settime(by_boot, 0, struct.pack("qqqq", 7, 0, 5000, 0), None)
+
+
+def goes_on():
+    left = ctypes.create_string_buffer(32)
+    libc.timerfd_gettime(by_boot, left)
+    interval_s, _interval_ns, value_s, _value_ns = struct.unpack("qqqq", left.raw)
+    return interval_s == 7 and 1000 < value_s < 5000
+
+
+checks["timerfd by boot time"] = goes_on
 checks["timerfd"] = lambda: int.from_bytes(os.read(timer, 8), "little") > 0
 
 counter = libc.eventfd(5, os.O_NONBLOCK)
@@ -167,6 +183,27 @@ def passed():
 
 
 checks["descriptor on the way"] = passed
+
+# Of both kinds that keep messages apart: two of a pair, and one to a name, of a sender that has closed.
+messages = {
+    kind: socket.socketpair(socket.AF_UNIX, kind) for kind in (socket.SOCK_SEQPACKET, socket.SOCK_DGRAM)
+}
+for sender, _receiver in messages.values():
+    sender.send(b"one")
+    sender.send(b"and two")
+named = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+named.bind("/var/tmp/named")
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+    sender.sendto(b"left", "/var/tmp/named")
+
+
+def queued():
+    read = [[receiver.recv(99), receiver.recv(99)] for _sender, receiver in pairs]
+    back = [receiver.send(b"back") and sender.recv(99) for sender, receiver in pairs]
+    return read == [[b"one", b"and two"]] * 2 and back == [b"back"] * 2 and named.recv(99) == b"left"
+
+
+checks["messages that wait"] = queued
 
 by_name = socket.socket(socket.AF_UNIX)
 by_name.bind("/dev/shm/by name")
@@ -324,6 +361,52 @@ def lock():
 
 
 checks["file lock"] = lock
+
+# By open file description (F_OFD_SETLK), and of a range by another process; a lease.
+ranges = open("/var/tmp/ranges", "w+b")
+ranges.write(b"x" * 100)
+ranges.flush()
+fcntl.fcntl(ranges, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 10, 0))
+end, other_end = os.pipe()
+if os.fork() == 0:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    others = open("/var/tmp/ranges", "r+b")
+    fcntl.lockf(others, fcntl.LOCK_EX, 10, 50)
+    os.write(other_end, b"x")
+    while True:
+        time.sleep(1)
+os.read(end, 1)
+
+
+def is_locked(start):
+    """Whether another process does not get a lock of the byte at *start*."""
+    asking = os.fork()
+    if asking == 0:
+        try:
+            with open("/var/tmp/ranges", "r+b") as again:
+                fcntl.lockf(again, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, start)
+            os._exit(0)
+        except OSError:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(asking, 0)[1]) == 1
+
+
+checks["locked ranges"] = lambda: [is_locked(start) for start in (5, 30, 55)] == [True, False, True]
+leased = os.open("/var/tmp/leased", os.O_RDONLY | os.O_CREAT)
+fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+checks["lease"] = lambda: fcntl.fcntl(leased, fcntl.F_GETLEASE) == fcntl.F_RDLCK
+
+shutil.copy("/bin/cat", "/var/tmp/program")
+program = subprocess.Popen(["/var/tmp/program"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+os.unlink("/var/tmp/program")
+
+
+def answers():
+    program.stdin.write(b"hello")
+    return program.stdout.read(99) == b"hello" and "(deleted)" in os.readlink(f"/proc/{program.pid}/exe")
+
+
+checks["program whose file is deleted"] = answers
 
 
 def look(*_):

@@ -28,10 +28,14 @@ KINDS = (
     _kept("descriptors", "eventfd, epoll, pidfd, pipes and FIFOs with data, terminals of its own (pty)"),
     _kept(
         "files",
-        "Open, mapped, growing, deleted (up to 1 GiB) and unnamed (O_TMPFILE) files; memfd, sealed too",
+        "Open, mapped, growing, deleted (up to 1 GiB) and unnamed (O_TMPFILE) files; memfd, sealed too; a "
+        "program whose file was deleted",
     ),
-    _kept("locks", "File locks: flock, fcntl, open file description locks"),
-    _kept("unix-pairs", "UNIX connections between its processes, with data and descriptors on the way"),
+    _kept("locks", "File locks: flock, fcntl, open file description locks; leases"),
+    _kept(
+        "unix-pairs",
+        "UNIX sockets of its processes (stream, datagram, SEQPACKET), with data and descriptors on the way",
+    ),
     _kept("sockets", "Listening TCP and UDP sockets, IPv6, SO_REUSEPORT, raw and ping sockets"),
     _kept("system-v", "System V shared memory, semaphores and message queues"),
     _kept(
