@@ -185,10 +185,9 @@ def passed():
 checks["descriptor on the way"] = passed
 
 # Of both kinds that keep messages apart: two of a pair, and one to a name, of a sender that has closed.
-messages = {
-    kind: socket.socketpair(socket.AF_UNIX, kind) for kind in (socket.SOCK_SEQPACKET, socket.SOCK_DGRAM)
-}
-for sender, _receiver in messages.values():
+kinds = (socket.SOCK_SEQPACKET, socket.SOCK_DGRAM)
+pairs = [socket.socketpair(socket.AF_UNIX, kind) for kind in kinds]
+for sender, _receiver in pairs:
     sender.send(b"one")
     sender.send(b"and two")
 named = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

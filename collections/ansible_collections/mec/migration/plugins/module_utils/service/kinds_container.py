@@ -34,7 +34,7 @@ KINDS = (
     _kept("locks", "File locks: flock, fcntl, open file description locks; leases"),
     _kept(
         "unix-pairs",
-        "UNIX sockets of its processes (stream, datagram, SEQPACKET), with data and descriptors on the way",
+        "UNIX sockets (stream, datagram, SEQPACKET), with data and descriptors on the way",
     ),
     _kept("sockets", "Listening TCP and UDP sockets, IPv6, SO_REUSEPORT, raw and ping sockets"),
     _kept("system-v", "System V shared memory, semaphores and message queues"),
