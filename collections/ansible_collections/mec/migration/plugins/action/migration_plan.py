@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
             return {**result, "changed": False, **self._plan(arguments, variables)}
         except DecisionError as error:
             raise AnsibleActionFail(f"mec.migration.migration_plan: {error}") from None
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise AnsibleActionFail(
                 "mec.migration.migration_plan: services need a name, loads must be results of "
                 f"migration_cost_info; {error} is wrong there"
@@ -122,7 +122,9 @@ class ActionModule(ActionBase):
         def decide(
             term: dict[str, Any], held: dict[str, int], costs: dict[str, dict[str, float]] | None
         ) -> dict[str, Any]:
-            options: dict[str, Any] = {"policy": policy, "candidates": candidates, "services": held}
+            # Where all hosts are cordoned a service may stay where it is.
+            offered = candidates or [term["current_host"]]
+            options: dict[str, Any] = {"policy": policy, "candidates": offered, "services": held}
             if costs is not None:
                 options["measured_costs"] = costs
             lookup.set_options(var_options=variables, direct=options)

@@ -112,6 +112,14 @@ def test_positions_are_read_strictly_and_name_their_file(tmp_path, content, word
     assert words in output
 
 
+def test_where_all_hosts_are_cordoned_services_stay(tmp_path):
+    state = {host: {**load, "cordoned": True} for host, load in loads("edge-a", "edge-b").items()}
+    status, output = play(tmp_path, plan(loads=state), SHOW)
+    assert status == 0, output
+    assert "staying on edge-a is expected to cost" in output
+    assert "there is no other host" in output
+
+
 def test_a_user_off_the_map_and_a_damaged_store_are_said(tmp_path):
     (tmp_path / "costs.jsonl").write_text('{"format": 1, "cut\n')
     status, output = play(tmp_path, plan(costs_file="costs.jsonl"), SHOW)
