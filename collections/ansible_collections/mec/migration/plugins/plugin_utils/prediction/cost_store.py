@@ -155,6 +155,7 @@ def append(path: str | Path, record: dict[str, Any]) -> None:
     line = json.dumps(check(record), sort_keys=True, allow_nan=False).encode() + b"\n"
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        _check_regular(path)
         with open(path, "ab+", buffering=0) as store:
             fcntl.flock(store, fcntl.LOCK_EX)
             size = os.fstat(store.fileno()).st_size
@@ -168,6 +169,12 @@ def append(path: str | Path, record: dict[str, Any]) -> None:
         raise CostError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def _check_regular(path: str | Path) -> None:
+    """To open a pipe would wait for whoever has its other end."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise CostError(f"{path}: cannot be read or written: it is no regular file")
+
+
 def read(
     path: str | Path, *, newest: int | None = None, skipped: list[str] | None = None
 ) -> list[dict[str, Any]]:
@@ -178,6 +185,7 @@ def read(
     :param skipped: gets a sentence for each line that is no record; without it they raise.
     :raises CostError: the store cannot be read, or a line is wrong.
     """
+    _check_regular(path)
     try:
         with open(path, "rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH)

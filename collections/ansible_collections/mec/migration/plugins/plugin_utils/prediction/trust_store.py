@@ -143,6 +143,8 @@ def changed(path: str | Path, *, write: bool = True) -> Iterator[TrustStore]:
 
 def read(path: str | Path) -> TrustStore:
     """The store at *path*, empty where there is none."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise DecisionError(f"{path}: cannot be read: it is no regular file")
     try:
         with open(path, "rb") as stream:
             content = stream.read(MAX_BYTES + 1)

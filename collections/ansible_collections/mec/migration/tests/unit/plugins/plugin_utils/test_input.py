@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.mdp.trace import (
     read_cells,
     read_trace,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.prediction import cost_store
+from ansible_collections.mec.migration.plugins.plugin_utils.prediction import cost_store, trust_store
 
 CELLS = square_grid(2, 3, 500.0, (59.9, 10.7))
 
@@ -322,3 +323,11 @@ def test_two_cells_in_one_place_are_said(tmp_path):
     said: list[str] = []
     read_cells(written(tmp_path, "cell,lat,lon\na,0,180\nb,1,1\nc,0,-180\n"), 500, said=said)
     assert any("line 4: cell 'c' is where cell 'a' of line 2 is" in one for one in said)
+
+
+def test_a_pipe_is_no_store(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for use in (cost_store.read, trust_store.read):
+        with pytest.raises(DecisionError, match="no regular file"):
+            use(pipe)

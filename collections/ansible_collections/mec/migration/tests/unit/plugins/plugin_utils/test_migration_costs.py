@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,9 @@ def test_the_table_shows_errors_only_where_there_were_predictions():
     assert "100 %" in told[2]
     assert told[3].startswith("median error of 1 predictions: total_bytes 0 %, seconds 100 %")
     assert costs.lines([]) == ["no migration has been recorded yet"]
+
+
+def test_a_pipe_takes_no_record(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(costs.CostError, match="no regular file"):
+        costs.append(tmp_path / "pipe", record())
