@@ -78,6 +78,18 @@ def fail(options: list[str], message: str) -> int:
     return 1
 
 
+def last_error(options: list[str]) -> str:
+    """What runc wrote last into its log, which *options* name as containerd gave them; empty if nothing."""
+    words = ""
+    for name, value in zip(options, options[1:]):
+        if name == "--log":
+            with contextlib.suppress(OSError), open(value, encoding="utf-8", errors="replace") as log:
+                for line in log:
+                    with contextlib.suppress(ValueError, AttributeError):
+                        words = str(json.loads(line).get("msg") or words)
+    return words
+
+
 class Bundle:
     """The container's config.json, as Docker wrote it for runc."""
 
@@ -273,7 +285,8 @@ class Restore:
                     self._gate, _peer = listener.accept()
                 except (TimeoutError, socket.timeout):
                     if self._process.poll() is not None:
-                        raise OSError(f"runc restore ended with {self._process.returncode}") from None
+                        why = last_error(self._options) or "it gave no reason"
+                        raise OSError(f"runc restore ended with {self._process.returncode}: {why}") from None
                     if time.monotonic() > end:
                         raise OSError("runc restore did not start CRIU in time") from None
         os.unlink(gate_path)
