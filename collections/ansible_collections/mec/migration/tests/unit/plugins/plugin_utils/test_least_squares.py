@@ -26,8 +26,10 @@ def numpys(rows, observed, defaults):
 @pytest.mark.parametrize("seed", range(40))
 def test_they_are_numpys(seed):
     chosen = random.Random(seed)
-    defaults = [10 ** chosen.uniform(-3, 1) for _ in range(chosen.randint(1, 11))]
-    rows = [[1.0, *(chosen.uniform(0, 50) for _ in defaults[1:])] for _ in range(chosen.randint(1, 200))]
+    defaults = [10 ** chosen.uniform(-3, 1) for _turn in range(chosen.randint(1, 11))]
+    rows = [
+        [1.0, *(chosen.uniform(0, 50) for _turn in defaults[1:])] for _turn in range(chosen.randint(1, 200))
+    ]
     true = [value * chosen.uniform(0.5, 2) for value in defaults]
     observed = [sum(map(float.__mul__, row, true)) * chosen.uniform(0.97, 1.03) for row in rows]
     expected = numpys(rows, observed, defaults)
