@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
-import os
 import socket
 import struct
 
-from ..base.threads import InThread
+from .namespaces import asked_in
 
-CLONE_NEWNET = 0x40000000
 SIOCGIFHWADDR = 0x8927
 
 
@@ -23,18 +20,10 @@ def interfaces(pid: int) -> dict[str, str]:
 
     :raises OSError: the process is gone.
     """
-    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-    try:
-        # Only the thread that calls setns(2) changes its namespace; it ends with the question.
-        return InThread(lambda: _addresses(namespace)).result()
-    finally:
-        os.close(namespace)
+    return asked_in(pid, "net", _addresses)
 
 
-def _addresses(namespace: int) -> dict[str, str]:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(namespace, CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
+def _addresses() -> dict[str, str]:
     found = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
         for _index, name in socket.if_nameindex():

@@ -10,15 +10,12 @@ neighbours are left out, so are the packet filter's, most of which are counters.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 
-from ..base.threads import InThread
+from .namespaces import asked_in, asked_in_new
 
 ROOT = "/proc/sys/net"
 DIRECTORIES = ("core", "ipv4", "ipv6", "unix")
-CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def changed_settings(pid: int, given: dict[str, str]) -> list[str]:
@@ -27,31 +24,11 @@ def changed_settings(pid: int, given: dict[str, str]) -> list[str]:
     :param given: what the container engine sets, by those names.
     :raises OSError: the process is gone, or this host lets nobody look.
     """
-    # Each thread is in a namespace of its own then, and ends with it.
-    here = InThread(lambda: _read_in(pid)).result()
-    fresh = InThread(_read_new).result()
+    here = asked_in(pid, "net", _read)
+    fresh = asked_in_new("net", _read)
     return sorted(
         name for name, value in here.items() if name in fresh and value not in (fresh[name], given.get(name))
     )
-
-
-def _read_in(pid: int) -> dict[str, str]:
-    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-    try:
-        _entered(_libc.setns(namespace, CLONE_NEWNET))
-    finally:
-        os.close(namespace)
-    return _read()
-
-
-def _read_new() -> dict[str, str]:
-    _entered(_libc.unshare(CLONE_NEWNET))
-    return _read()
-
-
-def _entered(result: int) -> None:
-    if result != 0:
-        raise OSError(ctypes.get_errno(), "a network namespace cannot be entered")
 
 
 def _read() -> dict[str, str]:

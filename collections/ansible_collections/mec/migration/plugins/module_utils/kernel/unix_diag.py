@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import socket
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..base.threads import InThread
+from .namespaces import asked_in
 
-CLONE_NEWNET = 0x40000000
 NETLINK_SOCK_DIAG = 4
 # include/uapi/linux/sock_diag.h and netlink.h
 SOCK_DIAG_BY_FAMILY, NLMSG_ERROR, NLMSG_DONE = 20, 2, 3
@@ -53,18 +50,10 @@ def unix_sockets(pid: int) -> dict[int, UnixSocket]:
 
     :raises OSError: the kernel has no UNIX socket diagnosis, or the process is gone.
     """
-    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-    try:
-        # Only the thread that calls setns(2) changes its namespace; it ends with the question.
-        return InThread(lambda: _ask(namespace)).result()
-    finally:
-        os.close(namespace)
+    return asked_in(pid, "net", _ask)
 
 
-def _ask(namespace: int) -> dict[int, UnixSocket]:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(namespace, CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
+def _ask() -> dict[int, UnixSocket]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as diagnosis:
         diagnosis.settimeout(2)
         show = SHOW_NAME | SHOW_PEER | SHOW_PENDING | SHOW_QUEUES

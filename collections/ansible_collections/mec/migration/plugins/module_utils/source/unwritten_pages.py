@@ -15,10 +15,9 @@ that are missing in an image are read from the frozen service, whatever they bel
 
 from __future__ import annotations
 
-import ctypes
 import os
 
-from ..base.threads import InThread
+from ..kernel.namespaces import asked_in
 from ..kernel.process_memory import areas
 from ..memory.shared_memory import ANONYMOUS, MEMFD, SYSTEM_V, opened_memfds
 from ..memory.source import MemorySource
@@ -26,11 +25,8 @@ from ..memory.source import MemorySource
 # Of less the copy costs less than to look for it.
 WORTHWHILE_BYTES = 16 << 20
 NOWHERE = "/dev/null"
-CLONE_NEWIPC = 0x08000000
 # Shared memory that is read in no round, and has an image all the same.
 OTHER_KINDS = ("/anon_hugepage",)
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def to_nowhere(directory: str, pids: dict[int, int], memory: MemorySource) -> list[int]:
@@ -88,15 +84,7 @@ def _identifiers(pid: int) -> set[int]:
     """Of all System V segments in the IPC namespace of *pid*."""
 
     def look() -> set[int]:
-        namespace = os.open(f"/proc/{pid}/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if _libc.setns(namespace, CLONE_NEWIPC) != 0:
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code))
-        finally:
-            os.close(namespace)
         with open("/proc/sysvipc/shm", encoding="ascii") as lines:
             return {int(line.split()[1]) for line in list(lines)[1:]}
 
-    # A namespace is a thread's own.
-    return InThread(look).result()
+    return asked_in(pid, "ipc", look)
