@@ -64,7 +64,7 @@ def cgroup_mode(state: RuncState) -> str:
     Docker sets that one up again on the target; dumping it as well reads every property of every
     controller while the service is frozen.
     """
-    if any(space["type"] == "NEWCGROUP" for space in state.config.get("namespaces") or []):
+    if "NEWCGROUP" in state.namespaces:
         return "soft"
     paths = (state.cgroup_paths or {}).values()
     nested = any(entry.is_dir() for path in paths if os.path.isdir(path) for entry in os.scandir(path))
@@ -76,7 +76,7 @@ def network_option(state: RuncState) -> list[str]:
 
     The key is the one that ``runc restore`` gives it (``criuNsToKey``).
     """
-    if not any(space["type"] == "NEWNET" for space in state.config.get("namespaces") or []):
+    if "NEWNET" not in state.namespaces:
         return []
     return [f"net[{os.stat(f'/proc/{state.pid}/ns/net').st_ino}]:extRootNetNS"]
 

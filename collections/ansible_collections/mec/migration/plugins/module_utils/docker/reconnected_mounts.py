@@ -19,12 +19,11 @@ def external_mounts(state: RuncState) -> list[str]:
     """
     rootfs = state.config["rootfs"]
     points = []
-    namespaces = {space["type"] for space in state.config.get("namespaces") or []}
     unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
     for mount in state.config.get("mounts") or []:
         if mount.get("device") == "bind":
             points.append(inside_root(rootfs, mount["destination"]))
-        elif mount.get("device") == "cgroup" and not unified and "NEWCGROUP" not in namespaces:
+        elif mount.get("device") == "cgroup" and not unified and "NEWCGROUP" not in state.namespaces:
             for hierarchy in _cgroup_v1_mount_points():
                 point = os.path.join(mount["destination"], os.path.basename(hierarchy))
                 points.append(inside_root(rootfs, point))

@@ -23,9 +23,14 @@ class RuncState(NamedTuple):
     cgroup_paths: dict[str, str] | None = None
 
     @property
+    def namespaces(self) -> frozenset[str]:
+        """Which it was started with, by runc's names of the kinds: NEWNS, NEWNET, NEWTIME and so on."""
+        return frozenset(entry["type"] for entry in self.config.get("namespaces") or [])
+
+    @property
     def time_namespace(self) -> bool:
-        """Whether it was started in a time namespace of its own (runc's name of that kind: NEWTIME)."""
-        return any(entry.get("type") == "NEWTIME" for entry in self.config.get("namespaces") or [])
+        """Whether it was started in a time namespace of its own."""
+        return "NEWTIME" in self.namespaces
 
 
 def runc_state(container_id: str) -> RuncState:
