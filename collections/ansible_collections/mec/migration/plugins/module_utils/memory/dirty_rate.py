@@ -56,8 +56,7 @@ def dirty_rate(pids: list[int], seconds: float, sample_pages: int = SAMPLE_PAGES
 
     Processes that end meanwhile do not count.
     """
-    present = {pid: present_pages(pid) for pid in pids}
-    total = sum(pages.size_bytes for pages in present.values()) // PAGE_BYTES
+    present, total = _present(pids)
     if not total:
         return DirtyRate(0.0, 0, 0, seconds)
     looked_at = {
@@ -89,8 +88,7 @@ def compressed_share(pids: list[int], sample_pages: int = COMPRESSED_PAGES) -> f
 
     zlib at its fastest stands in for zstd: it is in the standard library, and close enough.
     """
-    present = {pid: present_pages(pid) for pid in pids}
-    total = sum(pages.size_bytes for pages in present.values()) // PAGE_BYTES
+    present, total = _present(pids)
     size = compressed = 0
     for pid, pages in present.items():
         wanted = max(1, sample_pages * (pages.size_bytes // PAGE_BYTES) // max(total, 1))
@@ -100,6 +98,12 @@ def compressed_share(pids: list[int], sample_pages: int = COMPRESSED_PAGES) -> f
                 compressed += len(zlib.compress(batch.data[offset : offset + PAGE_BYTES], 1))
                 size += PAGE_BYTES
     return min(1.0, compressed / size) if size else None
+
+
+def _present(pids: list[int]) -> tuple[dict[int, RangeSet], int]:
+    """The pages that hold something, by process, and how many they are."""
+    present = {pid: present_pages(pid) for pid in pids}
+    return present, sum(pages.size_bytes for pages in present.values()) // PAGE_BYTES
 
 
 def _sums(pid: int, pages: RangeSet) -> Iterator[tuple[int, int]]:
