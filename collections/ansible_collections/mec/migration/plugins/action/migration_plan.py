@@ -24,8 +24,7 @@ from ..plugin_utils.loop.planning import Decide, cordoned_hosts, plan, positions
 from ..plugin_utils.loop.routes import learn, map_header
 from ..plugin_utils.loop.waves import Limits
 from ..plugin_utils.mdp.model import build_map, build_mobility
-from ..plugin_utils.prediction.cost_model import RECENT, CostModel
-from ..plugin_utils.prediction.cost_store import read
+from ..plugin_utils.prediction.cost_model import CostModel, recent_records
 from ..plugin_utils.prediction.trust_store import changed
 
 display = Display()
@@ -68,11 +67,7 @@ class ActionModule(ActionBase):
 
     def _plan(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         loads = arguments["loads"]
-        skipped: list[str] = []
-        store = arguments["costs_file"]
-        records = read(store, newest=RECENT, skipped=skipped) if store else []
-        for sentence in skipped:
-            display.warning(f"mec.migration.migration_plan: passed over {sentence}")
+        records = recent_records(arguments["costs_file"], _warn)
         hosts = hosts_from_inventory(loads, variables.get("hostvars", {}))
         positions = self._with_trust(positions_of(arguments["positions"]), arguments, variables)
         made = plan(
@@ -140,3 +135,7 @@ class ActionModule(ActionBase):
 
     def _lookup(self) -> Any:
         return lookup_loader.get("mec.migration.mdp_decision", loader=self._loader, templar=self._templar)
+
+
+def _warn(sentence: str) -> None:
+    display.warning(f"mec.migration.migration_plan: {sentence}")

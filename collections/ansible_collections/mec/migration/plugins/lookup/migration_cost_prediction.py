@@ -83,13 +83,12 @@ from ..module_utils.base.units import BYTES_PER_S_OF_MBIT
 from ..plugin_utils.base.errors import DecisionError
 from ..plugin_utils.decision.request import plain
 from ..plugin_utils.prediction.cost_model import (
-    RECENT,
     CostModel,
     current_host,
     measured_costs,
     predictions,
+    recent_records,
 )
-from ..plugin_utils.prediction.cost_store import read
 
 display = Display()
 
@@ -103,11 +102,7 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         options = plain(self.get_options())
         try:
-            skipped: list[str] = []
-            store = options["costs_file"]
-            records = read(store, newest=RECENT, skipped=skipped) if store else []
-            for sentence in skipped:
-                display.warning(f"mec.migration.migration_cost_prediction: passed over {sentence}")
+            records = recent_records(options["costs_file"], _warn)
             model = CostModel(records, options["bandwidth_mbit"] * BYTES_PER_S_OF_MBIT, load_per_cpu())
             found = []
             for service in plain(terms):
@@ -129,3 +124,7 @@ class LookupModule(LookupBase):
                 f"{error} is wrong there"
             ) from None
         return found
+
+
+def _warn(sentence: str) -> None:
+    display.warning(f"mec.migration.migration_cost_prediction: {sentence}")

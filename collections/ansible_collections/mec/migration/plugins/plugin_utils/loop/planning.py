@@ -246,10 +246,8 @@ def _decide(
         and host not in cordoned
         and held[host] < capacities.get(host, 1e9)
     ]
-    decision, lost = (
-        None,
-        f"nobody knows where user {entry['user']} is" if entry["user"] else "it has no user",
-    )
+    decision = None
+    lost = f"nobody knows where user {entry['user']} is" if entry["user"] else "it has no user"
     if entry["user"] in positions:
         term = {"name": entry["service"], **positions[entry["user"]], "current_host": here}
         try:

@@ -14,13 +14,13 @@ default which counts like one uncertain observation, so that few records, or non
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
 from ...module_utils.base.stop_rule import AS_GOOD, HANDOVER_GAP_S, StopRule, dirty_after
-from .cost_store import TELLING_BYTES, CostError, tells_bandwidth
+from .cost_store import TELLING_BYTES, CostError, read, tells_bandwidth
 from .least_squares import fit
 
 PAGE_BYTES = 4096
@@ -281,6 +281,19 @@ class CostModel:
         if tells_bandwidth(one):
             return float(one["bandwidth_bytes_per_s"])
         return self.bandwidth(one["source"], one["target"])
+
+
+def recent_records(store: str, warn: Callable[[str], None]) -> list[dict[str, Any]]:
+    """The records of a store of costs that a prediction uses, oldest first; none without a store.
+
+    :param warn: gets a sentence for each line that is passed over, since it is no record.
+    :raises CostError: the store cannot be read.
+    """
+    skipped: list[str] = []
+    records = read(store, newest=RECENT, skipped=skipped) if store else []
+    for sentence in skipped:
+        warn(f"passed over {sentence}")
+    return records
 
 
 def _rows(
