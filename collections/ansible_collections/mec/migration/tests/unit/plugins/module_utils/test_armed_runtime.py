@@ -5,20 +5,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
-
-RUNTIME = Path(__file__).parents[4] / "roles/edge_host/files/armed_runtime.py"
+from role_files import role_file
 
 
 @pytest.fixture
 def runtime():
-    found = importlib.util.spec_from_file_location("armed_runtime", RUNTIME)
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
+    return role_file("armed_runtime")
 
 
 def test_what_runc_wrote_last_is_why_it_ended(runtime, tmp_path):

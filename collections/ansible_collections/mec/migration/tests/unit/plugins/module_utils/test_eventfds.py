@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
-import importlib.util
 import os
 import re
 from pathlib import Path
@@ -24,8 +23,8 @@ from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
     write_messages,
 )
 from ansible_collections.mec.migration.plugins.module_utils.criu.open_files import FDINFO_MAGIC, IDS_MAGIC
+from role_files import role_file
 
-GATE = Path(__file__).parents[4] / "roles/edge_host/files/criu_gate.py"
 EFD_SEMAPHORE = 1
 FOWN = b"".join(encode_field(number, 0) for number in range(1, 6))
 REGULAR, EVENTFD = 1, 6
@@ -76,10 +75,7 @@ def dumped(tmp_path):
 
 @pytest.fixture
 def gate():
-    found = importlib.util.spec_from_file_location("criu_gate", GATE)
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
+    return role_file("criu_gate")
 
 
 def types(directory):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -41,16 +42,23 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes a network namespace")
-def test_addresses_and_routes_of_another_network():
-    argv = [sys.executable, "-c", PROGRAM]
+@contextlib.contextmanager
+def another_network(program):
+    """The process of a program that says when its own network is there, and ends with its input."""
+    argv = [sys.executable, "-c", program]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         line = process.stdout.readline().strip()
         if line == "not given":
             pytest.skip("this machine gives no network namespace")
         assert line == "there"
-        network = read_network(process.pid)
+        yield process
         process.stdin.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes a network namespace")
+def test_addresses_and_routes_of_another_network():
+    with another_network(PROGRAM) as process:
+        network = read_network(process.pid)
     assert network.interfaces == ()
     assert network.addresses == ("10.200.0.9",)
     assert Route("10.201.0.0/16", "10.200.0.1", "lo") in network.routes
@@ -78,14 +86,8 @@ sys.stdin.read()
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes a network namespace")
 def test_settings_that_are_not_as_in_a_new_network():
     before = os.readlink("/proc/self/ns/net")
-    argv = [sys.executable, "-c", SETTINGS]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        line = process.stdout.readline().strip()
-        if line == "not given":
-            pytest.skip("this machine gives no network namespace")
-        assert line == "there"
+    with another_network(SETTINGS) as process:
         given = {"net.ipv4.tcp_fin_timeout": "21"}
         assert changed_settings(process.pid, given) == ["net.core.somaxconn", "net.ipv4.ip_default_ttl"]
-        process.stdin.close()
     # Whoever asks stays where it is.
     assert os.readlink("/proc/self/ns/net") == before
