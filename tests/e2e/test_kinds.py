@@ -6,19 +6,22 @@ import base64
 import json
 from pathlib import Path
 
+import pytest
+
 from .conftest import StartService
 from .edge import Host, Lab, wait_for
 
-PROGRAM = Path(__file__).parent / "holder.py"
+HERE = Path(__file__).parent
 RUN = "import base64, os; exec(base64.b64decode(os.environ['PROGRAM']))"
 
 
+@pytest.mark.parametrize("program", ["holder.py", "sharer.py"])
 def test_what_a_service_holds_is_there_after_the_move(
-    lab: Lab, source: Host, target: Host, start: StartService
+    lab: Lab, source: Host, target: Host, start: StartService, program: str
 ) -> None:
     start("load", source)
     image = source.inspect("load")["Config"]["Image"]
-    program = base64.b64encode(PROGRAM.read_bytes()).decode()
+    program = base64.b64encode((HERE / program).read_bytes()).decode()
     source.docker(
         *("run", "--detach", "--name", "holder", "--env", f"PROGRAM={program}"),
         *(image, "python3", "-uc", RUN),

@@ -101,7 +101,7 @@ ELSEWHERE = """
     send.layers.rebuild receive.layers.rebuild answer.layers.rebuild receive.answer.layers.rebuild
     send.layers.skeleton receive.layers.skeleton
     docker.connect_container_to_network docker.get_image docker.history docker.images docker.logs
-    docker.unpause
+    docker.unpause criu.allocate
     """
 
 

@@ -15,7 +15,9 @@ import ctypes
 import errno
 import mmap
 import os
+import stat
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from ..base.page_ranges import Range, RangeSet
 from ..criu.segments import SYSTEM_V as SYSTEM_V_NUMBERS
@@ -25,7 +27,9 @@ from ..kernel.process_memory import PAGE_BYTES, Batch, Reader, areas
 # Made by mmap(2), by memfd_create(2) and by shmget(2).
 ANONYMOUS, MEMFD, SYSTEM_V = "/dev/zero (deleted)", "/memfd:", "/SYSV"
 KINDS = (ANONYMOUS, MEMFD, SYSTEM_V)
-MAP_POPULATE = 0x8000
+MADV_POPULATE_READ = 22
+DELETED = " (deleted)"
+READ_AND_WRITE = stat.S_IRUSR | stat.S_IWUSR
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -33,6 +37,7 @@ _libc.mmap.argtypes = [
     *(ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int),
     *(ctypes.c_int, ctypes.c_int, ctypes.c_long),
 ]
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
@@ -67,6 +72,55 @@ def opened_memfds(pids: Iterable[int]) -> dict[int, str]:
                     if status.st_size:
                         found.setdefault(status.st_ino, path)
     return found
+
+
+class Segment(NamedTuple):
+    """One that the target can make before the freeze.
+
+    :ivar number: see :func:`.segment_number`.
+    :ivar name: as memfd_create(2) is told.
+    """
+
+    number: int
+    size_bytes: int
+    name: str
+
+
+def givable_segments(pids: Iterable[int]) -> dict[int, Segment]:
+    """The segments, by their number, that are open and mapped for reading and writing only.
+
+    Others would need descriptors of several kinds where CRIU takes one. System V's are no memfds.
+
+    :raises OSError: a mapping is gone.
+    """
+    found: dict[int, Segment] = {}
+    odd: set[int] = set()
+    for pid in pids:
+        for area in areas(pid):
+            if area.path.startswith((ANONYMOUS, MEMFD)):
+                path = f"/proc/{pid}/map_files/{area.start:x}-{area.end:x}"
+                number = segment_number(area.inode)
+                if not _is_for_both(path):
+                    odd.add(number)
+                name = area.path[: -len(DELETED)] if area.path.endswith(DELETED) else area.path
+                name = name[len(MEMFD) :] if name.startswith(MEMFD) else name
+                # The table writes some characters in another way.
+                if name.isascii() and name.isprintable() and "\\" not in name and number not in found:
+                    found[number] = Segment(number, os.stat(path).st_size, name)
+        descriptors: list[str] = []
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            descriptors = os.listdir(f"/proc/{pid}/fd")
+        for descriptor in descriptors:
+            path = f"/proc/{pid}/fd/{descriptor}"
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(path).startswith((ANONYMOUS, MEMFD)) and not _is_for_both(path):
+                    odd.add(segment_number(os.stat(path).st_ino))
+    return {number: segment for number, segment in found.items() if number not in odd}
+
+
+def _is_for_both(path: str) -> bool:
+    """Whether a link in /proc says that the file was opened for reading and writing."""
+    return os.lstat(path).st_mode & READ_AND_WRITE == READ_AND_WRITE
 
 
 def shared_bytes(pids: list[int]) -> int:
@@ -109,22 +163,27 @@ class SegmentReader(Reader):
             found.append((start, -(-at // PAGE_BYTES) * PAGE_BYTES))
 
     @contextlib.contextmanager
-    def mapped(self) -> Iterator[tuple[int, int]]:
-        """Where the segment lies in this process meanwhile, and its size, in whole pages.
+    def mapped(self, pages: RangeSet) -> Iterator[int]:
+        """Where the segment lies in this process meanwhile.
 
-        Only while nobody can make it shorter: what is read behind its end ends this process.
+        Only while nobody can make it shorter: what is read behind its end ends this process. And to read a
+        page that is not held makes it, and takes memory.
 
+        :param pages: what is going to be read.
         :raises OSError: it cannot be mapped.
         """
         size = -(-os.fstat(self._file).st_size // PAGE_BYTES) * PAGE_BYTES
-        address, flags = None, mmap.MAP_SHARED | MAP_POPULATE
+        address = None
         if size:
-            address = _libc.mmap(None, size, mmap.PROT_READ, flags, self._file, 0)
+            address = _libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, self._file, 0)
             if address == ctypes.c_void_p(-1).value:
                 code = ctypes.get_errno()
                 raise OSError(code, os.strerror(code))
+            for start, end in pages:
+                # In one go; where the kernel cannot (before 5.14) it is done one by one as they are read.
+                _libc.madvise(address + start, end - start, MADV_POPULATE_READ)
         try:
-            yield address or 0, size
+            yield address or 0
         finally:
             if address:
                 _libc.munmap(address, size)

@@ -201,9 +201,11 @@ class MemorySource:
             known = self.known(number)
             # What cannot be read so is in CRIU's images.
             with contextlib.suppress(OSError), contextlib.closing(SegmentReader(path)) as reader:
-                with reader.mapped() as (address, size):
+                # CRIU names no others. What is held ends with the segment.
+                pages = known & reader.held()
+                with reader.mapped(pages) as address:
                     equal: list[Range] = []
-                    for start, end in known & RangeSet([(0, size)]):
+                    for start, end in pages:
                         equal += self._processes[number].sent.compare(start, end, address + start)[1]
                 found[number] = FrozenSegment(path, RangeSet(equal))
         return found

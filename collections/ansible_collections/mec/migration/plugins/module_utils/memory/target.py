@@ -54,6 +54,8 @@ class MemoryTarget:
         self._files: dict[int, _RoundFile] = {}
         self._newest: dict[int, Extents] = {}
         self._maps: list[Mapped] = []
+        # Of segments of shared memory: what has come since somebody asked.
+        self._fresh: dict[int, RangeSet] = {}
         self._recent: deque[dict[int, RangeSet]] = deque(maxlen=2)
         self._ranges: dict[EntryKey, Range] = {}
         self._shared: SharedPages | None = None
@@ -161,6 +163,8 @@ class MemoryTarget:
                 )
             if present:
                 changed[process] = present
+                if process < 0:
+                    self._fresh[process] = self._fresh.get(process, RangeSet()) | present
                 if self._shared is not None:
                     self._shared.changed(process, present)
                 self._take(process, present, pages.path)
@@ -209,6 +213,14 @@ class MemoryTarget:
         return b"".join(
             ctypes.string_at(source, end - start) for start, end, source in self.extents(process, wanted)
         )
+
+    def held(self, number: int) -> RangeSet:
+        """The pages of a process or segment that rounds have brought."""
+        return self._known.get(number, RangeSet())
+
+    def take_fresh(self, number: int) -> RangeSet:
+        """Those pages of a segment that have come since this was asked last."""
+        return self._fresh.pop(number, RangeSet())
 
     def recent(self, process: int) -> list[RangeSet]:
         """What of the process came in the last round, and in the one before."""

@@ -20,6 +20,7 @@ from ..base.page_ranges import Range, RangeSet
 from ..base.threads import InThread
 from ..criu.edits import LARGE_BYTES, edit_files, keep_reserved
 from ..criu.eventfds import set_aside
+from ..criu.given_segments import give
 from ..criu.images import (
     PE_LAZY,
     PE_PARENT,
@@ -47,7 +48,7 @@ from ..kernel.process_memory import (
     locked_ranges,
 )
 from ..kernel.processes import locked_bytes
-from ..memory.shared_memory import opened_memfds
+from ..memory.shared_memory import givable_segments, opened_memfds
 from ..memory.source import FrozenSegment, MemorySource
 from ..transport.wire import Channel
 
@@ -93,11 +94,14 @@ def likely_content(pids: Iterable[int]) -> bytes:
 
 
 class FinalImages:
-    """:param directory: where CRIU dumps to; on tmpfs."""
+    """:param directory: where CRIU dumps to; on tmpfs.
+    :param ready: segments of shared memory that the target has made.
+    """
 
-    def __init__(self, directory: str, memory: MemorySource) -> None:
+    def __init__(self, directory: str, memory: MemorySource, ready: Iterable[int] = ()) -> None:
         self._dir = directory
         self._memory = memory
+        self._ready_segments = set(ready)
         self._expected: dict[int, _Expected] = {}
         self._missing: dict[int, RangeSet] = {}
         self._settled: set[int] = set()
@@ -184,6 +188,7 @@ class FinalImages:
             os.unlink(link)
         edit_files(self._dir)
         set_aside(self._dir, {expected.pid: number for number, expected in self._expected.items()})
+        self._give_segments()
         self._keep_reserved(os.listdir(self._dir))
         for name in os.listdir(self._dir):
             found = SEGMENT_PAGEMAP.fullmatch(name)
@@ -194,6 +199,16 @@ class FinalImages:
                 self._settle_process(number)
         self._drop_links()
         return self._missing
+
+    def _give_segments(self) -> None:
+        """Have CRIU take over there the shared memory that the target has made, if it still can."""
+        if self._ready_segments:
+            try:
+                givable = givable_segments(expected.pid for expected in self._expected.values())
+            except OSError:
+                # A zombie has none; another process cannot have ended.
+                return
+            give(self._dir, self._ready_segments.intersection(givable))
 
     def _drop_links(self) -> None:
         """The links to nowhere that are left belong to no image, or to one that nobody can read any more.

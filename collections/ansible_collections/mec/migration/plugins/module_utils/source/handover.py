@@ -35,6 +35,7 @@ from ..kernel.mptcp import holds_mptcp
 from ..kernel.removed_files import removed_on
 from ..kernel.watches import watched_paths
 from ..memory import copy_on_write
+from ..memory.shared_memory import Segment, givable_segments
 from ..memory.source import MemorySource
 from ..service.inventory import causes_now
 from ..service.service import Service
@@ -45,6 +46,9 @@ from .final_images import FinalImages, likely_content
 from .precopy import mapped_files
 from .thaw_guard import ThawGuard
 from .unwritten_pages import to_nowhere
+
+# Of less CRIU reads the images sooner than it is made.
+LARGE_SEGMENT_BYTES = 4 << 20
 
 
 class Outcome(NamedTuple):
@@ -107,6 +111,8 @@ class HandOver:
         self._marking: InThread[None] | None = None
         self._images_now: FinalImages | None = None
         self._parent_obstacle = ""
+        # Shared memory that the target has made.
+        self._ready: set[int] = set()
 
     def prepare(self) -> None:
         """All that can be paid before the freeze.
@@ -117,8 +123,10 @@ class HandOver:
         removed = removed_on(self._service.cgroup.pids())
         self._tmpfs = TmpfsSource(runc.pid, reconnected_mounts(runc), removed, self._in_memory)
         mode = cgroup_mode(runc)
-        self._channel.request(
+        segments = self._large_segments()
+        answer = self._channel.request(
             "handover.prepare",
+            segments=segments,
             descriptors=descriptors(runc.pid),
             tmpfs=self._tmpfs.as_fields(),
             cgroup_mode=mode,
@@ -126,6 +134,8 @@ class HandOver:
             settings=settings.read(self._service.processes()).as_fields(),
             **copy_on_write.as_fields(self._service.processes()),
         )
+        wanted = {segment.number for segment in segments}
+        self._ready = wanted.intersection(answer.integers("segments"))
         self._channel.share(likely_content(self._service.cgroup.pids()))
         hurry()
         for name in ("images", "work"):
@@ -168,6 +178,22 @@ class HandOver:
             self._dump.close()
             self._settle_rolled_back()
             raise
+
+    def _large_segments(self) -> list[Segment]:
+        """Shared memory that takes CRIU long to read, and that the target can make before."""
+        large = [
+            number
+            for number in self._memory.segments
+            if self._memory.known(number).size_bytes >= LARGE_SEGMENT_BYTES
+        ]
+        if not large:
+            return []
+        try:
+            givable = givable_segments(self._service.cgroup.pids())
+        except OSError:
+            # Something has ended meanwhile.
+            return []
+        return [givable[number] for number in large if number in givable]
 
     def run(self, before: Callable[[], object]) -> Outcome:
         """Do what is to be done right *before*, then freeze, dump, send, wait.
@@ -227,7 +253,7 @@ class HandOver:
         self._channel.limit(0)
         freeze_ms = self._service.cgroup.freeze()
         self._service.cgroup.prepare_seizing()
-        self._images_now = images = FinalImages(self._images, self._memory)
+        self._images_now = images = FinalImages(self._images, self._memory, self._ready)
         self._dumping = dumped = InThread(dump_now)
         # It takes the disk some milliseconds, which pass beside the dump. Being early does no harm: until the
         # mark is really sent this process and its guard know better, and once both are dead nobody may thaw.

@@ -243,8 +243,7 @@ class TargetAgent:
             return
         fields = message.fields
         self._spec = dict(fields["spec"])
-        work = os.path.join(self._dir, "restore")
-        os.makedirs(work, mode=0o700, exist_ok=True)
+        os.makedirs(work := os.path.join(self._dir, "restore"), mode=0o700, exist_ok=True)
         container = ArmedContainer(self._client, self._spec, work)
         in_memory = self._tmpfs.make_trees(fields["in_memory"])
         container.create()
@@ -284,7 +283,8 @@ class TargetAgent:
             self._prepare_restore(container, message)
         if self._lazily:
             self._final.share(message, self._spec)
-        channel.send("ok", rounds=self._memory.last_round, lazy=self._lazy is not None)
+        ready = self._final.make_segments(message, container.allocate)
+        channel.send("ok", rounds=self._memory.last_round, lazy=self._lazy is not None, segments=ready)
 
     def _prepare_restore(self, container: ArmedContainer, message: Message) -> None:
         if self._lazily:
@@ -321,7 +321,7 @@ class TargetAgent:
                 container_state="created",
                 rolled_back=True,
             )
-        self._final.chain(self._lazily)
+        self._final.chain(self._lazily, container.allocate)
         self._journal.write(states.RESTORING, lazy=self._lazy is not None)
         # The disk's milliseconds pass beside the restore; what is left is to give the file its name.
         running = InThread(lambda: self._journal.prepare(states.RUNNING))
@@ -332,6 +332,7 @@ class TargetAgent:
             # Nobody was told that it runs, so it need not.
             self._give_up(error)
             raise
+        self._final.close()
         self._restored = figures
         self._filling = InThread(self._fill)
         try:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..base.crash_points import around
 from ..base.errors import MigrationError
+from ..base.page_ranges import Range
 from ..base.paths import ARMED_DIR, RUNTIME_NAME
 from ..criu.images import RESTORE_STATS, read_restore_stats
 from ..criu.log import cause_line, explain, log_tail
@@ -27,7 +28,7 @@ from ..kernel.processes import start_time
 
 RESTORE_LOG = "restore.log"
 # Of what this file and the armed runtime say to each other.
-PROTOCOL = 3
+PROTOCOL = 4
 # The network comes from the target's Docker; connections to the old address cannot be kept.
 # Its log of every step costs more than some of the steps; errors and warnings are enough.
 CRIU_CONFIG = "tcp-close\nlink-remap\nfile-locks\nghost-limit 1073741824\nverbosity=2\n"
@@ -222,6 +223,30 @@ class ArmedContainer:
                 container_state="absent",
                 rolled_back=True,
             )
+
+    def allocate(self, segments: list[tuple[str, list[Range]]], timeout_s: float = 60.0) -> None:
+        """Make pages of shared memory as processes of the container would; they count as its memory.
+
+        :param segments: path of each, and pairs of start and end.
+        :raises OSError: there is no room for them.
+        :raises MigrationError: there was so little room that the restore was ended; the container is
+            destroyed.
+        """
+        event = self._order(timeout_s, command="allocate", segments=segments)
+        if event.get("event") == "allocated":
+            return
+        reason = str(event.get("reason", "the armed runtime gave no answer"))
+        if event.get("event") == "not allocated":
+            raise OSError(reason)
+        self._end_restore()
+        self.destroy(reason)
+        raise MigrationError(
+            f"memory that processes of container {self._spec['name']} share could not be made on the target: "
+            f"{reason}. Has the container, or the host, memory enough?",
+            phase="handover",
+            container_state="absent",
+            rolled_back=True,
+        )
 
     def restore(self, timeout_s: float) -> dict[str, Any]:
         """Bring the processes back; returns ``restore_ms`` and CRIU's own figures.

@@ -15,6 +15,8 @@ from ..base.threads import InThread
 from ..criu.images import PE_LAZY, RawPagemap, refer_to_parent
 from ..memory.copy_on_write import SharedPages, unpack_forks
 from ..memory.extents import Extent
+from ..memory.made_segments import Allocate, MadeSegments
+from ..memory.shared_memory import Segment
 from ..memory.target import MemoryTarget
 from ..transport.wire import Message
 
@@ -29,7 +31,12 @@ class ArrivedImages:
         self.directory = directory
         self._memory = memory
         self._shared = SharedPages(os.path.join(os.path.dirname(directory), SHARED))
+        self._segments = MadeSegments(memory)
         self._found: dict[int, InThread[tuple[int, dict[int, list[Extent]]]]] = {}
+
+    def close(self) -> None:
+        """It is restored."""
+        self._segments.close()
 
     def begin(self, descriptors: list[str]) -> None:
         """Before the first image: what standard input, output and error were, for runc."""
@@ -55,6 +62,26 @@ class ArrivedImages:
         limit_bytes = int(spec["create"]["HostConfig"].get("Memory") or 0)
         self._memory.find_shared(self._shared, forks, message.integer("anonymous_bytes"), limit_bytes)
 
+    def make_segments(self, message: Message, allocate: Allocate) -> list[int]:
+        """Before the freeze: make shared memory, so that CRIU need not read it from images in the window.
+
+        :param message: has ``segments``, see :class:`..memory.shared_memory.Segment`.
+        :returns: the numbers of what is made.
+        """
+        try:
+            wanted = [
+                Segment(int(number), int(size_bytes), str(name))
+                for number, size_bytes, name in message.fields["segments"]
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise TransferError(f"the message {message.kind} is damaged: {error!r}") from error
+        try:
+            return self._segments.make(wanted, allocate)
+        except OSError:
+            # CRIU makes them, and says so if there is no room for it either.
+            self._segments.close()
+            return []
+
     def take(self, message: Message) -> None:
         """Images as (name, size) pairs and their contents in one body; an image may come in several pieces.
 
@@ -69,8 +96,11 @@ class ArrivedImages:
                 out.write(message.body[offset : offset + size])
             offset += size
 
-    def chain(self, lazily: bool) -> None:
-        """CRIU reads from the rounds' directories what the dump left out, if it is not filled lazily."""
+    def chain(self, lazily: bool, allocate: Allocate) -> None:
+        """CRIU reads from the rounds' directories what the dump left out, if it is neither filled lazily nor
+        made already.
+        """
+        self._segments.give(self.directory, allocate)
         if self._memory.last_round:
             os.symlink(f"../{self._memory.last_round}", os.path.join(self.directory, "parent"))
         if lazily:

@@ -28,7 +28,7 @@ from typing import Any
 
 ARMED_DIR = "/run/mec-migration/armed"
 # Of what the receiver and this file say to each other; the receiver compares it with its own.
-PROTOCOL = 3
+PROTOCOL = 4
 GATE_DIR = os.path.join(os.path.dirname(os.path.realpath(__file__)), "gate")
 GATE_TIMEOUT_S = 30.0
 HOOK_TIMEOUT_S = 30.0
@@ -291,11 +291,29 @@ class Restore:
                         raise OSError("runc restore did not start CRIU in time") from None
         os.unlink(gate_path)
 
+    def allocate(self, segments: list[Any]) -> str:
+        """Have the process at the gate make pages of shared memory; returns why it could not, or nothing.
+
+        It is in the container's cgroup, so they count as the container's.
+
+        :raises OSError: it has ended.
+        """
+        if self._gate is None:
+            return "the restore is not prepared"
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            self._gate.sendall(json.dumps(segments).encode() + b"\n")
+            while not answer.endswith(b"\n") and (piece := self._gate.recv(4096)):
+                answer += piece
+        if not answer.endswith(b"\n"):
+            raise OSError("the process that was to make it was ended")
+        return answer.decode().strip()
+
     def run(self) -> int:
         """Open the gate; returns runc's exit code once the service runs, or has failed to."""
         if self._gate is None or self._process is None:
             return -1
-        self._gate.send(b"g")
+        self._gate.send(b"\n")
         code = self._process.wait()
         if code == 0:
             # Before Docker 28 the network is there by now; from 28 on Docker announces it itself.
@@ -336,6 +354,9 @@ def create(options: list[str], values: dict[str, str], container_id: str) -> int
                     start = time.monotonic()
                     restore.prepare(order)
                     tell(stream, event="prepared", prepare_ms=(time.monotonic() - start) * 1000)
+                elif order["command"] == "allocate":
+                    reason = restore.allocate(order["segments"])
+                    tell(stream, event="not allocated" if reason else "allocated", reason=reason)
                 elif order["command"] == "restore" and restore.prepared:
                     break
                 else:

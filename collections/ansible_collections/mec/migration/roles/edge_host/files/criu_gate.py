@@ -6,9 +6,15 @@
 runc's request waits in the socket meanwhile. It asks for the version and for features through the same
 door, so we look at what is asked (criu_req.type, the first field of images/rpc.proto) without taking it.
 
-Eventfds that CRIU would not make as they were (criu/eventfds.py of the collection's module_utils) are made
-here: CRIU inherits them and takes them for open files of certain names.
+Meanwhile it makes pages of shared memory: it is in the container's cgroup, to which they are charged so.
+Lines of JSON say which; an empty line lets the restore begin.
+
+CRIU inherits open files from here and takes them for those of certain names: eventfds that it would not make
+as they were (criu/eventfds.py of the collection's module_utils), and shared memory that is filled already
+(criu/given_segments.py).
 """
+
+from __future__ import annotations
 
 import ctypes
 import fcntl
@@ -39,6 +45,50 @@ def make_eventfds(images: str, criu_config: str) -> None:
             config.write(f"inherit-fd fd[{made:d}]:mec-eventfd-{file:d}\n")
 
 
+def open_segments(images: str, criu_config: str) -> None:
+    """Open the shared memory that the target lists beside the images, and name it in CRIU's configuration."""
+    try:
+        with open(os.path.join(images, "given_segments.json"), encoding="utf-8") as lines:
+            listed = json.load(lines)
+    except FileNotFoundError:
+        return
+    with open(criu_config, "a", encoding="utf-8") as config:
+        for path, name, flags, position in listed:
+            opened = os.open(path, flags & (os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK))
+            os.lseek(opened, position, os.SEEK_SET)
+            os.set_inheritable(opened, True)
+            config.write(f"inherit-fd fd[{opened:d}]:/memfd:{name}\n")
+
+
+def allocate(segments: list[tuple[str, list[tuple[int, int]]]]) -> str:
+    """Make pages of shared memory; returns why it could not, or nothing.
+
+    :param segments: path of each, and pairs of start and end.
+    """
+    try:
+        for path, ranges in segments:
+            opened = os.open(path, os.O_RDWR)
+            try:
+                for start, end in ranges:
+                    os.posix_fallocate(opened, start, end - start)
+            finally:
+                os.close(opened)
+    except OSError as error:
+        return str(error)
+    return ""
+
+
+def wait_at(gate: socket.socket) -> None:
+    """Until the restore may begin."""
+    with gate.makefile("rw", encoding="utf-8") as stream:
+        for line in stream:
+            if not line.strip():
+                return
+            stream.write(allocate(json.loads(line)) + "\n")
+            stream.flush()
+    sys.exit("the migration was given up")
+
+
 if __name__ == "__main__":
     # The first in MEC_PATH is the real one: this directory is not in it.
     os.environ["PATH"] = os.environ.pop("MEC_PATH", os.defpath)
@@ -50,7 +100,7 @@ if __name__ == "__main__":
         if wanted == RESTORE:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as gate:
                 gate.connect(gate_path)
-                if not gate.recv(1):
-                    sys.exit("the migration was given up")
+                wait_at(gate)
             make_eventfds(images_dir, config_path)
+            open_segments(images_dir, config_path)
     os.execvp("criu", ["criu", *sys.argv[1:]])  # noqa: S606

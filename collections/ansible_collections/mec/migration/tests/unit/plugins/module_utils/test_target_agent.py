@@ -38,7 +38,13 @@ ID = "redis-1"
 ALWAYS = {"Name": "always", "MaximumRetryCount": 0}
 SPEC = {"name": "redis", "restart_policy": ALWAYS, "create": {"HostConfig": {}}}
 NO_SETTINGS = Settings([], []).as_fields()
-PREPARE = {"descriptors": [], "tmpfs": [], "cgroup_mode": "ignore", "settings": NO_SETTINGS}
+PREPARE = {
+    "descriptors": [],
+    "tmpfs": [],
+    "cgroup_mode": "ignore",
+    "settings": NO_SETTINGS,
+    "segments": [],
+}
 MARK = {"rounds": 0, "tmpfs": {}}
 
 
@@ -64,6 +70,9 @@ class Container:
 
     def prepare(self, images_dir, criu_config, lazy):
         self._do("prepare")
+
+    def allocate(self, segments):
+        self._do("allocate")
 
     def restore(self, timeout_s):
         self._do("restore")
