@@ -18,7 +18,8 @@ from ..base.errors import MigrationError
 from ..kernel.mountinfo import inside_root, mounts
 from ..kernel.rooted import Root
 from .batch import Batch, Operation
-from .scan import SECURITY_XATTRS_MOVED, Content, Stat, metadata, stat_of
+from .content import Content
+from .scan import SECURITY_XATTRS_MOVED, Stat, metadata, stat_of
 from .trees import Tree
 
 

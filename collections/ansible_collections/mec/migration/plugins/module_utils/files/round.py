@@ -15,15 +15,9 @@ from typing import Any
 from ..base.errors import PreflightError, TransferError
 from ..kernel.rooted import Root
 from .batch import Batch, Operation
-from .scan import (
-    MAX_WHOLE_BYTES,
-    OVERLAY_XATTR_PREFIX,
-    Content,
-    Stat,
-    metadata,
-    read_xattrs,
-    scan,
-)
+from .content import MAX_WHOLE_BYTES, Content
+from .known_blocks import MIN_BYTES, KnownBlocks
+from .scan import OVERLAY_XATTR_PREFIX, Stat, metadata, read_xattrs, scan
 from .trees import Tree
 
 # A file that is written twice within one tick of the kernel's clock keeps its times. The tick is 10
@@ -83,14 +77,19 @@ class TreeRound:
     """Sends what changed in one tree since what the target holds.
 
     :param unknown: paths that an unacknowledged round may have touched on the target.
+    :param blocks: what is known of large files' content without reading it.
     """
 
-    def __init__(self, tree: Tree, root: Root, held: Held, unknown: set[str], batch: Batch) -> None:
+    def __init__(
+        self, tree: Tree, root: Root, held: Held, unknown: set[str], batch: Batch, blocks: KnownBlocks
+    ) -> None:
         self.tree = tree
         self.root = root
         self.held = held
         self.unknown = unknown
         self.batch = batch
+        self.blocks = blocks
+        self.frozen = False
         self.changed = self.deleted = self.scanned = 0
         self.scan_s = 0.0
         self.next = Held()
@@ -108,6 +107,7 @@ class TreeRound:
         """
         started_ns = time.time_ns()
         started = time.monotonic()
+        self.frozen = last
         current = scan(self.root, self.tree.excluded())
         self.scanned = len(current)
         self.scan_s = time.monotonic() - started
@@ -123,6 +123,8 @@ class TreeRound:
         replaced = self._find_replaced(current, changed) if self.tree.overlay else set()
         self._send_deleted(current)
         links = self._links(current, changed) if changed else {}
+        if not last:
+            self.blocks.follow(self.root, (path for path in sorted(changed) if _is_large(current[path])))
         for path in sorted(changed - links.keys()):
             self._send_path(path, current[path], replace=path in replaced)
         for path, leader in sorted(links.items()):
@@ -271,7 +273,8 @@ class TreeRound:
         meta = self._metadata(path, status)
         fd = self.root.open_file(path)
         try:
-            content = Content(fd, known)
+            fresh = self.blocks.begin(fd, frozen=self.frozen)
+            content = Content(fd, known, fresh)
             in_place = held is not None and bool(known) and held.size > MAX_WHOLE_BYTES and not content.whole
             if not in_place and not content.whole:
                 content = Content(fd)
@@ -291,6 +294,7 @@ class TreeRound:
                     self._emit(operation)
                     begun = True
                     operation = {"op": "write", "path": path, "extents": []}
+            self.blocks.end(fd, content)
         except OSError:
             if operation["extents"]:
                 self._emit(operation)  # its data is in the batch already
@@ -396,6 +400,10 @@ class TreeRound:
             tick_ns = COARSE_TICK_NS if coarse else CLOCK_TICK_NS
             if status.ctime_ns >= started_ns - tick_ns:
                 stats[path] = status._replace(ctime_ns=UNTRUSTED_NS)
+
+
+def _is_large(status: Stat) -> bool:
+    return stat.S_ISREG(status.mode) and status.size >= MIN_BYTES
 
 
 def _inode(status: Stat) -> Inode:

@@ -19,6 +19,7 @@ from ..kernel.rooted import Root
 from ..kernel.storage import storage
 from ..transport.wire import Channel
 from .batch import Batch
+from .known_blocks import KnownBlocks
 from .links import name_that_stays, place, send_name
 from .round import Held, TreeRound
 from .scan import scan
@@ -53,6 +54,7 @@ class FileSync:
         self._token = ""
         self._held: dict[str, Held] = {tree.name: Held() for tree in trees}
         self._roots: dict[str, Root] = {}
+        self._blocks = KnownBlocks()
         self._full: set[str] = set()
         # Paths that an unacknowledged round may have touched on the target.
         self._unknown: dict[str, set[str]] = {}
@@ -166,6 +168,7 @@ class FileSync:
                 self._held[tree.name],
                 self._unknown.get(tree.name, set()),
                 Batch(channel, tree.name, report),
+                self._blocks,
             )
             pending[tree.name] = part.run(compare.get(tree.name, set()), last=last)
             changed += part.changed
@@ -237,6 +240,7 @@ class FileSync:
         for root in self._roots.values():
             root.close()
         self._roots = {}
+        self._blocks.close()
 
     # -- helpers ---------------------------------------------------------------------------------
 

@@ -391,6 +391,8 @@ class Move:
         self._let_run()
         if self._channel is not None:
             self._channel.close()
+        if self._files is not None:
+            self._files.close()
         if self._in_memory is not None:
             self._in_memory.close()
 
