@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from pathlib import Path
 
@@ -48,3 +49,47 @@ def test_a_privileged_container_moves(lab: Lab, source: Host, target: Host, star
     lab.move("load", target)
     assert target.inspect("load")["HostConfig"]["Privileged"] is True
     assert [target.docker("exec", "load", *look.split()) for look in looks] == before
+
+
+TALK = """
+import itertools, time
+for number in itertools.count():
+    print(number, flush=True)
+    time.sleep(0.02 if number > 2000 else 0)
+"""
+
+
+@pytest.mark.parametrize(
+    "driver",
+    [("json-file",), ("json-file", "max-size=100k", "max-file=4"), ("local", "max-size=100k", "max-file=4")],
+    ids=" ".join,
+)
+def test_docker_logs_go_on(
+    driver: tuple[str, ...], lab: Lab, source: Host, target: Host, start: StartService
+) -> None:
+    start("load", source)
+    image = source.inspect("load")["Config"]["Image"]
+    options = [word for each in driver[1:] for word in ("--log-opt", each)]
+    source.docker(
+        *("run", "--detach", "--name", "talker", "--log-driver", driver[0], *options),
+        *(image, "python3", "-uc", TALK),
+    )
+    here, there = source, target
+    try:
+        wait_for("some lines", lambda: numbers(source)[-1:] > [2000])
+        for _turn in range(2):
+            before = numbers(here)
+            lab.move("talker", there)
+            wait_for("lines there", lambda: numbers(there)[-1] > before[-1] + 100)  # noqa: B023
+            after = numbers(there)
+            # Of files that are full Docker keeps a few, here as there.
+            assert after[0] == before[0] or (options and after[0] <= before[-1])
+            assert [pair for pair in itertools.pairwise(after) if pair[1] != pair[0] + 1] == []
+            here, there = there, here
+    finally:
+        for host in (source, target):
+            host.docker("rm", "--force", "talker", check=False)
+
+
+def numbers(host: Host) -> list[int]:
+    return [int(line) for line in host.docker("logs", "talker").split()]

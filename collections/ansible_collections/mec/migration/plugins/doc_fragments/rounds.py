@@ -33,4 +33,11 @@ options:
     description: The service is always left this share of what it used of the processors.
     type: float
     default: 20
+  log_mib:
+    description:
+      - So many MiB of the newest part of what C(docker logs) shows go along, with the drivers V(json-file)
+        and V(local), and of the copy that Docker keeps for drivers that it cannot read from. V(0) moves none
+        of it.
+    type: int
+    default: 16
 """

@@ -77,6 +77,10 @@ options:
       - What the last pages may take while the service is frozen, for the estimate in RV(plan.downtime_ms).
     type: float
     default: 30
+  log_mib:
+    description: So much of the container's log moves, see O(mec.migration.criu_predump#module:log_mib).
+    type: int
+    default: 16
   lazy_restore:
     description:
       - Whether the service is to run on while its memory is filled, for the estimate in RV(plan.downtime_ms),
@@ -189,6 +193,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mec.migration.plugins.module_utils.docker.client import docker_client
+from ansible_collections.mec.migration.plugins.module_utils.docker.container_log import LOG_MIB
 from ansible_collections.mec.migration.plugins.module_utils.memory.sent import FULL, LEAN
 from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import AUTO, NAMES
 from ansible_collections.mec.migration.plugins.module_utils.module.base import Progress, run_module
@@ -217,6 +222,7 @@ def main() -> None:
             "memory": {"type": "str", "choices": [AUTO, FULL, LEAN], "default": AUTO},
             "bandwidth_mbit": {"type": "float", "default": 1000},
             "downtime_ms": {"type": "float", "default": 30},
+            "log_mib": {"type": "int", "default": LOG_MIB},
             "lazy_restore": {"type": "bool", "default": True},
         },
         supports_check_mode=True,

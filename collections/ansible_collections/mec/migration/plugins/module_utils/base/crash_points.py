@@ -53,7 +53,7 @@ CALLS: dict[tuple[str, str], str] = {
         send.facts receive.answer.facts control.image send.layers.have receive.answer.layers.have
         send.layers.whole send.layers.data send.layers.end receive.answer.layers.end
         send.layers.load receive.answer.layers.load
-        control.precopy send.arm receive.answer.arm
+        control.precopy send.log.part send.arm receive.answer.arm
         send.files.begin receive.answer.files.begin send.files.batch
         send.files.commit receive.answer.files.commit
         send.memory.round send.memory.pages send.memory.round_end receive.answer.memory.round_end
@@ -74,7 +74,7 @@ CALLS: dict[tuple[str, str], str] = {
         receive.layers.have answer.layers.have receive.layers.whole receive.layers.data
         receive.layers.end answer.layers.end receive.layers.load docker.load_image docker.inspect_image
         docker.tag answer.layers.load
-        receive.arm docker.volumes docker.create_volume docker.inspect_network docker.version
+        receive.log.part receive.arm docker.volumes docker.create_volume docker.inspect_network docker.version
         docker.create_container_from_config docker.inspect_container journal.armed docker.start answer.arm
         receive.files.begin answer.files.begin receive.files.batch receive.files.commit answer.files.commit
         receive.memory.round receive.memory.pages receive.memory.round_end answer.memory.round_end
@@ -93,7 +93,7 @@ CALLS: dict[tuple[str, str], str] = {
 
 # Calls that only other moves pass: layers in pieces, an agent that is asked anew, an end before the mark.
 ELSEWHERE = """
-    control.arm control.commit control.cancel control.change cgroup.thaw cgroup.end
+    control.commit control.cancel control.change cgroup.thaw cgroup.end
     send.handover.abort receive.handover.abort answer.handover.abort receive.answer.handover.abort
     send.handover.status receive.handover.status answer.handover.status receive.answer.handover.status
     send.layers.offer receive.layers.offer answer.layers.offer receive.answer.layers.offer

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from ..base.errors import MigrationError
+from ..docker.container_log import LOG_MIB
 from ..memory.sent import FULL, LEAN
 from ..memory.trackers import AUTO, NAMES
 from .agents import ask_source
@@ -23,6 +24,7 @@ ROUNDS_ARGUMENTS: dict[str, Any] = {
     "max_rounds": {"type": "int", "default": 10},
     "throttle": {"type": "bool", "default": True},
     "throttle_floor_percent": {"type": "float", "default": 20},
+    "log_mib": {"type": "int", "default": LOG_MIB},
 }
 PREFLIGHT_OPTIONS = (
     "move_binds",
@@ -33,6 +35,7 @@ PREFLIGHT_OPTIONS = (
     "memory",
     "downtime_ms",
     "lazy_restore",
+    "log_mib",
 )
 ROUNDS_OPTIONS = (*ROUNDS_ARGUMENTS, "min_gain")
 HANDOVER_OPTIONS = (*ROUNDS_ARGUMENTS, "answer_timeout_s", "commit", "health_timeout_s")
@@ -80,6 +83,9 @@ def warnings(result: dict[str, Any]) -> dict[str, list[str]]:
         f"The service runs on the target, where this could not be set again: {each}"
         for each in target.get("not_put_back") or []
     ]
+    log_error = target.get("log_error") or result.get("log_error")
+    if log_error:
+        told.append(f"`docker logs` on the target does not show all from before the move: {log_error}")
     return {"warnings": told} if told else {}
 
 

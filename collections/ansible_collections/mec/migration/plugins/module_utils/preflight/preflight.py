@@ -24,6 +24,7 @@ from ..service.inventory import take_inventory
 from ..service.service import Service, inspect
 from .checks import problems, tracker_plan, warnings
 from .host_facts import collect
+from .logs import log_warnings
 from .pair import Container, Facts, Pair, Port, Refused
 from .room import choose_memory
 from .storage import shared_storage
@@ -107,6 +108,8 @@ class Preflight:
             tracker = tracker_plan(source, params["tracker"])
         except PreflightError as error:
             found.append(error.message)
+        if params["log_mib"] < 0:
+            found.append(f"log_mib is {params['log_mib']}, and must be 0 or more MiB of the container's log")
         if params["canary"] and source["criu"]["version"]:
             try:
                 # CRIU may be allowed less with other users' processes than with root's.
@@ -133,7 +136,9 @@ class Preflight:
         plan = dict(
             self._plan(source, container), tracker=tracker, memory=memory, canary_ms=round(canary_ms, 1)
         )
-        return {"plan": plan, "warnings": warnings(source, self._target, container)}
+        told = warnings(source, self._target, container)
+        told += log_warnings(source, container, params["log_mib"])
+        return {"plan": plan, "warnings": told}
 
     def _filled_later(self) -> bool:
         """Whether the service runs on while its memory is filled."""

@@ -66,6 +66,11 @@ KINDS = (
         "tmpfs", "tmpfs mounts, with their content", UNIT + "test_tmpfs_mounts.py::test_the_copy_is_the_same"
     ),
     _kept(
+        "logs",
+        "`docker logs` from before the move (json-file and local): the newest 16 MiB, or `migrate_log_mib`",
+        "tests/e2e/test_kinds.py::test_docker_logs_go_on",
+    ),
+    _kept(
         "limits",
         "Limits, ulimits, capabilities, labels, environment, log options, health check, restart policy",
         SPECIFICATION + "test_limits_labels_ports_and_logging_are_kept",
@@ -204,15 +209,6 @@ KINDS = (
         "",
         "CRIU dumps the terminal and not what is in it",
         "Nothing, if the other end asks again; else let it read before the move",
-        "",
-    ),
-    Kind(
-        "logs",
-        "`docker logs` from before the move",
-        UNSEEN,
-        "",
-        "Docker keeps them with the container, and takes only what that writes into a log that it has open",
-        "Use a log driver that sends them elsewhere (journald, fluentd), or save them before the move",
         "",
     ),
     Kind(

@@ -171,7 +171,6 @@ class SourceAgent:
                 "status": self._status,
                 "validate": self._step,
                 "image": self._step,
-                "arm": self._step,
                 "precopy": self._step,
                 "handover": self._hand_over,
                 "commit": self._commit,
@@ -242,8 +241,6 @@ class SourceAgent:
                 result = self._move.image(request.fields, request.progress)
             elif request.operation == "validate":
                 result = self._validate(request.fields)
-            elif request.operation == "arm":
-                result = {"container_id": self._move.arm()}
             else:
                 result = self._move.precopy(request.fields, request.progress)
             return self._timed(result, received, first)

@@ -43,6 +43,7 @@ from ..state import journal as states
 from ..state.journal import Journal
 from ..transport.wire import Channel
 from .final_images import FinalImages, likely_content
+from .log_copy import LogCopy
 from .precopy import mapped_files
 from .thaw_guard import ThawGuard
 from .unwritten_pages import to_nowhere
@@ -78,6 +79,7 @@ class HandOver:
 
     :param reconnect: gives a new channel to the same receiver, to ask what became of the images.
     :param in_memory: the tmpfs mounts that *files* has among its trees.
+    :param log: what the container printed since it was last sent goes before the mark.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class HandOver:
         reconnect: Callable[[], Channel],
         answer_timeout_s: float,
         in_memory: TmpfsTrees,
+        log: LogCopy,
     ) -> None:
         self._service = service
         self._channel = channel
@@ -101,6 +104,7 @@ class HandOver:
         self._reconnect = reconnect
         self._answer_timeout_s = answer_timeout_s
         self._in_memory = in_memory
+        self._log = log
         self._dump: Dump | None = None
         self._tmpfs: TmpfsSource | None = None
         self._guard: ThawGuard | None = None
@@ -277,6 +281,8 @@ class HandOver:
         # After the images, which the target begins to read meanwhile.
         self._send_missing(pids, missing)
         images_end = time.monotonic()
+        # Docker writes for some milliseconds what the service had printed when it was frozen.
+        self._log.send_new(self._channel)
         marked.result()
         target = self._end_of_images(guard)
         end = time.monotonic()

@@ -29,6 +29,7 @@ from ..state import journal as states
 from ..state.journal import Journal
 from ..transport.wire import Channel, Keys, connect
 from .handover import HandOver
+from .log_copy import LogCopy
 from .precopy import PreCopy, as_fields
 from .throttle import Throttle
 
@@ -83,6 +84,7 @@ class Move:
         self._memory: MemorySource | None = None
         self._files: FileSync | None = None
         self._in_memory: TmpfsTrees | None = None
+        self._log = LogCopy.of(str(service.client.info()["DockerRootDir"]), service.inspected)
         self._throttle: Throttle | None = None
         self._armed = ""
         # Set once they are changed while it runs.
@@ -177,6 +179,10 @@ class Move:
         if self._cancelled:
             raise CancelledError(f"the migration was cancelled: {self._cancelled}", rolled_back=True)
 
+    def _before_round(self) -> None:
+        self._check()
+        self._log.send_new(self.channel)
+
     # -- from other threads ------------------------------------------------------------------------
 
     def cancel(self, why: str) -> None:
@@ -240,14 +246,16 @@ class Move:
                 channel.set_timeout(self._peer.silence_timeout_s)
             return result
 
-    def arm(self) -> str:
+    def arm(self, log_mib: int) -> str:
         """Have the container created and started on the target, as far as it goes without its memory.
 
+        :param log_mib: so much of the newest part of its log goes there first.
         :returns: its id there.
         """
         if not self._armed:
             with self.step("arm"):
                 channel = self.channel
+                self._log.send(channel, log_mib << 20)
                 # Docker creates and starts a container, which takes a slow host long.
                 channel.set_timeout(120.0)
                 mounts = [mount["destination"] for mount in self.service.moved_mounts()]
@@ -271,7 +279,7 @@ class Move:
 
     def precopy(self, fields: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Rounds while the service runs, until little is left."""
-        self.arm()
+        self.arm(int(fields["log_mib"]))
         with self.step("pre-copy"):
             copy = self._rounds(fields)
             copy.progress = progress
@@ -280,7 +288,7 @@ class Move:
                 self._wanted_ms(fields), int(fields["max_rounds"]), float(fields["min_gain"]), HANDOVER_GAP_S
             )
             try:
-                rounds = copy.run(rule, self._check)
+                rounds = copy.run(rule, self._before_round)
             except BaseException:
                 self._let_run()
                 raise
@@ -299,7 +307,7 @@ class Move:
         :raises MigrationError: the service runs on here.
         :raises InDoubtError: it stays frozen here.
         """
-        self.arm()
+        self.arm(int(fields["log_mib"]))
         with self.step("hand over"):
             copy, channel = self._rounds(fields), self.channel
             if self._memory is None or self._files is None:
@@ -317,12 +325,13 @@ class Move:
                 reconnect=self._connect,
                 answer_timeout_s=float(fields["answer_timeout_s"]),
                 in_memory=self._tmpfs_trees(),
+                log=self._log,
             )
             rounds: list[Any] = []
 
             def before() -> None:
                 rounds.extend(
-                    copy.run(StopRule(self._wanted_ms(fields), int(fields["max_rounds"])), self._check)
+                    copy.run(StopRule(self._wanted_ms(fields), int(fields["max_rounds"])), self._before_round)
                 )
                 with self._gate:
                     self._check()
@@ -343,6 +352,7 @@ class Move:
                 "window": window._asdict(),
                 "rounds": as_fields(rounds),
                 "stop_reason": copy.stop_reason,
+                "log_error": self._log.error,
                 "sent_bytes": channel.sent_bytes - sent_before,
             }
 
@@ -364,6 +374,8 @@ class Move:
     def _ask_to_finish(self, health_timeout_s: float) -> dict[str, Any]:
         if self._channel is None:
             self._channel = self._connect()
+        # Docker here may have been slow to write down what the service had printed when it was frozen.
+        self._log.send_new(self._channel)
         self._channel.set_timeout(FINISH_TIMEOUT_S + health_timeout_s)
         return dict(self._channel.request("finish", health_timeout_s=health_timeout_s).fields)
 
@@ -395,6 +407,7 @@ class Move:
             self._files.close()
         if self._in_memory is not None:
             self._in_memory.close()
+        self._log.close()
 
     def _wanted_ms(self, fields: dict[str, Any]) -> float:
         return self._downtime_ms if self._downtime_ms is not None else float(fields["downtime_ms"])

@@ -40,6 +40,7 @@ from .endings import STAGING_PREFIX, in_progress
 from .facts import tell_facts
 from .hook import HookResult, published_ports
 from .listener import Listener
+from .log_receiver import LogReceiver
 from .put_back import PutBack
 from .run_journal import RunJournal
 from .settings import TargetSettings
@@ -67,10 +68,11 @@ class TargetAgent:
         self._final = ArrivedImages(os.path.join(self._images_dir, FINAL), self._memory)
         self._container: ArmedContainer | None = None
         self._files: FileReceiver | None = None
-        # Layers are staged on Docker's disk, not in memory.
-        docker_tmp = os.path.join(client.info()["DockerRootDir"], "tmp")
-        self._staging = os.path.join(docker_tmp, f"{STAGING_PREFIX}{settings.migration_id}")
+        # Layers and logs are staged on Docker's disk, not in memory.
+        docker_root = client.info()["DockerRootDir"]
+        self._staging = os.path.join(docker_root, "tmp", f"{STAGING_PREFIX}{settings.migration_id}")
         self._layers = LayerReceiver(client, self._staging)
+        self._log = LogReceiver(docker_root, self._staging)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._lazy: LazyPages | None = None
@@ -154,9 +156,7 @@ class TargetAgent:
         self._listener.close()
         self._lock_of_name.release()
         # The source still waits for an answer, or closes its connection now.
-        answered_by = time.monotonic() + 5
-        while self._listener.connected and time.monotonic() < answered_by:
-            time.sleep(0.01)
+        self._listener.wait_until_left(5.0)
         self._control.close()
         self._layers.close()
         self._wipe()
@@ -225,6 +225,7 @@ class TargetAgent:
             "handover.abort": self._abort_message,
             **self._memory.handlers,
             **self._layers.handlers,
+            **self._log.handlers,
         }
 
     def _hello(self, message: Message, channel: Channel) -> None:
@@ -255,13 +256,11 @@ class TargetAgent:
             peer_address=str(fields.get("address", "")),
             peer_container_id=str(fields.get("container_id", "")),
         )
+        self._log.place(container.id)
         container.start()
         self._container = container
-        roots = {ROOTFS_TREE: container.rootfs}
-        for destination in fields["mounts"]:
-            roots[destination] = container.mount_sources[destination]
-        roots.update(in_memory)
-        self._files = FileReceiver(roots)
+        moved = {each: container.mount_sources[each] for each in fields["mounts"]}
+        self._files = FileReceiver({ROOTFS_TREE: container.rootfs, **moved, **in_memory})
         channel.send("ok", container_id=container.id, engine_id=self._journal.entry.engine_id)
 
     def _prepare(self, message: Message, channel: Channel) -> None:
@@ -430,7 +429,8 @@ class TargetAgent:
             # What the service had brought to its disk must survive this host, too.
             self._files.sync()
         hooked = self._hooked.result()._asdict() if self._hooked is not None else {}
-        return dict(self._status(), container_id=container.id, on_handover=hooked, **self._put_back.told)
+        told = {**self._put_back.told, **self._log.told, "on_handover": hooked}
+        return dict(self._status(), container_id=container.id, **told)
 
     def _wait_filled(self, lazy: LazyPages) -> None:
         try:

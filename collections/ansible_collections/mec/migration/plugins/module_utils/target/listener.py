@@ -69,6 +69,12 @@ class Listener:
         """Take no more connections, and give the port back; those that are open go on."""
         stop_listening(self._socket, self._accepting)
 
+    def wait_until_left(self, timeout_s: float) -> None:
+        """Until all that were connected have gone, at most so long."""
+        end = time.monotonic() + timeout_s
+        while self.connected and time.monotonic() < end:
+            time.sleep(0.01)
+
     def _accept(self) -> None:
         while True:
             try:

@@ -35,7 +35,7 @@ FAILURES = [
 # In the order in which they come, each once.
 BEFORE_THE_MARK = [
     *("rounds", "freeze", "compare", "memory", "answer memory", "files", "expect", "dump", "settle"),
-    *("removed names", "send images"),
+    *("removed names", "send images", "log"),
     *("write mark_sent", "tmpfs", "release"),
 ]
 DESTROYED = {"state": states.SETTLED, "outcome": states.DESTROYED, "reason": "no memory", "log_tail": "Error"}
@@ -214,6 +214,7 @@ def hand_over(world, tmp_path):
         reconnect=lambda: world,
         answer_timeout_s=world.patience_s,
         in_memory=None,
+        log=SimpleNamespace(send_new=lambda *unused: world.do("log")),
     )
     made.prepare()
     return made

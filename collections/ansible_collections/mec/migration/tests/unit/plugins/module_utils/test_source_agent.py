@@ -42,6 +42,8 @@ class FakeService:
         assert container == CONTAINER, "a migration goes by the container's id"
         self.id, self.name = container, "redis"
         self.memory_bytes = 4096
+        self.client = SimpleNamespace(info=lambda: {"DockerRootDir": "/nowhere"})
+        self.inspected = {"Id": container, "HostConfig": {}}
         self.spec = {"image_id": "sha256:1", "mounts": [], "restart_policy": {"Name": "no"}}
 
     def moved_mounts(self):

@@ -259,7 +259,11 @@ def test_a_converging_service_is_left_alone(monkeypatch):
 
 
 def test_whatever_ends_the_rounds_gives_it_back(monkeypatch):
-    service = SimpleNamespace(cgroup=SimpleNamespace(pids=lambda: [os.getpid()]))
+    service = SimpleNamespace(
+        cgroup=SimpleNamespace(pids=lambda: [os.getpid()]),
+        client=SimpleNamespace(info=lambda: {"DockerRootDir": "/nowhere"}),
+        inspected={"Id": "abc", "HostConfig": {}},
+    )
     moved = move_module.Move(service, SimpleNamespace(), "/nowhere")
     ended = []
     fields = {"throttle": True, "throttle_floor_percent": 30}
