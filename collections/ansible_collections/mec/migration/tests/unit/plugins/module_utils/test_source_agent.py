@@ -160,19 +160,19 @@ def test_it_writes_down_who_moves_what(host):
 def busy(host, monkeypatch):
     """A migration in the middle of a step that ends only when it is cancelled."""
 
-    def endless(move):
-        with move.step("arm"):
+    def endless(move, _fields, _progress):
+        with move.step("pre-copy"):
             while True:
                 move._check()
                 time.sleep(0.01)
 
-    monkeypatch.setattr(module.Move, "arm", endless)
+    monkeypatch.setattr(module.Move, "precopy", endless)
     start(host, "redis-1")
     host.errors = []
 
     def ask():
         try:
-            control("redis-1", "arm", name=SOURCE_CONTROL, timeout_s=60)
+            control("redis-1", "precopy", name=SOURCE_CONTROL, timeout_s=60)
         except MigrationError as error:
             host.errors.append(error.message)
 
@@ -193,7 +193,7 @@ def test_a_second_one_is_refused_at_once_and_touches_nothing(busy):
         with pytest.raises(PreflightError) as caught:
             start(busy, "redis-2", by="bob@server")
         assert time.monotonic() - begun < 20  # a move takes longer; no waiting for its end
-        for word in ("redis-1", "ann@laptop", "in phase arm", "cancel", "Nothing of it was touched"):
+        for word in ("redis-1", "ann@laptop", "in phase pre-copy", "cancel", "Nothing of it was touched"):
             assert word in caught.value.message
         assert {path: (busy.root / path).stat().st_mtime_ns for path in files(busy)} == before
     busy.state = "running"
@@ -210,13 +210,13 @@ def test_a_step_is_ended_by_a_cancel_and_says_by_whom(busy):
         "container_state": "running",
     }
     busy.join()
-    assert "cancelled in phase arm: by bob@server" in busy.errors[0]
+    assert "cancelled in phase pre-copy: by bob@server" in busy.errors[0]
     nothing_left(busy)
 
 
 def test_it_does_one_thing_at_a_time(busy):
-    with pytest.raises(MigrationError, match="is in phase arm, and does one thing at a time"):
-        control("redis-1", "arm", name=SOURCE_CONTROL)
+    with pytest.raises(MigrationError, match="is in phase pre-copy, and does one thing at a time"):
+        control("redis-1", "precopy", name=SOURCE_CONTROL)
     cancel()
 
 
@@ -269,10 +269,10 @@ def test_a_killed_agent_can_be_cancelled(host):
     nothing_left(host)
 
 
-def steps(move):
+def steps(move, _fields, _progress):
     """A step that is over at once."""
-    with move.step("arm"):
-        return "abc"
+    with move.step("pre-copy"):
+        return {}
 
 
 def test_one_that_looks_at_the_hosts_before_its_first_step_is_not_taken_over(host, monkeypatch):
@@ -306,9 +306,9 @@ def test_what_is_gone_once_its_lock_is_free_is_refused_likewise(host, monkeypatc
 
 def test_one_that_nobody_asks_any_more_is_taken_over(host, monkeypatch):
     monkeypatch.setattr(module, "ABANDONED_S", 0.5)
-    monkeypatch.setattr(module.Move, "arm", steps)
+    monkeypatch.setattr(module.Move, "precopy", steps)
     start(host, "redis-1")
-    control("redis-1", "arm", name=SOURCE_CONTROL)
+    control("redis-1", "precopy", name=SOURCE_CONTROL)
     start(host, "redis-2", by="bob@server")
     assert ended("redis-1")
     assert [entry.migration_id for entry in states.read_journals().entries] == ["redis-2"]
