@@ -25,8 +25,8 @@ SIGKILL_PENDING = 1 << 8
 # Processes of the container's cgroup that are not yet, or not, the service's own.
 TOOLS = ("criu", "runc", "runc:[1:CHILD]", "runc:[2:INIT]")
 ROLES = ("handover", "receiver")
-# The restore waits here, in the container's cgroup, before it becomes CRIU.
-GATE = ("/gate/criu", "/criu_gate.py")
+# The restore waits here, in the container's cgroup, before it becomes CRIU, and what CRIU calls.
+GATE = ("/gate/criu", "/criu_gate.py", "/criu_actions", "/fill_system_v.py")
 
 
 def cgroups() -> list[str]:

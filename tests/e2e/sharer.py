@@ -176,11 +176,27 @@ def in_pieces():
 
 checks["pieces"] = in_pieces
 
-# System V's.
-number = libc.shmget(0, SIZE, 0o1600)
-attached = memoryview((ctypes.c_char * SIZE).from_address(libc.shmat(number, None, 0))).cast("B")
-attached[:] = content
-counted["System V"] = attached
+# System V's, of a size that is no whole number of pages and large enough to be filled beside CRIU.
+MANY = 5
+number = libc.shmget(0x5EED, MANY * SIZE - 100, 0o1640)
+attached = memoryview((ctypes.c_char * (MANY * SIZE - 100)).from_address(libc.shmat(number, None, 0))).cast(
+    "B"
+)
+for at in range(MANY - 1):
+    attached[at * SIZE : (at + 1) * SIZE] = content
+attached[(MANY - 1) * SIZE :] = content[:-100]
+counted["System V"] = attached[:SIZE]
+
+
+def rest_of_it():
+    pieces = [bytes(attached[at * SIZE : (at + 1) * SIZE]) for at in range(1, MANY)]
+    with open("/proc/sysvipc/shm", encoding="ascii") as lines:
+        (size,) = [int(line.split()[3]) for line in lines if line.split()[1] == str(number)]
+    return pieces == [content] * (MANY - 2) + [content[:-100]] and size == MANY * SIZE - 100
+
+
+checks["System V's, the rest of it"] = rest_of_it
+checks["System V's key"] = lambda: libc.shmget(0x5EED, 0, 0) == number
 
 
 def attached_later():

@@ -34,6 +34,7 @@ class Mapped:
     """A pages file in this process's memory, every page of it, so that copying out takes no faults."""
 
     def __init__(self, path: str) -> None:
+        self.path = path
         size = os.path.getsize(path)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:

@@ -10,6 +10,7 @@ restores the chain. Shared memory is always restored so, that of processes only 
 
 from __future__ import annotations
 
+import bisect
 import ctypes
 import os
 import shutil
@@ -214,6 +215,11 @@ class MemoryTarget:
             ctypes.string_at(source, end - start) for start, end, source in self.extents(process, wanted)
         )
 
+    @property
+    def segments(self) -> list[int]:
+        """The segments of shared memory that rounds have brought something of."""
+        return [number for number in self._known if number < 0]
+
     def held(self, number: int) -> RangeSet:
         """The pages of a process or segment that rounds have brought."""
         return self._known.get(number, RangeSet())
@@ -245,6 +251,19 @@ class MemoryTarget:
                 "start the migration again",
                 phase="handover",
             )
+        return found
+
+    def places(self, number: int, start: int, end: int) -> list[tuple[str, int, int, int]]:
+        """Where the newest content of [start, end) lies in files: path, offset there, start, bytes.
+
+        :raises TransferError: some of it never came.
+        """
+        found = []
+        maps = sorted(self._maps, key=lambda mapped: mapped.address)
+        addresses = [mapped.address for mapped in maps]
+        for first, last, source in self.extents(number, RangeSet.ordered([(start, end)])):
+            mapped = maps[bisect.bisect_right(addresses, source) - 1]
+            found.append((mapped.path, source - mapped.address, first, last - first))
         return found
 
     def find_shared(

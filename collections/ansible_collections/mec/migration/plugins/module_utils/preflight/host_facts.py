@@ -33,7 +33,14 @@ from ..transport import zstd
 
 IMAGES_DIR = "/run/mec-migration"
 RUNTIME_DIR = "/usr/local/lib/mec-migration"
-RUNTIME_FILES = ("mec-runtime", "armed_runtime.py", "criu_gate.py", "gate/criu")
+RUNTIME_FILES = (
+    "mec-runtime",
+    "armed_runtime.py",
+    "criu_gate.py",
+    "criu_actions",
+    "fill_system_v.py",
+    "gate/criu",
+)
 
 
 def collect(images_dir: str = IMAGES_DIR, paths: list[str] | None = None) -> dict[str, Any]:

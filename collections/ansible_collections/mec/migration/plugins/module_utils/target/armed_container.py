@@ -28,7 +28,7 @@ from ..kernel.processes import start_time
 
 RESTORE_LOG = "restore.log"
 # Of what this file and the armed runtime say to each other.
-PROTOCOL = 4
+PROTOCOL = 5
 # The network comes from the target's Docker; connections to the old address cannot be kept.
 # Its log of every step costs more than some of the steps; errors and warnings are enough.
 CRIU_CONFIG = "tcp-close\nlink-remap\nfile-locks\nghost-limit 1073741824\nverbosity=2\n"

@@ -17,6 +17,7 @@ from ..memory.copy_on_write import SharedPages, unpack_forks
 from ..memory.extents import Extent
 from ..memory.made_segments import Allocate, MadeSegments
 from ..memory.shared_memory import Segment
+from ..memory.system_v import leave_to_fill
 from ..memory.target import MemoryTarget
 from ..transport.wire import Message
 
@@ -101,6 +102,7 @@ class ArrivedImages:
         made already.
         """
         self._segments.give(self.directory, allocate)
+        leave_to_fill(self.directory, self._memory)
         if self._memory.last_round:
             os.symlink(f"../{self._memory.last_round}", os.path.join(self.directory, "parent"))
         if lazily:

@@ -60,6 +60,15 @@ def open_segments(images: str, criu_config: str) -> None:
             config.write(f"inherit-fd fd[{opened:d}]:/memfd:{name}\n")
 
 
+def fill_system_v(images: str, criu_config: str) -> None:
+    """Have CRIU call what fills System V's shared memory, if the target lists some beside the images."""
+    listed = os.path.join(images, "system_v.json")
+    if os.path.exists(listed):
+        os.environ["MEC_SYSTEM_V"] = listed
+        with open(criu_config, "a", encoding="utf-8") as config:
+            config.write(f"action-script {os.path.dirname(os.path.realpath(__file__))}/criu_actions\n")
+
+
 def allocate(segments: list[tuple[str, list[tuple[int, int]]]]) -> str:
     """Make pages of shared memory; returns why it could not, or nothing.
 
@@ -103,4 +112,5 @@ if __name__ == "__main__":
                 wait_at(gate)
             make_eventfds(images_dir, config_path)
             open_segments(images_dir, config_path)
+            fill_system_v(images_dir, config_path)
     os.execvp("criu", ["criu", *sys.argv[1:]])  # noqa: S606
