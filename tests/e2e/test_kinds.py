@@ -57,11 +57,13 @@ for number in itertools.count():
     print(number, flush=True)
     time.sleep(0.02 if number > 2000 else 0)
 """
+# A file is full after some seconds, so that Docker begins others during a move and after it.
+FILES = ("max-size=20k", "max-file=20")
 
 
 @pytest.mark.parametrize(
     "driver",
-    [("json-file",), ("json-file", "max-size=100k", "max-file=4"), ("local", "max-size=100k", "max-file=4")],
+    [("json-file",), ("json-file", *FILES), ("json-file", "compress=true", *FILES), ("local", *FILES)],
     ids=" ".join,
 )
 def test_docker_logs_go_on(

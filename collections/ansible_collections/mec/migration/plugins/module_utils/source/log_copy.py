@@ -7,7 +7,8 @@ What is there goes before the container is started there: Docker opens its log t
 goes between the rounds and in the frozen window. Docker on the target shows of the file that it has open only
 what was in it then, and what it has written itself, so this must go elsewhere:
 
-- With an option max-file of 2 or more all goes into files that Docker takes for full ones.
+- With an option max-file of 2 or more all goes into files that Docker takes for full ones. Where Docker packs
+  these it knows only packed ones; such a file may have several parts, one behind the other (RFC 1952).
 - With a single file of lines there is room at its end: spaces, which are no entry. There is as much as the
   service prints in a minute, judged by what it printed so far.
 - With a single file of frames it stays behind.
@@ -18,6 +19,7 @@ Nothing is asked, and the move does not fail for it: what stayed behind is a war
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
 import time
 from typing import Any, BinaryIO
@@ -26,6 +28,7 @@ from ..docker.container_log import FRAMES, JSON_LINES, MOST_FILES, ROTATED, Cont
 from ..transport.wire import Channel
 
 CHUNK_BYTES = 1 << 20
+PACK_LEVEL = 1
 ROOM_S = 60.0
 LEAST_ROOM_BYTES, MOST_ROOM_BYTES = 1 << 16, 8 << 20
 
@@ -40,6 +43,7 @@ class LogCopy:
     def __init__(self, log: ContainerLog | None, options: dict[str, str]) -> None:
         self._log = log
         self._most_files = _most_files(log, options)
+        self._packed = self._most_files > 1 and _packed(log, options)
         self._seen = (self._size_bytes(), time.monotonic())
         self._channel: Channel | None = None
         # The file that is being read, from where on, and to where in the target's.
@@ -80,11 +84,11 @@ class LogCopy:
                 there = self._name_there(file.suffix)
                 if there:
                     with open(file.path, "rb") as log:
-                        self._send_rest(log, there, 0)
+                        self._send_rest(log, there, 0, pack=self._packed and not file.suffix.endswith(".gz"))
             for file in files[:1]:
                 self._read(file)
                 # Docker there must find the file even if nothing is in it.
-                self._part(self._name_there(""), 0, b"")
+                self._position = self._part(self._name_there(""), 0, b"", pack=self._packed)
             self.send_new(channel)
             if self._most_files == 1 and self._open is not None:
                 self._leave_room()
@@ -98,11 +102,10 @@ class LogCopy:
                 # What was under way on the one that broke may not have arrived.
                 self._channel, self._position, self._left_bytes = channel, self._begin_there, 0
                 self._open.seek(self._begin)
-            self._position = self._send_rest(self._open, self._name_there(""), self._position)
+            self._position = self._send_more(self._open)
             # Docker may have begun others; on the target all of them go into one.
             for file in reversed(self._begun_since()):
-                self._read(file)
-                self._position = self._send_rest(self._open, self._name_there(""), self._position)
+                self._position = self._send_more(self._read(file))
 
     def close(self) -> None:
         if self._open is not None:
@@ -122,7 +125,7 @@ class LogCopy:
         if self._log is None or self._log.form != JSON_LINES:
             room_bytes = 0
         else:
-            self._part("", self._position, b" " * (room_bytes - 1) + b"\n")
+            self._part("", self._position, b" " * (room_bytes - 1) + b"\n", pack=False)
         # Its last byte ends the line of spaces.
         self._end = self._position + max(room_bytes - 1, 0)
 
@@ -132,14 +135,16 @@ class LogCopy:
             return suffix
         match = ROTATED.match(suffix)
         number = int(match.group(1)) + 1 if match else 1
-        return f".{number}{(match and match.group(2)) or ''}" if number < self._most_files else ""
+        packed = ".gz" if self._packed or (match and match.group(2)) else ""
+        return f".{number}{packed}" if number < self._most_files else ""
 
-    def _read(self, file: LogFile) -> None:
+    def _read(self, file: LogFile) -> BinaryIO:
         """Go on with this file, behind what is on the target."""
         self.close()
         self._open = open(file.path, "rb")  # noqa: SIM115
         self._open.seek(file.offset)
         self._begin, self._begin_there = file.offset, self._position
+        return self._open
 
     def _begun_since(self) -> list[LogFile]:
         """Files that are newer than the one that is being read, newest first."""
@@ -156,7 +161,10 @@ class LogCopy:
         # It was packed or removed meanwhile; how many were begun since nobody knows but for the last one.
         return newer[:1]
 
-    def _send_rest(self, log: BinaryIO, there: str, position: int) -> int:
+    def _send_more(self, log: BinaryIO) -> int:
+        return self._send_rest(log, self._name_there(""), self._position, pack=self._packed)
+
+    def _send_rest(self, log: BinaryIO, there: str, position: int, *, pack: bool) -> int:
         """What is left to read, for that place in the target's file; returns the place behind it."""
         while True:
             data = log.read(CHUNK_BYTES)
@@ -169,12 +177,14 @@ class LogCopy:
                 self._left_bytes += len(data) - fits
                 data = data[:fits]
             if data:
-                self._part(there, position, data)
-                position += len(data)
+                position = self._part(there, position, data, pack=pack)
 
-    def _part(self, there: str, position: int, data: bytes) -> None:
+    def _part(self, there: str, position: int, data: bytes, *, pack: bool) -> int:
+        """Send one; returns the place behind it."""
+        data = gzip.compress(data, PACK_LEVEL) if pack else data
         if self._channel is not None and self._log is not None:
             self._channel.send("log.part", data, form=self._log.form, file=there, offset=position)
+        return position + len(data)
 
 
 def _most_files(log: ContainerLog | None, options: dict[str, str]) -> int:
@@ -186,3 +196,12 @@ def _most_files(log: ContainerLog | None, options: dict[str, str]) -> int:
         return int(options.get("max-file" if log.form in (JSON_LINES, FRAMES) else "cache-max-file", default))
     except ValueError:
         return default
+
+
+def _packed(log: ContainerLog | None, options: dict[str, str]) -> bool:
+    """Whether Docker packs files that are full."""
+    if log is None:
+        return False
+    name = "compress" if log.form in (JSON_LINES, FRAMES) else "cache-compress"
+    # As strconv.ParseBool of Go understands it.
+    return options.get(name, str(log.form != JSON_LINES)) in ("1", "t", "T", "true", "TRUE", "True")

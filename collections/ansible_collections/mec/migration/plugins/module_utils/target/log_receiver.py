@@ -59,7 +59,7 @@ class LogReceiver:
         if self._error:
             return
         try:
-            self._write(self._file(form, suffix), offset, message.body)
+            self._write(self._file(form, suffix), offset, message.body, last=bool(suffix))
         except OSError as error:
             self._fail(error)
 
@@ -77,16 +77,17 @@ class LogReceiver:
             self._files[key] = os.open(self._staged(form, suffix), flags, FILE_MODE)
         return self._files[key]
 
-    def _write(self, descriptor: int, offset: int, data: bytes) -> None:
-        if offset == 0 and not self._container_id:
-            # An earlier connection may have brought some of it. Later on Docker relies on the file's length.
-            os.ftruncate(descriptor, 0)
+    def _write(self, descriptor: int, offset: int, data: bytes, *, last: bool) -> None:
+        """:param last: nothing but this may follow there."""
         # Docker cannot read over a hole, which is left where a connection broke.
         if os.fstat(descriptor).st_size < offset:
             raise FileNotFoundError(errno.ENOENT, f"a part of it is missing (before {offset})")
         written = 0
         while written < len(data):
             written += os.pwrite(descriptor, data[written:], offset + written)
+        # An earlier connection may have brought more. Of a file that it has open Docker relies on the length.
+        if last or not self._container_id:
+            os.ftruncate(descriptor, offset + len(data))
 
     def _fail(self, error: OSError) -> None:
         self._error = self._error or f"{error.strerror or error}"
