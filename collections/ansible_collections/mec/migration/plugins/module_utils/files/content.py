@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..base.page_ranges import RangeSet
 from .digest import DIGEST_BYTES, block_digests
 
 BLOCK_BYTES = 16 << 10
@@ -33,10 +34,15 @@ class Extent(NamedTuple):
 
 
 class Fresh(NamedTuple):
-    """Digests that a file's blocks have now, but for those in *stale*; it had *size_bytes* then."""
+    """What is known of a file of *size_bytes* without reading it.
+
+    :ivar digests: those of its blocks, but for the blocks in *stale*.
+    :ivar holes: blocks that were holes; whether they still are must be looked up.
+    """
 
     digests: bytes
-    stale: frozenset[int]
+    stale: set[int]
+    holes: RangeSet
     size_bytes: int
 
 
@@ -54,12 +60,37 @@ class Content:
         self._known = known
         self.size_bytes = os.fstat(fd).st_size
         self.digests = b""
-        self._fresh = fresh.digests if fresh is not None else b""
-        self._read_ranges = _to_read(self.size_bytes, known, fresh)
+        self._fresh = fresh
+        self._to_read = RangeSet([(0, sys.maxsize)]) if fresh is None else self._not_known_by(fresh)
+        self._holes_found: list[tuple[int, int]] = []
 
     @property
     def whole(self) -> bool:
         return self.size_bytes <= MAX_WHOLE_BYTES
+
+    @property
+    def holes(self) -> RangeSet:
+        """Blocks that are holes, once the extents are exhausted."""
+        found = RangeSet(self._holes_found)
+        return found if self._fresh is None else self._fresh.holes - self._to_read | found
+
+    def _not_known_by(self, fresh: Fresh) -> RangeSet:
+        """What must be read: what changed, and what is not what the target has."""
+        # The last block may be shorter than the others; what it lacks or gains was not digested.
+        whole_blocks = min(self.size_bytes, fresh.size_bytes) // BLOCK_BYTES
+        count = len(fresh.digests) // DIGEST_BYTES
+        if self.size_bytes != fresh.size_bytes:
+            count = min(count, whole_blocks)
+        wanted = {block for block in fresh.stale if block < count}
+        length = count * DIGEST_BYTES
+        if fresh.digests[:length] != self._known[:length]:
+            for block in range(count):
+                place = slice(block * DIGEST_BYTES, (block + 1) * DIGEST_BYTES)
+                if fresh.digests[place] != self._known[place]:
+                    wanted.add(block)
+        ranges = [(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES) for block in wanted]
+        ranges += (hole for hole in fresh.holes if not _is_hole(self._fd, *hole))
+        return RangeSet([*ranges, (count * BLOCK_BYTES, sys.maxsize)])
 
     def extents(self) -> Iterator[Extent]:
         """What to write, in order. Exhaust it before ``digests`` is used."""
@@ -79,6 +110,7 @@ class Content:
                 continue
             if data is None:
                 block_count = -(-(start - offset) // BLOCK_BYTES)
+                self._holes_found.append((offset, start))
                 yield from self._holes(offset, start, len(digests))
                 digests += HOLE_DIGEST * block_count
                 offset = start
@@ -113,7 +145,7 @@ class Content:
 
         This can be inside the frozen window, where the service's processors are free.
         """
-        to_read_bytes = sum(min(end, self.size_bytes) - start for start, end in self._read_ranges)
+        to_read_bytes = sum(min(end, self.size_bytes) - start for start, end in self._to_read)
         if to_read_bytes < PARALLEL_BYTES:
             for start, data, digests in self._runs():
                 yield start, data, _digests_of(data, digests)
@@ -130,7 +162,7 @@ class Content:
                 yield first, content, hashed.result()
 
     def _sparse(self, data: bytes) -> Iterator[Extent]:
-        for start, end in _data_ranges(self._fd, len(data)):
+        for start, end in _data_ranges(self._fd, 0, len(data)):
             yield Extent(start, end - start, data[start:end])
 
     def _runs(self) -> Iterator[tuple[int, bytes | None, bytes]]:
@@ -139,43 +171,36 @@ class Content:
         What need not be read is (end, None, its digests).
         """
         position = 0
-        for data_start, data_end in _data_ranges(self._fd, self.size_bytes):
-            start = max(position, data_start // BLOCK_BYTES * BLOCK_BYTES)
-            if start > position:
-                yield start, None, b""
-                position = start
-            end = min(self.size_bytes, -(-data_end // BLOCK_BYTES) * BLOCK_BYTES)
-            while position < end:
-                read_start, read_end = self._next_read(position)
-                if position < read_start:
-                    stop = min(read_start, end)
-                    place = position // BLOCK_BYTES * DIGEST_BYTES
-                    digests = self._fresh[place : -(-stop // BLOCK_BYTES) * DIGEST_BYTES]
-                    if HOLE_DIGEST not in digests:
-                        position = stop
-                        yield position, None, digests
-                        continue
-                    read_end = stop  # it was a hole, which is no digest of what is there now
-                data = _read(self._fd, position, min(READ_BYTES, read_end - position, end - position))
-                if not data:
-                    return  # truncated while it was read; its times tell the next round
-                yield position, data, b""
-                position += len(data)
-                if position % BLOCK_BYTES and position < self.size_bytes:
-                    return
-        if position < self.size_bytes:
-            yield self.size_bytes, None, b""
-
-    def _next_read(self, position: int) -> tuple[int, int]:
-        """The first range to read that ends after *position*; one that nothing ends, at the end."""
-        while self._read_ranges[0][1] <= position:
-            self._read_ranges.popleft()
-        return self._read_ranges[0]
+        for read_start, read_end in self._to_read:
+            stop = min(read_start, self.size_bytes)
+            if self._fresh is not None and position < stop:
+                place = position // BLOCK_BYTES * DIGEST_BYTES
+                yield stop, None, self._fresh.digests[place : -(-stop // BLOCK_BYTES) * DIGEST_BYTES]
+                position = stop
+            limit = min(read_end, self.size_bytes)
+            for data_start, data_end in _data_ranges(self._fd, position, limit):
+                start = max(position, data_start // BLOCK_BYTES * BLOCK_BYTES)
+                if start > position:
+                    yield start, None, b""
+                    position = start
+                end = min(limit, -(-data_end // BLOCK_BYTES) * BLOCK_BYTES)
+                while position < end:
+                    data = _read(self._fd, position, min(READ_BYTES, end - position))
+                    if not data:
+                        return  # truncated while it was read; its times tell the next round
+                    yield position, data, b""
+                    position += len(data)
+                    if position % BLOCK_BYTES and position < self.size_bytes:
+                        return
+            if position < limit:
+                yield limit, None, b""
+                position = limit
 
     def _holes(self, start: int, end: int, place: int) -> Iterator[Extent]:
         """The hole from *start* to *end*, where the target is not known to have one there."""
         count = -(-(end - start) // BLOCK_BYTES)
-        if self._known and self._known[place:][: count * DIGEST_BYTES] != HOLE_DIGEST * count:
+        length = count * DIGEST_BYTES
+        if self._known and self._known[place : place + length] != HOLE_DIGEST * count:
             yield Extent(start, end - start, None)
 
 
@@ -184,32 +209,11 @@ def _digests_of(data: bytes | None, digests: bytes) -> bytes:
     return digests if data is None else block_digests(data, BLOCK_BYTES)
 
 
-def _to_read(size_bytes: int, known: bytes, fresh: Fresh | None) -> collections.deque[tuple[int, int]]:
-    """Which ranges of a file must be read, in order, the last of which has no end."""
-    if fresh is None:
-        return collections.deque([(0, sys.maxsize)])
-    size_changed = size_bytes != fresh.size_bytes
-    # The last block may be shorter than the others; what it lacks or gains was not digested.
-    whole_blocks = min(size_bytes, fresh.size_bytes) // BLOCK_BYTES
-    digested = len(fresh.digests) // DIGEST_BYTES
-    count = min(digested, whole_blocks) if size_changed else digested
-    wanted = set(fresh.stale)
-    length = count * DIGEST_BYTES
-    if fresh.digests[:length] != known[:length]:
-        wanted.update(
-            place // DIGEST_BYTES
-            for place in range(0, length, DIGEST_BYTES)
-            if fresh.digests[place : place + DIGEST_BYTES] != known[place : place + DIGEST_BYTES]
-        )
-    ranges: collections.deque[tuple[int, int]] = collections.deque()
-    for block in sorted(block for block in wanted if block < count):
-        start = block * BLOCK_BYTES
-        if ranges and ranges[-1][1] == start:
-            ranges[-1] = ranges[-1][0], start + BLOCK_BYTES
-        else:
-            ranges.append((start, start + BLOCK_BYTES))
-    ranges.append((count * BLOCK_BYTES, sys.maxsize))
-    return ranges
+def _is_hole(fd: int, start: int, end: int) -> bool:
+    try:
+        return os.lseek(fd, start, os.SEEK_DATA) >= end
+    except OSError:
+        return True  # ENXIO: a hole up to the end
 
 
 def _read(fd: int, offset: int, length: int) -> bytes:
@@ -222,16 +226,15 @@ def _read(fd: int, offset: int, length: int) -> bytes:
     return data
 
 
-def _data_ranges(fd: int, size_bytes: int) -> Iterator[tuple[int, int]]:
-    """The parts of a file that are not holes (lseek(2), SEEK_DATA)."""
-    position = 0
-    while position < size_bytes:
+def _data_ranges(fd: int, position: int, limit: int) -> Iterator[tuple[int, int]]:
+    """The parts of a file from *position* to *limit* that are not holes (lseek(2), SEEK_DATA)."""
+    while position < limit:
         try:
             start = os.lseek(fd, position, os.SEEK_DATA)
+            end = min(limit, os.lseek(fd, start, os.SEEK_HOLE))
         except OSError:
-            return  # ENXIO: a hole up to the end
-        end = min(size_bytes, os.lseek(fd, start, os.SEEK_HOLE))
-        if start >= size_bytes:
+            return  # ENXIO: a hole up to the end, or truncated meanwhile, as its times tell the next round
+        if start >= limit:
             return
         yield start, end
         position = end

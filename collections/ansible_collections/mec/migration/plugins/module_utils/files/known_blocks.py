@@ -14,10 +14,10 @@ import contextlib
 import os
 from collections.abc import Iterable
 
+from ..base.page_ranges import RangeSet
 from ..kernel.page_cache import (
     PAGE_BYTES,
     PageCacheChanges,
-    Pages,
     Unknown,
     clean,
     is_on_reporting_device,
@@ -36,8 +36,8 @@ class _File:
     def __init__(self) -> None:
         self.size_bytes = 0
         self.digests = b""
-        # Blocks that may be other than their digest says: they changed since they were digested, or they were
-        # dirty then, and so would change unseen.
+        self.holes = RangeSet()
+        # Blocks that may be other than their digest says: they changed since they were digested.
         self.stale: set[int] = set()
         # Blocks that changed since the file was last looked at.
         self.touched: set[int] = set()
@@ -112,18 +112,17 @@ class KnownBlocks:
                 file.cleaned = True
         except OSError:
             file.forget()
-        return Fresh(file.digests, frozenset(file.stale), file.size_bytes) if file.digests else None
+        return Fresh(file.digests, file.stale.copy(), file.holes, file.size_bytes) if file.digests else None
 
     def end(self, fd: int, content: Content) -> None:
         """After :meth:`begin`, once *content* has been read to its end."""
         file = self._files.get(_inode(fd))
-        if file is None:
+        if file is None or not file.cleaned:
+            # Of a frozen service what was dirty already would change unseen if it runs on here. So what was
+            # known before stays, and what changed since then is stale still.
             return
-        if file.cleaned:
-            file.stale = set()
-        elif not file.digests:
-            return  # what was dirty already changes unseen, and it is not known which blocks are
-        file.digests, file.size_bytes = content.digests, content.size_bytes
+        file.digests, file.holes, file.size_bytes = content.digests, content.holes, content.size_bytes
+        file.stale = set()
         if content.whole:
             file.forget()  # one digest for all of it
 
@@ -143,8 +142,12 @@ class KnownBlocks:
                 file.forget()
             return
         for (_device, number), file in self._files.items() if found else ():
-            for block in _blocks(found.get(number, set())):
-                file.touched.update(block)
+            file.touched.update(
+                *(
+                    _blocks(range(pages.start * PAGE_BYTES, pages.stop * PAGE_BYTES))
+                    for pages in found.get(number, ())
+                )
+            )
 
     def _give_up(self, why: str) -> None:
         self._impossible = why
@@ -156,8 +159,6 @@ def _inode(fd: int) -> Inode:
     return status.st_dev, status.st_ino
 
 
-def _blocks(pages: Pages) -> Iterable[range]:
-    """The blocks in which *pages* lie."""
-    for each in pages:
-        start, end = each.start * PAGE_BYTES, each.stop * PAGE_BYTES
-        yield range(start // BLOCK_BYTES, -(-end // BLOCK_BYTES))
+def _blocks(changed: range) -> range:
+    """The blocks in which the bytes *changed* lie."""
+    return range(changed.start // BLOCK_BYTES, -(-changed.stop // BLOCK_BYTES))

@@ -31,6 +31,7 @@ from test_file_sync import Pair
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts, the kernel's tracing")
 
 FILE_BYTES = 48 << 20
+HOLE_AT, HOLE_BYTES = 16 << 20, 1 << 20
 PAGE = 4096
 RWF_DONTCACHE = 0x80
 # fallocate(2)
@@ -128,6 +129,18 @@ class Database:
         length = self.random.choice((512, PAGE, 16 * PAGE, 3 << 20))
         self._fallocate(KEEP_SIZE | ZERO_RANGE, self.at(length, self.random.choice((1, PAGE))), length)
 
+    def large_hole(self) -> None:
+        self._fallocate(KEEP_SIZE | PUNCH_HOLE, HOLE_AT, HOLE_BYTES)
+
+    def reserve(self) -> None:
+        self._fallocate(0, HOLE_AT, HOLE_BYTES)
+
+    def direct_into_hole(self) -> None:
+        """No page of a hole is in the page cache, so nothing is taken out of it."""
+        self.aligned[:PAGE] = self.random.randbytes(PAGE)
+        at = HOLE_AT + self.random.randrange(HOLE_BYTES // PAGE) * PAGE
+        os.pwritev(self.direct_fd, [memoryview(self.aligned)[:PAGE]], at)
+
     def write_zeroes(self) -> None:
         self._fallocate(WRITE_ZEROES, self.at(16 * PAGE, PAGE), 16 * PAGE)
 
@@ -216,6 +229,25 @@ def test_no_change_is_missed(tmp_path, seed):
                 database.pair.check()
 
 
+@pytest.mark.parametrize("reserved", [False, True])
+def test_a_hole_is_filled_past_the_page_cache(database, reserved):
+    pair = database.pair
+    database.large_hole()
+    if reserved:
+        database.reserve()
+    pair.round()
+    pair.settle()
+    for _ in range(3):
+        database.direct_into_hole()
+        assert read_by(pair, last=True) < FILE_BYTES // 2
+        pair.check()
+    database.direct_into_hole()
+    pair.round()
+    database.large_hole()
+    pair.round(last=True)
+    pair.check()
+
+
 def test_what_was_dirty_when_it_was_frozen_is_read_again_after_a_roll_back(database):
     pair = database.pair
     pair.round()
@@ -267,7 +299,7 @@ def test_the_end_of_a_file_that_grew_is_read(tmp_path):
     before = digests(path)
     os.truncate(path, 8 * BLOCK_BYTES)
     fd = os.open(path, os.O_RDONLY)
-    content = Content(fd, before.digests, Fresh(before.digests, frozenset(), before.size_bytes))
+    content = Content(fd, before.digests, Fresh(before.digests, set(), before.holes, before.size_bytes))
     read = [extent.offset for extent in content.extents() if extent.data is not None]
     assert read == [5 * BLOCK_BYTES]
     os.close(fd)
