@@ -102,9 +102,11 @@ class LogCopy:
                 # What was under way on the one that broke may not have arrived.
                 self._channel, self._position, self._left_bytes = channel, self._begin_there, 0
                 self._open.seek(self._begin)
+            # Asked first: if there are newer ones, nothing is written to this one any more.
+            newer = self._begun_since()
             self._position = self._send_more(self._open)
-            # Docker may have begun others; on the target all of them go into one.
-            for file in reversed(self._begun_since()):
+            # On the target all of them go into one.
+            for file in reversed(newer):
                 self._position = self._send_more(self._read(file))
 
     def close(self) -> None:
@@ -151,7 +153,8 @@ class LogCopy:
         if self._log is None or self._open is None:
             return []
         known = os.fstat(self._open.fileno())
-        if os.path.samestat(os.stat(self._log.path), known):
+        # Once the container is removed it is there for whoever has it open.
+        if not os.path.exists(self._log.path) or os.path.samestat(os.stat(self._log.path), known):
             return []
         newer: list[LogFile] = []
         for file in self._log.files():

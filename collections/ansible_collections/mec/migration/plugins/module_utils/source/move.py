@@ -389,6 +389,9 @@ class Move:
             return ""
         try:
             if self._channel is not None:
+                # Of a line without an end Docker here has only now seen that no more comes.
+                with contextlib.suppress(MigrationError, OSError):
+                    self._log.send_new(self._channel)
                 self._channel.close()
             self._channel = self._connect()
             # Docker takes some seconds to remove a container whose start still waits.

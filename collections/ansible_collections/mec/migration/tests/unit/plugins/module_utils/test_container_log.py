@@ -10,6 +10,7 @@ import os
 import stat
 from pathlib import Path
 from types import SimpleNamespace
+from typing import BinaryIO
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.docker.container_log import (
@@ -227,6 +228,38 @@ def test_docker_begins_a_new_file_meanwhile(times: int, packed: bool, roots: Sim
     begun = range(20 + 10 * (times - 1), 30 + 10 * (times - 1)) if packed else range(20, 20 + 10 * times)
     expected = entries(JSON_LINES, 0, 20) + b"".join(map(line, begun)) + entries(JSON_LINES, 90, 95)
     assert arrived(roots, JSON_LINES) == expected
+
+
+def test_what_is_written_right_before_a_new_file_is_begun_goes_along(
+    roots: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = log_of(roots, JSON_LINES, entries(JSON_LINES, 0, 10))
+    with Move(roots) as move:
+        move.send()
+        send = move.copy._send_more
+
+        def writes_meanwhile(log: BinaryIO) -> int:
+            position = send(log)
+            if not Path(f"{path}.1").exists():
+                append(path, entries(JSON_LINES, 10, 11))
+                os.rename(path, f"{path}.1")
+                path.write_bytes(entries(JSON_LINES, 11, 12))
+            return position
+
+        monkeypatch.setattr(move.copy, "_send_more", writes_meanwhile)
+        move.send_new()
+        move.send_new()
+    assert arrived(roots, JSON_LINES) == entries(JSON_LINES, 0, 12)
+
+
+def test_of_a_container_that_is_removed_the_end_goes_along(roots: SimpleNamespace) -> None:
+    path = log_of(roots, JSON_LINES, entries(JSON_LINES, 0, 10))
+    with Move(roots) as move:
+        move.send()
+        append(path, entries(JSON_LINES, 10, 11))
+        path.unlink()
+        move.send_new()
+    assert arrived(roots, JSON_LINES) == entries(JSON_LINES, 0, 11)
 
 
 @pytest.mark.parametrize(("form", "most_files"), [(JSON_LINES, 1), (JSON_LINES, 4), (FRAMES, 4)])
