@@ -9,12 +9,10 @@ Formats: CRIU's ``images/fdinfo.proto``, ``timerfd.proto``, ``mm.proto`` and ``v
 from __future__ import annotations
 
 import mmap
-import os
 
+from .files_image import FilesImage
 from .images import FieldValue, decode_fields, encode_field, read_messages, write_messages
 
-FILES_MAGIC = 0x56303138
-FILES_IMAGE = "files.img"
 # enum fd_types, and the field of file_entry that such a file has.
 TIMERFD, TIMERFD_FIELD = 17, 12
 # Of timerfd_entry.
@@ -28,25 +26,17 @@ MAP_NORESERVE = 0x4000
 LARGE_BYTES = 1 << 30
 
 
-def edit_files(directory: str) -> int:
-    """Edit the image of open files below *directory*; returns how many entries were changed.
+def rearm_timers(files: FilesImage) -> int:
+    """Replace the timerfds that would not be restored as they were; returns how many.
 
-    :raises MigrationError: it is damaged.
+    :raises MigrationError: the image is damaged.
     """
-    path = os.path.join(directory, FILES_IMAGE)
-    if not os.path.exists(path):
-        return 0
-    messages = read_messages(path, FILES_MAGIC)
     changed = 0
-    for index, message in enumerate(messages):
-        # The type comes first, and is a number below 128.
-        if message[:2] == bytes([1 << 3, TIMERFD]):
-            edited = rearm_timer(message)
-            if edited != message:
-                messages[index] = edited
-                changed += 1
-    if changed:
-        write_messages(path, FILES_MAGIC, messages)
+    for index, message in list(files.of_type(TIMERFD)):
+        edited = rearm_timer(message)
+        if edited != message:
+            files.replace(index, edited)
+            changed += 1
     return changed
 
 

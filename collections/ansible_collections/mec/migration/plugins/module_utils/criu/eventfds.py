@@ -14,11 +14,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..base.errors import MigrationError
-from .edits import FILES_IMAGE, FILES_MAGIC
+from .files_image import FILE, TYPE, FilesImage
 from .images import decode_fields, encode_field, read_messages, write_messages
 from .open_files import (
     EVENTFD,
@@ -37,7 +36,7 @@ LIST_FILE = "eventfds.json"
 # What the kernel says of one, from Linux 6.5 on.
 SEMAPHORE = re.compile(r"^eventfd-semaphore:\s*1$", re.MULTILINE)
 # Of file_entry; of eventfd_file_entry; of reg_file_entry.
-TYPE, FILE, REGULAR_FIELD, EVENTFD_FIELD = 1, 2, 3, 8
+REGULAR_FIELD, EVENTFD_FIELD = 3, 8
 FLAGS, OWNER, COUNTER = 2, 3, 4
 REG_FILE, REG_FLAGS, REG_POSITION, REG_OWNER, REG_NAME = 1, 2, 3, 5, 6
 
@@ -57,29 +56,29 @@ class Eventfd(NamedTuple):
     semaphore: bool
 
 
-def set_aside(directory: str, pids: dict[int, int]) -> list[Eventfd]:
-    """Edit the images below *directory*, and list there what the target is to make.
+def set_aside(files: FilesImage, pids: dict[int, int]) -> list[Eventfd]:
+    """Replace them in the images, and list beside those what the target is to make.
 
     :param pids: of the frozen processes, number on the host -> number in the container.
     :raises MigrationError: an image is damaged.
     """
-    path = os.path.join(directory, FILES_IMAGE)
-    if not os.path.exists(path):
-        return []
-    messages = read_messages(path, FILES_MAGIC)
+    directory = files.directory
     try:
-        held = dict(_eventfds(messages))
+        held = {
+            integer(dict(decode_fields(message))[FILE]): (index, message)
+            for index, message in files.of_type(EVENTFD)
+        }
         semaphores = _semaphores(directory, pids, set(held)) if held else set()
-        odd = {file: index for file, index in held.items() if file in semaphores}
-        odd.update({file: index for file, index in held.items() if _counter(messages[index]) >> 32})
+        odd = {file for file, (_index, message) in held.items() if _counter(message) >> 32}
         found = []
-        for file, index in odd.items():
-            eventfd, messages[index] = _as_regular(messages[index], file, file in semaphores)
+        for file in sorted(semaphores | odd):
+            index, message = held[file]
+            eventfd, regular = _as_regular(message, file, file in semaphores)
+            files.replace(index, regular)
             found.append(eventfd)
         if found:
-            write_messages(path, FILES_MAGIC, messages)
             for number in pids.values():
-                _retype(descriptors_image(directory, number), set(odd))
+                _retype(descriptors_image(directory, number), {eventfd.file for eventfd in found})
             with open(os.path.join(directory, LIST_FILE), "w", encoding="utf-8") as out:
                 json.dump([list(eventfd) for eventfd in found], out)
         return found
@@ -87,14 +86,6 @@ def set_aside(directory: str, pids: dict[int, int]) -> list[Eventfd]:
         raise MigrationError(
             f"the images of open files in {directory} are damaged: {error!r}", phase="handover"
         ) from error
-
-
-def _eventfds(messages: list[bytes]) -> Iterator[tuple[int, int]]:
-    """Number of the open file, index of its message."""
-    for index, message in enumerate(messages):
-        # The type comes first, and is a number below 128.
-        if message[:2] == bytes([TYPE << 3, EVENTFD]):
-            yield integer(dict(decode_fields(message))[FILE]), index
 
 
 def _counter(message: bytes) -> int:

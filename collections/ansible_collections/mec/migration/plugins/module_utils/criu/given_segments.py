@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import NamedTuple
 
 from ..base.errors import MigrationError
-from .edits import FILES_IMAGE, FILES_MAGIC
+from .files_image import FILE, FilesImage
 from .images import FieldValue, decode_fields, encode_field, read_messages, write_messages
 from .open_files import integer, submessage
 from .segments import segment_number
@@ -28,8 +28,7 @@ LIST_FILE, GIVEN_FILE = "segments.json", "given_segments.json"
 INODES_IMAGE, INODES_MAGIC = "memfd.img", 0x48453499
 # enum fd_types, and the field of file_entry that such a file has.
 MEMFD, MEMFD_FIELD = 18, 20
-# Of file_entry; of memfd_file_entry; of fown_entry.
-TYPE, FILE = 1, 2
+# Of memfd_file_entry; of fown_entry.
 FILE_FLAGS, FILE_POSITION, FILE_OWNER, FILE_INODE = 2, 3, 4, 5
 OWNER_PID = 5
 # Of memfd_inode_entry.
@@ -73,8 +72,8 @@ def name_of(file: int) -> str:
     return f"mec-segment-{file}"
 
 
-def give(directory: str, ready: Collection[int]) -> list[GivenSegment]:
-    """Edit the images below *directory* so that CRIU takes segments that it is given, and list them there.
+def give(files: FilesImage, ready: Collection[int]) -> list[GivenSegment]:
+    """Edit the images so that CRIU takes segments that it is given, and list them beside those.
 
     What cannot be given without a difference stays as it is: CRIU reads it.
 
@@ -82,13 +81,15 @@ def give(directory: str, ready: Collection[int]) -> list[GivenSegment]:
     :returns: those that it is to give.
     :raises MigrationError: an image is damaged.
     """
-    paths = [os.path.join(directory, name) for name in (FILES_IMAGE, INODES_IMAGE)]
-    if not ready or not all(map(os.path.exists, paths)):
+    directory = files.directory
+    path = os.path.join(directory, INODES_IMAGE)
+    if not ready or not os.path.exists(path):
         return []
-    files, inodes = read_messages(paths[0], FILES_MAGIC), read_messages(paths[1], INODES_MAGIC)
+    inodes = read_messages(path, INODES_MAGIC)
     try:
+        opened = dict(files.of_type(MEMFD))
         inode_of = {integer(dict(decode_fields(inode))[INODE]): inode for inode in inodes}
-        held = {index: _held(files[index]) for index in _memfds(files)}
+        held = {index: _held(message) for index, message in opened.items()}
         odd = {file.inode for file in held.values() if not file.ordinary}
         given = {}
         for number, inode in inode_of.items():
@@ -103,8 +104,8 @@ def give(directory: str, ready: Collection[int]) -> list[GivenSegment]:
             if file.inode in given:
                 name = name_of(file.number)
                 listed.append(GivenFile(name, given[file.inode].number, file.flags, file.position))
-                entry = _changed(_entry(files[index]), {FILE_INODE: number})
-                files[index] = _changed(files[index], {MEMFD_FIELD: entry})
+                entry = _changed(_entry(opened[index]), {FILE_INODE: number})
+                files.replace(index, _changed(opened[index], {MEMFD_FIELD: entry}))
                 # With this seal and no other CRIU has nothing to seal at the end.
                 named.append(
                     _changed(inode_of[file.inode], {NAME: name.encode(), INODE: number, SEALS: F_SEAL_SEAL})
@@ -113,8 +114,7 @@ def give(directory: str, ready: Collection[int]) -> list[GivenSegment]:
         raise MigrationError(
             f"the images of memfds in {directory} are damaged: {error!r}", phase="handover"
         ) from error
-    write_messages(paths[0], FILES_MAGIC, files)
-    write_messages(paths[1], INODES_MAGIC, named)
+    write_messages(path, INODES_MAGIC, named)
     with open(os.path.join(directory, LIST_FILE), "w", encoding="utf-8") as out:
         json.dump({"segments": list(given.values()), "files": listed}, out)
     return list(given.values())
@@ -152,14 +152,6 @@ class _File(NamedTuple):
     flags: int
     position: int
     ordinary: bool
-
-
-def _memfds(files: list[bytes]) -> Iterator[int]:
-    """Indices of their messages."""
-    for index, message in enumerate(files):
-        # The type comes first, and is a number below 128.
-        if message[:2] == bytes([TYPE << 3, MEMFD]):
-            yield index
 
 
 def _entry(message: bytes) -> bytes:

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..base.errors import MigrationError
-from .edits import FILES_IMAGE, FILES_MAGIC, MM_MAGIC
+from .edits import MM_MAGIC
+from .files_image import FILE, FilesImage
 from .images import FieldValue, decode_fields, read_messages
 from .open_files import REGULAR, descriptors_image, integer, open_descriptors, submessage
 
@@ -34,28 +35,28 @@ class RemovedName(NamedTuple):
     opened: str
 
 
-def removed_names(directory: str, pids: dict[int, int]) -> list[RemovedName]:
-    """Those in the images below *directory*.
+def removed_names(files: FilesImage, pids: dict[int, int]) -> list[RemovedName]:
+    """Those in the images.
 
     :param pids: of the frozen processes, number on the host -> number in the container.
     :raises MigrationError: an image is damaged.
     """
     try:
-        return _removed_names(directory, pids)
+        return _removed_names(files, pids)
     except (ValueError, KeyError) as error:
         raise MigrationError(
-            f"the images of open files in {directory} are damaged: {error!r}", phase="handover"
+            f"the images of open files in {files.directory} are damaged: {error!r}", phase="handover"
         ) from error
 
 
-def _removed_names(directory: str, pids: dict[int, int]) -> list[RemovedName]:
-    links = dict(_links(os.path.join(directory, REMAP_IMAGE)))
+def _removed_names(files: FilesImage, pids: dict[int, int]) -> list[RemovedName]:
+    links = dict(_links(os.path.join(files.directory, REMAP_IMAGE)))
     if not links:
         return []
-    names = dict(_names(os.path.join(directory, FILES_IMAGE), set(links.values())))
+    names = dict(_names(files, set(links.values())))
     found: dict[int, str] = {}
     for pid, number in pids.items():
-        for file, opened in _opened(directory, pid, number):
+        for file, opened in _opened(files.directory, pid, number):
             if file in links:
                 found.setdefault(file, opened)
     missing = [names.get(link, "?") for file, link in links.items() if file not in found]
@@ -73,13 +74,11 @@ def _links(path: str) -> Iterator[tuple[int, int]]:
                 yield integer(fields[1]), integer(fields[2])
 
 
-def _names(path: str, wanted: set[int]) -> Iterator[tuple[int, str]]:
-    for message in read_messages(path, FILES_MAGIC):
-        # The type comes first, and is a number below 128.
-        if message[:2] == bytes([1 << 3, REGULAR]):
-            fields = dict(decode_fields(message))
-            if fields[2] in wanted:
-                yield integer(fields[2]), _text(submessage(fields[3])[6])
+def _names(files: FilesImage, wanted: set[int]) -> Iterator[tuple[int, str]]:
+    for _index, message in files.of_type(REGULAR):
+        fields = dict(decode_fields(message))
+        if fields[FILE] in wanted:
+            yield integer(fields[FILE]), _text(submessage(fields[3])[6])
 
 
 def _opened(directory: str, pid: int, number: int) -> Iterator[tuple[int, str]]:

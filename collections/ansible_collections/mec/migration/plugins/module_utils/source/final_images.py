@@ -18,8 +18,9 @@ from typing import NamedTuple
 from ..base.errors import MigrationError
 from ..base.page_ranges import Range, RangeSet
 from ..base.threads import InThread
-from ..criu.edits import LARGE_BYTES, edit_files, keep_reserved
+from ..criu.edits import LARGE_BYTES, keep_reserved, rearm_timers
 from ..criu.eventfds import set_aside
+from ..criu.files_image import FilesImage
 from ..criu.given_segments import give
 from ..criu.images import (
     PE_LAZY,
@@ -100,6 +101,7 @@ class FinalImages:
 
     def __init__(self, directory: str, memory: MemorySource, ready: Iterable[int] = ()) -> None:
         self._dir = directory
+        self.files = FilesImage(directory)
         self._memory = memory
         self._ready_segments = set(ready)
         self._expected: dict[int, _Expected] = {}
@@ -186,9 +188,10 @@ class FinalImages:
         link = os.path.join(self._dir, PARENT_LINK)
         if os.path.islink(link):
             os.unlink(link)
-        edit_files(self._dir)
-        set_aside(self._dir, {expected.pid: number for number, expected in self._expected.items()})
+        rearm_timers(self.files)
+        set_aside(self.files, {expected.pid: number for number, expected in self._expected.items()})
         self._give_segments()
+        self.files.write()
         self._keep_reserved(os.listdir(self._dir))
         for name in os.listdir(self._dir):
             found = SEGMENT_PAGEMAP.fullmatch(name)
@@ -208,7 +211,7 @@ class FinalImages:
             except OSError:
                 # A zombie has none; another process cannot have ended.
                 return
-            give(self._dir, self._ready_segments.intersection(givable))
+            give(self.files, self._ready_segments.intersection(givable))
 
     def _drop_links(self) -> None:
         """The links to nowhere that are left belong to no image, or to one that nobody can read any more.

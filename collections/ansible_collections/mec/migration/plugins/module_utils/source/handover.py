@@ -276,7 +276,7 @@ class HandOver:
         dump = dumped.result()
         dump_end = time.monotonic()
         missing = images.settle()
-        self._files.add_names(self._channel, removed_names(self._images, pids), self._service.runc.pid)
+        self._files.add_names(self._channel, removed_names(images.files, pids), self._service.runc.pid)
         images.send(self._channel)
         # After the images, which the target begins to read meanwhile.
         self._send_missing(pids, missing)

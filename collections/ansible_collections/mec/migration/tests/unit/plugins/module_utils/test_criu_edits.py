@@ -12,13 +12,12 @@ import time
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.criu.edits import (
-    FILES_IMAGE,
-    FILES_MAGIC,
     MM_MAGIC,
     TIMERFD,
-    edit_files,
     keep_reserved,
+    rearm_timers,
 )
+from ansible_collections.mec.migration.plugins.module_utils.criu.files_image import MAGIC, NAME, FilesImage
 from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
     decode_fields,
     encode_field,
@@ -60,12 +59,15 @@ def times(message):
     ids=["expired", "expired, below a second", "running", "expired once"],
 )
 def test_only_an_expired_periodic_timer_is_changed(tmp_path, value, interval, ticks, expected):
-    path = str(tmp_path / FILES_IMAGE)
+    path = str(tmp_path / NAME)
     other = encode_field(1, 1) + encode_field(2, 9) + encode_field(3, b"a file")
     before = [other, timer(value, interval, ticks), other]
-    write_messages(path, FILES_MAGIC, before)
-    changed = edit_files(str(tmp_path))
-    after = read_messages(path, FILES_MAGIC)
+    write_messages(path, MAGIC, before)
+    files = FilesImage(str(tmp_path))
+    changed = rearm_timers(files)
+    assert read_messages(path, MAGIC) == before
+    files.write()
+    after = read_messages(path, MAGIC)
     assert times(after[1]) == expected
     assert [after[0], after[2]] == [other, other]
     assert changed == (times(before[1]) != expected)
@@ -92,7 +94,10 @@ def test_the_kernel_takes_a_timer_that_is_set_so_for_one_that_expired():
 
 
 def test_images_without_files_are_left_alone(tmp_path):
-    assert edit_files(str(tmp_path)) == 0
+    files = FilesImage(str(tmp_path))
+    assert rearm_timers(files) == 0
+    files.write()
+    assert not list(tmp_path.iterdir())
 
 
 def area(start, size, protection, status=1 << 9, flags=0x22):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
-from ansible_collections.mec.migration.plugins.module_utils.criu.edits import FILES_IMAGE, FILES_MAGIC
 from ansible_collections.mec.migration.plugins.module_utils.criu.eventfds import LIST_FILE, set_aside
+from ansible_collections.mec.migration.plugins.module_utils.criu.files_image import MAGIC, NAME, FilesImage
 from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
     decode_fields,
     encode_field,
@@ -63,10 +63,13 @@ def dumped(tmp_path):
             table.append(fields((1, file), (2, 0), (3, EVENTFD), (4, descriptor)))
         files.append(fields((1, REGULAR), (2, 99), (3, b"another file")))
         table.append(fields((1, 99), (2, 0), (3, REGULAR), (4, 0)))
-        write_messages(str(tmp_path / FILES_IMAGE), FILES_MAGIC, files)
+        write_messages(str(tmp_path / NAME), MAGIC, files)
         write_messages(str(tmp_path / "ids-7.img"), IDS_MAGIC, [fields((1, 1), (2, 3), (3, 1), (4, 1))])
         write_messages(str(tmp_path / "fdinfo-3.img"), FDINFO_MAGIC, table)
-        return set_aside(str(tmp_path), {os.getpid(): 7})
+        images = FilesImage(str(tmp_path))
+        found = set_aside(images, {os.getpid(): 7})
+        images.write()
+        return found
 
     yield dump
     for descriptor in made:
@@ -89,7 +92,7 @@ def types(directory):
 def test_a_semaphore_is_set_aside_and_others_stay(dumped, tmp_path):
     (found,) = dumped((0, 5), (EFD_SEMAPHORE, 3), (os.O_NONBLOCK, 0))
     assert (found.file, found.counter, found.semaphore) == (2, 3, True)
-    kept, changed, *others = read_messages(str(tmp_path / FILES_IMAGE), FILES_MAGIC)
+    kept, changed, *others = read_messages(str(tmp_path / NAME), MAGIC)
     assert [dict(decode_fields(each))[1] for each in (kept, *others)] == [EVENTFD, EVENTFD, REGULAR]
     regular = dict(decode_fields(dict(decode_fields(changed))[3]))
     assert (regular[1], regular[5], regular[6]) == (2, FOWN, b"/mec-eventfd-2")
@@ -104,14 +107,14 @@ def test_images_without_odd_eventfds_are_left_alone(dumped, tmp_path):
     assert dumped((0, 5)) == []
     assert types(tmp_path) == [EVENTFD, REGULAR]
     assert not (tmp_path / LIST_FILE).exists()
-    assert set_aside(str(tmp_path / "none"), {}) == []
+    assert set_aside(FilesImage(str(tmp_path / "none")), {}) == []
 
 
 def test_a_damaged_image_is_an_error(tmp_path):
     damaged = fields((1, EVENTFD), (2, 1), (8, fields((1, 1))))
-    write_messages(str(tmp_path / FILES_IMAGE), FILES_MAGIC, [damaged])
+    write_messages(str(tmp_path / NAME), MAGIC, [damaged])
     with pytest.raises(MigrationError, match="damaged"):
-        set_aside(str(tmp_path), {os.getpid(): 7})
+        set_aside(FilesImage(str(tmp_path)), {os.getpid(): 7})
 
 
 def test_the_gate_makes_what_was_set_aside(dumped, tmp_path, gate):

@@ -14,7 +14,7 @@ import threading
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
-from ansible_collections.mec.migration.plugins.module_utils.criu.edits import FILES_IMAGE, FILES_MAGIC
+from ansible_collections.mec.migration.plugins.module_utils.criu.files_image import MAGIC, NAME, FilesImage
 from ansible_collections.mec.migration.plugins.module_utils.criu.given_segments import (
     GIVEN_FILE,
     INODES_IMAGE,
@@ -60,11 +60,18 @@ def inode(number, shmid, seals=SEAL, *more):
 def images(tmp_path):
     def write(files, inodes):
         files = [*files, fields((1, REGULAR), (2, 99), (3, b"another file"))]
-        write_messages(str(tmp_path / FILES_IMAGE), FILES_MAGIC, files)
+        write_messages(str(tmp_path / NAME), MAGIC, files)
         write_messages(str(tmp_path / INODES_IMAGE), INODES_MAGIC, inodes)
         return str(tmp_path)
 
     return write
+
+
+def given(directory, ready):
+    files = FilesImage(directory)
+    segments = give(files, ready)
+    files.write()
+    return segments
 
 
 def names(directory):
@@ -75,7 +82,7 @@ def names(directory):
     assert len({each[7] for each in inodes}) == len(inodes)
     by_number = {each[7]: each for each in inodes}
     found = {}
-    for message in read_messages(f"{directory}/{FILES_IMAGE}", FILES_MAGIC):
+    for message in read_messages(f"{directory}/{NAME}", MAGIC):
         entry = dict(decode_fields(message))
         if entry[1] == MEMFD:
             found[entry[2]] = by_number[dict(decode_fields(entry[20]))[5]][1].decode()
@@ -91,7 +98,7 @@ def test_each_open_file_has_a_name_of_its_own(images):
         GivenSegment(-1000, MIB, 5, 6, 0o100640, SHRINK | GROW),
         GivenSegment(-3000, MIB, 5, 6, 0o100640, SEAL),
     ]
-    assert give(directory, [-1000, -3000, -4000]) == segments
+    assert given(directory, [-1000, -3000, -4000]) == segments
     assert names(directory) == {3: "mec-segment-3", 4: "mec-segment-4", 5: "name", 6: "mec-segment-6"}
     files = [
         GivenFile("mec-segment-3", -1000, os.O_RDWR, 0),
@@ -121,15 +128,15 @@ def test_each_open_file_has_a_name_of_its_own(images):
 def test_what_would_be_another_is_left_to_criu(images, file, about):
     directory = images([file, opened(4, 1, 0)], [about])
     before = names(directory)
-    assert give(directory, [-1000]) == []
+    assert given(directory, [-1000]) == []
     assert names(directory) == before
     assert given_in(directory) == ([], [])
     assert not os.path.exists(f"{directory}/{LIST_FILE}")
 
 
 def test_without_memfds_there_is_nothing_to_give(tmp_path, images):
-    assert give(str(tmp_path), [-1000]) == []
-    assert give(images([opened(3, 1)], [inode(1, 1000)]), []) == []
+    assert given(str(tmp_path), [-1000]) == []
+    assert given(images([opened(3, 1)], [inode(1, 1000)]), []) == []
 
 
 @pytest.mark.parametrize(
@@ -138,7 +145,7 @@ def test_without_memfds_there_is_nothing_to_give(tmp_path, images):
 def test_a_damaged_image_is_an_error(images, about):
     directory = images([opened(3, 1)], [about])
     with pytest.raises(MigrationError, match="damaged"):
-        give(directory, [-1000])
+        given(directory, [-1000])
 
 
 @pytest.mark.parametrize(

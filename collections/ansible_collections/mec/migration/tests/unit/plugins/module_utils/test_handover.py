@@ -18,6 +18,7 @@ from ansible_collections.mec.migration.plugins.module_utils.base.errors import (
     MigrationError,
     TransferError,
 )
+from ansible_collections.mec.migration.plugins.module_utils.criu.files_image import FilesImage
 from ansible_collections.mec.migration.plugins.module_utils.source import handover as module
 from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
 from ansible_collections.mec.migration.plugins.module_utils.state.journal import SOURCE, Journal
@@ -154,6 +155,7 @@ def world(monkeypatch, tmp_path):
     guard = SimpleNamespace(release=lambda: made.do("release"))
     monkeypatch.setattr(module, "ThawGuard", lambda *unused: guard)
     finals = SimpleNamespace(
+        files=FilesImage(str(tmp_path)),
         compare=lambda pids: made.do("compare"),
         wait=lambda: None,
         expect=lambda pids: made.do("expect"),

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
-from ansible_collections.mec.migration.plugins.module_utils.criu.edits import FILES_MAGIC, MM_MAGIC
+from ansible_collections.mec.migration.plugins.module_utils.criu.edits import MM_MAGIC
+from ansible_collections.mec.migration.plugins.module_utils.criu.files_image import MAGIC, FilesImage
 from ansible_collections.mec.migration.plugins.module_utils.criu.images import encode_field, write_messages
 from ansible_collections.mec.migration.plugins.module_utils.criu.open_files import FDINFO_MAGIC, IDS_MAGIC
 from ansible_collections.mec.migration.plugins.module_utils.criu.removed_names import (
@@ -57,7 +58,7 @@ def images(tmp_path):
     names = [(OPENED, "/var/gone"), (OPENED_LINK, "/var/link_remap.1"), (GHOST, "/var/deleted")]
     names += [(MAPPED, "/var/map"), (MAPPED_LINK, b"/var/\xff/link_remap.2")]
     names += [(EXECUTED, "/bin/old"), (EXECUTED_LINK, "/bin/link_remap.3")]
-    write("files.img", FILES_MAGIC, *(regular(number, name) for number, name in names))
+    write("files.img", MAGIC, *(regular(number, name) for number, name in names))
     remaps = [(OPENED, OPENED_LINK, 0), (GHOST, 1, 1), (MAPPED, MAPPED_LINK, 0), (EXECUTED, EXECUTED_LINK, 0)]
     write("remap-fpath.img", REMAP_MAGIC, *(fields(*zip((1, 2, 3), each)) for each in remaps))
     write("ids-7.img", IDS_MAGIC, fields((1, 1), (2, 3), (3, 1), (4, 1)))
@@ -70,7 +71,7 @@ def images(tmp_path):
 
 
 def test_each_name_of_crius_has_the_file_that_it_stands_for(images):
-    assert sorted(removed_names(str(images), {1234: 7})) == [
+    assert sorted(removed_names(FilesImage(str(images)), {1234: 7})) == [
         RemovedName("/bin/link_remap.3", "/proc/1234/exe"),
         RemovedName("/var/link_remap.1", "/proc/1234/fd/5"),
         RemovedName(os.fsdecode(b"/var/\xff/link_remap.2"), "/proc/1234/map_files/2000-3000"),
@@ -80,12 +81,12 @@ def test_each_name_of_crius_has_the_file_that_it_stands_for(images):
 def test_without_such_files_nothing_is_read(images):
     (images / "remap-fpath.img").unlink()
     (images / "files.img").write_bytes(b"no image")
-    assert removed_names(str(images), {1234: 7}) == []
+    assert removed_names(FilesImage(str(images)), {1234: 7}) == []
 
 
 def test_a_name_that_no_process_has_is_no_secret(images):
     with pytest.raises(MigrationError, match=r"link_remap\.1"):
-        removed_names(str(images), {1234: 8})
+        removed_names(FilesImage(str(images)), {1234: 8})
 
 
 class Moved:
