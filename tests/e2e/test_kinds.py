@@ -42,6 +42,35 @@ def test_what_a_service_holds_is_there_after_the_move(
             host.docker("rm", "--force", "--volumes", "holder", check=False)
 
 
+def test_large_files_that_are_written_all_the_time(
+    lab: Lab, source: Host, target: Host, start: StartService
+) -> None:
+    start("load", source)
+    image = source.inspect("load")["Config"]["Image"]
+    program = base64.b64encode((HERE / "database.py").read_bytes()).decode()
+    source.docker(
+        *("run", "--detach", "--name", "database", "--volume", "database:/data"),
+        *("--env", f"PROGRAM={program}", image, "python3", "-uc", RUN),
+    )
+    try:
+        wait_for("the database", lambda: "writes" in source.docker("logs", "database"))
+        for answers, host in enumerate((target, source), start=1):
+            report = lab.move("database", host)
+            assert report["frozen_bytes"] < 8 << 20
+            host.docker("kill", "--signal", "USR1", "database")
+            said = wait_for("its answer", lambda: json_lines(host, "database")[answers - 1 :])  # noqa: B023
+            assert len(said[-1]) == 7
+            assert {name: pages for name, pages in said[-1].items() if pages} == {}
+    finally:
+        for host in (source, target):
+            host.docker("rm", "--force", "--volumes", "database", check=False)
+            host.docker("volume", "rm", "--force", "database", check=False)
+
+
+def json_lines(host: Host, container: str) -> list[dict[str, int]]:
+    return [json.loads(line) for line in host.docker("logs", container).splitlines() if "{" in line]
+
+
 def test_a_privileged_container_moves(lab: Lab, source: Host, target: Host, start: StartService) -> None:
     start("load", source, "--privileged", MEMORY_MIB="16", DIRTY_PAGES="1")
     looks = ["grep CapEff /proc/1/status", "ls /dev"]
