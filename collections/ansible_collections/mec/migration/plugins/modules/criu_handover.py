@@ -95,7 +95,8 @@ window:
       C(files_ms), C(dump_ms), C(images_ms), C(restore_wait_ms), C(pages_scanned), C(pages_changed), and
       under C(target) what the target measured. C(started) is in seconds since the epoch on this host's
       clock. C(dump_note) says why CRIU had to walk through all memory, page by page; it is empty if it
-      could pass over it.
+      could pass over it. C(files_note) says why large files were read whole where something in them had
+      changed; it is empty if only what had changed was read.
   type: dict
   returned: O(state=handed_over)
 rounds:

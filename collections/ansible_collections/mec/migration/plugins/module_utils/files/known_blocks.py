@@ -58,8 +58,10 @@ class KnownBlocks:
         self._refused: set[Inode] = set()
 
     @property
-    def impossible(self) -> str:
-        """Why nothing is followed; empty while it can be."""
+    def note(self) -> str:
+        """Why large files are read whole when they change; empty if they are not."""
+        if self._refused and not self._impossible:
+            return f"of {len(self._refused)} large files the file system does not report all changes"
         return self._impossible
 
     def follow(self, root: Root, paths: Iterable[str]) -> None:

@@ -66,6 +66,11 @@ class FileSync:
         self._pending_token = ""
         self._prepared = False
 
+    @property
+    def note(self) -> str:
+        """Why large files are read whole when they change; empty if they are not."""
+        return self._blocks.note
+
     # -- the rounds ------------------------------------------------------------------------------
 
     def prepare(self, channel: Channel) -> None:

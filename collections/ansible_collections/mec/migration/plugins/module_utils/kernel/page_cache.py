@@ -24,6 +24,7 @@ Sources: mm/filemap.c, mm/page-writeback.c, mm/truncate.c, fs/buffer.c, fs/iomap
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import re
@@ -173,6 +174,8 @@ def is_reported(fd: int) -> bool:
 
 def _may_be_dax(fd: int) -> bool:
     fields = ctypes.create_string_buffer(STATX_BYTES)
+    if not hasattr(_libc, "statx"):
+        raise OSError(errno.ENOSYS, "the C library has no statx")
     if _libc.statx(fd, b"", AT_EMPTY_PATH, 0, fields) != 0:
         raise OSError(ctypes.get_errno(), "statx")
     attributes, known = (

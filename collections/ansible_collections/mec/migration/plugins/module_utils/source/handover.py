@@ -71,6 +71,7 @@ class Outcome(NamedTuple):
     pages_scanned: int
     pages_changed: int
     dump_note: str
+    files_note: str
     target: dict[str, Any]
 
 
@@ -300,6 +301,7 @@ class HandOver:
             pages_scanned=memory.pages_scanned,
             pages_changed=memory.pages_changed,
             dump_note=self._parent_obstacle,
+            files_note=self._files.note,
             target=target,
         )
 

@@ -202,6 +202,7 @@ def hand_over(world, tmp_path):
         lean=False, rounds=3, segments=[], round=lambda *unused, **more: world.do("memory", done)
     )
     files = SimpleNamespace(
+        note="",
         round=lambda *unused, **more: world.do("files"),
         add_names=lambda *unused: world.do("removed names"),
     )
