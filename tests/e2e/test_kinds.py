@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,17 @@ HERE = Path(__file__).parent
 RUN = "import base64, os; exec(base64.b64decode(os.environ['PROGRAM']))"
 
 
-@pytest.mark.parametrize("program", ["holder.py", "sharer.py"])
+@pytest.mark.parametrize(
+    ("program", "how"),
+    [
+        ("holder.py", {}),
+        ("sharer.py", {}),
+        ("sharer.py", {"migrate_memory": "lean"}),
+        ("sharer.py", {"migrate_lazy_restore": False}),
+    ],
+)
 def test_what_a_service_holds_is_there_after_the_move(
-    lab: Lab, source: Host, target: Host, start: StartService, program: str
+    lab: Lab, source: Host, target: Host, start: StartService, program: str, how: dict[str, Any]
 ) -> None:
     start("load", source)
     image = source.inspect("load")["Config"]["Image"]
@@ -29,7 +38,7 @@ def test_what_a_service_holds_is_there_after_the_move(
     )
     try:
         wait_for("the holder", lambda: "holds" in source.docker("logs", "holder"))
-        lab.move("holder", target)
+        lab.move("holder", target, **how)
         target.docker("kill", "--signal", "USR1", "holder")
         logs = wait_for(
             "its answer", lambda: [x for x in target.docker("logs", "holder").splitlines() if "{" in x]

@@ -64,9 +64,10 @@ services:
       C(compressed_share) (bytes after compression for each byte of memory, on a sample), C(sampled_pages),
       C(sample_seconds), C(image_id) and C(layers).
     - C(window) has what else makes the frozen window longer, C(processes), C(threads), and in bytes
-      C(shared_bytes) (shared memory, also of memfds and of System V), C(tmpfs_bytes) (tmpfs mounts of the
-      container that do not travel in rounds), C(written_file_bytes) (files that are being written), and
-      C(copy_on_write_bytes) (memory that forked processes share, where it stays shared).
+      C(shared_bytes) (shared memory, also of memfds and of System V), C(system_v_bytes) (what of it is System
+      V's), C(tmpfs_bytes) (tmpfs mounts of the container that do not travel in rounds), C(written_file_bytes)
+      (files that are being written), and C(copy_on_write_bytes) (memory that forked processes share, where it
+      stays shared).
     - For one that cannot be measured C(problem), a sentence.
   returned: success
   type: dict

@@ -41,12 +41,15 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
-def segments(pids: list[int]) -> dict[int, str]:
-    """The segments that the processes have mapped: :func:`segment_number` -> a path to open each by."""
+def segments(pids: list[int], kinds: tuple[str, ...] = KINDS) -> dict[int, str]:
+    """The segments that the processes have mapped: :func:`segment_number` -> a path to open each by.
+
+    :param kinds: of these only.
+    """
     found: dict[int, str] = {}
     for pid in pids:
         for area in areas(pid):
-            if area.permissions[3] == "s" and area.path.startswith(KINDS):
+            if area.permissions[3] == "s" and area.path.startswith(kinds):
                 # The table has the identifier in place of an inode number.
                 number = segment_number(area.inode, system_v=area.path.startswith(SYSTEM_V))
                 found.setdefault(number, f"/proc/{pid}/map_files/{area.start:x}-{area.end:x}")
@@ -123,10 +126,13 @@ def _is_for_both(path: str) -> bool:
     return os.lstat(path).st_mode & READ_AND_WRITE == READ_AND_WRITE
 
 
-def shared_bytes(pids: list[int]) -> int:
-    """What the segments hold; each counts once, however many processes have it mapped."""
+def shared_bytes(pids: list[int], *kinds: str) -> int:
+    """What the segments hold; each counts once, however many processes have it mapped.
+
+    :param kinds: those of :data:`KINDS` that count; all, if none is named.
+    """
     size_bytes = 0
-    for path in segments(pids).values():
+    for path in segments(pids, kinds or KINDS).values():
         with contextlib.suppress(OSError):
             size_bytes += os.stat(path).st_blocks * 512
     return size_bytes

@@ -38,8 +38,8 @@ def target_space(pair: Pair) -> Iterator[str]:
 
 
 def target_memory(pair: Pair) -> Iterator[str]:
-    # Lean, each page of the images is given back once it is the service's.
-    kept = 0 if pair.lean else pair.container.memory_bytes
+    # Lean, each page of the images is given back once it is the service's; not of shared memory.
+    kept = pair.container.shared_bytes if pair.lean else pair.container.memory_bytes
     needed = kept + images_needed(pair.container.memory_bytes, lean=pair.lean)
     yield from _memory(pair.target, needed, "the service and its images")
 

@@ -17,7 +17,7 @@ from ..files.tmpfs_mounts import MAX_CONTENT_BYTES, tree_mounts
 from ..kernel.mapped_files import shared_writable_files
 from ..kernel.mountinfo import mounts
 from ..kernel.processes import memory_bytes, status
-from ..memory.shared_memory import shared_bytes
+from ..memory.shared_memory import SYSTEM_V, shared_bytes
 from ..memory.sharing_limits import LIMIT_SHARE, WORTHWHILE_BYTES
 from .service import Service
 
@@ -28,7 +28,8 @@ WRITTEN_S = 10.0
 class WindowLoad(NamedTuple):
     """Counts and sizes; :mod:`..plugin_utils.prediction.cost_model` knows what each of them costs.
 
-    :ivar shared_bytes: shared memory of all kinds, which CRIU restores in the window.
+    :ivar shared_bytes: shared memory of all kinds, which is compared in the window.
+    :ivar system_v_bytes: what of it is System V's, which is also made in it.
     :ivar tmpfs_bytes: what travels in it whole: what is on those tmpfs mounts of the container that do not
         travel in rounds, where that is not little.
     :ivar written_file_bytes: files that are being written; the last round reads them anew.
@@ -38,6 +39,7 @@ class WindowLoad(NamedTuple):
     processes: int
     threads: int
     shared_bytes: int
+    system_v_bytes: int
     tmpfs_bytes: int
     written_file_bytes: int
     copy_on_write_bytes: int
@@ -51,6 +53,7 @@ def window_load(service: Service) -> WindowLoad:
         processes=len(pids),
         threads=sum(int(status(pid, "Threads") or 1) for pid in pids),
         shared_bytes=shared_bytes(pids),
+        system_v_bytes=shared_bytes(pids, SYSTEM_V),
         tmpfs_bytes=sum(packed.values()),
         written_file_bytes=_written_file_bytes(pids, set(packed)),
         copy_on_write_bytes=_copy_on_write_bytes(

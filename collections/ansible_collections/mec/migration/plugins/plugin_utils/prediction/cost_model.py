@@ -45,7 +45,8 @@ BUSY = 0.4
 WINDOW = {
     "processes": 0.011,
     "threads": 0.0006,
-    "shared_bytes": 1.2,
+    "shared_bytes": 0.15,
+    "system_v_bytes": 0.6,
     "tmpfs_bytes": 42.0,
     "written_file_bytes": 0.7,
     "copy_on_write_bytes": 1.0,

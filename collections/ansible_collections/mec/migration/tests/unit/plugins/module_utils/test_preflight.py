@@ -578,6 +578,9 @@ def test_a_service_of_most_of_its_hosts_memory_moves_lean():
         choose_memory(west, east, service, "lean", lazy=False)
     tiny = host("east", memory__available_bytes=1_000_000_000)
     assert "1567 MB are needed" in only(preflight.problems(west, tiny, service, lean=True))
+    # Shared memory is in the images and in its place at the same time.
+    shares = service._replace(shared_bytes=200_000_000)
+    assert "1767 MB are needed" in only(preflight.problems(west, east, shares, lean=True))
 
 
 def test_trackers():

@@ -24,6 +24,9 @@ from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
 from ansible_collections.mec.migration.plugins.module_utils.criu.segments import SYSTEM_V
 from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import PAGE_BYTES
 from ansible_collections.mec.migration.plugins.module_utils.memory.shared_memory import (
+    SYSTEM_V as SYSTEM_V_PATH,
+)
+from ansible_collections.mec.migration.plugins.module_utils.memory.shared_memory import (
     SegmentReader,
     segments,
     shared_bytes,
@@ -120,6 +123,8 @@ def test_a_segment_is_one_whoever_has_it_mapped(family):
     assert reader.held() == RangeSet([(3 * PAGE_BYTES, 4 * PAGE_BYTES)])
     second = family.write(40, 2)
     assert shared_bytes(family.pids) == 2 * PAGE_BYTES
+    of_system_v = 2 * PAGE_BYTES if next(iter(segments(family.pids))) <= -SYSTEM_V else 0
+    assert shared_bytes(family.pids, SYSTEM_V_PATH) == of_system_v
     held = RangeSet([(at * PAGE_BYTES, (at + 1) * PAGE_BYTES) for at in (3, 40)])
     assert reader.held() == held
     assert reader.content(held) == bytes([1, 3]) * (PAGE_BYTES // 2) + second

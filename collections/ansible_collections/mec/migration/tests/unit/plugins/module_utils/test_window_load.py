@@ -64,7 +64,7 @@ def test_processes_threads_and_what_they_share_are_counted(pids, monkeypatch):
     load = module.window_load(service(pids))
     assert (load.processes, load.threads) == (2, 5)
     # Both have the same segments mapped.
-    assert load.shared_bytes == 6 << 20
+    assert (load.shared_bytes, load.system_v_bytes) == (6 << 20, 2 << 20)
     # What was not written lately, or is only read, does not count.
     assert load.written_file_bytes == 3 << 20
     # Too little to stay shared, unless a limit needs it.
