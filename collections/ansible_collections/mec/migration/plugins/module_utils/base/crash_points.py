@@ -75,7 +75,7 @@ CALLS: dict[tuple[str, str], str] = {
         receive.layers.end answer.layers.end receive.layers.load docker.load_image docker.inspect_image
         docker.tag answer.layers.load
         receive.log.part receive.arm docker.volumes docker.create_volume docker.inspect_network docker.version
-        docker.create_container_from_config docker.inspect_container journal.armed docker.start answer.arm
+        docker.create_container_from_config journal.armed docker.inspect_container docker.start answer.arm
         receive.files.begin answer.files.begin receive.files.batch receive.files.commit answer.files.commit
         receive.memory.round receive.memory.pages receive.memory.round_end answer.memory.round_end
         receive.handover.prepare criu.prepare

@@ -73,6 +73,23 @@ def wait_healthy(client: Any, container_id: str, timeout_s: float) -> str:
         time.sleep(0.2)
 
 
+def created_container(client: Any, name: str, runtime: str) -> str:
+    """The id of a container that was created under *runtime* and never started; empty if there is none.
+
+    :param name: the container's.
+    :raises MigrationError: Docker does not answer.
+    """
+    try:
+        for one in client.containers(all=True):
+            if f"/{name}" in one["Names"] and one["State"] == "created":
+                config = client.inspect_container(one["Id"])["HostConfig"]
+                if config.get("Runtime") == runtime:
+                    return str(one["Id"])
+    except Exception as error:
+        raise MigrationError(f"Docker does not answer about container {name}: {error}") from error
+    return ""
+
+
 def remove_container(client: Any, container_id: str) -> None:
     try:
         client.remove_container(container_id, v=True, force=True)

@@ -123,6 +123,7 @@ class TargetAgent:
         return self._listener.port
 
     def _wipe(self) -> None:
+        self._layers.close()
         wipe(self._dir)
         wipe(os.path.dirname(self._images_dir))
 
@@ -158,7 +159,6 @@ class TargetAgent:
         # The source still waits for an answer, or closes its connection now.
         self._listener.wait_until_left(5.0)
         self._control.close()
-        self._layers.close()
         self._wipe()
 
     def _last_word(self) -> float:
@@ -247,14 +247,10 @@ class TargetAgent:
         os.makedirs(work := os.path.join(self._dir, "restore"), mode=0o700, exist_ok=True)
         container = ArmedContainer(self._client, self._spec, work)
         in_memory = self._tmpfs.make_trees(fields["in_memory"])
-        container.create()
-        self._journal.write(
-            states.ARMED,
-            container_id=container.id,
-            restart_policy=self._spec["restart_policy"],
-            peer_engine_id=str(fields.get("engine_id", "")),
-            peer_address=str(fields.get("address", "")),
-            peer_container_id=str(fields.get("container_id", "")),
+        names, policy = ("engine_id", "address", "container_id"), self._spec["restart_policy"]
+        peer = {f"peer_{name}": str(fields.get(name, "")) for name in names}
+        container.create(
+            lambda made: self._journal.write(states.ARMED, container_id=made, restart_policy=policy, **peer)
         )
         self._log.place(container.id)
         container.start()
@@ -389,6 +385,8 @@ class TargetAgent:
         if self._journal.state != states.SETTLED:
             raise MigrationError(f"it is in state {self._journal.state} and not settled on the target")
         if self._container is None or not self._container.destroyed or self._container.is_gone():
+            # As long as something is left the journal says where.
+            self._wipe()
             self._journal.remove()
         self._stop.set()
         channel.send("ok")

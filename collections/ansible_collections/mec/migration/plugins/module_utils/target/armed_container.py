@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ..base.crash_points import around
@@ -21,7 +22,7 @@ from ..base.paths import ARMED_DIR, RUNTIME_NAME
 from ..criu.images import RESTORE_STATS, read_restore_stats
 from ..criu.log import cause_line, explain, log_tail
 from ..docker.container_networks import plan_endpoints
-from ..docker.container_state import ABSENT, container_state
+from ..docker.container_state import ABSENT, container_state, created_container
 from ..image.opened import open_store
 from ..kernel.cgroup import container_processes, end_container
 from ..kernel.processes import start_time
@@ -61,10 +62,11 @@ class ArmedContainer:
         self.rootfs = ""
         self.mount_sources: dict[str, str] = {}
 
-    def create(self) -> None:
+    def create(self, note: Callable[[str], object]) -> None:
         """``docker create`` with the source's configuration, under the armed runtime.
 
-        :raises MigrationError: Docker refused; nothing is left behind.
+        :param note: is given its id as soon as there is one.
+        :raises MigrationError: Docker refused, or *note* failed; nothing is left behind.
         """
         name = self._spec["name"]
         body = dict(self._spec["create"])
@@ -78,12 +80,18 @@ class ArmedContainer:
             if plan.create:
                 body["NetworkingConfig"] = {"EndpointsConfig": plan.create}
             self.id = self._client.create_container_from_config(body, name)["Id"]
+            note(self.id)
             self._connect(plan.before_start)
             # Asked now: once it is being started, Docker does not answer questions about it.
             mounts = self._client.inspect_container(self.id)["Mounts"]
             self.mount_sources = {mount["Destination"]: mount["Source"] for mount in mounts}
         except Exception as error:
+            with contextlib.suppress(MigrationError):
+                # Its answer may be lost, and the container there.
+                self.id = self.id or created_container(self._client, name, RUNTIME_NAME)
             self._remove()
+            if isinstance(error, MigrationError):
+                raise
             raise MigrationError(
                 f"Docker did not create container {name} on the target: {_docker_message(error)}",
                 phase="arm",

@@ -11,8 +11,15 @@ import time
 from typing import Any
 
 from ..base.errors import MigrationError, PreflightError
-from ..base.paths import ARMED_DIR, migration_dir
-from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
+from ..base.paths import ARMED_DIR, RUNTIME_NAME, migration_dir
+from ..docker.container_state import (
+    ABSENT,
+    FROZEN,
+    RUNNING,
+    container_state,
+    created_container,
+    remove_container,
+)
 from ..kernel.cgroup import container_processes
 from ..kernel.scratch import wipe
 from ..state import journal as states
@@ -29,13 +36,16 @@ def clean_target(client: Any, migration_id: str, check_mode: bool) -> str:
     :raises MigrationError: the service runs there.
     """
     journal = Journal(migration_id, TARGET)
-    container_id = journal.entry.container_id
     reason = ""
     alive = _receiver_alive(migration_id)
     if alive:
         reason = f"a receiver is there, in state {journal.state}"
         if not check_mode:
             control(migration_id, "abort", {"reason": "the migration was given up"})
+    container_id = journal.entry.container_id
+    if not container_id and journal.state == states.OPEN:
+        # It was created, and its agent ended before that was written down.
+        container_id = created_container(client, journal.entry.service, RUNTIME_NAME)
     # A container that is being started answers questions only afterwards, so the receiver goes first.
     state, _facts = container_state(client, container_id)
     if state in (RUNNING, FROZEN) and not (alive and check_mode):

@@ -31,6 +31,8 @@ class Docker:
 
     def __init__(self):
         self.calls, self.fails, self.body = [], "", {}
+        # Whether it created a container whose id nobody heard of.
+        self.lost = False
 
     def _do(self, call, value=None):
         self.calls.append(call)
@@ -56,14 +58,15 @@ class Docker:
         self._do("connect")
 
     def inspect_container(self, container_id):
-        return self._do("inspect", {"Mounts": [{"Destination": "/data", "Source": "/var/lib/docker/v"}]})
+        mounts = [{"Destination": "/data", "Source": "/var/lib/docker/v"}]
+        return self._do("inspect", {"Mounts": mounts, "HostConfig": {"Runtime": "mec"}})
 
     def remove_container(self, container_id, force):
         assert (container_id, force) == (ID, True)
         self._do("remove")
 
-    def containers(self, filters):
-        return []
+    def containers(self, all=False, filters=None):
+        return [{"Id": ID, "Names": ["/redis"], "State": "created"}] if self.lost else []
 
 
 class Runtime:
@@ -119,7 +122,7 @@ def armed(docker, ended, tmp_path):
 
     def make(*answers):
         container = ArmedContainer(docker, SPEC, str(tmp_path))
-        container.create()
+        container.create(lambda made: None)
         container._stream = Runtime(container, *answers)
         return container
 
@@ -139,9 +142,27 @@ def test_whatever_docker_refuses_nothing_is_left(call, docker, ended, tmp_path):
     docker.fails = call
     container = ArmedContainer(docker, SPEC, str(tmp_path))
     with pytest.raises(MigrationError, match="no space left on device") as caught:
-        container.create()
+        container.create(lambda made: None)
     assert caught.value.rolled_back
     assert ("remove" in docker.calls) == (call != "create")
+
+
+def test_what_docker_created_without_an_answer_is_removed(docker, ended, tmp_path):
+    docker.fails, docker.lost = "create", True
+    container = ArmedContainer(docker, SPEC, str(tmp_path))
+    with pytest.raises(MigrationError, match="no space left on device"):
+        container.create(lambda made: None)
+    assert docker.calls[-1] == "remove"
+
+
+def test_what_cannot_be_written_down_is_removed(docker, ended, tmp_path):
+    def full(made):
+        raise MigrationError(f"the journal of {made} cannot be written")
+
+    container = ArmedContainer(docker, SPEC, str(tmp_path))
+    with pytest.raises(MigrationError, match=f"the journal of {ID} cannot be written"):
+        container.create(full)
+    assert docker.calls == ["create", "remove"]
 
 
 def test_it_runs_and_says_how_long_it_took(armed):

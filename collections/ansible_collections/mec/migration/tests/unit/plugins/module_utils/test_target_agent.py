@@ -62,8 +62,9 @@ class Container:
         if call in self.fails:
             raise self.fails[call]
 
-    def create(self):
+    def create(self, note):
         self._do("create")
+        note(self.id)
 
     def start(self):
         self._do("start")
@@ -436,6 +437,38 @@ def test_what_a_killed_one_has_staged_is_put_away_by_the_next(host, monkeypatch)
     assert not staging.exists()
     assert not images.exists()
     assert os.listdir(host / "journals") == []
+
+
+@pytest.mark.parametrize(
+    ("container", "removed"),
+    [
+        ({"Names": ["/redis"], "State": "created", "Runtime": "mec"}, True),
+        ({"Names": ["/redis"], "State": "created", "Runtime": "runc"}, False),
+        ({"Names": ["/redis"], "State": "running", "Runtime": "mec"}, False),
+        ({"Names": ["/redis-2"], "State": "created", "Runtime": "mec"}, False),
+    ],
+)
+def test_what_a_killed_one_has_created_and_not_written_down_is_removed(container, removed, host):
+    Journal(ID, TARGET).write(states.OPEN, service="redis")
+    gone = []
+    docker = SimpleNamespace(
+        containers=lambda **unused: [] if gone else [dict(container, Id="abc")],
+        inspect_container=lambda asked: {"Id": asked, "HostConfig": {"Runtime": container["Runtime"]}},
+        remove_container=lambda asked, **unused: gone.append(asked),
+    )
+    assert ID in endings.clean_stale(docker, "redis", False) or removed
+    assert gone == ["abc"] * removed
+    assert os.listdir(host / "journals") == []
+
+
+def test_it_forgets_only_what_is_put_away(target, monkeypatch):
+    target.arm()
+    target.ask("handover.abort", reason="it is enough")
+    left = []
+    monkeypatch.setattr(Journal, "remove", lambda journal: left.extend(target.files()))
+    target.ask("forget", reason="it is over")
+    # What is left are the lock and the journal.
+    assert {path.parent.name for path in left} == {"locks", "journals"}
 
 
 @pytest.mark.parametrize("name", ["", "containers", "mec-migration-another"])
