@@ -22,7 +22,7 @@ from ..base.paths import ARMED_DIR, RUNTIME_NAME
 from ..criu.images import RESTORE_STATS, read_restore_stats
 from ..criu.log import cause_line, explain, log_tail
 from ..docker.container_networks import plan_endpoints
-from ..docker.container_state import ABSENT, container_state, created_container
+from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, created_container
 from ..image.opened import open_store
 from ..kernel.cgroup import container_processes, end_container
 from ..kernel.processes import start_time
@@ -308,7 +308,12 @@ class ArmedContainer:
 
         :raises MigrationError: it does not. The processes may run all the same.
         """
-        if not self._started.wait(timeout_s) or self._start_error:
+        started = self._started.wait(timeout_s)
+        if started and self._start_error and container_state(self._client, self.id)[0] in (RUNNING, FROZEN):
+            # Only its answer was lost.
+            self._start_error = ""
+            self._connect_later()
+        if not started or self._start_error:
             raise MigrationError(
                 f"Docker did not take over the restored container {self._spec['name']}: "
                 f"{self._start_error or 'no answer to docker start'}",

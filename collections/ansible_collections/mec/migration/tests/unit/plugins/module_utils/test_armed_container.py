@@ -227,3 +227,26 @@ def test_what_criu_said_is_told_even_if_docker_gave_up(logged, armed, tmp_path):
     with pytest.raises(MigrationError, match="exit status 137") as caught:
         container.restore(5)
     assert ("not enough memory" in caught.value.message) is bool(logged)
+
+
+@pytest.mark.parametrize("state", ["running", "frozen"])
+def test_a_start_whose_answer_is_lost_is_one(state, armed, monkeypatch):
+    container = armed()
+    container._start_error, container._later = "the connection was reset", {"other": {}}
+    container._started.set()
+    connected = []
+    monkeypatch.setattr(module, "container_state", lambda client, container_id: (state, {}))
+    monkeypatch.setattr(container, "_connect", connected.append)
+    container.wait_started(1)
+    assert connected == [{"other": {}}]
+
+
+def test_what_docker_did_not_take_over_is_told(armed, monkeypatch):
+    container = armed()
+    container._start_error = "the daemon ended"
+    container._started.set()
+    monkeypatch.setattr(module, "container_state", lambda client, container_id: ("created", {}))
+    with pytest.raises(
+        MigrationError, match="did not take over the restored container redis: the daemon ended"
+    ):
+        container.wait_started(1)
