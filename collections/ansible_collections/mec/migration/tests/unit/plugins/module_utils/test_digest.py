@@ -24,7 +24,9 @@ def xxhash(seed=7):
 
 
 @pytest.mark.parametrize(
-    "digests", [xxhash(), by_hashlib("sha256"), by_hashlib("blake2b"), block_digests], ids=str
+    "digests",
+    [xxhash(), by_hashlib("sha256"), by_hashlib("blake2b"), block_digests],
+    ids=["xxhash", "sha256", "blake2b", "chosen"],
 )
 def test_each_block_has_its_own(digests):
     data = os.urandom(3 * BLOCK + 5)
@@ -42,7 +44,7 @@ def test_each_block_has_its_own(digests):
     assert digests(data[-5:], BLOCK) == found[-DIGEST_BYTES:]
 
 
-@pytest.mark.parametrize("digests", [xxhash(), by_hashlib("blake2b")], ids=str)
+@pytest.mark.parametrize("digests", [xxhash(), by_hashlib("blake2b")], ids=["xxhash", "blake2b"])
 def test_nothing_has_a_digest_and_no_other_length_has_it(digests):
     empty = digests(b"", BLOCK)
     assert len(empty) == DIGEST_BYTES
