@@ -68,7 +68,7 @@ class Copier:
 
     def run(self) -> None:
         """:raises OSError: not all could be copied."""
-        threads = [threading.Thread(target=self._copy) for _ in range(THREADS)]
+        threads = [threading.Thread(target=self._copy) for _turn in range(THREADS)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -198,7 +198,7 @@ def read_by(pair: Pair, **options) -> int:
 def test_only_what_changed_is_read(database, change):
     database.pair.round()
     database.pair.settle()
-    for _ in range(10):
+    for _turn in range(10):
         change(database)
     read = read_by(database.pair, mapped=["/data/data"], last=True)
     # The largest group of pages in which one is dirty is 2 MiB.
@@ -210,7 +210,7 @@ def test_only_what_changed_is_read(database, change):
 
 def test_an_appended_log_is_read_from_its_old_end(database):
     database.pair.round()
-    for _ in range(5):
+    for _turn in range(5):
         database.append()
     assert read_by(database.pair, last=True) < FILE_BYTES // 4
     database.pair.check()
@@ -220,7 +220,7 @@ def test_an_appended_log_is_read_from_its_old_end(database):
 def test_no_change_is_missed(tmp_path, seed):
     with disk(tmp_path) as point, Database(point, seed).open() as database:
         chosen = random.Random(seed)
-        for _ in range(12):
+        for _turn in range(12):
             for change in chosen.choices(chosen.sample(CHANGES, 6), k=chosen.randrange(40)):
                 change(database)
             # The last round is followed by others where the hand-over fails.
@@ -238,7 +238,7 @@ def test_a_hole_is_filled_past_the_page_cache(database, reserved):
         database.reserve()
     pair.round()
     pair.settle()
-    for _ in range(3):
+    for _turn in range(3):
         database.direct_into_hole()
         assert read_by(pair, last=True) < FILE_BYTES // 2
         pair.check()
@@ -330,7 +330,7 @@ def test_events_that_were_lost_are_noticed(database):
         changes.follow([os.fstat(database.fd).st_ino])
         os.pread(database.fd, PAGE, 0)
         assert changes.take() == {}
-        for _ in range(5_000):
+        for _turn in range(5_000):
             os.pwrite(database.fd, b"x", 0)
             libc.sync_file_range(database.fd, ctypes.c_int64(0), ctypes.c_int64(PAGE), 7)
         with pytest.raises(Unknown, match="more events than its buffer holds"):
