@@ -13,7 +13,13 @@ import pytest
 from .edge import COLLECTION, Client, Host, Lab, Service, Watch, docker_run
 
 LEFT_BY_TOOLS = (
-    *(".mypy_cache/a.json", ".pytest_cache/b", "plugins/.ruff_cache/c", "roles/__pycache__/d"),
+    *(
+        ".mypy_cache/a.json",
+        ".pytest_cache/b",
+        "plugins/.ruff_cache/c",
+        "roles/__pycache__/d",
+        ".hypothesis/g",
+    ),
     *("tests/output/e", "mec-migration-0.0.1.tar.gz"),
 )
 StartService = Callable[..., None]
