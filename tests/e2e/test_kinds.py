@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,31 @@ HERE = Path(__file__).parent
 RUN = "import base64, os; exec(base64.b64decode(os.environ['PROGRAM']))"
 
 
+Run = Callable[..., None]
+
+
+@pytest.fixture
+def run(source: Host, target: Host, start: StartService) -> Iterator[Run]:
+    """Starts a Python program in a container on the source; in the end no host has anything of it."""
+    names = []
+
+    def begin(name: str, program: str, *options: str) -> None:
+        start("load", source)
+        image = source.inspect("load")["Config"]["Image"]
+        names.append(name)
+        encoded = base64.b64encode(program.encode()).decode()
+        source.docker(
+            *("run", "--detach", "--name", name, *options, "--env", f"PROGRAM={encoded}"),
+            *(image, "python3", "-uc", RUN),
+        )
+
+    yield begin
+    for host in (source, target):
+        for name in names:
+            host.docker("rm", "--force", "--volumes", name, check=False)
+            host.docker("volume", "rm", "--force", name, check=False)
+
+
 @pytest.mark.parametrize(
     ("program", "how"),
     [
@@ -27,56 +53,31 @@ RUN = "import base64, os; exec(base64.b64decode(os.environ['PROGRAM']))"
     ],
 )
 def test_what_a_service_holds_is_there_after_the_move(
-    lab: Lab, source: Host, target: Host, start: StartService, program: str, how: dict[str, Any]
+    lab: Lab, source: Host, target: Host, run: Run, program: str, how: dict[str, Any]
 ) -> None:
-    start("load", source)
-    image = source.inspect("load")["Config"]["Image"]
-    program = base64.b64encode((HERE / program).read_bytes()).decode()
-    source.docker(
-        *("run", "--detach", "--name", "holder", "--env", f"PROGRAM={program}"),
-        *(image, "python3", "-uc", RUN),
-    )
-    try:
-        wait_for("the holder", lambda: "holds" in source.docker("logs", "holder"))
-        lab.move("holder", target, **how)
-        target.docker("kill", "--signal", "USR1", "holder")
-        logs = wait_for(
-            "its answer", lambda: [x for x in target.docker("logs", "holder").splitlines() if "{" in x]
-        )
-        said = json.loads(logs[-1])
-        assert len(said) > 15
-        assert {name: answer for name, answer in said.items() if answer is not True} == {}
-    finally:
-        for host in (source, target):
-            host.docker("rm", "--force", "--volumes", "holder", check=False)
+    parts = [(HERE / name).read_text() for name in (program, "answers.py")]
+    run("holder", "\n".join([*parts, "serve(checks)"]))
+    wait_for("the holder", lambda: "holds" in source.docker("logs", "holder"))
+    lab.move("holder", target, **how)
+    target.docker("kill", "--signal", "USR1", "holder")
+    said = wait_for("its answer", lambda: json_lines(target, "holder"))[-1]
+    assert len(said) > 15
+    assert {name: answer for name, answer in said.items() if answer is not True} == {}
 
 
-def test_large_files_that_are_written_all_the_time(
-    lab: Lab, source: Host, target: Host, start: StartService
-) -> None:
-    start("load", source)
-    image = source.inspect("load")["Config"]["Image"]
-    program = base64.b64encode((HERE / "database.py").read_bytes()).decode()
-    source.docker(
-        *("run", "--detach", "--name", "database", "--volume", "database:/data"),
-        *("--env", f"PROGRAM={program}", image, "python3", "-uc", RUN),
-    )
-    try:
-        wait_for("the database", lambda: "writes" in source.docker("logs", "database"))
-        for answers, host in enumerate((target, source), start=1):
-            report = lab.move("database", host)
-            assert report["frozen_bytes"] < 8 << 20
-            host.docker("kill", "--signal", "USR1", "database")
-            said = wait_for("its answer", lambda: json_lines(host, "database")[answers - 1 :])  # noqa: B023
-            assert len(said[-1]) == 7
-            assert {name: pages for name, pages in said[-1].items() if pages} == {}
-    finally:
-        for host in (source, target):
-            host.docker("rm", "--force", "--volumes", "database", check=False)
-            host.docker("volume", "rm", "--force", "database", check=False)
+def test_large_files_that_are_written_all_the_time(lab: Lab, source: Host, target: Host, run: Run) -> None:
+    run("database", (HERE / "database.py").read_text(), "--volume", "database:/data")
+    wait_for("the database", lambda: "writes" in source.docker("logs", "database"))
+    for answers, host in enumerate((target, source), start=1):
+        report = lab.move("database", host)
+        assert report["frozen_bytes"] < 8 << 20
+        host.docker("kill", "--signal", "USR1", "database")
+        said = wait_for("its answer", lambda: json_lines(host, "database")[answers - 1 :])  # noqa: B023
+        assert len(said[-1]) == 7
+        assert {name: pages for name, pages in said[-1].items() if pages} == {}
 
 
-def json_lines(host: Host, container: str) -> list[dict[str, int]]:
+def json_lines(host: Host, container: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in host.docker("logs", container).splitlines() if "{" in line]
 
 
@@ -104,31 +105,20 @@ FILES = ("max-size=20k", "max-file=20")
     [("json-file",), ("json-file", *FILES), ("json-file", "compress=true", *FILES), ("local", *FILES)],
     ids=" ".join,
 )
-def test_docker_logs_go_on(
-    driver: tuple[str, ...], lab: Lab, source: Host, target: Host, start: StartService
-) -> None:
-    start("load", source)
-    image = source.inspect("load")["Config"]["Image"]
+def test_docker_logs_go_on(driver: tuple[str, ...], lab: Lab, source: Host, target: Host, run: Run) -> None:
     options = [word for each in driver[1:] for word in ("--log-opt", each)]
-    source.docker(
-        *("run", "--detach", "--name", "talker", "--log-driver", driver[0], *options),
-        *(image, "python3", "-uc", TALK),
-    )
+    run("talker", TALK, "--log-driver", driver[0], *options)
     here, there = source, target
-    try:
-        wait_for("some lines", lambda: numbers(source)[-1:] > [2000])
-        for _turn in range(2):
-            before = numbers(here)
-            lab.move("talker", there)
-            wait_for("lines there", lambda: numbers(there)[-1] > before[-1] + 100)  # noqa: B023
-            after = numbers(there)
-            # Of files that are full Docker keeps a few, here as there.
-            assert after[0] == before[0] or (options and after[0] <= before[-1])
-            assert [pair for pair in itertools.pairwise(after) if pair[1] != pair[0] + 1] == []
-            here, there = there, here
-    finally:
-        for host in (source, target):
-            host.docker("rm", "--force", "talker", check=False)
+    wait_for("some lines", lambda: numbers(source)[-1:] > [2000])
+    for _turn in range(2):
+        before = numbers(here)
+        lab.move("talker", there)
+        wait_for("lines there", lambda: numbers(there)[-1] > before[-1] + 100)  # noqa: B023
+        after = numbers(there)
+        # Of files that are full Docker keeps a few, here as there.
+        assert after[0] == before[0] or (options and after[0] <= before[-1])
+        assert [pair for pair in itertools.pairwise(after) if pair[1] != pair[0] + 1] == []
+        here, there = there, here
 
 
 def numbers(host: Host) -> list[int]:
