@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from ..base.threads import InThread
+from ..kernel.libc import check
 
 CLONE_NEWNS = 0x00020000
 MS_BIND, MS_REC, MS_SLAVE = 1 << 12, 1 << 14, 1 << 19
@@ -51,18 +52,12 @@ def with_own_mounts(start: Callable[[], Value], laid_over: Mapping[str, str] | N
         return start()
 
     def apart() -> Value:
-        _check(_libc.unshare(CLONE_NEWNS), "unshare")
-        _check(_libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), "mount")
+        check(_libc.unshare(CLONE_NEWNS), "unshare")
+        check(_libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), "mount")
         for point in hidden:
-            _check(_libc.umount2(os.fsencode(point), MNT_DETACH), "umount2")
+            check(_libc.umount2(os.fsencode(point), MNT_DETACH), "umount2")
         for path, copy in (laid_over or {}).items():
-            _check(_libc.mount(os.fsencode(copy), os.fsencode(path), None, MS_BIND, None), "mount")
+            check(_libc.mount(os.fsencode(copy), os.fsencode(path), None, MS_BIND, None), "mount")
         return start()
 
     return InThread(apart).result()
-
-
-def _check(done: int, call: str) -> None:
-    if done != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{call}: {os.strerror(code)}")

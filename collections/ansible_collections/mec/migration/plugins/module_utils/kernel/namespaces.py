@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..base.threads import InThread
+from .libc import check
 
 # include/uapi/linux/sched.h, by the names in /proc/PID/ns.
 KINDS = {"ipc": 0x08000000, "net": 0x40000000}
@@ -32,7 +33,7 @@ def asked_in(pid: int, kind: str, question: Callable[[], Value]) -> Value:
     def ask() -> Value:
         namespace = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _check(_libc.setns(namespace, KINDS[kind]), "setns")
+            check(_libc.setns(namespace, KINDS[kind]), "setns")
         finally:
             os.close(namespace)
         return question()
@@ -48,13 +49,7 @@ def asked_in_new(kind: str, question: Callable[[], Value]) -> Value:
     """
 
     def ask() -> Value:
-        _check(_libc.unshare(KINDS[kind]), "unshare")
+        check(_libc.unshare(KINDS[kind]), "unshare")
         return question()
 
     return InThread(ask).result()
-
-
-def _check(done: int, call: str) -> None:
-    if done != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{call}: {os.strerror(code)}")

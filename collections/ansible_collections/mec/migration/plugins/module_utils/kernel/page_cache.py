@@ -31,6 +31,7 @@ import re
 import sys
 from collections.abc import Iterable
 
+from .libc import check
 from .mountinfo import mounts
 from .process_memory import PAGE_BYTES
 from .trace_buffer import MAX_FILTER_BYTES, TraceBuffer
@@ -176,8 +177,7 @@ def _may_be_dax(fd: int) -> bool:
     fields = ctypes.create_string_buffer(STATX_BYTES)
     if not hasattr(_libc, "statx"):
         raise OSError(errno.ENOSYS, "the C library has no statx")
-    if _libc.statx(fd, b"", AT_EMPTY_PATH, 0, fields) != 0:
-        raise OSError(ctypes.get_errno(), "statx")
+    check(_libc.statx(fd, b"", AT_EMPTY_PATH, 0, fields), "statx")
     attributes, known = (
         int.from_bytes(fields.raw[place], sys.byteorder)
         for place in (STATX_ATTRIBUTES, STATX_ATTRIBUTES_MASK)
@@ -192,6 +192,5 @@ def clean(fd: int) -> None:
 
     :raises OSError: a part could not be written.
     """
-    if _libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), WRITE_AND_WAIT) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    done = _libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), WRITE_AND_WAIT)
+    check(done, "sync_file_range")

@@ -26,6 +26,7 @@ from ..base.errors import MigrationError
 from ..base.page_ranges import Range, RangeSet
 from ..criu.given_segments import GIVEN_FILE, GivenSegment, given_in
 from ..criu.images import PE_PARENT, PE_PRESENT, RawPagemap, image_names, key_range
+from ..kernel.libc import check
 from ..kernel.process_memory import PAGE_BYTES
 from .shared_memory import Segment
 from .target import MemoryTarget
@@ -100,9 +101,8 @@ class _MadeSegment:
     def empty(self, ranges: RangeSet) -> None:
         """These pages are zeros, and take no memory."""
         for start, end in ranges & self.pages:
-            if _libc.fallocate(self._file, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, start, end - start):
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code))
+            mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
+            check(_libc.fallocate(self._file, mode, start, end - start), "fallocate")
         self.pages -= ranges
 
     def finish(self, final: GivenSegment) -> None:

@@ -1,0 +1,20 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls of the C library that Python has no function for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+
+def check(result: int, call: str) -> None:
+    """See to it that a call succeeded, which returns 0 then; it was made by a library with ``use_errno``.
+
+    :param call: its name, for the error.
+    :raises OSError: it failed.
+    """
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{call}: {os.strerror(code)}")
