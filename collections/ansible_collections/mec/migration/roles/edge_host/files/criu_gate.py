@@ -22,51 +22,54 @@ import json
 import os
 import socket
 import sys
+from typing import Any
 
 RESTORE = b"\x08\x02"
 EFD_SEMAPHORE, EFD_NONBLOCK = 1, os.O_NONBLOCK
 
 
-def make_eventfds(images: str, criu_config: str) -> None:
-    """Make those that the source lists beside the images, and name them in CRIU's configuration."""
+def listed(images: str, name: str) -> list[list[Any]]:
+    """What was listed under this name beside the images; nothing if there is no such list."""
     try:
-        with open(os.path.join(images, "eventfds.json"), encoding="ascii") as lines:
-            listed = json.load(lines)
+        with open(os.path.join(images, name), encoding="utf-8") as lines:
+            return list(json.load(lines))
     except FileNotFoundError:
-        return
-    with open(criu_config, "a", encoding="ascii") as config:
-        for file, counter, flags, semaphore in listed:
-            made = ctypes.CDLL(None).eventfd(0, EFD_NONBLOCK | (EFD_SEMAPHORE if semaphore else 0))
-            if made < 0:
-                sys.exit("no eventfd could be made")
-            if counter:
-                os.write(made, counter.to_bytes(8, sys.byteorder))
-            fcntl.fcntl(made, fcntl.F_SETFL, flags)
-            config.write(f"inherit-fd fd[{made:d}]:mec-eventfd-{file:d}\n")
+        return []
+
+
+def configure(criu_config: str, line: str) -> None:
+    """Add a line to CRIU's configuration."""
+    with open(criu_config, "a", encoding="utf-8") as config:
+        config.write(f"{line}\n")
+
+
+def make_eventfds(images: str, criu_config: str) -> None:
+    """Make those that the source lists, and name them in CRIU's configuration."""
+    for file, counter, flags, semaphore in listed(images, "eventfds.json"):
+        made = ctypes.CDLL(None).eventfd(0, EFD_NONBLOCK | (EFD_SEMAPHORE if semaphore else 0))
+        if made < 0:
+            sys.exit("no eventfd could be made")
+        if counter:
+            os.write(made, counter.to_bytes(8, sys.byteorder))
+        fcntl.fcntl(made, fcntl.F_SETFL, flags)
+        configure(criu_config, f"inherit-fd fd[{made:d}]:mec-eventfd-{file:d}")
 
 
 def open_segments(images: str, criu_config: str) -> None:
-    """Open the shared memory that the target lists beside the images, and name it in CRIU's configuration."""
-    try:
-        with open(os.path.join(images, "given_segments.json"), encoding="utf-8") as lines:
-            listed = json.load(lines)
-    except FileNotFoundError:
-        return
-    with open(criu_config, "a", encoding="utf-8") as config:
-        for path, name, flags, position in listed:
-            opened = os.open(path, flags & (os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK))
-            os.lseek(opened, position, os.SEEK_SET)
-            os.set_inheritable(opened, True)
-            config.write(f"inherit-fd fd[{opened:d}]:/memfd:{name}\n")
+    """Open the shared memory that the target lists, and name it in CRIU's configuration."""
+    for path, name, flags, position in listed(images, "given_segments.json"):
+        opened = os.open(path, flags & (os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK))
+        os.lseek(opened, position, os.SEEK_SET)
+        os.set_inheritable(opened, True)
+        configure(criu_config, f"inherit-fd fd[{opened:d}]:/memfd:{name}")
 
 
 def fill_system_v(images: str, criu_config: str) -> None:
-    """Have CRIU call what fills System V's shared memory, if the target lists some beside the images."""
-    listed = os.path.join(images, "system_v.json")
-    if os.path.exists(listed):
-        os.environ["MEC_SYSTEM_V"] = listed
-        with open(criu_config, "a", encoding="utf-8") as config:
-            config.write(f"action-script {os.path.dirname(os.path.realpath(__file__))}/criu_actions\n")
+    """Have CRIU call what fills System V's shared memory, if the target lists some."""
+    path = os.path.join(images, "system_v.json")
+    if os.path.exists(path):
+        os.environ["MEC_SYSTEM_V"] = path
+        configure(criu_config, f"action-script {os.path.dirname(os.path.realpath(__file__))}/criu_actions")
 
 
 def allocate(segments: list[tuple[str, list[tuple[int, int]]]]) -> str:
