@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 
+from ..base.page_ranges import RangeSet
 from ..criu.images import PE_PARENT, PE_PRESENT, RawPagemap, image_names, key_range
 from ..criu.segments import SYSTEM_V
 from .target import MemoryTarget
@@ -51,7 +52,7 @@ def leave_to_fill(directory: str, memory: MemoryTarget) -> None:
 
 def _pieces(pagemap: RawPagemap, number: int, memory: MemoryTarget) -> list[tuple[str, int, int, int]]:
     """Of what the page map names: path, offset there, offset in the segment, bytes."""
-    pieces = []
+    pieces, unchanged = [], []
     at = 0
     for _message, address, flags, pages in pagemap.entries:
         start, end = key_range((address, pages))
@@ -59,5 +60,5 @@ def _pieces(pagemap: RawPagemap, number: int, memory: MemoryTarget) -> list[tupl
             pieces.append((pagemap.pages_path, at, start, end - start))
             at += end - start
         elif flags[0] & PE_PARENT:
-            pieces += memory.places(number, start, end)
-    return pieces
+            unchanged.append((start, end))
+    return pieces + memory.places(number, RangeSet.ordered(unchanged))

@@ -253,15 +253,15 @@ class MemoryTarget:
             )
         return found
 
-    def places(self, number: int, start: int, end: int) -> list[tuple[str, int, int, int]]:
-        """Where the newest content of [start, end) lies in files: path, offset there, start, bytes.
+    def places(self, number: int, wanted: RangeSet) -> list[tuple[str, int, int, int]]:
+        """Where the newest content of *wanted* lies in files: path, offset there, start, bytes.
 
         :raises TransferError: some of it never came.
         """
         found = []
         maps = sorted(self._maps, key=lambda mapped: mapped.address)
         addresses = [mapped.address for mapped in maps]
-        for first, last, source in self.extents(number, RangeSet.ordered([(start, end)])):
+        for first, last, source in self.extents(number, wanted):
             mapped = maps[bisect.bisect_right(addresses, source) - 1]
             found.append((mapped.path, source - mapped.address, first, last - first))
         return found
