@@ -22,6 +22,8 @@ JSON_LINES, FRAMES, CACHED = "json-file", "local", "cached"
 NAMES = {JSON_LINES: "{id}-json.log", FRAMES: "local-logs/container.log", CACHED: "container-cached.log"}
 # So many files Docker keeps of a log, if its driver's options do not say otherwise.
 MOST_FILES = {JSON_LINES: 1, FRAMES: 5, CACHED: 5}
+# What the names of these options begin with.
+OPTION_PREFIX = {JSON_LINES: "", FRAMES: "", CACHED: "cache-"}
 # What is behind the name of a file that is full.
 ROTATED = re.compile(r"\.([1-9]\d{0,3})(\.gz)?\Z")
 FRAME_LENGTH = struct.Struct(">I")
@@ -121,3 +123,7 @@ class ContainerLog(NamedTuple):
                 if not piece:
                     return file.size_bytes
                 offset += len(piece)
+
+
+# Of a container whose driver keeps none on this host.
+NO_LOG = ContainerLog(JSON_LINES, "")

@@ -28,6 +28,7 @@ from ..state.journal import SOURCE, TARGET, Journal, read_journals
 from ..state.migration_lock import LockHeldError, MigrationLock, Owner
 from ..transport.control import ABANDONED_S, SOURCE_CONTROL, ControlServer, NoAgentError, Request, control
 from .endings import commit_source, forget_source
+from .log_copy import LogCopy
 from .move import Move, Peer
 from .under_way import under_way
 
@@ -78,6 +79,8 @@ class SourceAgent:
             self._require_container(container_id)
             settle_leftovers(container_id, settings.container)
             self._service = Service(self._client, container_id, settings.move_binds)
+            engine = self._client.info()
+            log = LogCopy.of(str(engine["DockerRootDir"]), self._service.inspected)
             # Before anything else is made here: by it whoever comes after a crash finds the rest.
             self._journal = Journal(settings.migration_id, SOURCE)
             self._journal.write(
@@ -86,7 +89,7 @@ class SourceAgent:
                 container_id=container_id,
                 started_by=settings.started_by,
                 opened=time.time(),
-                engine_id=str(self._client.info().get("ID", "")),
+                engine_id=str(engine.get("ID", "")),
                 address=settings.address,
                 phase="open",
             )
@@ -96,7 +99,7 @@ class SourceAgent:
             forget_source(settings.migration_id)
             self._lock.release()
             raise
-        self._move = Move(self._service, self._journal, self._dir)
+        self._move = Move(self._service, self._journal, self._dir, log)
 
     def _container_id(self) -> str:
         name = self._settings.container

@@ -24,7 +24,15 @@ import os
 import time
 from typing import Any, BinaryIO
 
-from ..docker.container_log import FRAMES, JSON_LINES, MOST_FILES, ROTATED, ContainerLog, LogFile
+from ..docker.container_log import (
+    JSON_LINES,
+    MOST_FILES,
+    NO_LOG,
+    OPTION_PREFIX,
+    ROTATED,
+    ContainerLog,
+    LogFile,
+)
 from ..transport.wire import Channel
 
 CHUNK_BYTES = 1 << 20
@@ -41,9 +49,9 @@ class LogCopy:
     """
 
     def __init__(self, log: ContainerLog | None, options: dict[str, str]) -> None:
-        self._log = log
-        self._most_files = _most_files(log, options)
-        self._packed = self._most_files > 1 and _packed(log, options)
+        self._log = log or NO_LOG
+        self._most_files = _most_files(self._log.form, options)
+        self._packed = self._most_files > 1 and _packed(self._log.form, options)
         self._seen = (self._size_bytes(), time.monotonic())
         self._channel: Channel | None = None
         # The file that is being read, from where on, and to where in the target's.
@@ -75,9 +83,9 @@ class LogCopy:
         """Its newest part, before the container is there. What an earlier connection brought is void."""
         self.close()
         self._channel, self._position, self._end, self._left_bytes = channel, 0, float("inf"), 0
-        if self._log is None or most_bytes <= 0:
+        if most_bytes <= 0:
             return
-        # A log that cannot be read is none.
+        # A log that is not there, or cannot be read, is none.
         with contextlib.suppress(OSError):
             files, _older_bytes = self._log.newest(most_bytes)
             for file in reversed(files[1:]):
@@ -95,7 +103,7 @@ class LogCopy:
 
     def send_new(self, channel: Channel) -> None:
         """What was printed since."""
-        if self._log is None or self._open is None:
+        if self._open is None:
             return
         with contextlib.suppress(OSError):
             if channel is not self._channel:
@@ -116,7 +124,7 @@ class LogCopy:
 
     def _size_bytes(self) -> int:
         try:
-            return os.path.getsize(self._log.path) if self._log is not None else 0
+            return os.path.getsize(self._log.path)
         except OSError:
             return 0
 
@@ -124,12 +132,11 @@ class LogCopy:
         size_bytes, (seen_bytes, seen_at) = self._size_bytes(), self._seen
         bytes_per_s = (size_bytes - seen_bytes) / max(time.monotonic() - seen_at, 0.1)
         room_bytes = int(min(max(bytes_per_s * ROOM_S, LEAST_ROOM_BYTES), MOST_ROOM_BYTES))
-        if self._log is None or self._log.form != JSON_LINES:
-            room_bytes = 0
-        else:
+        self._end = self._position
+        if self._log.form == JSON_LINES:
             self._part("", self._position, b" " * (room_bytes - 1) + b"\n", pack=False)
-        # Its last byte ends the line of spaces.
-        self._end = self._position + max(room_bytes - 1, 0)
+            # Its last byte ends the line of spaces.
+            self._end += room_bytes - 1
 
     def _name_there(self, suffix: str) -> str:
         """What a file of this name is called on the target; a full one that is too old has none."""
@@ -150,7 +157,7 @@ class LogCopy:
 
     def _begun_since(self) -> list[LogFile]:
         """Files that are newer than the one that is being read, newest first."""
-        if self._log is None or self._open is None:
+        if self._open is None:
             return []
         known = os.fstat(self._open.fileno())
         # Once the container is removed it is there for whoever has it open.
@@ -175,7 +182,7 @@ class LogCopy:
                 return position
             if position + len(data) > self._end:
                 fits = max(int(self._end - position), 0)
-                if self._log is not None and self._log.form == JSON_LINES:
+                if self._log.form == JSON_LINES:
                     fits = data.rfind(b"\n", 0, fits) + 1
                 self._left_bytes += len(data) - fits
                 data = data[:fits]
@@ -185,26 +192,22 @@ class LogCopy:
     def _part(self, there: str, position: int, data: bytes, *, pack: bool) -> int:
         """Send one; returns the place behind it."""
         data = gzip.compress(data, PACK_LEVEL) if pack else data
-        if self._channel is not None and self._log is not None:
+        if self._channel is not None:
             self._channel.send("log.part", data, form=self._log.form, file=there, offset=position)
         return position + len(data)
 
 
-def _most_files(log: ContainerLog | None, options: dict[str, str]) -> int:
+def _most_files(form: str, options: dict[str, str]) -> int:
     """So many files Docker keeps of the log."""
-    if log is None:
-        return 1
-    default = MOST_FILES[log.form]
+    default = MOST_FILES[form]
     try:
-        return int(options.get("max-file" if log.form in (JSON_LINES, FRAMES) else "cache-max-file", default))
+        return int(options.get(OPTION_PREFIX[form] + "max-file", default))
     except ValueError:
         return default
 
 
-def _packed(log: ContainerLog | None, options: dict[str, str]) -> bool:
+def _packed(form: str, options: dict[str, str]) -> bool:
     """Whether Docker packs files that are full."""
-    if log is None:
-        return False
-    name = "compress" if log.form in (JSON_LINES, FRAMES) else "cache-compress"
     # As strconv.ParseBool of Go understands it.
-    return options.get(name, str(log.form != JSON_LINES)) in ("1", "t", "T", "true", "TRUE", "True")
+    chosen = options.get(OPTION_PREFIX[form] + "compress", str(form != JSON_LINES))
+    return chosen in ("1", "t", "T", "true", "TRUE", "True")

@@ -68,9 +68,10 @@ class Move:
     One step at a time; :meth:`cancel` and :meth:`change` may come at any time from another thread.
 
     :param directory: on tmpfs, mode 0700.
+    :param log: the container's, which goes along.
     """
 
-    def __init__(self, service: Service, journal: Journal, directory: str) -> None:
+    def __init__(self, service: Service, journal: Journal, directory: str, log: LogCopy) -> None:
         self.service = service
         self._journal = journal
         self._dir = directory
@@ -84,7 +85,7 @@ class Move:
         self._memory: MemorySource | None = None
         self._files: FileSync | None = None
         self._in_memory: TmpfsTrees | None = None
-        self._log = LogCopy.of(str(service.client.info()["DockerRootDir"]), service.inspected)
+        self._log = log
         self._throttle: Throttle | None = None
         self._armed = ""
         # Set once they are changed while it runs.

@@ -69,7 +69,8 @@ class TargetAgent:
         self._container: ArmedContainer | None = None
         self._files: FileReceiver | None = None
         # Layers and logs are staged on Docker's disk, not in memory.
-        docker_root = client.info()["DockerRootDir"]
+        engine = client.info()
+        self._engine_id, docker_root = str(engine.get("ID", "")), engine["DockerRootDir"]
         self._staging = os.path.join(docker_root, "tmp", f"{STAGING_PREFIX}{settings.migration_id}")
         self._layers = LayerReceiver(client, self._staging)
         self._log = LogReceiver(docker_root, self._staging)
@@ -107,7 +108,7 @@ class TargetAgent:
                 staging_dir=self._staging,
                 started_by=owner.started_by,
                 opened=owner.since,
-                engine_id=str(self._client.info().get("ID", "")),
+                engine_id=self._engine_id,
             )
             state_dir(settings.migration_id)
             os.makedirs(self._images_dir, mode=0o700, exist_ok=True)

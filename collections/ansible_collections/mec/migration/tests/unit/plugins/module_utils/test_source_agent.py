@@ -32,7 +32,7 @@ from ansible_collections.mec.migration.plugins.module_utils.transport.control im
 )
 
 CONTAINER = "c" * 64
-DOCKER = SimpleNamespace(info=lambda: {"ID": "ENGINE"})
+DOCKER = SimpleNamespace(info=lambda: {"ID": "ENGINE", "DockerRootDir": "/nowhere"})
 
 
 class FakeService:
@@ -42,7 +42,6 @@ class FakeService:
         assert container == CONTAINER, "a migration goes by the container's id"
         self.id, self.name = container, "redis"
         self.memory_bytes = 4096
-        self.client = SimpleNamespace(info=lambda: {"DockerRootDir": "/nowhere"})
         self.inspected = {"Id": container, "HostConfig": {}}
         self.spec = {"image_id": "sha256:1", "mounts": [], "restart_policy": {"Name": "no"}}
 
@@ -273,6 +272,16 @@ def steps(move, _fields, _progress):
     """A step that is over at once."""
     with move.step("pre-copy"):
         return {}
+
+
+def test_where_docker_says_nothing_of_itself_nothing_is_left(host, monkeypatch):
+    def gone():
+        raise OSError("the daemon is gone")
+
+    monkeypatch.setattr(DOCKER, "info", gone)
+    with pytest.raises(OSError, match="the daemon is gone"):
+        start(host, "redis-1")
+    nothing_left(host)
 
 
 def test_one_that_looks_at_the_hosts_before_its_first_step_is_not_taken_over(host, monkeypatch):

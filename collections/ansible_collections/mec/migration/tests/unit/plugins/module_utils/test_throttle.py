@@ -18,6 +18,7 @@ from ansible_collections.mec.migration.plugins.module_utils.base.stop_rule impor
 from ansible_collections.mec.migration.plugins.module_utils.kernel.cpu_quota import CpuQuota
 from ansible_collections.mec.migration.plugins.module_utils.source import move as move_module
 from ansible_collections.mec.migration.plugins.module_utils.source import precopy as module
+from ansible_collections.mec.migration.plugins.module_utils.source.log_copy import LogCopy
 from ansible_collections.mec.migration.plugins.module_utils.source.precopy import PreCopy
 from ansible_collections.mec.migration.plugins.module_utils.source.throttle import Throttle, processor_seconds
 
@@ -263,12 +264,8 @@ def test_a_converging_service_is_left_alone(monkeypatch):
 
 
 def test_whatever_ends_the_rounds_gives_it_back(monkeypatch):
-    service = SimpleNamespace(
-        cgroup=SimpleNamespace(pids=lambda: [os.getpid()]),
-        client=SimpleNamespace(info=lambda: {"DockerRootDir": "/nowhere"}),
-        inspected={"Id": "abc", "HostConfig": {}},
-    )
-    moved = move_module.Move(service, SimpleNamespace(), "/nowhere")
+    service = SimpleNamespace(cgroup=SimpleNamespace(pids=lambda: [os.getpid()]))
+    moved = move_module.Move(service, SimpleNamespace(), "/nowhere", LogCopy(None, {}))
     ended = []
     fields = {"throttle": True, "throttle_floor_percent": 30}
     copy = SimpleNamespace(throttle=None)
