@@ -160,7 +160,8 @@ class Clients:
 
     def _run(self, number: int) -> None:
         # Each begins with another host.
-        connection = Connection(self._addresses[number % 2 :] + self._addresses[: number % 2])
+        first = number % len(self._addresses)
+        connection = Connection(self._addresses[first:] + self._addresses[:first])
         for count in itertools.count():
             if self._stop.wait(self._period_s):
                 connection.close()
@@ -183,6 +184,10 @@ class Clients:
     @property
     def answered(self) -> int:
         return sum(op.ended != NEVER for op in list(self.ops))
+
+    def give_up(self) -> None:
+        """Ask no more, whatever the service does."""
+        self._stop.set()
 
     def stop(self, patience_s: float = 20.0) -> list[str]:
         """Read the log back from where the service is now; returns what is not as it must be."""

@@ -1,7 +1,8 @@
-"""A service that is moved between two hosts, and what must be so after each move."""
+"""A service that is moved between two hosts or more, and what must be so after each move."""
 
 from __future__ import annotations
 
+import random
 import shlex
 import subprocess
 import time
@@ -15,8 +16,8 @@ from .watch import first_process, running
 
 # Processes that are there whether or not anything moves.
 USUAL = (
-    r"docker-init|edge-host-init|sshd|dockerd|containerd|docker-proxy|redis-server|web\.py|ps ax|sh -c"
-    r"|^(grep|sed|awk|sleep|bash|python3 -) |\[.*\]$"
+    r"docker-init|edge-host-init|sshd|dockerd|containerd|docker-proxy|redis-server|web\.py|postgres|ps ax"
+    r"|sh -c|^(grep|sed|awk|sleep|bash|python3 -) |\[.*\]$"
 )
 LEFT = f"""
 find /run/mec-migration -mindepth 1 -not -path '*/progress*' -not -name armed
@@ -32,10 +33,10 @@ true
 """
 
 
-def containers_of(inventory: Path) -> list[str]:
-    """The containers on this machine that the first two hosts of an inventory are."""
+def containers_of(inventory: Path, number: int = 2) -> list[str]:
+    """The containers on this machine that the first hosts of an inventory are."""
     hosts: dict[str, Any] = yaml.safe_load((inventory / "hosts.yml").read_text())["edge_hosts"]["hosts"]
-    return [str(host["testbed_container"]) for host in hosts.values()][:2]
+    return [str(host["testbed_container"]) for host in hosts.values()][:number]
 
 
 # Short, so that a test need not wait for what they end.
@@ -65,15 +66,28 @@ class Ended(NamedTuple):
 class Moved:
     """One service.
 
+    :param containers: that are the hosts it goes round, the first ones of the testbed.
     :param program: how its processes' name begins.
+    :param run: the words of ``docker run``, and *port*, where the catalogue does not have it.
     """
 
-    def __init__(self, lab: Lab, containers: list[str], name: str, program: str) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        containers: list[str],
+        name: str,
+        program: str,
+        run: list[str] | None = None,
+        port: int = 0,
+    ) -> None:
         self.lab, self.name, self._program = lab, name, program
-        self.hosts = lab.hosts[:2]
+        self.hosts = lab.hosts[: len(containers)]
+        self.run = run or docker_run(name, [], {})
         self._first = {host.name: first_process(one) for host, one in zip(self.hosts, containers)}
         self.usual: set[str] = set()
-        self.addresses = [(host.address, int(catalogue()[name]["port"])) for host in self.hosts]
+        port = port or int(catalogue()[name]["port"])
+        self.addresses = [(host.address, port) for host in self.hosts]
+        self._limit = "--limit", ",".join(host.name for host in self.hosts)
 
     def here(self) -> Host | None:
         """The one host on which it runs."""
@@ -85,22 +99,26 @@ class Moved:
         ]
         return found[0] if len(found) == 1 else None
 
-    def away(self) -> Host:
-        """The other one."""
+    def certain(self) -> Host:
+        """:raises AssertionError: it does not run on exactly one host."""
         here = self.here()
         assert here is not None, f"{self.name} does not run on exactly one host"
-        return next(host for host in self.hosts if host is not here)
+        return here
+
+    def away(self, dice: random.Random | None = None) -> Host:
+        """The other one; of several the first, or one by chance."""
+        here = self.certain()
+        others = [host for host in self.hosts if host is not here]
+        return dice.choice(others) if dice else others[0]
 
     def start_move(self, source: Host, target: Host) -> subprocess.Popen[str]:
         """A move by the role's tasks."""
-        return self.lab.start(
-            "../tests/crash/move", service=self.name, source=source.name, target=target.name, **TIMEOUTS
-        )
+        names = {"service": self.name, "source": source.name, "target": target.name}
+        return self.lab.start("../tests/crash/move", *self._limit, **names, **TIMEOUTS)
 
-    def move(self) -> Play:
-        """To the other host."""
-        target = self.away()
-        source = next(host for host in self.hosts if host is not target)
+    def move(self, target: Host | None = None) -> Play:
+        """To that host, or the other one."""
+        source, target = self.certain(), target or self.away()
         began = time.monotonic()
         playing = self.start_move(source, target)
         output, _ = playing.communicate(timeout=400)
@@ -133,10 +151,11 @@ class Moved:
         plays = [play]
         if here is not None and not left:
             return Ended(here, left, "", plays)
-        plays.append(self.lab.play("resolve", service=self.name))
+        plays.append(self.lab.play("resolve", *self._limit, service=self.name))
         resolved = "resolve"
         if "resolve_from_older_state" in plays[-1].text and plays[-1].code != 0:
-            plays.append(self.lab.play("resolve", service=self.name, resolve_from_older_state="true"))
+            word = {"resolve_from_older_state": "true"}
+            plays.append(self.lab.play("resolve", *self._limit, service=self.name, **word))
             resolved = "word"
         # An agent of the target that is settled waits half a minute for the source's word that it is, too.
         here, left = self.settle(40.0, others)
@@ -152,7 +171,7 @@ class Moved:
 
 
 def start(services: list[Moved]) -> None:
-    """Both hosts empty, then all services on the first; what is there besides them is not of their making."""
+    """All hosts empty, then all services on the first; what is there besides them is not of their making."""
     hosts = services[0].hosts
     for host in hosts:
         host.wipe([service.name for service in services])
@@ -160,4 +179,4 @@ def start(services: list[Moved]) -> None:
     usual = {f"{host.name}: {line}" for host in hosts for line in host.run(LEFT).splitlines()}
     for service in services:
         service.usual = usual
-        hosts[0].docker(*docker_run(service.name, [], {}))
+        hosts[0].docker(*service.run)

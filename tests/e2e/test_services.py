@@ -5,96 +5,21 @@ A client writes all the while, follows, and reads back all that was acknowledged
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from . import writers
-from .edge import SERVICES, Lab, wait_for
+from .edge import Lab, wait_for
+from .real import SERVICES_MOVED, bring_image, run_words
 
 pytestmark = pytest.mark.services
-IMAGE = "mec-services"
-CACHE = Path.home() / ".cache" / "mec-migration"
-
-
-class Real(NamedTuple):
-    """:param command: run by a shell in the container; *options*: of ``docker run``."""
-
-    command: str
-    port: int
-    connect: writers.Connect
-    options: tuple[str, ...] = ()
-
-
-POSTGRESQL = """
-set -e; cd /etc/postgresql/*/main; conf=$PWD; version=$(basename $(dirname $PWD))
-echo "host all all 0.0.0.0/0 trust" >> pg_hba.conf
-mkdir -p /run/postgresql; chown postgres /run/postgresql
-exec setpriv --reuid postgres --regid postgres --init-groups /usr/lib/postgresql/$version/bin/postgres \
-  -D /var/lib/postgresql/$version/main -c config_file=$conf/postgresql.conf -c listen_addresses='*'
-"""
-# It asks for its clients' names, and the testbed has no name server.
-MARIADB = """
-set -e; mkdir -p /run/mysqld
-cat > /tmp/init.sql <<SQL
-CREATE DATABASE IF NOT EXISTS test;
-CREATE USER IF NOT EXISTS mover IDENTIFIED BY 'x';
-GRANT ALL ON test.* TO mover;
-SQL
-exec mariadbd --user=root --bind-address=0.0.0.0 --skip-name-resolve --init-file=/tmp/init.sql
-"""
-VALKEY = "cd /var/tmp; exec valkey-server --protected-mode no --bind 0.0.0.0 %s"
-SERVICES_MOVED = {
-    "postgresql": Real(POSTGRESQL, 5432, writers.postgresql, ("--shm-size=256m",)),
-    "mariadb": Real(MARIADB, 3306, writers.mariadb),
-    "nginx": Real("exec nginx -c /srv/programs/nginx.conf", 8080, writers.Echo),
-    "memcached": Real("exec memcached -u root -m 128", 11211, writers.Memcached),
-    "valkey-aof": Real(VALKEY % "--appendonly yes", 6379, writers.Valkey),
-    "valkey-bgsave": Real(VALKEY % "", 6379, writers.ValkeySaving),
-    "java-g1": Real("exec java -XX:+UseG1GC /srv/programs/Store.java", 8080, writers.Http),
-    "java-zgc": Real("exec java -XX:+UseZGC /srv/programs/Store.java", 8080, writers.Http),
-    "node": Real("exec node /srv/programs/store.js", 8080, writers.Http),
-    "etcd": Real(
-        "exec etcd --data-dir /var/tmp/etcd --listen-client-urls http://0.0.0.0:2379 "
-        "--advertise-client-urls http://0.0.0.0:2379",
-        2379,
-        writers.Etcd,
-    ),
-    "rabbitmq": Real(
-        "echo loopback_users = none > /etc/rabbitmq/rabbitmq.conf; export HOME=/root; "
-        "exec /usr/lib/rabbitmq/bin/rabbitmq-server",
-        5672,
-        writers.RabbitMq,
-    ),
-    "go": Real("exec store", 8080, writers.Http),
-    "mosquitto": Real("exec mosquitto -c /srv/programs/mosquitto.conf", 1883, writers.Mqtt),
-    "prometheus": Real(
-        "exec prometheus --config.file=/srv/programs/prometheus.yml --web.listen-address=:9090 "
-        "--storage.tsdb.path=/var/tmp/prometheus --web.enable-remote-write-receiver",
-        9090,
-        writers.Prometheus,
-    ),
-    "haproxy": Real("exec haproxy -f /srv/programs/haproxy.cfg", 8080, writers.Echo),
-}
 
 
 @pytest.fixture(scope="module")
 def images(lab: Lab) -> None:
     """The image on both hosts: what is tried here is the services, not the way of an image."""
-    files = sorted(path for path in (SERVICES / "real").rglob("*") if path.is_file())
-    key = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
-    root = CACHE / f"services-{key}.tar"
-    if not root.exists():
-        subprocess.run([str(SERVICES / "real" / "build-root.sh"), str(root)], check=True)
-    for host in lab.hosts[:2]:
-        if not host.docker("image", "ls", "--quiet", f"{IMAGE}:{key}"):
-            with root.open("rb") as content:
-                subprocess.run([*host.ssh, f"docker import - {IMAGE}:{key}"], stdin=content, check=True)
-        host.docker("tag", f"{IMAGE}:{key}", IMAGE)
+    bring_image(lab.hosts[:2])
 
 
 @pytest.fixture
@@ -112,8 +37,7 @@ def test_there_and_back(
 ) -> None:
     real, (here, there) = SERVICES_MOVED[name], lab.hosts[:2]
     emptied.append(name)
-    words = ["run", "--detach", "--name", name, "--publish", f"{real.port}:{real.port}", *real.options]
-    here.docker(*words, IMAGE, "sh", "-c", real.command)
+    here.docker(*run_words(name))
     writer = writers.Writer(real.connect, [(host.address, real.port) for host in (here, there)])
     frozen_ms = []
     for target in (there, here):

@@ -230,6 +230,8 @@ class Memcached(Lines):
 class Sql:
     """A table of numbers; *connection* as PEP 249 has it."""
 
+    table = "numbers"
+
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
@@ -239,12 +241,12 @@ class Sql:
         return cursor
 
     def prepare(self) -> None:
-        self._run("CREATE TABLE IF NOT EXISTS numbers (number INTEGER PRIMARY KEY)")
+        self._run(f"CREATE TABLE IF NOT EXISTS {self.table} (number INTEGER PRIMARY KEY)")
         self._connection.commit()
 
     def write(self, number: int) -> None:
         try:
-            self._run(f"INSERT INTO numbers VALUES ({number})")
+            self._run(f"INSERT INTO {self.table} (number) VALUES ({number})")
             self._connection.commit()
         except Exception as error:
             if "uplicate" not in str(error):
@@ -252,18 +254,18 @@ class Sql:
             # The write before the connection broke, whose answer was lost.
 
     def read_all(self, written: list[int]) -> set[int]:
-        return {row[0] for row in self._run("SELECT number FROM numbers").fetchall()}
+        return {row[0] for row in self._run(f"SELECT number FROM {self.table}").fetchall()}
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._connection.close()
 
 
-def postgresql(address: str, port: int) -> Session:
+def postgresql(address: str, port: int, kind: Callable[[Any], Sql] = Sql) -> Session:
     import pg8000.dbapi
 
     try:
-        session = Sql(
+        session = kind(
             pg8000.dbapi.connect("postgres", host=address, port=port, password="x", timeout=TIMEOUT_S)
         )
         session.prepare()
@@ -380,14 +382,28 @@ class Writer:
         except BaseException as error:
             self._error = error
 
+    def give_up(self) -> None:
+        """Write no more, whatever the service does."""
+        self._stop.set()
+
     def stop(self) -> Account:
         """Read all back from where the service is now."""
         self._stop.set()
         self._thread.join(60)
         if self._error is not None:
             raise self._error
-        self._session.close()
-        self._session = self._find()
-        there = self._session.read_all(self._written)
-        self._session.close()
+        there = self._read_back()
         return Account(len(self._written), sorted(set(self._written) - there), self._longest_s * 1000)
+
+    def _read_back(self, give_up_s: float = 60.0) -> set[int]:
+        """On a new connection, and on another one where that breaks."""
+        end = time.monotonic() + give_up_s
+        while True:
+            self._session.close()
+            self._session = self._find()
+            try:
+                return self._session.read_all(self._written)
+            except OSError:
+                assert time.monotonic() < end, f"no account from {self._endpoints}"
+            finally:
+                self._session.close()
