@@ -151,7 +151,8 @@ class Host:
         """What a finished migration must not leave: journals, images, sockets."""
         command = (
             "find /var/lib/mec-migration -name '*.json*'; "
-            "find /run/mec-migration -mindepth 1 -not -name armed -not -name progress"
+            "find /run/mec-migration -mindepth 1 -not -name armed -not -name progress; "
+            "find /var/lib/docker/tmp -mindepth 1 -maxdepth 1 -name 'mec-migration-*'"
         )
         return self.run(command, check=False).split()
 
@@ -239,7 +240,8 @@ class Host:
             "docker ps -q --filter status=paused | xargs -r docker unpause; "
             f"docker rm --force --volumes {shlex.join(containers)}; "
             "docker volume ls -q | xargs -r docker volume rm --force; "
-            "rm -rf /var/lib/mec-migration/*.json* /var/lib/mec-migration/cordoned /run/mec-migration/*; true"
+            "rm -rf /var/lib/mec-migration/*.json* /var/lib/mec-migration/cordoned /run/mec-migration/* "
+            "/var/lib/docker/tmp/mec-migration-*; true"
         )
         if self.run("pgrep -x docker-proxy", check=False):
             self.restart_docker()

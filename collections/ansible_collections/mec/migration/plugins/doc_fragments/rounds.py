@@ -37,7 +37,7 @@ options:
     description:
       - So many MiB of the newest part of what C(docker logs) shows go along, with the drivers V(json-file)
         and V(local), and of the copy that Docker keeps for drivers that it cannot read from. V(0) moves none
-        of it.
+        of it, V(1024) is the most.
     type: int
     default: 16
 """

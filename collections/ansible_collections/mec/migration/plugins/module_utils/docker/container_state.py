@@ -42,9 +42,10 @@ def container_state(client: Any, container: str) -> tuple[str, dict[str, Any]]:
     return str(state.get("Status", "unknown")), inspected
 
 
-def wait_healthy(client: Any, container_id: str, timeout_s: float) -> str:
+def wait_healthy(client: Any, container_id: str, timeout_s: float, docker_said: str = "") -> str:
     """Wait until the container runs and, if it has a health check, until that is content.
 
+    :param docker_said: an error of its start, if there was one.
     :returns: a sentence with what was seen.
     :raises MigrationError: it stopped, or is unhealthy, or is not healthy in time.
     """
@@ -53,8 +54,9 @@ def wait_healthy(client: Any, container_id: str, timeout_s: float) -> str:
         state, inspected = container_state(client, container_id)
         if state != RUNNING:
             raise MigrationError(
-                f"the restored container is {state}; its processes ended after the restore. The source is "
-                "still frozen: mec.migration.resolve decides",
+                f"the restored container is {state}; its processes ended after the restore"
+                f"{docker_said and f', and Docker said of its start: {docker_said}'}. The source is still "
+                "frozen: mec.migration.resolve decides",
                 phase="verify",
                 container_state=state,
                 log_tail=container_log(client, container_id),

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..base.errors import MigrationError, PreflightError
 from ..criu.rpc import canary
+from ..docker.container_log import MOST_LOG_MIB
 from ..docker.container_spec import compared_paths, specification
 from ..image.layers import image_info
 from ..image.opened import open_store
@@ -108,8 +109,10 @@ class Preflight:
             tracker = tracker_plan(source, params["tracker"])
         except PreflightError as error:
             found.append(error.message)
-        if params["log_mib"] < 0:
-            found.append(f"log_mib is {params['log_mib']}, and must be 0 or more MiB of the container's log")
+        if not 0 <= params["log_mib"] <= MOST_LOG_MIB:
+            found.append(
+                f"log_mib is {params['log_mib']}, and must be 0 to {MOST_LOG_MIB} MiB of the container's log"
+            )
         if params["canary"] and source["criu"]["version"]:
             try:
                 # CRIU may be allowed less with other users' processes than with root's.

@@ -240,7 +240,7 @@ class TargetAgent:
 
         :raises MigrationError: Docker refused; nothing is left of it.
         """
-        if self._container is not None:
+        if self._container is not None and not self._container.destroyed:
             channel.send("ok", container_id=self._container.id, engine_id=self._journal.entry.engine_id)
             return
         fields = message.fields
@@ -253,9 +253,9 @@ class TargetAgent:
         container.create(
             lambda made: self._journal.write(states.ARMED, container_id=made, restart_policy=policy, **peer)
         )
+        self._container = container
         self._log.place(container.id)
         container.start()
-        self._container = container
         moved = {each: container.mount_sources[each] for each in fields["mounts"]}
         self._files = FileReceiver({ROOTFS_TREE: container.rootfs, **moved, **in_memory})
         channel.send("ok", container_id=container.id, engine_id=self._journal.entry.engine_id)
@@ -377,7 +377,8 @@ class TargetAgent:
     def _finish_message(self, message: Message, channel: Channel) -> None:
         answer = self._verify()
         container_id = str(answer["container_id"])
-        health = wait_healthy(self._client, container_id, float(message.fields.get("health_timeout_s") or 30))
+        timeout_s = float(message.fields.get("health_timeout_s") or 30)
+        health = wait_healthy(self._client, container_id, timeout_s, self._armed().docker_said)
         self._keep(container_id)
         channel.send("ok", **dict(answer, **self._status(), health=health))
 

@@ -58,6 +58,9 @@ class ArmedContainer:
         self.destroyed = False
         self._later: dict[str, Any] = {}
         self._network_error = ""
+        self._starting = False
+        # An error of Docker's start, of a container that was seen to run all the same.
+        self.docker_said = ""
         self.id = ""
         self.rootfs = ""
         self.mount_sources: dict[str, str] = {}
@@ -150,6 +153,18 @@ class ArmedContainer:
 
         :raises MigrationError: Docker or the runtime refused; the container is removed again.
         """
+        try:
+            self._start(timeout_s)
+        except Exception as error:
+            self.destroy(str(error))
+            raise MigrationError(
+                f"container {self._spec['name']} could not be armed on the target: {error}",
+                phase="arm",
+                container_state="absent",
+                rolled_back=True,
+            ) from error
+
+    def _start(self, timeout_s: float) -> None:
         os.makedirs(ARMED_DIR, mode=0o700, exist_ok=True)
         path = os.path.join(ARMED_DIR, self.id)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -157,6 +172,7 @@ class ArmedContainer:
         os.chmod(path, 0o600)
         self._listener.listen(1)
         self._listener.settimeout(0.05)
+        self._starting = True
         threading.Thread(target=self._docker_start, daemon=True).start()
         end = time.monotonic() + timeout_s
         while self._stream is None:
@@ -165,25 +181,15 @@ class ArmedContainer:
                 self._stream = self._connection.makefile("rw", encoding="utf-8")
             except (TimeoutError, socket.timeout):
                 if self._started.is_set() or time.monotonic() > end:
-                    reason = self._start_error or "the armed runtime did not report in time"
-                    self.destroy(reason)
                     raise MigrationError(
-                        f"container {self._spec['name']} could not be armed on the target: {reason}",
-                        phase="arm",
-                        container_state="absent",
-                        rolled_back=True,
+                        self._start_error or "the armed runtime did not report in time"
                     ) from None
         waiting = self._read_event()
         self._runtime_pid = int(waiting["pid"])
         self._runtime_started = start_time(self._runtime_pid)
         if waiting.get("protocol") != PROTOCOL:
-            reason = "the armed runtime there is of another version; apply role mec.migration.edge_host again"
-            self.destroy(reason)
             raise MigrationError(
-                f"container {self._spec['name']} could not be armed on the target: {reason}",
-                phase="arm",
-                container_state="absent",
-                rolled_back=True,
+                "the armed runtime there is of another version; apply role mec.migration.edge_host again"
             )
         with open(os.path.join(waiting["bundle"], "config.json"), encoding="utf-8") as config_file:
             self.rootfs = json.load(config_file)["root"]["path"]
@@ -310,8 +316,8 @@ class ArmedContainer:
         """
         started = self._started.wait(timeout_s)
         if started and self._start_error and container_state(self._client, self.id)[0] in (RUNNING, FROZEN):
-            # Only its answer was lost.
-            self._start_error = ""
+            # Only its answer was lost, or Docker is about to end what it cannot keep account of.
+            self.docker_said, self._start_error = self._start_error, ""
             self._connect_later()
         if not started or self._start_error:
             raise MigrationError(
@@ -341,7 +347,8 @@ class ArmedContainer:
                 self._stream.flush()
             with contextlib.suppress(OSError, ValueError):
                 self._stream.close()
-        self._started.wait(20)
+        if self._starting:
+            self._started.wait(20)
         self._disarm()
         self.kill()
         self._remove()
@@ -401,7 +408,8 @@ class ArmedContainer:
     def _disarm(self) -> None:
         if self._listener is not None:
             self._listener.close()
-        with contextlib.suppress(FileNotFoundError):
+        # Where nobody listens any more it harms nothing.
+        with contextlib.suppress(OSError):
             os.unlink(os.path.join(ARMED_DIR, self.id))
 
     def _remove(self) -> None:

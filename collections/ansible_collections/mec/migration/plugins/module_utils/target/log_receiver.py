@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable
 
-from ..docker.container_log import NAMES, ROTATED, ContainerLog
+from ..docker.container_log import MOST_LOG_MIB, NAMES, ROTATED, ContainerLog
 from ..transport.wire import Channel, Message
 
-# No source sends more of a log, in more files.
-MAX_LOG_BYTES, MOST_FILES = 1 << 30, 1000
+# No source sends more in a file (whose room is more than its entries), or more files.
+MAX_FILE_BYTES, MOST_FILES = 2 * MOST_LOG_MIB << 20, 1000
 # As Docker makes them.
 FILE_MODE, DIRECTORY_MODE = 0o640, 0o700
 
@@ -22,6 +23,8 @@ class LogReceiver:
     """Keeps the parts that come before there is a container; :meth:`place` puts them into its directory.
 
     Later ones are written there at once. Messages have no answer: what cannot be written is told at the end.
+    Each part ends with an entry; a log that is not there to the end of an entry Docker cannot go on with, so
+    if one of the first parts is missing none is placed, and of later ones none is left in part.
 
     :param staging_dir: on the file system of *docker_root*; made here.
     """
@@ -43,6 +46,9 @@ class LogReceiver:
     def place(self, container_id: str) -> None:
         """Before the container is started: Docker opens its log then, and writes behind what is there."""
         self._container_id = container_id
+        if self._error:
+            self._drop()
+            return
         try:
             for form, suffix in self._files:
                 there = ContainerLog.at(self._docker_root, container_id, form).path + suffix
@@ -51,10 +57,22 @@ class LogReceiver:
         except OSError as error:
             self._fail(error)
 
+    def _drop(self) -> None:
+        """Forget what has come."""
+        for (form, suffix), descriptor in self._files.items():
+            os.close(descriptor)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._staged(form, suffix))
+        self._files = {}
+
     def _on_part(self, message: Message, _channel: Channel) -> None:
         form, suffix, offset = message.text("form"), message.text("file"), message.integer("offset")
+        if message.flag("first") and not self._container_id:
+            # What an earlier connection has brought is void.
+            self._drop()
+            self._error = ""
         known = form in NAMES and (not suffix or ROTATED.match(suffix))
-        if not known or offset + len(message.body) > MAX_LOG_BYTES or len(self._files) > MOST_FILES:
+        if not known or offset + len(message.body) > MAX_FILE_BYTES or len(self._files) > MOST_FILES:
             self._error = self._error or f"a part of it arrived damaged ({form}, {suffix}, {offset})"
         if self._error:
             return
@@ -78,16 +96,23 @@ class LogReceiver:
         return self._files[key]
 
     def _write(self, descriptor: int, offset: int, data: bytes, *, last: bool) -> None:
-        """:param last: nothing but this may follow there."""
+        """:param last: cut the file behind this part (it is one that Docker does not write to)."""
         # Docker cannot read over a hole, which is left where a connection broke.
         if os.fstat(descriptor).st_size < offset:
             raise FileNotFoundError(errno.ENOENT, f"a part of it is missing (before {offset})")
-        written = 0
-        while written < len(data):
-            written += os.pwrite(descriptor, data[written:], offset + written)
-        # An earlier connection may have brought more. Of a file that it has open Docker relies on the length.
-        if last or not self._container_id:
-            os.ftruncate(descriptor, offset + len(data))
+        # Docker writes to the file that it has open, and relies on its length.
+        ours = last or not self._container_id
+        end = offset
+        try:
+            while end < offset + len(data):
+                end += os.pwrite(descriptor, data[end - offset :], end)
+        except OSError:
+            if ours:
+                os.ftruncate(descriptor, offset)
+            raise
+        if ours:
+            # An earlier connection may have written further.
+            os.ftruncate(descriptor, end)
 
     def _fail(self, error: OSError) -> None:
         self._error = self._error or f"{error.strerror or error}"

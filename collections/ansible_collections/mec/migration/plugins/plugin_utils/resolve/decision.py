@@ -104,9 +104,10 @@ def decide(source: SourceSays, target: TargetSays, *, from_older_state: bool = F
 
 def _no_answer(side: SourceSays | TargetSays) -> Decision | None:
     if side.reach is Reach.UNREACHABLE:
+        words = " or ".join(f"{HOST_GONE}={name}" for name in side.names or (side.host,))
         return _ask(
             f"{side.host} does not answer, so no one can know what runs there. Run resolve again when it "
-            f"does. Only if it never comes back: {HOST_GONE}={side.host}",
+            f"does. Only if it never comes back: {words}",
             HOST_GONE,
         )
     if side.reach is Reach.ANSWERS and side.container is Container.UNKNOWN:

@@ -79,6 +79,7 @@ class Place:
     container: Container
     container_id: str
     side: Side | None
+    names: tuple[str, ...] = ()
 
     @property
     def agent_alive(self) -> bool:
@@ -161,6 +162,7 @@ def _resolution(
             source.container,
             source.agent_alive,
             source.time_s,
+            source.names,
         ),
         TargetSays(
             target.host,
@@ -169,6 +171,7 @@ def _resolution(
             target.container,
             target.agent_alive,
             target.time_s,
+            target.names,
         ),
         from_older_state=from_older_state,
     )
@@ -194,7 +197,10 @@ def _place(what: Heard, sides: dict[str, Side], name: str, host_gone: str) -> Pl
     word = what.containers.get(host, {}).get(container_id, "absent")
     if own is not None and own.container != UNKNOWN:
         word = own.container
-    return Place(host, reach, _container(word), container_id, own)
+    names: tuple[str, ...] = ()
+    if reach is Reach.UNREACHABLE and host not in what.silent:
+        names = tuple(what.silent) or ("NAME, once the inventory has it under that name",)
+    return Place(host, reach, _container(word), container_id, own, names)
 
 
 def _peer(what: Heard, side: Side, host_gone: str) -> tuple[str, Reach]:
@@ -209,9 +215,9 @@ def _peer(what: Heard, side: Side, host_gone: str) -> tuple[str, Reach]:
         return f"the other host of {side.migration_id}", Reach.ANSWERS
     if host_gone:
         return host_gone, Reach.GONE
-    silent = f", perhaps {' or '.join(what.silent)}" if what.silent else ""
+    silent = f"perhaps {' or '.join(what.silent)}" if what.silent else "none of those that were asked"
     where = side.peer_address or f"with the Docker engine {side.peer_engine_id}"
-    return f"the host {where}{silent}", Reach.UNREACHABLE
+    return f"the host {where} ({silent})", Reach.UNREACHABLE
 
 
 def _target_state(side: Side | None) -> TargetState:

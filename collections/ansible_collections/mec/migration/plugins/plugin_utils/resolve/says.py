@@ -68,7 +68,8 @@ class TargetState(Enum):
 class SourceSays:
     """The source's answer. Of a host that gives none only *host* and *reach* mean something.
 
-    *host*: its name in the inventory. *time_s*: of the last journal write, seconds since the epoch by the
+    *host*: its name in the inventory, or where that is not known what it is known by; *names* are then those
+    of the inventory that it may have. *time_s*: of the last journal write, seconds since the epoch by the
     host's clock; 0 if it is not known.
     """
 
@@ -78,6 +79,7 @@ class SourceSays:
     container: Container = Container.ABSENT
     agent_alive: bool = False
     time_s: float = 0.0
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,3 +92,4 @@ class TargetSays:
     container: Container = Container.ABSENT
     agent_alive: bool = False
     time_s: float = 0.0
+    names: tuple[str, ...] = ()

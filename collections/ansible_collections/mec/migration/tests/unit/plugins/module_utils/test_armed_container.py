@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
@@ -239,6 +241,41 @@ def test_a_start_whose_answer_is_lost_is_one(state, armed, monkeypatch):
     monkeypatch.setattr(container, "_connect", connected.append)
     container.wait_started(1)
     assert connected == [{"other": {}}]
+    assert container.docker_said == "the connection was reset"
+
+
+@pytest.mark.parametrize("said", ["", "not json\n", '{"pid": 1, "protocol": 5, "bundle": "/nowhere"}\n'])
+def test_a_start_that_fails_in_any_way_leaves_nothing(said, armed, docker, ended, tmp_path, monkeypatch):
+    """The runtime ends before its first word, says something else, or its bundle cannot be read."""
+    monkeypatch.setattr(module, "ARMED_DIR", str(tmp_path / "armed"))
+    container = armed()
+    container._stream = None
+
+    def start(container_id):
+        with socket.socket(socket.AF_UNIX) as runtime:
+            runtime.connect(str(tmp_path / "armed" / container_id))
+            runtime.sendall(said.encode())
+            while runtime.recv(100):
+                pass
+        raise Refused("given up")
+
+    docker.start = start
+    with pytest.raises(MigrationError, match="container redis could not be armed on the target: ") as caught:
+        container.start()
+    assert caught.value.rolled_back
+    assert container.destroyed
+    assert docker.calls[-1] == "remove"
+    assert os.listdir(tmp_path / "armed") == []
+
+
+def test_one_that_cannot_be_listened_for_is_removed(armed, docker, ended, tmp_path, monkeypatch):
+    (tmp_path / "armed").write_text("a file where a directory should be")
+    monkeypatch.setattr(module, "ARMED_DIR", str(tmp_path / "armed" / "deeper"))
+    container = armed()
+    container._stream = None
+    with pytest.raises(MigrationError, match=r"could not be armed on the target: .*deeper"):
+        container.start()
+    assert docker.calls[-1] == "remove"
 
 
 def test_what_docker_did_not_take_over_is_told(armed, monkeypatch):

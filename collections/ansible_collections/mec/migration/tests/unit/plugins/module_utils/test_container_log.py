@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import stat
 from pathlib import Path
 from types import SimpleNamespace
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.docker.container_log import (
@@ -19,12 +20,15 @@ from ansible_collections.mec.migration.plugins.module_utils.docker.container_log
     FRAMES,
     JSON_LINES,
     ContainerLog,
+    LogLimits,
 )
 from ansible_collections.mec.migration.plugins.module_utils.preflight.logs import log_warnings
 from ansible_collections.mec.migration.plugins.module_utils.preflight.pair import Container
 from ansible_collections.mec.migration.plugins.module_utils.source import log_copy
 from ansible_collections.mec.migration.plugins.module_utils.source.log_copy import LogCopy
+from ansible_collections.mec.migration.plugins.module_utils.target import log_receiver
 from ansible_collections.mec.migration.plugins.module_utils.target.log_receiver import LogReceiver
+from ansible_collections.mec.migration.plugins.module_utils.transport.wire import Message
 from peers import Peer
 
 HERE, THERE = "a" * 64, "b" * 64
@@ -74,9 +78,13 @@ def arrived(roots: SimpleNamespace, form: str, suffix: str | None = None) -> byt
 class Move:
     """A log on its way: both halves, with a real channel between."""
 
-    def __init__(self, roots: SimpleNamespace, most_bytes: int = 1 << 20, most_files: int | str = 4) -> None:
+    def __init__(
+        self, roots: SimpleNamespace, most_bytes: int = 1 << 20, most_files: int | str = 4, **options: str
+    ) -> None:
         self.receiver = LogReceiver(str(roots.target), str(roots.staging))
-        options = {"max-file": str(most_files), "cache-max-file": str(most_files)} if most_files else {}
+        options = {name.replace("_", "-"): value for name, value in options.items()}
+        if most_files:
+            options |= {"max-file": str(most_files), "cache-max-file": str(most_files)}
         self.copy = LogCopy(ContainerLog.find(str(roots.source), HERE), options)
         self.most_bytes = most_bytes
 
@@ -94,6 +102,14 @@ class Move:
     def send_new(self) -> None:
         with self.peer() as peer:
             self.copy.send_new(peer.channel)
+
+    def direct(self) -> Any:
+        """A channel without a thread behind: each part is taken while it is sent."""
+
+        def send(kind: str, body: bytes, **fields: object) -> None:
+            self.receiver.handlers[kind](Message(kind, dict(fields), body), cast(Any, None))
+
+        return SimpleNamespace(send=send)
 
     def peer(self) -> Peer:
         return Peer(self.receiver.handlers)
@@ -142,8 +158,8 @@ def test_in_a_single_file_there_is_room_for_what_comes(roots: SimpleNamespace) -
     after = arrived(roots, JSON_LINES, "")
     # Docker shows what is before the length that it found.
     assert len(after) == len(opened)
-    assert after.rstrip(b" \n") + b"\n" == entries(JSON_LINES, 0, 70)
-    assert after.endswith(b" \n")
+    # The spaces are no line, which `docker logs --tail` would count.
+    assert after.rstrip(b" ") == entries(JSON_LINES, 0, 70)
     assert move.copy.error == ""
 
 
@@ -156,7 +172,7 @@ def test_a_single_file_has_room_for_a_minute(roots: SimpleNamespace, monkeypatch
         now[0] += 2
         move.send()
     there = arrived(roots, JSON_LINES, "")
-    room_bytes = len(there) - len(line(1) * 20000)
+    room_bytes = len(there) - len(there.rstrip(b" "))
     assert room_bytes == min(len(line(1)) * 10000 * 60, log_copy.MOST_ROOM_BYTES)
 
 
@@ -186,24 +202,177 @@ def test_of_a_single_file_of_frames_what_comes_stays_behind(roots: SimpleNamespa
     assert f"no room for {len(frame(5))} bytes" in move.copy.error
 
 
+@pytest.mark.parametrize("full_bytes", [1000, 100000, 300000, 10_000_000])
+def test_the_room_lets_docker_write(full_bytes: int, roots: SimpleNamespace) -> None:
+    """Docker empties a single file when it is full, spaces or not."""
+    log_of(roots, JSON_LINES, entries(JSON_LINES, 0, 40))
+    with Move(roots, most_files=1, max_size=f"{full_bytes / 1000}k") as move:
+        move.send()
+    there = arrived(roots, JSON_LINES, "")
+    assert there.rstrip(b" ") == entries(JSON_LINES, 0, 40)
+    assert full_bytes - len(there) >= (full_bytes - len(entries(JSON_LINES, 0, 40))) // 2
+    assert len(there.rstrip(b" ")) < len(there)
+
+
+def test_where_the_file_is_full_there_is_no_room(roots: SimpleNamespace) -> None:
+    path = log_of(roots, JSON_LINES, entries(JSON_LINES, 0, 100))
+    with Move(roots, most_files=1, max_size="1k") as move:
+        move.send()
+        append(path, entries(JSON_LINES, 100, 101))
+        move.send_new()
+    assert arrived(roots, JSON_LINES, "") == entries(JSON_LINES, 0, 100)
+    assert f"no room for {len(line(100))} bytes" in move.copy.error
+
+
+def test_room_of_an_earlier_move_stays_behind(roots: SimpleNamespace) -> None:
+    spaces = b" " * (3 * log_copy.CHUNK_BYTES)
+    path = log_of(roots, JSON_LINES, entries(JSON_LINES, 0, 5) + spaces)
+    with Move(roots, 1 << 30, most_files=1) as move:
+        move.send()
+        append(path, entries(JSON_LINES, 5, 6) + b" " * 100)
+        move.send_new()
+    there = arrived(roots, JSON_LINES, "")
+    assert there.rstrip(b" ") == entries(JSON_LINES, 0, 6)
+    assert len(there) <= len(entries(JSON_LINES, 0, 5)) + log_copy.LEAST_ROOM_BYTES
+    assert move.copy.error == ""
+
+
+@pytest.mark.parametrize("form", [JSON_LINES, FRAMES])
+@pytest.mark.parametrize("most_files", [2, 3])
+def test_many_moves_lose_nothing_that_docker_keeps(
+    form: str, most_files: int, roots: SimpleNamespace
+) -> None:
+    full_bytes = len(entries(form, 100, 140))
+    printed = 100
+    log_of(roots, form, b"")
+    for _turn in range(12):
+        path = Path(ContainerLog.at(str(roots.source), HERE, form).path)
+        append(path, entries(form, printed, printed + 15))
+        printed += 15
+        with Move(roots, most_files=most_files, max_size=f"{full_bytes / 1000}k") as move:
+            move.send()
+        assert (move.copy.error, move.receiver.told) == ("", {"log_error": ""})
+        there = Path(ContainerLog.at(str(roots.target), THERE, form).path)
+        # The target is the source of the next move; what Docker writes to is empty there.
+        for old in path.parent.glob("*log*"):
+            old.unlink()
+        for new in there.parent.glob("*log*"):
+            os.rename(new, path.with_name(new.name.replace(there.name, path.name)))
+        path.touch()
+    log = ContainerLog.at(str(roots.source), HERE, form)
+    kept = b"".join(file.open().read() for file in reversed(log.files()))
+    assert kept.endswith(entries(form, 200, printed))
+    assert kept == entries(form, printed - len(kept) // len(ENTRY[form](100)), printed)
+    assert (most_files - 1) * full_bytes <= len(kept) <= 2 * (most_files - 1) * full_bytes
+
+
+def test_a_full_file_that_is_damaged_keeps_nothing_else_back(roots: SimpleNamespace) -> None:
+    path = log_of(roots, FRAMES, entries(FRAMES, 10, 20))
+    Path(f"{path}.1.gz").write_bytes(gzip.compress(entries(FRAMES, 0, 10))[:-9])
+    with Move(roots) as move:
+        move.send()
+    assert arrived(roots, FRAMES) == entries(FRAMES, 10, 20)
+    assert (Path(ContainerLog.at(str(roots.target), THERE, FRAMES).path + ".2.gz")).read_bytes()
+
+
+def test_a_file_that_is_being_packed_goes_as_it_was(roots: SimpleNamespace) -> None:
+    path = log_of(roots, FRAMES, entries(FRAMES, 10, 20))
+    Path(f"{path}.1").write_bytes(entries(FRAMES, 0, 10))
+    Path(f"{path}.1.gz").write_bytes(gzip.compress(entries(FRAMES, 0, 10))[:20])
+    with Move(roots) as move:
+        move.send()
+    assert arrived(roots, FRAMES) == entries(FRAMES, 0, 20)
+
+
+def test_files_that_docker_renames_while_they_are_read_go_once(
+    roots: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = log_of(roots, JSON_LINES, entries(JSON_LINES, 10, 20))
+    Path(f"{path}.1").write_bytes(entries(JSON_LINES, 0, 10))
+    newest = ContainerLog.newest
+
+    def renames_afterwards(log: ContainerLog, most_bytes: int) -> object:
+        found = newest(log, most_bytes)
+        if not Path(f"{path}.2").exists():
+            os.rename(f"{path}.1", f"{path}.2")
+            os.rename(path, f"{path}.1")
+            path.write_bytes(entries(JSON_LINES, 20, 30))
+        return found
+
+    monkeypatch.setattr(ContainerLog, "newest", renames_afterwards)
+    with Move(roots, max_size="0.3k") as move:
+        move.send()
+    there = [arrived(roots, JSON_LINES, suffix) for suffix in (".3", ".2", ".1")]
+    assert b"".join(there) == entries(JSON_LINES, 0, 30)
+    assert move.copy.error == ""
+
+
+def test_an_entry_that_is_half_written_goes_with_the_next(roots: SimpleNamespace) -> None:
+    path = log_of(roots, FRAMES, entries(FRAMES, 0, 3) + frame(3)[:5])
+    with Move(roots) as move:
+        move.send()
+        assert arrived(roots, FRAMES) == entries(FRAMES, 0, 3)
+        assert "last 5 bytes are no whole entry" in move.copy.error
+        append(path, frame(3)[5:])
+        move.send_new()
+    assert arrived(roots, FRAMES) == entries(FRAMES, 0, 4)
+    assert move.copy.error == ""
+
+
+def test_parts_end_with_an_entry(roots: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_copy, "CHUNK_BYTES", 100)
+    path = log_of(roots, JSON_LINES, entries(JSON_LINES, 0, 50))
+    parts: list[bytes] = []
+    with Move(roots) as move:
+        channel = move.direct()
+        take = channel.send
+
+        def noted(kind: str, body: bytes, **fields: object) -> None:
+            parts.append(body)
+            take(kind, body, **fields)
+
+        channel.send = noted
+        move.copy.send(channel, move.most_bytes)
+        move.receiver.place(THERE)
+        append(path, entries(JSON_LINES, 50, 70))
+        move.copy.send_new(channel)
+    assert len(parts) > 10
+    assert all(part.endswith(b"}\n") for part in parts if part)
+    assert arrived(roots, JSON_LINES) == entries(JSON_LINES, 0, 70)
+
+
 def test_files_that_are_full_go_along(roots: SimpleNamespace) -> None:
     path = log_of(roots, FRAMES, entries(FRAMES, 30, 40))
     for number, content in ((1, entries(FRAMES, 20, 30)), (3, entries(FRAMES, 0, 10))):
         Path(f"{path}.{number}").write_bytes(content)
     Path(f"{path}.2.gz").write_bytes(gzip.compress(entries(FRAMES, 10, 20)))
     Path(f"{path}.tmp").write_bytes(b"none of its files")
-    with Move(roots, most_files=4) as move:
+    with Move(roots, most_files=5, max_size="0.2k") as move:
         move.send()
     assert arrived(roots, FRAMES) == entries(FRAMES, 30, 40)
     # Not packed yet when it was sent.
     assert arrived(roots, FRAMES, ".2.gz") == entries(FRAMES, 20, 30)
     assert arrived(roots, FRAMES, ".3.gz") == entries(FRAMES, 10, 20)
+    assert arrived(roots, FRAMES, ".4.gz") == entries(FRAMES, 0, 10)
     # Docker shows no fourth one beside the one that it writes.
     assert sorted(each.name for each in (roots.target / "containers" / THERE / "local-logs").iterdir()) == [
         "container.log.1.gz",
         "container.log.2.gz",
         "container.log.3.gz",
+        "container.log.4.gz",
     ]
+
+
+def test_where_there_is_no_place_for_one_more_file_the_newest_two_are_one(roots: SimpleNamespace) -> None:
+    path = log_of(roots, FRAMES, entries(FRAMES, 30, 40))
+    Path(f"{path}.1.gz").write_bytes(gzip.compress(entries(FRAMES, 20, 30)))
+    Path(f"{path}.2.gz").write_bytes(gzip.compress(entries(FRAMES, 10, 20)))
+    Path(f"{path}.3.gz").write_bytes(b"older than what Docker shows")
+    with Move(roots, most_files=3, max_size="0.2k") as move:
+        move.send()
+    assert arrived(roots, FRAMES) == entries(FRAMES, 20, 40)
+    assert arrived(roots, FRAMES, ".2.gz") == entries(FRAMES, 10, 20)
+    assert len(list((roots.target / "containers" / THERE / "local-logs").iterdir())) == 2
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -225,9 +394,20 @@ def test_docker_begins_a_new_file_meanwhile(times: int, packed: bool, roots: Sim
         move.send_new()
         append(path, entries(JSON_LINES, 90, 95))
         move.send_new()
-    begun = range(20 + 10 * (times - 1), 30 + 10 * (times - 1)) if packed else range(20, 20 + 10 * times)
-    expected = entries(JSON_LINES, 0, 20) + b"".join(map(line, begun)) + entries(JSON_LINES, 90, 95)
+    expected = entries(JSON_LINES, 0, 20 + 10 * times) + entries(JSON_LINES, 90, 95)
     assert arrived(roots, JSON_LINES) == expected
+    assert move.copy.error == ""
+
+
+def test_what_docker_removed_meanwhile_is_told(roots: SimpleNamespace) -> None:
+    path = log_of(roots, JSON_LINES, entries(JSON_LINES, 0, 10))
+    with Move(roots) as move:
+        move.send()
+        path.unlink()
+        path.write_bytes(entries(JSON_LINES, 20, 30))
+        move.send_new()
+    assert arrived(roots, JSON_LINES) == entries(JSON_LINES, 0, 10) + entries(JSON_LINES, 20, 30)
+    assert "Docker removed" in move.copy.error
 
 
 def test_what_is_written_right_before_a_new_file_is_begun_goes_along(
@@ -236,17 +416,16 @@ def test_what_is_written_right_before_a_new_file_is_begun_goes_along(
     path = log_of(roots, JSON_LINES, entries(JSON_LINES, 0, 10))
     with Move(roots) as move:
         move.send()
-        send = move.copy._send_more
+        send = move.copy._send_rest
 
-        def writes_meanwhile(log: BinaryIO) -> int:
-            position = send(log)
+        def writes_meanwhile(log: BinaryIO) -> None:
+            send(log)
             if not Path(f"{path}.1").exists():
                 append(path, entries(JSON_LINES, 10, 11))
                 os.rename(path, f"{path}.1")
                 path.write_bytes(entries(JSON_LINES, 11, 12))
-            return position
 
-        monkeypatch.setattr(move.copy, "_send_more", writes_meanwhile)
+        monkeypatch.setattr(move.copy, "_send_rest", writes_meanwhile)
         move.send_new()
         move.send_new()
     assert arrived(roots, JSON_LINES) == entries(JSON_LINES, 0, 12)
@@ -304,7 +483,7 @@ def test_a_full_file_goes_whole_or_not(roots: SimpleNamespace) -> None:
     log = ContainerLog.find(str(roots.source), HERE)
     assert log is not None
     files, older_bytes = log.newest(len(entries(JSON_LINES, 11, 30)))
-    assert [file.suffix for file in files] == [""]
+    assert [file.number for file in files] == [0]
     assert older_bytes == len(entries(JSON_LINES, 10, 20)) + len(entries(JSON_LINES, 0, 1))
 
 
@@ -351,10 +530,10 @@ def test_a_part_that_is_none_is_not_written(
 ) -> None:
     receiver = LogReceiver(str(roots.target), str(roots.staging))
     with Peer(receiver.handlers) as peer:
-        peer.channel.send("log.part", b"", form=JSON_LINES, file="", offset=0)
+        peer.channel.send("log.part", b"", form=JSON_LINES, file="", offset=0, first=True)
     receiver.place(THERE)
     with Peer(receiver.handlers) as peer:
-        peer.channel.send("log.part", b"x", **fields)
+        peer.channel.send("log.part", b"x", first=False, **fields)
     assert said in receiver.told["log_error"]
     assert [path.stat().st_size for path in roots.target.rglob("*.log*")] == [0]
 
@@ -370,6 +549,78 @@ def test_after_docker_has_begun_a_new_file_the_rest_comes_into_the_old_one(roots
         move.send_new()
     assert arrived(roots, JSON_LINES, ".2") == entries(JSON_LINES, 0, 12)
     assert arrived(roots, JSON_LINES, ".1") == entries(JSON_LINES, 20, 30)
+
+
+def disk_full(*_unused: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_of_a_log_of_which_a_part_is_missing_nothing_is_placed(
+    roots: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = log_of(roots, FRAMES, entries(FRAMES, 10, 20))
+    Path(f"{path}.1.gz").write_bytes(gzip.compress(entries(FRAMES, 0, 10)))
+    monkeypatch.setattr(log_receiver, "os", SimpleNamespace(**vars(os)))
+    monkeypatch.setattr(log_receiver.os, "pwrite", disk_full)
+    with Move(roots, max_size="0.1k") as move:
+        move.send()
+    assert list((roots.target / "containers" / THERE).rglob("*")) == []
+    assert list(roots.staging.iterdir()) == []
+    assert move.receiver.told == {"log_error": os.strerror(errno.ENOSPC)}
+
+
+@pytest.mark.parametrize("form", [JSON_LINES, FRAMES])
+def test_of_a_later_part_nothing_is_left_if_it_cannot_be_written(
+    form: str, roots: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = log_of(roots, form, entries(form, 0, 10))
+    with Move(roots) as move:
+        channel = move.direct()
+        move.copy.send(channel, move.most_bytes)
+        move.receiver.place(THERE)
+        append(path, entries(form, 10, 20))
+        writes = iter([lambda descriptor, data, at: os.pwrite(descriptor, data[:7], at), disk_full])
+        monkeypatch.setattr(log_receiver, "os", SimpleNamespace(**vars(os)))
+        monkeypatch.setattr(log_receiver.os, "pwrite", lambda *given: next(writes)(*given))  # noqa: PLW0108
+        move.copy.send_new(channel)
+        move.copy.send_new(channel)
+    assert arrived(roots, form) == entries(form, 0, 10)
+    assert move.receiver.told == {"log_error": os.strerror(errno.ENOSPC)}
+
+
+def test_a_log_that_comes_again_is_whole_though_it_failed_before(
+    roots: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = log_of(roots, JSON_LINES, entries(JSON_LINES, 20, 30))
+    for number in (1, 2):
+        Path(f"{path}.{number}").write_bytes(entries(JSON_LINES, 20 - 10 * number, 30 - 10 * number))
+    with Move(roots, max_size="0.3k") as move:
+        with monkeypatch.context() as patch:
+            patch.setattr(log_receiver, "os", SimpleNamespace(**vars(os)))
+            patch.setattr(log_receiver.os, "pwrite", disk_full)
+            with move.peer() as peer:
+                move.copy.send(peer.channel, move.most_bytes)
+        Path(f"{path}.2").unlink()
+        move.send()
+    assert arrived(roots, JSON_LINES) == entries(JSON_LINES, 20, 30)
+    assert arrived(roots, JSON_LINES, ".2") == entries(JSON_LINES, 10, 20)
+    assert not Path(ContainerLog.at(str(roots.target), THERE, JSON_LINES).path + ".3").exists()
+    assert move.receiver.told == {"log_error": ""}
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "limits"),
+    [
+        (JSON_LINES, {}, (1, float("inf"), False)),
+        (FRAMES, {}, (5, 20 << 20, True)),
+        (CACHED, {"max-file": "2", "cache-max-file": "3", "cache-compress": "false"}, (3, 20 << 20, False)),
+        (JSON_LINES, {"max-size": "10m", "max-file": "3", "compress": "true"}, (3, 10_000_000, True)),
+        (JSON_LINES, {"max-size": "1.5 KiB", "compress": "true"}, (1, 1500, False)),
+        (FRAMES, {"max-size": "5", "compress": "0"}, (5, 5, False)),
+    ],
+)
+def test_what_docker_keeps(form: str, options: dict[str, str], limits: tuple[int, float, bool]) -> None:
+    assert LogLimits.of(form, options) == limits
 
 
 @pytest.mark.parametrize(("log_mib", "warned"), [(0, True), (1, True), (3, False)])

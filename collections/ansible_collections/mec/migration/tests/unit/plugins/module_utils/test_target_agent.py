@@ -56,6 +56,7 @@ class Container:
     def __init__(self, client, spec, work_dir):
         self.work_dir, self.rootfs, self.mount_sources = work_dir, work_dir, {}
         self.id, self.destroyed, self.waiting, self.start_error = "abc", False, True, ""
+        self.docker_said = ""
         self.alive = False
 
     def _do(self, call):
@@ -106,7 +107,7 @@ def host(monkeypatch, tmp_path):
     monkeypatch.setattr(states, "JOURNAL_DIR", str(tmp_path / "journals"))
     monkeypatch.setattr(migration_lock, "LOCK_DIR", str(tmp_path / "locks"))
     monkeypatch.setattr(module, "ArmedContainer", Container)
-    monkeypatch.setattr(module, "wait_healthy", lambda client, container_id, timeout_s: "running")
+    monkeypatch.setattr(module, "wait_healthy", lambda *unused: "running")
     monkeypatch.setattr(module, "container_state", lambda client, container_id: ("running", {}))
     layers = SimpleNamespace(handlers={}, close=lambda: None)
     monkeypatch.setattr(module, "LayerReceiver", lambda *unused: layers)
@@ -206,6 +207,15 @@ def test_it_goes_well(target):
     target.ask("forget", reason="the source is settled")
     assert target.ended()
     assert target.files() == []
+
+
+def test_a_start_that_fails_before_it_is_proved_ended_is_ended_by_the_abort(target):
+    Container.fails["start"] = MigrationError("processes [7] do not end")
+    with pytest.raises(MigrationError, match="do not end"):
+        target.arm()
+    target.ask("handover.abort", reason="it could not be armed")
+    assert target.agent._container.destroyed
+    assert (target.journal.state, target.journal.outcome) == (states.SETTLED, states.DESTROYED)
 
 
 def test_its_journal_says_that_it_runs_before_the_source_hears_of_it(target, monkeypatch):

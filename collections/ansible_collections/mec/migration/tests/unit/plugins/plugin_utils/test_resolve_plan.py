@@ -90,8 +90,17 @@ def test_a_host_whose_address_says_nothing_is_told_by_its_engine():
     unknown = side("source", "mark_sent", "frozen", peer_address="")
     one = decide({"edge-a": host("a", unknown), "edge-c": SILENT})
     assert one["verdict"] == "ask"
-    assert "engine-b" in one["reason"]
-    assert "edge-c" in one["reason"]
+    assert "engine-b (perhaps edge-c)" in one["reason"]
+    assert one["reason"].endswith("resolve_host_gone=edge-c")
+
+
+def test_of_a_host_that_nobody_knows_it_is_said_what_to_type():
+    looks = {"edge-a": host("a", side("source", "mark_sent", "frozen", peer_address="192.0.2.7"))}
+    nobody = decide(looks)["reason"]
+    assert "the host 192.0.2.7 (none of those that were asked)" in nobody
+    assert "resolve_host_gone=NAME, once the inventory has it" in nobody
+    two = decide({**looks, "edge-c": SILENT, "edge-d": SILENT})["reason"]
+    assert two.endswith("resolve_host_gone=edge-c or resolve_host_gone=edge-d")
 
 
 def test_the_operator_says_that_a_host_is_gone():
