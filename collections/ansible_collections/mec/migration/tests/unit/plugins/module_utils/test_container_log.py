@@ -579,9 +579,13 @@ def test_of_a_later_part_nothing_is_left_if_it_cannot_be_written(
         move.copy.send(channel, move.most_bytes)
         move.receiver.place(THERE)
         append(path, entries(form, 10, 20))
-        writes = iter([lambda descriptor, data, at: os.pwrite(descriptor, data[:7], at), disk_full])
+        writes = [lambda descriptor, data, at: os.pwrite(descriptor, data[:7], at), disk_full]
+
+        def pwrite(descriptor: int, data: bytes, at: int) -> int:
+            return writes.pop(0)(descriptor, data, at)
+
         monkeypatch.setattr(log_receiver, "os", SimpleNamespace(**vars(os)))
-        monkeypatch.setattr(log_receiver.os, "pwrite", lambda *given: next(writes)(*given))  # noqa: PLW0108
+        monkeypatch.setattr(log_receiver.os, "pwrite", pwrite)
         move.copy.send_new(channel)
         move.copy.send_new(channel)
     assert arrived(roots, form) == entries(form, 0, 10)
