@@ -106,7 +106,7 @@ def give(files: FilesImage, ready: Collection[int]) -> list[GivenSegment]:
                 listed.append(GivenFile(name, given[file.inode].number, file.flags, file.position))
                 entry = _changed(_entry(opened[index]), {FILE_INODE: number})
                 files.replace(index, _changed(opened[index], {MEMFD_FIELD: entry}))
-                # With this seal and no other CRIU has nothing to seal at the end.
+                # With F_SEAL_SEAL alone CRIU adds no seals after the restore; the target has set the real ones.
                 named.append(
                     _changed(inode_of[file.inode], {NAME: name.encode(), INODE: number, SEALS: F_SEAL_SEAL})
                 )
@@ -144,7 +144,7 @@ class _File(NamedTuple):
 
     :ivar number: CRIU's.
     :ivar inode: CRIU's number of that.
-    :ivar ordinary: whether another descriptor does as well.
+    :ivar ordinary: opened for reading and writing and without a signal owner, so that any descriptor will do.
     """
 
     number: int

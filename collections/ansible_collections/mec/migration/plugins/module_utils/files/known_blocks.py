@@ -120,8 +120,8 @@ class KnownBlocks:
         """After :meth:`begin`, once *content* has been read to its end."""
         file = self._files.get(_inode(fd))
         if file is None or not file.cleaned:
-            # Of a frozen service what was dirty already would change unseen if it runs on here. So what was
-            # known before stays, and what changed since then is stale still.
+            # When frozen we do not write dirty pages back, so later writes to them are not reported if the
+            # service runs on here. Keep the older digests, and leave changed blocks stale.
             return
         file.digests, file.holes, file.size_bytes = content.digests, content.holes, content.size_bytes
         file.stale = set()

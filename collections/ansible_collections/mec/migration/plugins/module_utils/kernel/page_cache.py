@@ -43,7 +43,7 @@ STATX_ATTR_DAX = 1 << 21
 FS_IOC_GETFLAGS = 0x80086601
 FS_JOURNAL_DATA_FL = 0x4000
 STATX_BYTES, STATX_ATTRIBUTES, STATX_ATTRIBUTES_MASK = 256, slice(8, 16), slice(56, 64)
-# sync_file_range(2): all three, or pages that are being written already are passed over.
+# sync_file_range(2): all three flags, otherwise pages that are already being written are skipped.
 WRITE_AND_WAIT = 1 | 2 | 4
 
 BUFFER_BYTES = 16 << 20

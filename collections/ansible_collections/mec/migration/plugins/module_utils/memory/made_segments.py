@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Segments of shared memory that the target makes and fills before the freeze; CRIU is given them.
 
-To read a segment from images takes CRIU as long as it is large, and the service is frozen meanwhile. So the
-target makes it when the rounds have brought most of it, and in the window writes only what has changed since.
+The larger a segment is, the longer CRIU takes to read it from images, and the service is frozen meanwhile. So
+the target makes it when the rounds have brought most of it, and in the window writes only what has changed
+since.
 The images keep it all the same: should the segment turn out to be one that cannot be given, CRIU reads it
 there.
 

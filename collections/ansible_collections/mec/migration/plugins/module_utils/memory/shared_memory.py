@@ -50,11 +50,12 @@ def segments(pids: list[int], kinds: tuple[str, ...] = KINDS) -> dict[int, str]:
     for pid in pids:
         for area in areas(pid):
             if area.permissions[3] == "s" and area.path.startswith(kinds):
-                # The table has the identifier in place of an inode number.
+                # /proc/PID/maps shows the System V identifier where other mappings have an inode number.
                 number = segment_number(area.inode, system_v=area.path.startswith(SYSTEM_V))
                 found.setdefault(number, f"/proc/{pid}/map_files/{area.start:x}-{area.end:x}")
     for number in list(found):
-        # Where both have the same name with CRIU there is one page map, and it is left to CRIU.
+        # If a System V id equals another segment's inode number, CRIU writes one page map for both; leave
+        # it to CRIU.
         if number > -SYSTEM_V_NUMBERS and number - SYSTEM_V_NUMBERS in found:
             del found[number], found[number - SYSTEM_V_NUMBERS]
     return found
@@ -92,7 +93,8 @@ class Segment(NamedTuple):
 def givable_segments(pids: Iterable[int]) -> dict[int, Segment]:
     """The segments, by their number, that are open and mapped for reading and writing only.
 
-    Others would need descriptors of several kinds where CRIU takes one. System V's are no memfds.
+    CRIU is given one descriptor for each file, opened for reading and writing; a segment that is also opened
+    in another way cannot be given. System V's are no memfds.
 
     :raises OSError: a mapping is gone.
     """
@@ -107,7 +109,7 @@ def givable_segments(pids: Iterable[int]) -> dict[int, Segment]:
                     odd.add(number)
                 name = area.path[: -len(DELETED)] if area.path.endswith(DELETED) else area.path
                 name = name[len(MEMFD) :] if name.startswith(MEMFD) else name
-                # The table writes some characters in another way.
+                # /proc/PID/maps escapes other characters, so the name would be wrong.
                 if name.isascii() and name.isprintable() and "\\" not in name and number not in found:
                     found[number] = Segment(number, os.stat(path).st_size, name)
         descriptors: list[str] = []

@@ -201,7 +201,8 @@ class MemorySource:
             known = self.known(number)
             # What cannot be read so is in CRIU's images.
             with contextlib.suppress(OSError), contextlib.closing(SegmentReader(path)) as reader:
-                # CRIU names no others. What is held ends with the segment.
+                # Only pages that exist are compared: CRIU's page map names no others, and reading a hole would
+                # allocate it.
                 pages = known & reader.held()
                 with reader.mapped(pages) as address:
                     equal: list[Range] = []

@@ -21,7 +21,7 @@ from .target import MemoryTarget
 
 # Read by role edge_host's criu_gate.py.
 LIST_FILE = "system_v.json"
-# Less CRIU reads sooner than the program starts.
+# Below this size CRIU reads the images sooner than we could start the program that makes the segment.
 WORTHWHILE_BYTES = 32 << 20
 
 
@@ -31,7 +31,7 @@ def leave_to_fill(directory: str, memory: MemoryTarget) -> None:
     :raises TransferError: they name what never came.
     """
     numbers = [number for number in memory.segments if number <= -SYSTEM_V]
-    # Where another segment has the same name with CRIU there is one page map for both.
+    # If a System V id equals another segment's inode number, CRIU writes one page map for both.
     numbers = [number for number in numbers if not memory.held(number + SYSTEM_V)]
     listed, size_bytes = [], 0
     for number in numbers:

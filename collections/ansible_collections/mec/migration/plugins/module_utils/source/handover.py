@@ -48,7 +48,7 @@ from .precopy import mapped_files
 from .thaw_guard import ThawGuard
 from .unwritten_pages import to_nowhere
 
-# Of less CRIU reads the images sooner than it is made.
+# Below this size CRIU reads the images sooner than the target could make the segment.
 LARGE_SEGMENT_BYTES = 4 << 20
 
 

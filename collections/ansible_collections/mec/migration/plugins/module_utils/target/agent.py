@@ -387,7 +387,7 @@ class TargetAgent:
         if self._journal.state != states.SETTLED:
             raise MigrationError(f"it is in state {self._journal.state} and not settled on the target")
         if self._container is None or not self._container.destroyed or self._container.is_gone():
-            # As long as something is left the journal says where.
+            # Keep the journal while a container may be left: it names it.
             self._wipe()
             self._journal.remove()
         self._stop.set()

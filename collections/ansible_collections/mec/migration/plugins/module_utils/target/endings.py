@@ -159,9 +159,8 @@ def finish_target(client: Any, migration_id: str, check_mode: bool) -> str:
 
 
 def open_migrations(client: Any, service: str | None) -> list[dict[str, Any]]:
-    """This host's journals, each with the ``container_state`` as it is now and ``receiver_alive``: whether
-    the
-    migration's agent on this host is; then its ``phase`` is what it does now.
+    """This host's journals, each with the ``container_state`` as it is now and with ``receiver_alive``, which
+    says whether the migration's agent on this host is; then its ``phase`` is what it does now.
 
     Of those that cannot be read, of whichever service they are, ``damaged`` says why.
     """
