@@ -106,7 +106,8 @@ def give(files: FilesImage, ready: Collection[int]) -> list[GivenSegment]:
                 listed.append(GivenFile(name, given[file.inode].number, file.flags, file.position))
                 entry = _changed(_entry(opened[index]), {FILE_INODE: number})
                 files.replace(index, _changed(opened[index], {MEMFD_FIELD: entry}))
-                # With F_SEAL_SEAL alone CRIU adds no seals after the restore; the target has set the real ones.
+                # With F_SEAL_SEAL alone CRIU adds no seals after the restore; the target has set those that
+                # are needed.
                 named.append(
                     _changed(inode_of[file.inode], {NAME: name.encode(), INODE: number, SEALS: F_SEAL_SEAL})
                 )

@@ -76,7 +76,8 @@ class Content:
 
     def _not_known_by(self, fresh: Fresh) -> RangeSet:
         """What must be read: what changed, and what is not what the target has."""
-        # If the size changed, the digest of the last, partial block covers other bytes than now: read it again.
+        # If the size changed, the digest of the last, partial block covers other bytes than now, so it is
+        # read again.
         whole_blocks = min(self.size_bytes, fresh.size_bytes) // BLOCK_BYTES
         count = len(fresh.digests) // DIGEST_BYTES
         if self.size_bytes != fresh.size_bytes:

@@ -201,8 +201,8 @@ class MemorySource:
             known = self.known(number)
             # What cannot be read so is in CRIU's images.
             with contextlib.suppress(OSError), contextlib.closing(SegmentReader(path)) as reader:
-                # Only pages that exist are compared: CRIU's page map names no others, and reading a hole would
-                # allocate it.
+                # Only pages that exist are compared: CRIU's page map names no others, and whoever
+                # reads a hole allocates it.
                 pages = known & reader.held()
                 with reader.mapped(pages) as address:
                     equal: list[Range] = []
