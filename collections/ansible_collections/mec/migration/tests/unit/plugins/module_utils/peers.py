@@ -49,7 +49,7 @@ class Peer:
 
     def close(self) -> None:
         self.channel.close()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def __enter__(self) -> Peer:
         return self

@@ -311,8 +311,9 @@ def test_a_journal_that_cannot_be_written_says_so(tmp_path, moment):
 
 
 def test_what_is_off_costs_next_to_nothing():
-    began = time.perf_counter()
+    began = time.process_time()
     for _time in range(10_000):
         with crash_points.around("send.memory.pages"):
             pass
-    assert (time.perf_counter() - began) / 10_000 < 500e-6
+    # A thousand times of what it takes on a quiet machine.
+    assert (time.process_time() - began) / 10_000 < 500e-6

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import subprocess
 import threading
 import time
@@ -60,7 +61,7 @@ def test_all_processes_end_those_of_nested_cgroups_too(cgroup, tmp_path):
         shows(inner, nested)
         assert container_processes(ID, str(tmp_path)) == sorted([outer.pid, nested.pid])
         end_container(ID, root=str(tmp_path))
-        assert (outer.wait(5), nested.wait(5)) == (-9, -9)
+        assert (outer.wait(60), nested.wait(60)) == (-9, -9)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +94,11 @@ def test_a_restore_whose_parent_has_died_is_found_by_its_words():
     looking = subprocess.Popen(["bash", "-c", script, "runc", "state", ID])
     other = subprocess.Popen(["bash", "-c", script, "runc", "restore", "b" * 64])
     try:
-        time.sleep(0.2)
+        # What the shell starts ends with it.
+        while not pathlib.Path(f"/proc/{restoring.pid}/task/{restoring.pid}/children").read_text():
+            time.sleep(0.01)
         end_restore(ID)
-        assert restoring.wait(5) == -9
+        assert restoring.wait(60) == -9
         assert looking.poll() is None
         assert other.poll() is None
     finally:

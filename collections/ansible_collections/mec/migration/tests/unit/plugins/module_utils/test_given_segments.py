@@ -219,7 +219,7 @@ def test_the_gate_makes_pages_until_the_restore_may_begin(gate, segment):
         assert passed.is_alive()
         stream.write("\n")
         stream.flush()
-        passed.join(10)
+        passed.join(60)
         assert not passed.is_alive()
     far.close()
 
@@ -243,7 +243,7 @@ def test_the_runtime_hands_on_what_the_gate_says(gate, segment):
     assert os.fstat(segment).st_blocks * 512 == 8192
     assert "No such file" in restore.allocate([["/proc/self/fd/987654", [[0, 4096]]]])
     near.send(b"\n")
-    waiting.join(10)
+    waiting.join(60)
     far.close()
     with pytest.raises(OSError, match="was ended"):
         restore.allocate([])

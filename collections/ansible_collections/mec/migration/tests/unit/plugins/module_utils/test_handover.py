@@ -56,7 +56,7 @@ class World:
         self.answer = SimpleNamespace(fields={"restore_ms": 7})
         self.statuses = [DESTROYED]
         self.asked = []
-        self.patience_s = 0.3
+        self.patience_s = 60
 
     def do(self, call, value=None):
         self.calls.append(call)
@@ -295,6 +295,7 @@ def test_what_fails_before_the_rounds_leaves_it_as_it_was(call, failure, world, 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
 @pytest.mark.parametrize("call", ["mark", "write handed_over"])
 def test_after_the_mark_no_failure_on_this_side_thaws(call, failure, world, tmp_path):
+    world.patience_s = 0.3
     made = hand_over(world, tmp_path)
     world.fails[call] = failure
     world.statuses = [TransferError("not there")]
@@ -304,7 +305,6 @@ def test_after_the_mark_no_failure_on_this_side_thaws(call, failure, world, tmp_
 
 
 def test_the_answer_is_lost_and_it_runs_there(world, tmp_path):
-    world.patience_s = 10
     made = hand_over(world, tmp_path)
     world.fails["mark"] = TransferError("cut")
     world.statuses = [TransferError("not yet"), {"state": states.RESTORING, "outcome": ""}, RUNS]
@@ -347,6 +347,7 @@ def test_a_mark_that_never_arrived_is_taken_back_first(world, tmp_path):
     ids=str,
 )
 def test_nothing_else_that_the_target_says_thaws(status, world, tmp_path):
+    world.patience_s = 0.3
     made = hand_over(world, tmp_path)
     world.fails["mark"] = TransferError("cut")
     world.statuses = [status]

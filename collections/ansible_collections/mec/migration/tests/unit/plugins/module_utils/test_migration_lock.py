@@ -67,17 +67,25 @@ def test_it_goes_with_the_process_that_is_killed(directory):
 
 
 def test_a_fork_holds_it_after_the_death_of_the_first(directory):
+    may_go, go = os.pipe()
+    forked, told = os.pipe()
+
     def leave_a_guard():
         if os.fork() == 0:
-            time.sleep(0.5)
+            os.close(go)
+            os.write(told, b"x")
+            os.read(may_go, 1)
             os._exit(0)
         signal.pause()
 
     pid = holder(directory, then=leave_a_guard)
-    time.sleep(0.1)
+    os.read(forked, 1)
     end(pid)
     assert MigrationLock("abc", directory).held() == FIRST
-    MigrationLock("abc", directory).take(SECOND, patience_s=5)
+    # The guard's read ends.
+    for pipe in (go, may_go, forked, told):
+        os.close(pipe)
+    MigrationLock("abc", directory).take(SECOND, patience_s=60)
 
 
 def test_a_program_that_is_started_does_not_hold_it(directory):
@@ -94,7 +102,7 @@ def test_a_program_that_is_started_does_not_hold_it(directory):
 def test_who_gives_it_back_leaves_nothing_and_whoever_waits_has_it(directory):
     pid = holder(directory, then=lambda: time.sleep(0.3))
     lock = MigrationLock("abc", directory)
-    lock.take(SECOND, patience_s=5)
+    lock.take(SECOND, patience_s=60)
     os.waitpid(pid, 0)
     lock.release()
     assert os.listdir(directory) == []

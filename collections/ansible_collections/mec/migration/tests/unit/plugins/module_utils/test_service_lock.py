@@ -82,7 +82,7 @@ def test_of_many_at_once_one_wins(tmp_path: Path):
         racer.start()
     for racer in racers:
         racer.join()
-    winner = won.get(timeout=5)
+    winner = won.get(timeout=60)
     assert won.empty()
     holder = ServiceLock("redis", str(tmp_path)).holder()
     assert holder is not None

@@ -67,13 +67,13 @@ def host(monkeypatch, tmp_path):
             continue
 
 
-def start(host, migration_id, by="ann@laptop", idle_timeout_s=60.0):
+def start(host, migration_id, by="ann@laptop", idle_timeout_s=600.0):
     """What the module does; returns the agent's process, which is not its child."""
     agent = SourceAgent(SourceSettings(migration_id, "redis", [], by, "10.0.0.1", idle_timeout_s), DOCKER)
     agent.open()
     # The agent tells its own number by what it holds open.
     detach(agent)
-    control(migration_id, "status", name=SOURCE_CONTROL, timeout_s=10)
+    control(migration_id, "status", name=SOURCE_CONTROL, timeout_s=60)
     pid = holder(str(host.root / "locks" / CONTAINER))
     host.agents.append(pid)
     return pid
@@ -81,7 +81,7 @@ def start(host, migration_id, by="ann@laptop", idle_timeout_s=60.0):
 
 def holder(lock):
     """The process that holds a lock, once it is alone: the fork between this one and it ends at once."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         found = []
         for pid in [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]:
@@ -107,7 +107,7 @@ def parent(pid):
 
 def kill(pid):
     os.kill(pid, signal.SIGKILL)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while os.path.exists(f"/proc/{pid}") and time.monotonic() < end:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
             if stat.read().rpartition(")")[2].split()[0] == "Z":
@@ -124,10 +124,10 @@ def files(host):
 
 
 def ended(migration_id):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         try:
-            control(migration_id, "status", name=SOURCE_CONTROL, timeout_s=5)
+            control(migration_id, "status", name=SOURCE_CONTROL, timeout_s=60)
         except NoAgentError:
             return True
         time.sleep(0.02)
@@ -135,7 +135,7 @@ def ended(migration_id):
 
 
 def nothing_left(host):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while files(host) and time.monotonic() < end:
         time.sleep(0.02)
     assert files(host) == []
@@ -171,16 +171,16 @@ def busy(host, monkeypatch):
 
     def ask():
         try:
-            control("redis-1", "precopy", name=SOURCE_CONTROL, timeout_s=60)
+            control("redis-1", "precopy", name=SOURCE_CONTROL, timeout_s=600)
         except MigrationError as error:
             host.errors.append(error.message)
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not control("redis-1", "status", name=SOURCE_CONTROL)["busy"] and time.monotonic() < end:
         time.sleep(0.01)
-    host.join = lambda: asking.join(10)
+    host.join = lambda: asking.join(60)
     return host
 
 
