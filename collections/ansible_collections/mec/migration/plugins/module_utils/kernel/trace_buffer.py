@@ -158,8 +158,18 @@ def _open_instances() -> int:
         os.close(mount)
 
 
+def remove_left_instances() -> None:
+    """Free the memory of what killed migrations left; nothing where the kernel does not allow it."""
+    with contextlib.suppress(OSError):
+        instances = _open_instances()
+        try:
+            _remove_left(instances)
+        finally:
+            os.close(instances)
+
+
 def _remove_left(instances: int) -> None:
-    """What migrations left that were killed; the kernel refuses it for those that are in use."""
+    """The kernel refuses it for those that are in use."""
     for name in os.listdir(instances):
         if name.startswith(PREFIX):
             with contextlib.suppress(OSError):

@@ -15,6 +15,7 @@ from ..base.paths import migration_dir
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
 from ..kernel.cgroup import Cgroup
 from ..kernel.scratch import wipe
+from ..kernel.trace_buffer import remove_left_instances
 from ..state import journal as states
 from ..state.journal import SOURCE, Journal
 from ..state.migration_lock import LockHeldError, MigrationLock, Owner
@@ -138,4 +139,5 @@ def _give_back_policy(client: Any, container_id: str, journal: Journal) -> None:
 def forget_source(migration_id: str) -> None:
     """Remove what is on this host of a migration that is settled here."""
     wipe(migration_dir(migration_id))
+    remove_left_instances()
     Journal(migration_id, SOURCE).remove()

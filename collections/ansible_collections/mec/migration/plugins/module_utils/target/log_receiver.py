@@ -115,4 +115,5 @@ class LogReceiver:
             os.ftruncate(descriptor, end)
 
     def _fail(self, error: OSError) -> None:
-        self._error = self._error or f"{error.strerror or error}"
+        where = f"Docker's directory {self._docker_root} on the target"
+        self._error = self._error or f"{where}: {error.strerror or error}"
