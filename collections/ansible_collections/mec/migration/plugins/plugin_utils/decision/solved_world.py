@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..base.requirements import require_numpy
 from ..mdp.mobility import stay_probabilities
-from ..mdp.model import build_map, build_mobility, build_world
+from ..mdp.model import build_map, build_mobility, build_world, far_hosts
 from ..mdp.solver import evaluate, solve
 from ..mdp.strategies import STRATEGIES, World
 from .setting import EVALUATION_ERROR, Setting
@@ -55,6 +55,7 @@ def solve_to_file(stream: BinaryIO, key: str, setting: Setting) -> None:
     policy = setting.policy
     said: list[str] = []
     cells = build_map(policy, said)
+    said += far_hosts(cells, setting.hosts)
     world = build_world(
         policy,
         cells,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import DecisionError, PolicyError
 from ..base.requirements import require_numpy
-from ..inputs.hosts import Host
+from ..inputs.hosts import LATITUDE_VARIABLE, LONGITUDE_VARIABLE, Host
 from ..inputs.policy import Policy
 from . import costs
 from .cells import CellMap, hexagon_grid, rings_between, square_grid
@@ -117,7 +117,10 @@ def transitions(policy: Policy, cells: CellMap) -> Mobility:
 
 
 def host_positions(cells: CellMap, hosts: Sequence[Host]) -> NDArray[np.float64]:
-    """(H, 2) in metres; a host off the map is a :class:`DecisionError`."""
+    """(H, 2) in metres.
+
+    :raises DecisionError: a host is in a cell that the map has not, or nowhere.
+    """
     if not hosts:
         raise DecisionError("there is no candidate host")
     xy_m = np.empty((len(hosts), 2))
@@ -137,6 +140,24 @@ def host_positions(cells: CellMap, hosts: Sequence[Host]) -> NDArray[np.float64]
                 f"in the inventory"
             )
     return xy_m
+
+
+def far_hosts(cells: CellMap, hosts: Sequence[Host]) -> list[str]:
+    """Sentences about hosts that lie farther from the map than it is wide.
+
+    One may be meant so (a data centre far away); latitude and longitude in each other's place look alike.
+    """
+    wide_m = float(np.hypot(*np.ptp(cells.xy_m, axis=0))) + cells.reach_m()
+    said = []
+    for host, xy_m in zip(hosts, host_positions(cells, hosts), strict=True):
+        distance_m = cells.nearest(xy_m)[1]
+        if distance_m > wide_m:
+            said.append(
+                f"host {host.name} lies {distance_m / 1000:.0f} km from the nearest cell of the map, which is "
+                f"{wide_m / 1000:.0f} km wide; are {LATITUDE_VARIABLE} ({host.latitude}) and "
+                f"{LONGITUDE_VARIABLE} ({host.longitude}) right?"
+            )
+    return said
 
 
 def describe_cells(ids: Sequence[str]) -> str:

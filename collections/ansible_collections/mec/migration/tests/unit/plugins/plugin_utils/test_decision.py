@@ -140,6 +140,22 @@ def test_positions_in_degrees(tmp_path):
         decide(world, "s", "a", User(latitude=38.77, longitude=-122.42))
 
 
+def test_a_host_that_lies_far_from_the_map_is_said(tmp_path):
+    document = default_with()
+    document["map"] = {**document["map"], "origin": {"latitude": 37.77, "longitude": -22.42}}
+    hosts = [
+        Host("near", latitude=37.785, longitude=-22.42),
+        Host("swapped", latitude=-22.42, longitude=37.785),
+        Host("in a cell", cell="0"),
+    ]
+    world = setting(tmp_path, hosts, document)
+    decide(world, "s", "near", User(cell="0"))
+    (solved,) = Path(world.cache_directory).glob("*.policy")
+    (said,) = solved_policy.load(world.cache_directory, solved.stem).header["warnings"]
+    assert "host swapped lies" in said
+    assert "mec_latitude (-22.42) and mec_longitude (37.785)" in said
+
+
 @pytest.mark.parametrize(
     ("user", "current", "message"),
     [
