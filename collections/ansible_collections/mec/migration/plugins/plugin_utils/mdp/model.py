@@ -153,8 +153,8 @@ def far_hosts(cells: CellMap, hosts: Sequence[Host]) -> list[str]:
         distance_m = cells.nearest(xy_m)[1]
         if distance_m > wide_m:
             said.append(
-                f"host {host.name} lies {distance_m / 1000:.0f} km from the nearest cell of the map, which is "
-                f"{wide_m / 1000:.0f} km wide; are {LATITUDE_VARIABLE} ({host.latitude}) and "
+                f"host {host.name} lies {distance_m / 1000:.0f} km from the nearest cell of the map, "
+                f"which is {wide_m / 1000:.0f} km wide; are {LATITUDE_VARIABLE} ({host.latitude}) and "
                 f"{LONGITUDE_VARIABLE} ({host.longitude}) right?"
             )
     return said
