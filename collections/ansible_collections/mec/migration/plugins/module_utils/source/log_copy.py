@@ -22,13 +22,11 @@ The source does not wait for answers, and a failure here does not fail the move:
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import os
 import re
 import time
 import zlib
-from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ..docker.container_log import JSON_LINES, NO_LOG, ContainerLog, LogFile, LogLimits
@@ -102,25 +100,35 @@ class LogCopy:
         self._no_room_bytes = self._cut_bytes = 0
         if most_bytes <= 0 or not self._log.path:
             return
-        with self._readable():
-            for attempt in range(ATTEMPTS):
-                self._first = True
-                try:
-                    self._send_files(self._log.newest(most_bytes)[0])
-                    break
-                except FileNotFoundError:
-                    # Docker has begun a new file meanwhile, so all of them have other names now.
-                    if attempt == ATTEMPTS - 1:
-                        raise
-            self.send_new(channel)
-            if self._limits.most_files == 1:
-                self._leave_room()
+        try:
+            self._send_all(most_bytes)
+        except UNREADABLE as error:
+            self.close()
+            self._unreadable = str(error)
+            # What was sent may end in the middle of an entry, so it is void.
+            self._first = True
+            self._part(self._newest_there, 0, b"", pack=self._limits.packed)
+            return
+        self.send_new(channel)
+        if self._limits.most_files == 1 and self._open is not None:
+            self._leave_room()
+
+    def _send_all(self, most_bytes: int) -> None:
+        for attempt in range(ATTEMPTS):
+            self._first = True
+            try:
+                return self._send_files(self._log.newest(most_bytes)[0])
+            except FileNotFoundError:
+                # Docker has begun a new file meanwhile, so all of them have other names now.
+                if attempt == ATTEMPTS - 1:
+                    raise
+        return None
 
     def send_new(self, channel: Channel) -> None:
         """What was printed since."""
         if self._open is None:
             return
-        with self._readable():
+        try:
             if channel is not self._channel:
                 # What was under way on the one that broke may not have arrived.
                 self._channel, self._position, self._no_room_bytes = channel, self._begin_there, 0
@@ -132,20 +140,15 @@ class LogCopy:
             # On the target all of them go into one.
             for file in reversed(newer):
                 self._send_rest(self._read(file))
+            self._unreadable = ""
+        except UNREADABLE as error:
+            # It is tried again with what is printed next.
+            self._unreadable = str(error)
 
     def close(self) -> None:
         if self._open is not None:
             self._open.close()
             self._open = None
-
-    @contextlib.contextmanager
-    def _readable(self) -> Iterator[None]:
-        """What cannot be read now is tried again with what is printed next, and told if that is the last."""
-        try:
-            yield
-            self._unreadable = ""
-        except UNREADABLE as error:
-            self._unreadable = str(error)
 
     @property
     def _newest_there(self) -> str:
@@ -165,6 +168,8 @@ class LogCopy:
         """:param files: newest first, the one that Docker writes to among them."""
         self.close()
         self._position = 0
+        if not files:
+            return
         begun, full = files[0], files[1:]
         newest = full.pop(0) if full and full[0].number == 1 else None
         together = self._put_together(begun, newest, full) if newest is not None else None

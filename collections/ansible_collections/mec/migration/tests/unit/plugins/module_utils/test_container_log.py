@@ -20,6 +20,7 @@ from ansible_collections.mec.migration.plugins.module_utils.docker.container_log
     FRAMES,
     JSON_LINES,
     ContainerLog,
+    LogFile,
     LogLimits,
 )
 from ansible_collections.mec.migration.plugins.module_utils.preflight.logs import log_warnings
@@ -273,6 +274,27 @@ def test_a_full_file_that_is_damaged_keeps_nothing_else_back(roots: SimpleNamesp
         move.send()
     assert arrived(roots, FRAMES) == entries(FRAMES, 10, 20)
     assert (Path(ContainerLog.at(str(roots.target), THERE, FRAMES).path + ".2.gz")).read_bytes()
+
+
+def test_of_a_log_that_cannot_be_read_to_its_end_nothing_is_placed(
+    roots: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = log_of(roots, JSON_LINES, entries(JSON_LINES, 10, 20))
+    Path(f"{path}.1").write_bytes(entries(JSON_LINES, 0, 10))
+    read = LogFile.open
+
+    def damaged(file: LogFile) -> BinaryIO:
+        if not file.number:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(file)
+
+    monkeypatch.setattr(LogFile, "open", damaged)
+    with Move(roots) as move:
+        move.send()
+        append(path, entries(JSON_LINES, 20, 21))
+        move.send_new()
+    assert arrived(roots, JSON_LINES) == b""
+    assert os.strerror(errno.EIO) in move.copy.error
 
 
 def test_a_file_that_is_being_packed_goes_as_it_was(roots: SimpleNamespace) -> None:
