@@ -371,6 +371,17 @@ class Channel:
         return buffer
 
 
+def keep_alive(connection: socket.socket) -> None:
+    """Notice within half a minute that the peer has vanished without a word, while it is waited for, too.
+
+    Some answers take a slow host minutes; it is the peer's kernel that answers here.
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
 def connect(
     address: str,
     port: int,
@@ -399,6 +410,7 @@ def connect(
     try:
         raw = socket.create_connection((address, port), timeout=timeout_s)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(raw)
         connection = context.wrap_socket(raw)
     except (OSError, ssl.SSLError) as error:
         raise TransferError(

@@ -144,6 +144,17 @@ def test_a_limit_holds_until_it_is_lifted(pair):
     assert any(seconds_to_send(pair, 1 << 20) < limited / 2 for _try in range(100))
 
 
+def test_the_kernel_asks_for_a_target_that_is_waited_for(pair):
+    source, _target = pair
+    options = source._socket
+    assert options.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    idle, between, probes = (
+        options.getsockopt(socket.IPPROTO_TCP, option)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+    )
+    assert idle + between * probes <= 30
+
+
 def test_messages_go_both_ways(pair):
     source, target = pair
     body = os.urandom(3 << 20)
