@@ -117,7 +117,7 @@ def run(directory: Path, url: str, token: str) -> subprocess.CompletedProcess[st
     environment = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "False"}
     return subprocess.run(
         [program, "-i", "localhost,", "-c", "local", "play.yml"],
-        cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=120,
+        cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def run(directory: Path, host: str, *words: str) -> subprocess.CompletedProcess[
     }
     return subprocess.run(
         [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml", *words],
-        cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=120,
+        cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
 
 

@@ -88,7 +88,7 @@ def play(directory: Path, endpoint: str, **variables: object) -> str:
     }
     done = subprocess.run(
         [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "play.yml"],
-        cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=120,
+        cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -33,7 +33,7 @@ def play(directory: Path, service: dict[str, object]) -> tuple[int, str]:
     }
     done = subprocess.run(
         [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "play.yml"],
-        cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=120,
+        cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 

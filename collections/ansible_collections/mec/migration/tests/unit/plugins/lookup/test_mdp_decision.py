@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -183,23 +182,32 @@ def test_unknown_keys_of_a_term_and_a_missing_current_host(site):
     assert "current_host is missing" in site.error(call + f"{HOSTS})")
 
 
-def test_a_thousand_services_in_one_task_take_less_than_two_seconds(site):
-    """Timed inside the play, after solving; the best of three, as other work on the machine counts too."""
+def test_a_thousand_services_in_one_task_solve_once(site):
+    """In processor time of the process that decides, against one decision that solves, both in this play.
+
+    How long they take on a quiet machine, less than two seconds, is measured by `make bench-decisions`.
+    """
     terms = textwrap.dedent("""
         {%- set terms = [] -%}{%- for place in range(1000) -%}
         {%- set _ = terms.append({'name': 's-' ~ place, 'user_cell': place % 91}) -%}
         {%- endfor -%}{{ terms }}""")
     call = f"query('mec.migration.mdp_decision', *terms, current_host='edge-a', {HOSTS})"
-    now = "lookup('ansible.builtin.pipe', 'date +%s.%N') | float"
+    # Fields 14 and 15 of proc_pid_stat(5).
+    ticks = "lookup('ansible.builtin.pipe', \"sed 's/.*) //' /proc/$PPID/stat | cut -d' ' -f12,13\")"
+
+    def timed(expression):
+        return (
+            f"{{% set before = {ticks} %}}{{% set found = {expression} %}}{{{{ [before, {ticks}, found] }}}}"
+        )
+
     tasks = [{"ansible.builtin.set_fact": {"terms": terms}}]
-    tasks.append({"ansible.builtin.set_fact": {"first": "{{ " + CALL + f"user_cell=41, {HOSTS})" + " }}"}})
-    tasks.append({"ansible.builtin.set_fact": {"times": "{{ [" + now + "] }}"}})
-    for _try in range(3):
-        tasks.append({"ansible.builtin.set_fact": {"found": "{{ " + call + " }}"}})
-        tasks.append({"ansible.builtin.set_fact": {"times": "{{ times + [" + now + "] }}"}})
-    times, services = site.answer("[times, found | map(attribute='service') | unique | length]", tasks)
+    tasks.append({"ansible.builtin.set_fact": {"first": timed(CALL + f"user_cell=41, {HOSTS})")}})
+    tasks.append({"ansible.builtin.set_fact": {"all": timed(call)}})
+    found = "all[2] | map(attribute='service') | unique | length"
+    *times, services = site.answer(f"[first[0], first[1], all[0], all[1], {found}]", tasks)
     assert services == 1000
-    assert min(after - before for before, after in itertools.pairwise(times)) < 2
+    before, solved, warm, decided = (sum(map(int, each.split())) for each in times)
+    assert decided - warm < 10 * (solved - before)
 
 
 def test_the_documentation_is_a_page(site):

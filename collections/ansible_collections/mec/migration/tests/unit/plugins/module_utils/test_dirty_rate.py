@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
@@ -19,31 +20,27 @@ from ansible_collections.mec.migration.plugins.module_utils.memory.dirty_rate im
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from victim import Victim
 
-WRITER = """
+IDLE = """
 import mmap, sys, time
-pages, each = int(sys.argv[1]), int(sys.argv[2])
+pages = int(sys.argv[1])
 memory = mmap.mmap(-1, pages * 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 for page in range(pages):
     memory[page * 4096] = 1
 print("ready", flush=True)
-page, count = 0, 0
 while True:
-    count += 1
-    for _ in range(each):
-        page = (page + 61) % pages
-        memory[page * 4096 : page * 4096 + 8] = count.to_bytes(8, "little")
     time.sleep(0.01)
 """
 
 
 @pytest.fixture
-def writer():
+def idle():
     started = []
 
-    def start(pages: int, each: int) -> int:
+    def start(pages: int) -> int:
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(pages), str(each)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", IDLE, str(pages)], stdout=subprocess.PIPE, text=True
         )
         started.append(process)
         assert process.stdout is not None
@@ -57,23 +54,38 @@ def writer():
         process.stdout.close()
 
 
-def test_an_idle_process_changes_next_to_nothing(writer):
-    rate = dirty_rate([writer(2000, 0)], 0.2)
+def test_an_idle_process_changes_next_to_nothing(idle):
+    rate = dirty_rate([idle(2000)], 0.2)
     # A few pages of the interpreter's own stack and heap.
     assert rate.pages_per_s < 100
     assert rate.all_pages >= 2000
 
 
 @pytest.mark.parametrize("sample_pages", [100_000, 2048])
-def test_a_writer_is_measured_by_all_pages_and_by_a_sample(writer, sample_pages):
-    # At most 40 pages each 10 ms; fewer on a busy machine.
-    rate = dirty_rate([writer(16000, 40)], 0.4, sample_pages)
-    assert 800 < rate.pages_per_s < 5500
+def test_a_writer_is_measured_by_all_pages_and_by_a_sample(monkeypatch, sample_pages):
+    with Victim(pages=16000) as victim:
+        victim.do("touch", 0, victim.pages, 1)
+        slept = []
+
+        def sleep(seconds):
+            # However quick this machine is, so many pages change between the two readings.
+            victim.do("touch", 2000, 1600, 2)
+            slept.append(seconds)
+
+        monkeypatch.setattr(time, "sleep", sleep)
+        start = time.monotonic()
+        rate = dirty_rate([victim.pid], 0.4, sample_pages)
+        assert 0 < rate.seconds < time.monotonic() - start
+    assert len(slept) == 1
+    assert slept[0] <= 0.4
+    # A few pages of the interpreter's own stack and heap change, too.
+    assert rate.pages_per_s * rate.seconds == pytest.approx(1600, rel=0.1)
+    assert rate.all_pages >= 16000
     assert rate.sampled_pages <= max(rate.all_pages, 2 * sample_pages)
 
 
-def test_memory_of_one_byte_a_page_compresses(writer):
-    share = compressed_share([writer(2000, 0)])
+def test_memory_of_one_byte_a_page_compresses(idle):
+    share = compressed_share([idle(2000)])
     assert share is not None
     # The interpreter's own heap, which does not, is a part of it.
     assert 0 < share < 0.4

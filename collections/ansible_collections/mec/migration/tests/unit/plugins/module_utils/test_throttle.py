@@ -108,18 +108,22 @@ def quota(tmp_path):
     return Quota(tmp_path / "cpu.max")
 
 
-def test_steps_lead_to_the_floor_of_what_it_used(quota):
+def test_steps_lead_to_the_floor_of_what_it_used(quota, monkeypatch):
+    # A clock of its own: how much of a processor we are given meanwhile is not ours to say.
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     throttle = Throttle(lambda: [os.getpid()], 20, lambda pid: quota)
     throttle.watch()
-    end = time.monotonic() + 0.3
-    while time.monotonic() < end:
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
         pass
+    now[0] = 0.6
     percents = []
     while throttle.lower():
         percents.append(throttle.percent)
     assert percents == [60, 36, 21.6, 20]
     used = quota.told[0] / 0.6
-    assert 0.1 < used < 1.3
+    assert 0.4 < used < 1
     assert quota.told == pytest.approx([used * percent / 100 for percent in percents])
     throttle.put_back()
     throttle.put_back()
@@ -165,7 +169,7 @@ def test_a_killed_agent_leaves_no_limit(tmp_path):
     environment = dict(os.environ, PYTHONPATH=found)
     died = subprocess.run([sys.executable, "-c", DIES, str(path)], check=False, env=environment)
     assert died.returncode == -signal.SIGKILL
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while path.read_text() != "max 100000":
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -109,11 +109,12 @@ def test_mec013_a_server_that_answers_404_for_an_address_it_does_not_know(mec013
 
 
 def test_mec013_who_was_seen_too_long_ago_or_too_vaguely_is_left_out(mec013):
+    now = int(time.time())
     mec013.users = {
-        "acr:1": ("zone", "ap", info(59.9, 10.7), NOW - 5000),
-        "acr:2": ("zone", "ap", info(59.9, 10.7, shape=5, accuracy=900), NOW),
-        "acr:3": ("zone", "ap", info(59.9, 10.7, shape=5, accuracy=90), NOW),
-        "acr:4": ("nowhere", "ap", None, NOW),
+        "acr:1": ("zone", "ap", info(59.9, 10.7), now - 5000),
+        "acr:2": ("zone", "ap", info(59.9, 10.7, shape=5, accuracy=900), now),
+        "acr:3": ("zone", "ap", info(59.9, 10.7, shape=5, accuracy=90), now),
+        "acr:4": ("nowhere", "ap", None, now),
     }
     document, problems = ask(mec013, "mec013", max_age_seconds=3600, max_uncertainty_m=100)
     assert set(document["users"]) == {"acr:3"}
@@ -237,14 +238,16 @@ def grant(service, **more):
     return {"token_url": f"{service.root}/token", "client_id": "edge", "client_secret": "s/cret", **more}
 
 
-def test_access_tokens_are_asked_for_kept_and_renewed():
-    with running(Mec013(), lasts_s=31.0) as mec013:
+def test_access_tokens_are_asked_for_kept_and_renewed(monkeypatch):
+    monotonic, ahead_s = time.monotonic, 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + ahead_s)
+    with running(Mec013(), lasts_s=3600.0) as mec013:
         mec013.token = "none has it"
         service = LocationService({"type": "mec013", "url": mec013.url, **grant(mec013)})
         service.read()
         service.read()
         assert mec013.grants == 1
-        time.sleep(1.1)
+        ahead_s = 3575.0
         service.read()
         assert mec013.grants == 2, "half a minute before its end it is renewed"
         mec013.granted.clear()
