@@ -105,7 +105,7 @@ FILES = ("max-size=20k", "max-file=20")
     [
         ("json-file",),
         ("json-file", "max-size=1m"),
-        ("json-file", "max-size=20k", "max-file=2"),
+        ("json-file", "max-size=200k", "max-file=2"),
         ("json-file", "compress=true", *FILES),
         ("local", *FILES),
     ],
