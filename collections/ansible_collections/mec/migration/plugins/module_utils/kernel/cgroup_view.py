@@ -17,6 +17,7 @@ import ctypes
 import os
 from typing import NamedTuple
 
+from .libc import check
 from .mountinfo import Mount, mounts
 
 # The same numbers on every architecture (include/uapi/asm-generic/unistd.h).
@@ -110,18 +111,12 @@ def _exchange(namespace: int, exchange: Exchange) -> None:
     attributes = _Attributes(set=RDONLY | NOSUID | NODEV | NOEXEC)
     size = ctypes.sizeof(attributes)
     _call(MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, ctypes.byref(attributes), ctypes.c_size_t(size))
-    if _libc.setns(namespace, CLONE_NEWNS) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
+    check(_libc.setns(namespace, CLONE_NEWNS), "setns")
     point = os.fsencode(exchange.point)
-    if _libc.umount2(point, MNT_DETACH) != 0:
-        raise OSError(ctypes.get_errno(), "umount2")
+    check(_libc.umount2(point, MNT_DETACH), "umount2")
     _call(MOVE_MOUNT, tree, b"", AT_FDCWD, point, MOVE_MOUNT_F_EMPTY_PATH)
 
 
 def _call(number: int, *arguments: object) -> int:
     """:raises OSError: it failed."""
-    result = int(_libc.syscall(ctypes.c_long(number), *arguments))
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result
+    return check(int(_libc.syscall(ctypes.c_long(number), *arguments)), f"system call {number}")

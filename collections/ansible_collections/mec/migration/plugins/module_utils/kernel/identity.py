@@ -11,13 +11,13 @@ that capability. The effective user, which all else goes by, stays root.
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 import resource
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 from ..base.threads import InThread
+from .libc import check
 from .processes import status
 from .ptrace import syscall
 
@@ -80,9 +80,8 @@ def as_real(identity: Identity | None, start: Callable[[], Value]) -> Value:
 
     def apart() -> Value:
         # access(2) goes by the real user, and takes its capabilities away unless this is set.
-        bits = _libc.prctl(PR_GET_SECUREBITS)
-        if bits < 0 or _libc.prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP) != 0:
-            raise OSError(ctypes.get_errno(), f"prctl: {os.strerror(ctypes.get_errno())}")
+        bits = check(_libc.prctl(PR_GET_SECUREBITS), "prctl")
+        check(_libc.prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP), "prctl")
         syscall(calls[1], identity.group, -1, -1)
         syscall(calls[0], identity.user, -1, -1)
         return start()

@@ -9,12 +9,13 @@ import ctypes
 import os
 
 
-def check(result: int, call: str) -> None:
-    """See to it that a call succeeded, which returns 0 then; it was made by a library with ``use_errno``.
+def check(result: int, call: str) -> int:
+    """What a call returned that did not fail; it was made by a library with ``use_errno``.
 
     :param call: its name, for the error.
-    :raises OSError: it failed.
+    :raises OSError: it failed, which the C library says by a negative number.
     """
-    if result != 0:
+    if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"{call}: {os.strerror(code)}")
+    return result

@@ -23,6 +23,7 @@ import struct
 import tempfile
 from collections.abc import Iterable
 
+from .libc import check
 from .mountinfo import mounts
 
 _BPF_CALL = {"x86_64": 321, "aarch64": 280}
@@ -165,7 +166,7 @@ def _root_cgroup() -> int:
             return os.open(mount.point, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     # Version 1 has it, too, without controllers; it is mounted for a moment.
     with tempfile.TemporaryDirectory() as point:
-        _check(_libc.mount(b"none", os.fsencode(point), b"cgroup2", 0, None))
+        check(_libc.mount(b"none", os.fsencode(point), b"cgroup2", 0, None), "mount")
         try:
             return os.open(point, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         finally:
@@ -177,11 +178,4 @@ def _bpf(command: int, attributes: bytes) -> int:
     if number is None:
         raise OSError(0, f"not made for {platform.machine()}")
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    return _check(_libc.syscall(ctypes.c_long(number), command, buffer, len(attributes)))
-
-
-def _check(result: int) -> int:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return int(result)
+    return check(int(_libc.syscall(ctypes.c_long(number), command, buffer, len(attributes))), "bpf")
