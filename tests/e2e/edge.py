@@ -38,7 +38,7 @@ class Patience:
         return seconds * cls.factor
 
 
-def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = 180.0) -> Any:
     """The first true value of *condition*; says *what* never came true."""
     timeout_s = Patience.of(timeout_s)
     end = time.monotonic() + timeout_s
@@ -86,7 +86,7 @@ class Trigger:
     def fired(self, play: Play | None = None) -> None:
         """The command was run, in the course of *play* or, without one, now."""
         try:
-            output, _ = self._process.communicate(timeout=Patience.of(200 if play is None else 10))
+            output, _ = self._process.communicate(timeout=Patience.of(200 if play is None else 60))
         except subprocess.TimeoutExpired:
             self.end()
             assert play is not None, f"{self._what} never came"
@@ -106,7 +106,7 @@ class Host:
         self.address = address
         self.ssh = ssh
 
-    def run(self, command: str, *, check: bool = True, stdin: str = "", timeout_s: float = 120.0) -> str:
+    def run(self, command: str, *, check: bool = True, stdin: str = "", timeout_s: float = 300.0) -> str:
         done = subprocess.run(
             [*self.ssh, command],
             input=stdin,
@@ -187,7 +187,7 @@ class Host:
             answered = time.monotonic()
             if answered - asked < shortest:
                 shortest, ahead = answered - asked, there - (asked + answered) / 2
-        process.communicate(timeout=Patience.of(10))
+        process.communicate(timeout=Patience.of(60))
         return ahead
 
     def slow_down(self, mbit: int) -> None:
@@ -392,7 +392,7 @@ class Client:
     def stop(self) -> dict[str, Any]:
         """Let it read everything back; returns its account."""
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(timeout=Patience.of(120))
+        self._process.wait(timeout=Patience.of(300))
         assert self._summary.exists(), f"the client left no account: {self._log.read_text()}"
         account: dict[str, Any] = json.loads(self._summary.read_text())
         return account
@@ -422,7 +422,7 @@ class Watch:
         spans: list[tuple[float, float, str]] = []
         for name, process in self._processes.items():
             # The end of its input ends it.
-            output, _ = process.communicate(timeout=Patience.of(30))
+            output, _ = process.communicate(timeout=Patience.of(120))
             ahead = self._hosts[name].clock_ahead()
             lines = [json.loads(line) for line in output.splitlines()]
             assert len(lines) >= 2, f"the watch on {name} broke: {output}"

@@ -18,7 +18,7 @@ def test_two_starts_of_one_move(gap_s: float, lab: Lab, serve: Serve, source: Ho
     first = lab.start("migrate", service="redis", target=target.name)
     time.sleep(gap_s)
     second = lab.migrate("redis", target)
-    output, _ = first.communicate(timeout=300)
+    output, _ = first.communicate(timeout=600)
     told = {first.returncode: " ".join(output.split()), second.code: second.text}
     assert sorted([first.returncode == 0, second.code == 0]) == [False, True], output + second.output
     (refusal,) = [text for rc, text in told.items() if rc]
@@ -37,7 +37,7 @@ def test_a_migration_is_cancelled(lab: Lab, serve: Serve, source: Host, target: 
     sending.fired()
     cancelled = lab.play("cancel", service="redis").ok()
     assert "is cancelled; redis is running on edge-a" in " ".join(cancelled.text.split())
-    output, _ = moving.communicate(timeout=300)
+    output, _ = moving.communicate(timeout=600)
     assert moving.returncode != 0
     assert "the migration was cancelled" in " ".join(output.split())
     assert source.leftovers() + target.leftovers() == []

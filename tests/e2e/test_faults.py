@@ -41,7 +41,8 @@ class InTheRestore:
 
     def __init__(self, target: Host, command: str, *, ends_it: bool = False) -> None:
         self._held = target.when("gate", f"pkill -STOP -f {GATE}")
-        afterwards = f"! pgrep -f {GATE}" if ends_it else f"pkill -CONT -f {GATE}"
+        ended = f"for _ in $(seq 600); do pgrep -f {GATE} > /dev/null || exit 0; sleep 0.1; done; exit 1"
+        afterwards = ended if ends_it else f"pkill -CONT -f {GATE}"
         self._then = target.when(RESTORING, f"{command}; {afterwards}")
 
     def fired(self, play: Play) -> None:
@@ -209,7 +210,7 @@ def test_receiver_killed_after_the_mark(redis: Service, source: Host, target: Ho
 
 def test_docker_daemon_killed_after_the_mark(redis: Service, lab: Lab, source: Host, target: Host) -> None:
     """Its next one could not take the service over, so the restore is ended before the service runs."""
-    fault = InTheRestore(target, f"{KILL_DOCKERD}; sleep 1", ends_it=True)
+    fault = InTheRestore(target, KILL_DOCKERD, ends_it=True)
     failed = redis.migrate(target)
     fault.fired(failed)
     failed.refused("gave up its start", RUNS_ON)

@@ -121,8 +121,9 @@ def test_docker_logs_go_on(driver: tuple[str, ...], lab: Lab, source: Host, targ
         lab.move("talker", there)
         wait_for("lines there", lambda: numbers(there)[-1] > before[-1] + 100)  # noqa: B023
         after = numbers(there)
-        # Of files that are full Docker keeps a few, here as there.
-        assert after[0] == before[0] or ("max-file" in str(driver) and after[0] <= before[-1])
+        # Of files that are full Docker keeps a few, here as there; one holds more than 200 lines.
+        kept_from = max(before[-1], after[-1] - 200)
+        assert after[0] == before[0] or ("max-file" in str(driver) and after[0] <= kept_from)
         assert [pair for pair in itertools.pairwise(after) if pair[1] != pair[0] + 1] == []
         assert len(numbers(there, "--tail", "70")) == 70
         here, there = there, here

@@ -16,7 +16,7 @@ import yaml
 from e2e.edge import ROOT, Client, Lab, docker_run, kill_group, wait_for
 
 BIN = Path(sys.executable).parent
-DEBOUNCE_S = 4.0
+DEBOUNCE_S = 8.0
 
 
 class Rulebook:

@@ -38,7 +38,7 @@ def received(content):
         far.shutdown(socket.SHUT_WR)
         channel = Channel(near)
         channel.allow_compression(True)
-        channel.set_timeout(5)
+        channel.set_timeout(60)
         found = []
         while (message := channel.receive()) is not None:
             found.append(message)
