@@ -92,8 +92,8 @@ def trials(seconds: float, least: int = 200) -> Iterator[random.Random]:
 def in_time(longest_s: float, work: Callable[[], Any]) -> Any:
     """What *work* returns.
 
-    :raises AssertionError: it used a processor for longer than *longest_s*, or took far longer than that; on a
-        busy machine it may have to wait for one.
+    :raises AssertionError: it used a processor for longer than *longest_s*, or took far longer than that: on
+        a busy machine it may have to wait for one.
     """
     start, began = time.process_time(), time.monotonic()
     result = work()

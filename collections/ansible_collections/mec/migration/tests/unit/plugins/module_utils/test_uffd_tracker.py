@@ -20,7 +20,11 @@ import time
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import PreflightError
 from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
-from ansible_collections.mec.migration.plugins.module_utils.kernel import write_protect
+from ansible_collections.mec.migration.plugins.module_utils.kernel import (
+    ptrace_child,
+    remote_syscall,
+    write_protect,
+)
 from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import (
     PAGE_BYTES,
     Reader,
@@ -46,6 +50,13 @@ class Thawed:
 
 class Frozen:
     thawed = False
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch):
+    """A thread that is to stop may have to wait for a processor first."""
+    monkeypatch.setattr(remote_syscall, "STOP_TIMEOUT_S", 20.0)
+    monkeypatch.setattr(ptrace_child, "ANSWER_TIMEOUT_S", 120.0)
 
 
 @pytest.fixture

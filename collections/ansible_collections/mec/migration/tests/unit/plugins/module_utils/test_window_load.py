@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -39,6 +40,8 @@ time.sleep(1000)
 @pytest.fixture
 def pids(tmp_path):
     (tmp_path / "new").write_bytes(bytes(3 << 20))
+    # However long it takes until somebody looks.
+    os.utime(tmp_path / "new", (time.time() + 3600,) * 2)
     (tmp_path / "old").write_bytes(bytes(5 << 20))
     os.utime(tmp_path / "old", (1, 1))
     with subprocess.Popen(
