@@ -62,7 +62,7 @@ def test_version_2_alone_has_nothing_to_exchange():
 @pytest.fixture
 def container():
     """A process with mounts of its own; /mnt there is a tmpfs."""
-    script = "mount --make-rprivate / && mount -t tmpfs other /mnt && echo ready && exec sleep 60"
+    script = "mount --make-rprivate / && mount -t tmpfs other /mnt && echo ready && exec sleep 600"
     process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     yield process.pid

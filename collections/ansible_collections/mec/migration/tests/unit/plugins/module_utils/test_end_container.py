@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import signal
 import subprocess
 import threading
 import time
@@ -45,7 +47,7 @@ def shows(cgroup, *processes):
 
 
 def sleeper(*words):
-    return subprocess.Popen(["sleep", "60", *words])
+    return subprocess.Popen(["sleep", "600", *words])
 
 
 def test_it_is_found_by_its_id_below_any_parent(cgroup, tmp_path):
@@ -89,10 +91,11 @@ def test_no_cgroup_is_an_empty_one(tmp_path):
 
 def test_a_restore_whose_parent_has_died_is_found_by_its_words():
     """`runc restore ... ID`, and what came out of it; not what only looks at the container."""
-    script = "sleep 60 & wait"
-    restoring = subprocess.Popen(["bash", "-c", script, "runc", "restore", "--detach", ID])
-    looking = subprocess.Popen(["bash", "-c", script, "runc", "state", ID])
-    other = subprocess.Popen(["bash", "-c", script, "runc", "restore", "b" * 64])
+    script = "sleep 600 & wait"
+    calls = (["restore", "--detach", ID], ["state", ID], ["restore", "b" * 64])
+    restoring, looking, other = (
+        subprocess.Popen(["bash", "-c", script, "runc", *words], start_new_session=True) for words in calls
+    )
     try:
         # What the shell starts ends with it.
         while not pathlib.Path(f"/proc/{restoring.pid}/task/{restoring.pid}/children").read_text():
@@ -103,5 +106,5 @@ def test_a_restore_whose_parent_has_died_is_found_by_its_words():
         assert other.poll() is None
     finally:
         for process in (looking, other):
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -91,7 +91,7 @@ def test_a_fork_holds_it_after_the_death_of_the_first(directory):
 def test_a_program_that_is_started_does_not_hold_it(directory):
     lock = MigrationLock("abc", directory)
     lock.take(FIRST)
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False) as program:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], close_fds=False) as program:
         lock.release()
         try:
             MigrationLock("abc", directory).take(SECOND)

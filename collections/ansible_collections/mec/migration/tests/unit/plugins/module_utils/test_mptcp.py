@@ -76,7 +76,7 @@ def test_it_ends_with_the_descriptor_and_other_sockets_are_left_alone(listener):
 
 def test_who_has_one(listener):
     assert mptcp.holds_mptcp([os.getpid()])
-    with subprocess.Popen(["sleep", "60"]) as other:
+    with subprocess.Popen(["sleep", "600"]) as other:
         try:
             assert not mptcp.holds_mptcp([other.pid])
         finally:

@@ -69,7 +69,7 @@ for line in sys.stdin if child else ():
     print("done", flush=True)
 if child == 0:
     import time
-    time.sleep(60)
+    time.sleep(600)
 os.kill(child, 9)
 """
 

@@ -44,9 +44,9 @@ for child in range(2):
         if child:
             exec(sys.argv[2])
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(600)
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
