@@ -20,8 +20,8 @@ cat >run.py <<'PYTHON'
 import sys
 from importlib.metadata import version
 
-from ansible.errors import AnsibleFilterError
-from ansible.plugins.filter.core import FilterModule
+from ansible.errors import AnsibleError
+from ansible.plugins.filter.mathstuff import FilterModule
 
 print("ansible-core", version("ansible-core"))
 filters = FilterModule().filters()
@@ -32,7 +32,7 @@ for number in (1536, 1024, 1000, 0):
         try:
             seen[text] = filters["human_to_bytes"](text, isbits=bits)
             print(f"{number} becomes {text!r}, which is read as {seen[text]}")
-        except AnsibleFilterError:
+        except AnsibleError:
             seen[text] = None
             print(f"{number} becomes {text!r}, which is refused")
 
