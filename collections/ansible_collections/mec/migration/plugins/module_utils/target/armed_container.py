@@ -30,6 +30,8 @@ from ..kernel.processes import start_time
 RESTORE_LOG = "restore.log"
 # Of what this file and the armed runtime say to each other.
 PROTOCOL = 5
+# An armed runtime that was told to end does so within tenths of a second.
+RUNTIME_END_S = 5.0
 # The network comes from the target's Docker; connections to the old address cannot be kept.
 # Its log of every step costs more than some of the steps; errors and warnings are enough.
 CRIU_CONFIG = "tcp-close\nlink-remap\nfile-locks\nghost-limit 1073741824\nverbosity=2\n"
@@ -229,7 +231,8 @@ class ArmedContainer:
         )
         if event.get("event") != "prepared":
             reason = str(event.get("reason", "the armed runtime gave no answer"))
-            self._end_restore()
+            if event.get("event") != "failed":
+                self._end_restore()
             self.destroy(reason)
             raise MigrationError(
                 f"the restore of container {self._spec['name']} could not be prepared: {reason}",
@@ -269,11 +272,13 @@ class ArmedContainer:
             container is destroyed.
         """
         self._restoring = True
-        event = self._order(timeout_s, command="restore") if self.waiting else {"code": -1}
+        ordered = self.waiting
+        event = self._order(timeout_s, command="restore") if ordered else {"code": -1}
         code = event.get("code")
         if code != 0:
             tail = log_tail(os.path.join(self.work_dir, RESTORE_LOG))
-            self._end_restore()
+            if ordered:
+                self._end_restore()
             self.destroy("restore failed")
             cause = cause_line(tail)
             reason = f"({cause or f'runc restore: {code}'}). {explain(tail)}"
@@ -349,6 +354,7 @@ class ArmedContainer:
                 self._stream.close()
         if self._starting:
             self._started.wait(20)
+        self._let_runtime_end()
         self._disarm()
         self.kill()
         self._remove()
@@ -377,9 +383,20 @@ class ArmedContainer:
 
     def _end_restore(self) -> None:
         """End a restore that hangs: the armed runtime and all that came out of it."""
+        end_restore(self.id, self._runtime_pid if self._runtime_is_there() else 0)
+
+    def _runtime_is_there(self) -> bool:
         # If its start differs it has ended, and the number may be another's.
-        alive = self._runtime_started and start_time(self._runtime_pid) == self._runtime_started
-        end_restore(self.id, self._runtime_pid if alive else 0)
+        return bool(self._runtime_started) and start_time(self._runtime_pid) == self._runtime_started
+
+    def _let_runtime_end(self) -> None:
+        """Only runc puts away what it has mounted and made (its directory, cgroups), unless it is killed.
+
+        Docker's start is over once runc has ended; or, long before that, once Docker's daemon is dead.
+        """
+        end = time.monotonic() + RUNTIME_END_S
+        while self._runtime_is_there() and time.monotonic() < end:
+            time.sleep(0.01)
 
     def _docker_start(self) -> None:
         try:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import threading
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
@@ -217,6 +219,24 @@ def test_one_that_is_given_up_is_told_so_first(armed, ended):
     container.destroy("cancelled")
     assert container._stream.orders == ["abort"]
     assert container.destroyed
+
+
+def test_with_docker_dead_the_runtime_puts_away_what_it_made(armed, monkeypatch, tmp_path):
+    made, seen = tmp_path / "mount", []
+    made.touch()
+    runtime = subprocess.Popen(
+        ["sh", "-c", 'read -r word; sleep 0.5; rm "$1"', "sh", made], stdin=subprocess.PIPE
+    )
+    threading.Thread(target=runtime.wait, daemon=True).start()
+    monkeypatch.setattr(module, "RUNTIME_END_S", 60)
+    monkeypatch.setattr(module, "end_restore", lambda *unused: seen.append(made.exists()))
+    container = armed()
+    container._runtime_pid, container._runtime_started = runtime.pid, module.start_time(runtime.pid)
+    container._started.set()
+    container._stream.close = runtime.stdin.close
+    container.destroy("Docker's daemon is dead")
+    assert seen
+    assert not any(seen), "it was killed before"
 
 
 @pytest.mark.parametrize(
