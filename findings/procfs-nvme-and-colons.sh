@@ -2,11 +2,11 @@
 # @stroncium/procfs: mounts of NVMe disks get the number of another disk, and cgroup paths end at a colon.
 #
 # Expected: major and minor number of a device make the number that stat(2) and Python's os.makedev() give; the
-# major number has 12 bits, and NVMe disks have 259. The path of a cgroup is all behind the second colon (cgroups(7)),
-# and that of a socket in /proc/net/unix all behind the inode.
-# Seen: 259:1 becomes 769 instead of 66305, which is 3:1, an old IDE disk, since the major number is cut to 8 bits. Of the
-# path that containerd makes for a pod, NAME.slice:cri-containerd:ID, the ID is lost. A socket whose path holds a
-# space has no path.
+# major number has 12 bits, and NVMe disks have 259. The path of a cgroup is all behind the second colon
+# (cgroups(7)), and that of a socket in /proc/net/unix all behind the inode.
+# Seen: 259:1 becomes 769 instead of 66305, which is 3:1, an old IDE disk, since the major number is cut to 8
+# bits. Of the path that containerd makes for a pod, NAME.slice:cri-containerd:ID, the ID is lost. A socket whose
+# path holds a space has no path.
 #
 # Version: @stroncium/procfs 1.2.1, Node.js 20. Seen on 2026-11-29.
 set -euo pipefail

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # tar-stream: a file of user 3000000 belongs to user 0, and times before 1970 are wrong.
 #
-# Expected: the records uid, gid and mtime of a pax header take the place of the fields of the header
-# (POSIX, pax, "pax Extended Header"). GNU tar writes a user over 2,097,151 in this way, since the field is too small, and
-# puts 0 into the field; users of containers with shifted ids are often that high. tar-stream's README names
-# support for pax extended headers.
-# Seen: the entry has uid 0 and gid 0, and for 1.5 s before 1970 the time 1970-01-01T00:00:00. Only path, linkpath and
-# size are taken over; the other records are in the entry's pax. The same file in GNU's own format has the right
-# owners, but is a second late: 23:59:59 instead of 23:59:58, as for every time before 1970.
+# Expected: the records uid, gid and mtime of a pax header take the place of the fields of the header (POSIX, pax,
+# "pax Extended Header"). GNU tar writes a user over 2,097,151 in this way, since the field is too small, and puts
+# 0 into the field; users of containers with shifted ids can be that high. tar-stream's README names support
+# for pax extended headers.
+# Seen: the entry has uid 0 and gid 0, and for 1.5 s before 1970 the time 1970-01-01T00:00:00. Only path, linkpath
+# and size are taken over; the other records are in the entry's pax. The same file in GNU's own format has the
+# right owners, but is a second late: 23:59:59 instead of 23:59:58, as for every time before 1970.
 #
 # Versions: tar-stream 3.2.2 beside tar 7.5.23 (npm), GNU tar 1.34, Node.js 20. Seen on 2026-11-29.
 set -euo pipefail

@@ -3,9 +3,10 @@
 #
 # Expected: ObsTime.readUnixTime() gives the date and the time of day (UTC) of a number of seconds since 1970, and
 # addSec() those of a later time.
-# Seen: the first second of a year is in month 13 of the year before, unless that was a leap year. In leap years 31 December
-# from the first second on is 1 January with negative hours, minutes or seconds: 12:00 is -12:00. The text that tracklib
-# writes, such as 2024-12-31 12:00 as 2025-01-01T-12:00:00Z, is no valid time. toAbsTime() gives the right seconds.
+# Seen: the first second of a year is in month 13 of the year before, unless that was a leap year. In leap years
+# 31 December from the first second on is 1 January with negative hours, minutes or seconds: 12:00 is -12:00. The
+# text that tracklib writes, such as 2024-12-31 12:00 as 2025-01-01T-12:00:00Z, is no valid time. toAbsTime()
+# gives the right seconds.
 #
 # Version: tracklib 0.8.4.2. Seen on 2026-11-29.
 set -euo pipefail
