@@ -23,7 +23,7 @@ from ..kernel.scratch import wipe
 from ..state import journal as states
 from ..state.journal import JOURNAL_DIR, SOURCE, TARGET, Journal, read_journals
 from ..state.migration_lock import LockHeldError, MigrationLock, Owner
-from ..target.armed_container import end_restore
+from ..target.armed_container import RUNTIME_END_S, end_restore
 from ..target.endings import wipe_arrived
 from ..transport.control import CONTROL, NoAgentError, control
 
@@ -63,17 +63,20 @@ def destroy(client: Any, order: Order, check_mode: bool) -> str:
     try:
         control(order.migration_id, "abort", {"reason": order.why}, name=CONTROL)
     except NoAgentError:
-        _destroy(client, order)
+        _destroy(client, order, RUNTIME_END_S if now in (MISSING, states.OPEN, states.ARMED) else 0.0)
     return f"the target's side was {now}; its copy is destroyed"
 
 
-def _destroy(client: Any, order: Order) -> None:
-    """Where no agent is left that could do it."""
+def _destroy(client: Any, order: Order, patience_s: float) -> None:
+    """Where no agent is left that could do it.
+
+    :param patience_s: see :func:`end_restore`.
+    """
     with _locked(f"name-{order.service}", order):
         journal = _journal(order, TARGET)
         container_id = journal.entry.container_id or order.container_id
         if container_id:
-            end_restore(container_id)
+            end_restore(container_id, patience_s=patience_s)
             end_container(container_id)
             remove_container(client, container_id)
             # Removing it may have taken the daemon a while; nothing may have come up meanwhile.

@@ -435,8 +435,23 @@ class ArmedContainer:
                 self._client.remove_container(self.id, force=True)
 
 
-def end_restore(container_id: str, runtime_pid: int = 0) -> None:
+def end_restore(container_id: str, runtime_pid: int = 0, patience_s: float = 0.0) -> None:
     """Kill the runtime's calls that create or restore a container, and all that came out of them.
+
+    :param patience_s: so long they may end by themselves, as they do where their agent is dead: only runc
+        puts away what it has mounted and made, unless it is killed. Not for a restore that was let through
+        the gate.
+    """
+    end = time.monotonic() + patience_s
+    while (left := _restoring(container_id, runtime_pid)) and time.monotonic() < end:
+        time.sleep(0.05)
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _restoring(container_id: str, runtime_pid: int) -> set[int]:
+    """Processes that create or restore a container, and all that came out of them.
 
     They are found by what they were called with, too: one whose parent has died is nobody's child any more.
     """
@@ -455,9 +470,7 @@ def end_restore(container_id: str, runtime_pid: int = 0) -> None:
         if not more:
             break
         family |= more
-    for pid in family & set(parents):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    return family & set(parents)
 
 
 def _connect_arguments(settings: dict[str, Any]) -> dict[str, Any]:

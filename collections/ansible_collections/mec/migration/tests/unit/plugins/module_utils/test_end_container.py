@@ -108,3 +108,16 @@ def test_a_restore_whose_parent_has_died_is_found_by_its_words():
         for process in (looking, other):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def test_a_restore_that_ends_by_itself_is_let_do_so(tmp_path):
+    made = tmp_path / "mount"
+    made.touch()
+    script = f"sleep 0.5; rm {made}"
+    with subprocess.Popen(["bash", "-c", script, "runc", "restore", ID]) as restoring:
+        # Until then it has another command line.
+        while ID.encode() not in pathlib.Path(f"/proc/{restoring.pid}/cmdline").read_bytes():
+            time.sleep(0.01)
+        end_restore(ID, patience_s=60)
+        assert not made.exists()
+    assert restoring.returncode == 0
