@@ -244,6 +244,13 @@ class LazyPages:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    def begin(self) -> None:
+        """CRIU restores from here on: what it restores must not outlive us.
+
+        :raises OSError: nobody would see to that.
+        """
+        self._guard.begin()
+
     def close(self) -> None:
         """Give up before the restore has begun."""
         self._given_up = True
@@ -376,6 +383,8 @@ class LazyPages:
 class KillGuard:
     """A child that holds the descriptors beside us and ends the service if we die with work left.
 
+    Before :meth:`begin` nothing runs, and runc is left to put away what it has made.
+
     :param kill: ends every process of the restored container.
     """
 
@@ -396,9 +405,13 @@ class KillGuard:
 
     @staticmethod
     def _watch(connection: socket.socket, kill: Callable[[], None]) -> None:
+        begun = False
         while True:
             word, ancillary, _flags, _sender = connection.recvmsg(1, socket.CMSG_SPACE(4))
-            if word == b"h":
+            if word == b"b":
+                begun = True
+            elif word == b"h":
+                begun = True
                 # Never closed before the end: a closed descriptor turns missing pages into zeros.
                 if not ancillary:
                     kill()
@@ -406,8 +419,16 @@ class KillGuard:
             elif word == b"r":
                 return
             else:
-                kill()
+                if begun or word == b"k":
+                    kill()
                 return
+
+    def begin(self) -> None:
+        """CRIU restores from here on.
+
+        :raises OSError: the guard is gone.
+        """
+        self._ours.send(b"b")
 
     def hold(self, descriptor: int) -> None:
         rights = array.array("i", [descriptor])

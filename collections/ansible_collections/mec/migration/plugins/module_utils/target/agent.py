@@ -236,10 +236,7 @@ class TargetAgent:
         channel.allow_compression(bool(message.fields.get("zstd_ok")))
 
     def _arm(self, message: Message, channel: Channel) -> None:
-        """Create the container as the source describes it and start it, up to where its memory is needed.
-
-        :raises MigrationError: Docker refused; nothing is left of it.
-        """
+        """Create the container as the source describes it and start it, up to where its memory is needed."""
         if self._container is not None and not self._container.destroyed:
             channel.send("ok", container_id=self._container.id, engine_id=self._journal.entry.engine_id)
             return
@@ -323,6 +320,8 @@ class TargetAgent:
         running = InThread(lambda: self._journal.prepare(states.RUNNING))
         try:
             self._tmpfs.update(message.fields["tmpfs"])
+            if self._lazy is not None:
+                self._lazy.begin()
             figures = container.restore(RESTORE_TIMEOUT_S)
         except Exception as error:
             # Nobody was told that it runs, so it need not.

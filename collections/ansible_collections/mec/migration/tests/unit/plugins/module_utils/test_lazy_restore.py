@@ -285,6 +285,25 @@ def test_the_guard_ends_the_service_when_the_one_who_fills_dies(restored: Restor
     assert killed.exists()
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_the_guard_ends_nothing_before_the_restore_begins(restored: Restored, begun: bool) -> None:
+    killed = restored.work_dir / "killed"
+    reader, writer = os.pipe()
+    server = os.fork()
+    if server == 0:
+        os.close(reader)
+        guard = KillGuard(killed.touch)
+        if begun:
+            guard.begin()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(server, 0)
+    os.close(writer)
+    # The guard has the pipe open, too, until it has ended.
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    assert killed.exists() is begun
+
+
 def test_giving_up_before_the_restore_kills_nothing(restored: Restored) -> None:
     killed = restored.work_dir / "killed"
     guard = KillGuard(killed.touch)
