@@ -88,9 +88,8 @@ class LogFile(NamedTuple):
         :raises FileNotFoundError: another one has its name now.
         :raises OSError, EOFError, zlib.error: it cannot be read; of a packed one that may be found out later.
         """
-        return (
-            cast(BinaryIO, gzip.GzipFile(fileobj=self.open_packed())) if self.packed else self.open_packed()
-        )
+        log = self.open_packed()
+        return cast(BinaryIO, gzip.GzipFile(fileobj=log)) if self.packed else log
 
     def open_packed(self) -> BinaryIO:
         """It as it lies on disk; errors as of :meth:`open`."""

@@ -106,8 +106,8 @@ class LogCopy:
             self.close()
             self._unreadable = str(error)
             # What was sent may end in the middle of an entry, so it is void.
-            self._first = True
-            self._part(self._newest_there, 0, b"", pack=self._limits.packed)
+            self._first, self._position = True, 0
+            self._append(b"")
             return
         self.send_new(channel)
         if self._limits.most_files == 1 and self._open is not None:
@@ -117,12 +117,12 @@ class LogCopy:
         for attempt in range(ATTEMPTS):
             self._first = True
             try:
-                return self._send_files(self._log.newest(most_bytes)[0])
+                self._send_files(self._log.newest(most_bytes)[0])
+                break
             except FileNotFoundError:
                 # Docker has begun a new file meanwhile, so all of them have other names now.
                 if attempt == ATTEMPTS - 1:
                     raise
-        return None
 
     def send_new(self, channel: Channel) -> None:
         """What was printed since."""
@@ -182,7 +182,7 @@ class LogCopy:
         if together is not None:
             self._send_before(together)
         # Docker there must find the file even if nothing is in it.
-        self._position = self._part(self._newest_there, self._position, b"", pack=self._limits.packed)
+        self._append(b"")
         self._read(begun)
 
     def _put_together(self, begun: LogFile, newest: LogFile, older: list[LogFile]) -> LogFile | None:
@@ -277,8 +277,11 @@ class LogCopy:
                 # What comes later goes nowhere either, or there would be a gap.
                 self._end = self._position + fits_bytes
             if fits_bytes:
-                there, packed = self._newest_there, self._limits.packed
-                self._position = self._part(there, self._position, entries[:fits_bytes], pack=packed)
+                self._append(entries[:fits_bytes])
+
+    def _append(self, data: bytes) -> None:
+        """Send more of what Docker writes here."""
+        self._position = self._part(self._newest_there, self._position, data, pack=self._limits.packed)
 
     def _part(self, there: str, position: int, data: bytes, *, pack: bool) -> int:
         """Send one; returns the place behind it."""
