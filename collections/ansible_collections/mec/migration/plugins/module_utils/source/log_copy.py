@@ -232,11 +232,12 @@ class LogCopy:
 
     def _read(self, file: LogFile) -> BinaryIO:
         """Go on with this file, behind what is on the target."""
+        # If this fails the one before stays open, so that it can be tried again.
+        log = file.open()
+        log.seek(file.offset)
         self.close()
-        self._open = file.open()
-        self._open.seek(file.offset)
-        self._begin, self._begin_there = file.offset, self._position
-        return self._open
+        self._open, self._begin, self._begin_there = log, file.offset, self._position
+        return log
 
     def _begun_since(self) -> list[LogFile]:
         """Files that are newer than the one that is being read, newest first."""

@@ -297,6 +297,27 @@ def test_of_a_log_that_cannot_be_read_to_its_end_nothing_is_placed(
     assert os.strerror(errno.EIO) in move.copy.error
 
 
+def test_a_newer_file_that_cannot_be_opened_goes_with_what_is_printed_next(
+    roots: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = log_of(roots, JSON_LINES, entries(JSON_LINES, 0, 10))
+
+    def renamed(file: LogFile) -> BinaryIO:
+        raise FileNotFoundError(errno.ENOENT, "it has another name now", file.path)
+
+    with Move(roots) as move:
+        move.send()
+        os.rename(path, f"{path}.1")
+        path.write_bytes(entries(JSON_LINES, 10, 20))
+        with monkeypatch.context() as patch:
+            patch.setattr(LogFile, "open", renamed)
+            move.send_new()
+        assert "another name" in move.copy.error
+        move.send_new()
+    assert arrived(roots, JSON_LINES) == entries(JSON_LINES, 0, 20)
+    assert move.copy.error == ""
+
+
 def test_a_file_that_is_being_packed_goes_as_it_was(roots: SimpleNamespace) -> None:
     path = log_of(roots, FRAMES, entries(FRAMES, 10, 20))
     Path(f"{path}.1").write_bytes(entries(FRAMES, 0, 10))
