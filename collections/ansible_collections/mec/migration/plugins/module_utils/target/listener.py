@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from ..base.errors import MigrationError
 from ..transport.listening import stop_listening
-from ..transport.wire import Channel, Keys, keep_alive, tls_context
+from ..transport.wire import Channel, Keys, notice_silence, tls_context
 
 # Whoever has the right key shakes hands at once. The source has one connection, and another one to ask again.
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -102,7 +102,7 @@ class Listener:
 
     def _converse(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_alive(connection)
+        notice_silence(connection)
         connection.settimeout(HANDSHAKE_TIMEOUT_S)
         try:
             secured = self._context.wrap_socket(connection, server_side=True)

@@ -39,6 +39,9 @@ HEADER_PACKED = 1 << 31
 # What JSON's readers agree on; every address and size of a process is smaller.
 MAX_INTEGER = (1 << 63) - 1
 MAX_KIND_LENGTH = 64
+# The peer's kernel, whatever its program does, says something sooner. More than a pause in which a slow disk
+# keeps a target from reading.
+SILENT_KERNEL_S = 60
 HEADER_LENGTH = struct.Struct("!I")
 # <asm-generic/socket.h>; Python has no name for it. The kernel's word for no limit is ~0U.
 SO_MAX_PACING_RATE, NOT_PACED = 47, (1 << 32) - 1
@@ -371,15 +374,17 @@ class Channel:
         return buffer
 
 
-def keep_alive(connection: socket.socket) -> None:
-    """Notice within half a minute that the peer has vanished without a word, while it is waited for, too.
+def notice_silence(connection: socket.socket) -> None:
+    """Have the kernel end a connection whose peer has vanished without a word, while it is waited for, too.
 
-    Some answers take a slow host minutes; it is the peer's kernel that answers here.
+    Some answers take a slow host minutes; it is the peer's kernel that answers here. It is only asked where
+    nothing is on its way. Where something is, TCP_USER_TIMEOUT limits how long its receipt is waited for,
+    which else is a quarter of an hour; it also replaces the number of times that the kernel asks (tcp(7)).
     """
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SILENT_KERNEL_S * 1000))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 def connect(
@@ -410,7 +415,7 @@ def connect(
     try:
         raw = socket.create_connection((address, port), timeout=timeout_s)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_alive(raw)
+        notice_silence(raw)
         connection = context.wrap_socket(raw)
     except (OSError, ssl.SSLError) as error:
         raise TransferError(
