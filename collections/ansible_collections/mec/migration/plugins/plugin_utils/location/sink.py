@@ -9,6 +9,7 @@ import hmac
 import http.server
 import json
 import re
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -21,7 +22,10 @@ MAX_EVENT_BYTES = 64 << 10
 MOST_DISCARDED_BYTES = 1 << 20
 # Who sends an event sends it at once; a connection that says nothing must not be held for ever.
 CONNECTION_S = 10.0
+# The head of a chunk, which may have extensions.
+CHUNK_HEAD, MOST_LINE_BYTES = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(;|\r?\n)"), 1 << 10
 CORRELATOR = re.compile(r"[a-zA-Z0-9\-_:;./<>{}]{0,256}")
+TOO_LONG = f"An event has a Content-Length, or chunks, of at most {MAX_EVENT_BYTES} bytes."
 CODES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 410: "GONE"}
 
 
@@ -56,9 +60,9 @@ class EventSink:
         key: str | None = None,
     ) -> None:
         try:
-            self._server = http.server.ThreadingHTTPServer(
-                (address, port), _request_class(token, knows, handler)
-            )
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            server_class = type("Server", (http.server.ThreadingHTTPServer,), {"address_family": family})
+            self._server = server_class((address, port), _request_class(token, knows, handler))
         except (OSError, OverflowError) as error:
             raise LocationError(f"listen: {address}:{port}: {error}") from error
         self._server.daemon_threads = True
@@ -106,15 +110,7 @@ def _request_class(
 
         def _event(self) -> tuple[str, Mapping[str, Any]]:
             path = self.path.rpartition("/")[2]
-            try:
-                length = int(self.headers.get("Content-Length", ""))
-            except ValueError:
-                length = -1
-            if not 0 <= length <= MAX_EVENT_BYTES:
-                # Who is still sending would not hear the answer.
-                self.rfile.read(max(0, min(length, MOST_DISCARDED_BYTES)))
-                raise Refused(400, f"Content-Length must be at most {MAX_EVENT_BYTES}")
-            content = self.rfile.read(length)
+            content = self._content()
             if not knows(path):
                 raise Refused(410, "There is no such subscription any more.")
             given = self.headers.get("Authorization", "").encode("latin-1", "replace")
@@ -130,6 +126,41 @@ def _request_class(
             if not isinstance(event, dict):
                 raise Refused(400, "The event is no object.")
             return path, event
+
+        def _content(self) -> bytes:
+            if self.headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
+                return self._chunks()
+            try:
+                length = int(self.headers.get("Content-Length", ""))
+            except ValueError:
+                length = -1
+            if not 0 <= length <= MAX_EVENT_BYTES:
+                # Who is still sending would not hear the answer.
+                self.rfile.read(max(0, min(length, MOST_DISCARDED_BYTES)))
+                raise Refused(400, TOO_LONG)
+            return self.rfile.read(length)
+
+        def _chunks(self) -> bytes:
+            """What comes in chunks (RFC 9112, section 7.1): not every client knows the length beforehand."""
+            content, came_bytes = b"", 0
+            while True:
+                head = CHUNK_HEAD.match(self.rfile.readline(MOST_LINE_BYTES))
+                if not head:
+                    raise Refused(400, "A chunk of the event does not begin with its length.")
+                length = int(head[1], 16)
+                came_bytes += length
+                if came_bytes > MOST_DISCARDED_BYTES:
+                    raise Refused(400, TOO_LONG)
+                if not length:
+                    break
+                content = (content + self.rfile.read(length))[: MAX_EVENT_BYTES + 1]
+                self.rfile.readline(MOST_LINE_BYTES)
+            # Trailers, up to an empty line.
+            while self.rfile.readline(MOST_LINE_BYTES).strip():
+                pass
+            if came_bytes > MAX_EVENT_BYTES:
+                raise Refused(400, TOO_LONG)
+            return content
 
         def _answer(self, status: int, why: str) -> None:
             content = b""

@@ -20,6 +20,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.location.area import
 )
 from ansible_collections.mec.migration.plugins.plugin_utils.location.geofencing import Geofences
 from ansible_collections.mec.migration.plugins.plugin_utils.location.service import LocationService
+from ansible_collections.mec.migration.plugins.plugin_utils.location.sink import EventSink
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.user_cells import CellFinder
 from ansible_collections.mec.migration.plugins.plugin_utils.mdp.cells import square_grid
 from location_servers import Geofencing, Mec013, Retrieval, running
@@ -424,7 +425,7 @@ class Watched:
         context = ssl.create_default_context(cafile=self.certificate)
         asked = urllib.request.Request(
             f"https://localhost:{self.fences.port}{path}",
-            event if isinstance(event, bytes) else json.dumps(event).encode(),
+            event if isinstance(event, (bytes, Iterator)) else json.dumps(event).encode(),
             {key: value for key, value in headers.items() if value is not None},
         )
         try:
@@ -542,6 +543,31 @@ def test_geofencing_subscriptions_are_renewed_and_taken_back(watched, asynchrono
         del watched.service.subscriptions[old]
     watched.fences.stop()
     assert watched.service.subscriptions == {}
+
+
+def test_geofencing_an_event_may_come_in_chunks(watched):
+    watched.users()
+    name = watched.name("area-entered", 0)
+    event = json.dumps(watched.service.event(name, "area-entered", "2026-11-28T10:00:01Z")).encode()
+    # Without a length urllib sends what it is given piece by piece.
+    assert watched.post(name, iter([b" " * (64 << 10), event]))[0] == 400
+    assert watched.users() == {}
+    assert watched.post(name, iter([event[:20], event[20:]]))[0] == 204
+    assert watched.users() == {"anna": {"latitude": 59.9, "longitude": 10.7}}
+
+
+def test_a_sink_listens_at_an_address_of_ipv6():
+    came = []
+    sink = EventSink("::1", 0, "secret", lambda path: True, lambda path, event: came.append((path, event)))
+    sink.start()
+    try:
+        headers = {"Content-Type": "application/cloudevents+json", "Authorization": "Bearer secret"}
+        asked = urllib.request.Request(f"http://[::1]:{sink.port}/events/1", b'{"id": "1"}', headers)
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            assert answer.status == 204
+    finally:
+        sink.stop()
+    assert came == [("1", {"id": "1"})]
 
 
 def test_geofencing_a_subscription_that_ended_is_made_again(watched):
