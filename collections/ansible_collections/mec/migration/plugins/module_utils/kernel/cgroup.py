@@ -12,9 +12,12 @@ import time
 
 from ..base.crash_points import around
 from ..base.errors import MigrationError
+from .ptrace import sharing_memory
 from .stopped import put_stops_back
 
 POLL_S = 0.0005
+# From one attempt to the next, where the freeze came between a vfork and its exec.
+VFORK_PAUSES_S = (0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.02, 0.03, 0.05, 0.1)
 CGROUP_ROOT = "/sys/fs/cgroup"
 
 
@@ -47,8 +50,31 @@ class Cgroup:
     def freeze(self, timeout_s: float = 5.0) -> float:
         """Stop every process of the container; returns how long that took, in ms.
 
-        :raises MigrationError: not frozen in time (a task in uninterruptible sleep); thawed again.
+        Not where one of them waits for a child that it has vforked: nobody could seize it, since the child
+        cannot go on. Such a wait is over in a moment, so it is thawed and frozen again.
+
+        :raises MigrationError: not frozen in time (a task in uninterruptible sleep), or always with such a
+            wait; thawed again.
         """
+        start = time.monotonic()
+        for pause_s in VFORK_PAUSES_S:
+            self._freeze_once(timeout_s)
+            waiting = sharing_memory(self.pids())
+            if not waiting:
+                return (time.monotonic() - start) * 1000
+            self.thaw()
+            time.sleep(pause_s)
+        child, parent = next(iter(waiting.items()))
+        raise MigrationError(
+            f"process {parent} has the same memory as its child {child} (vfork, or clone with CLONE_VM), "
+            f"also at the {len(VFORK_PAUSES_S)}th attempt to freeze the container. CRIU cannot dump that. It "
+            "runs on; try again when that child has executed its program",
+            phase="handover",
+            container_state="running",
+            rolled_back=True,
+        )
+
+    def _freeze_once(self, timeout_s: float) -> None:
         start = time.monotonic()
         self._write("1" if self._v2 else "FROZEN")
         while not self.frozen:
@@ -66,7 +92,6 @@ class Cgroup:
             if not self._v2:
                 # Version 1 asks each task once; one that was about to wait for its vforked child misses it.
                 self._write("FROZEN")
-        return (time.monotonic() - start) * 1000
 
     def prepare_seizing(self) -> None:
         """While it is frozen: let CRIU seize stopped processes, too. Version 2 needs nothing for that."""

@@ -8,6 +8,7 @@ Sources: ptrace(2); kernel/signal.c, kernel/ptrace.c and arch/x86/kernel/signal.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -15,6 +16,7 @@ import platform
 import signal
 import struct
 import time
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from . import processes
@@ -110,6 +112,17 @@ def share_memory(pid: int, other: int) -> bool:
     :raises OSError: one of them is gone, or the kernel has no kcmp.
     """
     return syscall(SYS_KCMP, pid, other, KCMP_VM, 0, 0) == 0
+
+
+def sharing_memory(pids: Collection[int]) -> dict[int, int]:
+    """Those of *pids* that have the memory of their parent, which is one of them, too -> that parent."""
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as stat:
+            state, parent = stat.read().rpartition(b")")[2].split()[:2]
+            if state != b"Z" and int(parent) in pids and share_memory(pid, int(parent)):
+                found[pid] = int(parent)
+    return found
 
 
 class Stop(NamedTuple):
