@@ -1,18 +1,21 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Listening sockets of a network namespace, from /proc/net, and the processes that hold them."""
+"""Sockets of a network namespace, from /proc/net: which listen, which have data left, who holds them."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 # include/net/tcp_states.h; an unconnected UDP socket is in state "close".
 _LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
+
+# Those that send datagrams.
+DATAGRAMS = ("udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6")
 
 
 class Listener(NamedTuple):
@@ -99,3 +102,26 @@ def addresses() -> list[str]:
         for line in table:
             found.add(str(ipaddress.ip_address(bytes.fromhex(line.split()[0]))))
     return sorted(found)
+
+
+def unread_netlink(pid: int) -> Iterator[int]:
+    """Inodes of the netlink sockets of a process's network that have data which nobody has read."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/netlink", encoding="ascii") as lines:
+        next(lines, "")
+        for line in lines:
+            # sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+            words = line.split()
+            if int(words[4]):
+                yield int(words[9])
+
+
+def unsent_datagrams(pid: int) -> Iterator[int]:
+    """Inodes of the sockets of a process's network that hold back what they were given to send."""
+    for protocol in DATAGRAMS:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{protocol}", encoding="ascii") as lines:
+            next(lines, "")
+            for line in lines:
+                # sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
+                words = line.split()
+                if int(words[4].partition(":")[0], 16):
+                    yield int(words[9])

@@ -20,8 +20,9 @@ from typing import NamedTuple
 from ..criu.own_mounts import unreadable_mounts
 from ..kernel.identity import limits_readable
 from ..kernel.mountinfo import Mount, mounts
+from ..kernel.ptrace import sharing_memory
 from ..kernel.socket_options import socket_of
-from ..kernel.sockets import command, holders
+from ..kernel.sockets import command, holders, unread_netlink, unsent_datagrams
 from ..kernel.unix_diag import LISTEN, UnixSocket, unix_sockets
 from .locked_memory import inherited_locked_bytes
 from .packed_mounts import PackedMount, packed_mounts
@@ -131,6 +132,8 @@ class Holdings(NamedTuple):
     :param hidden: likewise, that another one is mounted over; with their mount points.
     :param own_systems: mounts of file systems that nobody but the container has mounted.
     :param unlocked: process -> bytes of memory that it has locked and that will not be.
+    :param unsent_datagrams: inodes of sockets of its network that hold back what they were given to send.
+    :param sharing_memory: process -> its parent, whose memory it has, too.
     """
 
     init: int
@@ -151,6 +154,8 @@ class Holdings(NamedTuple):
     hidden: dict[int, str] = {}  # noqa: RUF012 - never changed
     own_systems: tuple[Mount, ...] = ()
     unlocked: dict[int, int] = {}  # noqa: RUF012 - never changed
+    unsent_datagrams: frozenset[int] = frozenset()
+    sharing_memory: dict[int, int] = {}  # noqa: RUF012 - never changed
 
     @property
     def first(self) -> Process | None:
@@ -225,7 +230,7 @@ def read_holdings(
         dict(_settings(found[init].parent)) if init in found else {},
         tuple(packed),
         tuple(staying),
-        frozenset(_unread_netlink(init)),
+        frozenset(unread_netlink(init)),
         frozenset(_unread_with_sender(found.values(), unix)),
         tuple(sorted(_message_queues(init, points))),
         2 if os.path.exists(UNIFIED) else 1,
@@ -233,6 +238,8 @@ def read_holdings(
         {mount.number: mount.point for mount in points if mount.number in used and _is_hidden(init, mount)},
         tuple(_own_systems(points, {"/", *given}, {mount.device for mount in on_host})),
         dict(_unlocked(found)),
+        frozenset(unsent_datagrams(init)),
+        sharing_memory(found),
     )
 
 
@@ -365,16 +372,6 @@ def _times_first_thread(pid: int) -> bool:
     with contextlib.suppress(OSError), open(f"/proc/{pid}/timers", encoding="ascii") as lines:
         return any(line.rstrip() == f"notify: signal/tid.{pid}" for line in lines)
     return False
-
-
-def _unread_netlink(pid: int) -> Iterator[int]:
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/netlink", encoding="ascii") as lines:
-        next(lines, "")
-        for line in lines:
-            # sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
-            words = line.split()
-            if int(words[4]):
-                yield int(words[9])
 
 
 def _unread_with_sender(processes: Iterable[Process], unix: dict[int, UnixSocket]) -> Iterator[int]:

@@ -20,7 +20,13 @@ from .service import Service
 
 KINDS: tuple[Kind, ...] = (*PROCESSES, *FILES, *MOUNTS, *LOST, *CONTAINER)
 # Gone a moment later in most services: worth another look.
-TRANSIENT = ("unix-backlog", "netlink-backlog", "unread-with-sender")
+TRANSIENT = (
+    "unix-backlog",
+    "netlink-backlog",
+    "unread-with-sender",
+    "unsent-datagram",
+    "shared-memory-space",
+)
 LOOKS, PAUSE_S = 3, 0.2
 
 

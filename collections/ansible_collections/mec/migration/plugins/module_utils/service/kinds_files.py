@@ -151,6 +151,12 @@ def _unread(holdings: Holdings) -> Iterator[Found]:
             )
 
 
+def _held_back(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.socket_inode in holdings.unsent_datagrams:
+            yield Found(process, f"has a datagram that it has not sent as a whole (descriptor {file.number})")
+
+
 def _outside(holdings: Holdings) -> Iterator[tuple[Found, bool]]:
     """UNIX sockets whose peer is not the container's; whether they are datagram sockets."""
     held = holdings.socket_holders()
@@ -351,6 +357,16 @@ KINDS = (
         "That is over as soon as the service reads it: start the migration again then",
         TEST + "test_a_netlink_socket_with_unread_data",
         _unread,
+    ),
+    Kind(
+        "unsent-datagram",
+        "A datagram that is put together piece by piece and not sent yet (UDP_CORK, MSG_MORE)",
+        REFUSED,
+        "`tx_queue` in /proc/PID/net/udp, raw and the like; looked at again a few times",
+        "CRIU cannot dump a socket that holds back what it was given",
+        "That is over as soon as the service sends the rest: start the migration again then",
+        TEST + "test_a_datagram_that_is_not_sent_yet",
+        _held_back,
     ),
     Kind(
         "unix-outside",

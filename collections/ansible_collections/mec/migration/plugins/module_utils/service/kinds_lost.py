@@ -164,6 +164,17 @@ KINDS = (
         "",
     ),
     Kind(
+        "waiting-calls",
+        "The wait of a system call that signal(7) lists as ended by SIGSTOP and SIGCONT: semop, futex, a "
+        "sleep of some clocks; what is left of a write to a full pipe",
+        UNSEEN,
+        "",
+        "the call ends with EINTR, and a sleep does not tell how much of it was left; the write tells how "
+        "much it has written",
+        "Let the service make the call again, as after any signal; most runtimes do",
+        "",
+    ),
+    Kind(
         "loopback",
         "TCP connections between processes of the container (127.0.0.1)",
         UNSEEN,

@@ -16,6 +16,8 @@ from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
 # Docker starts health checks as it does `docker exec`; what is younger may be one.
 HEALTH_CHECK_S = 5
 SCHED_DEADLINE = 6
+# Of linux/magic.h, also of memfds of huge pages.
+HUGETLBFS_MAGIC = 0x958458F6
 TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
 
 
@@ -35,6 +37,12 @@ def _stopped_below_stopped(holdings: Holdings) -> Iterator[Found]:
         parent = holdings.processes.get(process.parent)
         if parent is not None and process.state == parent.state == "T":
             yield Found(process, f"is stopped, and so is its parent, {parent}")
+
+
+def _sharing_memory(holdings: Holdings) -> Iterator[Found]:
+    for pid, parent in holdings.sharing_memory.items():
+        what = f"has the memory of its parent, {holdings.processes[parent]} (vfork, or clone with CLONE_VM)"
+        yield Found(holdings.processes[pid], what)
 
 
 def _other_namespace(holdings: Holdings, name: str) -> Iterator[Process]:
@@ -137,6 +145,10 @@ def _huge_pages(holdings: Holdings) -> Iterator[Found]:
     for process in holdings.processes.values():
         if process.huge_bytes or any(name.startswith("/anon_hugepage") for name in process.mapped):
             yield Found(process, f"has {_sized(process.huge_bytes)} in huge pages (hugetlb)")
+    # Also one of which nothing was used yet.
+    for process, file in holdings.files():
+        if file.magic == HUGETLBFS_MAGIC and not process.huge_bytes:
+            yield Found(process, f"has {file.link} open, a file of huge pages (descriptor {file.number})")
 
 
 def _long_mount_line(holdings: Holdings) -> Iterator[Found]:
@@ -164,6 +176,18 @@ KINDS = (
         "Let one of them go on (`kill -CONT`), or end it",
         TEST + "test_a_stopped_process_below_a_stopped_one",
         _stopped_below_stopped,
+    ),
+    Kind(
+        "shared-memory-space",
+        "A process that has its parent's memory: made by vfork, with its program not executed yet, or by "
+        "clone with CLONE_VM (threads: kept)",
+        REFUSED,
+        "kcmp(2) of each process and its parent; looked at again a few times",
+        "CRIU dumps the memory of each process for itself, and cannot seize who waits in vfork",
+        "After a vfork that is over as soon as the child executes its program: start the migration again "
+        "then. Let the service make a thread, or a process with fork",
+        TEST + "test_a_process_with_its_parents_memory",
+        _sharing_memory,
     ),
     Kind(
         "user-namespace",
@@ -282,7 +306,7 @@ KINDS = (
         "huge-pages",
         "Huge pages of hugetlbfs",
         REFUSED,
-        "`HugetlbPages` in /proc/PID/status, /anon_hugepage in maps",
+        "`HugetlbPages` in /proc/PID/status, /anon_hugepage in maps, an open file of hugetlbfs",
         "the rounds and the lazy restore work with pages of 4 KiB",
         "Let the service use ordinary or transparent huge pages",
         TEST + "test_huge_pages",

@@ -115,6 +115,12 @@ def told(program, outcome=REFUSED):
     return list(getattr(judge("web", holdings), outcome))
 
 
+def wait_until(true):
+    end = time.monotonic() + 60
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def only(sentences, *words):
     """There is one sentence, with process, thing and remedy, and it has all these words."""
     assert len(sentences) == 1, sentences
@@ -378,6 +384,46 @@ def test_a_netlink_socket_with_unread_data():
     assert told(NETLINK + "while s.recv(65536)[4] != 3: pass") == []
 
 
+@pytest.mark.parametrize(("family", "address"), [("AF_INET", "127.0.0.1"), ("AF_INET6", "::1")])
+def test_a_datagram_that_is_not_sent_yet(family, address):
+    program = f"""
+s = socket.socket(socket.{family}, socket.SOCK_DGRAM)
+s.connect(("{address}", 9))
+s.send(b"begun", socket.MSG_MORE)
+"""
+    only(told(program), "a datagram that it has not sent", "as soon as the service sends the rest")
+    assert told(program + "s.send(b'ended')") == []
+
+
+VFORKED = """
+# The child waits for who writes to the pipe before it executes its program.
+opened = [(os.POSIX_SPAWN_OPEN, 5, {fifo!r}, os.O_RDONLY, 0)]
+parent = os.fork()
+if parent == 0:
+    os.posix_spawn("/bin/sleep", ["sleep", "600"], {{}}, file_actions=opened)
+    time.sleep(600)
+while not open(f"/proc/{{parent}}/task/{{parent}}/children").read():
+    time.sleep(0.01)
+"""
+CLONED = """
+libc.clone.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+stack = libc.mmap(None, 1 << 16, 3, 0x2 | 0x20, -1, 0)
+pause = ctypes.cast(libc.pause, ctypes.c_void_p)
+made(libc.clone(pause, stack + (1 << 16) - 64, 0x100 | signal.SIGCHLD, None))
+"""
+
+
+def test_a_process_with_its_parents_memory(tmp_path):
+    only(told(CLONED), "the memory of its parent", "CLONE_VM", "thread")
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    with Victim(VFORKED.format(fifo=fifo)) as victim:
+        only(list(judge("web", victim.holdings()).refused), "the memory of its parent", "vfork")
+        with open(fifo, "wb"):
+            wait_until(lambda: not victim.holdings().sharing_memory)
+        assert judge("web", victim.holdings()).refused == ()
+
+
 @pytest.mark.parametrize(("first", "notify"), [(True, 4), (False, 4), (True, 0)])
 def test_a_timer_that_signals_the_first_thread(first, notify):
     program = f"""
@@ -478,6 +524,10 @@ def test_huge_pages():
             pytest.skip("this machine has no huge pages")
     program = "at = libc.mmap(None, 2 << 20, 3, 0x2 | 0x20 | 0x40000, -1, 0); ctypes.memset(at, 1, 1)"
     only(told(program), "huge pages", "transparent")
+
+
+def test_a_file_of_huge_pages_of_which_nothing_was_used():
+    only(told('made(libc.memfd_create(b"held", 4))'), "huge pages", "descriptor", "transparent")
 
 
 WITHOUT_THE_CAPABILITY = (
