@@ -24,7 +24,7 @@ find /run/mec-migration -mindepth 1 -not -path '*/progress*' -not -name armed
 ls -d /var/lib/mec-migration/* | grep -v '/\\(locks\\|edge-host.before\\|cordoned\\)$'
 for f in /var/lib/mec-migration/locks/*; do [ -e "$f" ] && ! flock -n "$f" true && echo "held lock $f"; done
 find /var/lib/docker/tmp -name 'mec-migration*'
-awk '$5 ~ "^/run/mec-migration/" {{print "mount", $5}}' /proc/self/mountinfo
+awk '$5 ~ "^/run/mec-migration/|/criu-root$" {{print "mount", $5}}' /proc/self/mountinfo
 ps ax -o args= | grep -vE {shlex.quote(USUAL)} | sed 's/^/process /'
 docker network ls --format '{{{{.Name}}}}' | grep -vx 'bridge\\|host\\|none' | sed 's/^/network /'
 docker volume ls -q | grep -vx redis-aof-data | sed 's/^/volume /'

@@ -148,11 +148,12 @@ class Host:
         return shown
 
     def leftovers(self) -> list[str]:
-        """What a finished migration must not leave: journals, images, sockets."""
+        """What a finished migration must not leave: journals, images, sockets, mounts of runc's."""
         command = (
             "find /var/lib/mec-migration -name '*.json*'; "
             "find /run/mec-migration -mindepth 1 -not -name armed -not -name progress; "
-            "find /var/lib/docker/tmp -mindepth 1 -maxdepth 1 -name 'mec-migration-*'"
+            "find /var/lib/docker/tmp -mindepth 1 -maxdepth 1 -name 'mec-migration-*'; "
+            "awk '$5 ~ \"/criu-root$\" {print $5}' /proc/self/mountinfo"
         )
         return self.run(command, check=False).split()
 

@@ -23,8 +23,8 @@ from ..kernel.scratch import wipe
 from ..state import journal as states
 from ..state.journal import JOURNAL_DIR, SOURCE, TARGET, Journal, read_journals
 from ..state.migration_lock import LockHeldError, MigrationLock, Owner
-from ..target.armed_container import RUNTIME_END_S, end_restore
 from ..target.endings import wipe_arrived
+from ..target.runtime_calls import RUNTIME_END_S, end_restore, put_away
 from ..transport.control import CONTROL, NoAgentError, control
 
 MISSING, DAMAGED = "missing", "damaged"
@@ -81,6 +81,7 @@ def _destroy(client: Any, order: Order, patience_s: float) -> None:
             remove_container(client, container_id)
             # Removing it may have taken the daemon a while; nothing may have come up meanwhile.
             end_container(container_id)
+            put_away(container_id)
         journal.write(
             states.SETTLED,
             outcome=states.DESTROYED,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import threading
 import time
@@ -26,12 +25,11 @@ from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, c
 from ..image.opened import open_store
 from ..kernel.cgroup import container_processes, end_container
 from ..kernel.processes import start_time
+from .runtime_calls import RUNTIME_END_S, end_restore, put_away
 
 RESTORE_LOG = "restore.log"
 # Of what this file and the armed runtime say to each other.
 PROTOCOL = 5
-# An armed runtime that was told to end does so within tenths of a second.
-RUNTIME_END_S = 5.0
 # The network comes from the target's Docker; connections to the old address cannot be kept.
 # Its log of every step costs more than some of the steps; errors and warnings are enough.
 CRIU_CONFIG = "tcp-close\nlink-remap\nfile-locks\nghost-limit 1073741824\nverbosity=2\n"
@@ -360,6 +358,7 @@ class ArmedContainer:
         self._remove()
         # Removing it may have taken the daemon a while; nothing may have come up meanwhile.
         self.kill()
+        put_away(self.id)
         self.destroyed = True
 
     def is_gone(self) -> bool:
@@ -433,44 +432,6 @@ class ArmedContainer:
         if self.id:
             with contextlib.suppress(Exception):
                 self._client.remove_container(self.id, force=True)
-
-
-def end_restore(container_id: str, runtime_pid: int = 0, patience_s: float = 0.0) -> None:
-    """Kill the runtime's calls that create or restore a container, and all that came out of them.
-
-    :param patience_s: so long they may end by themselves, as they do where their agent is dead: only runc
-        puts away what it has mounted and made, unless it is killed. Not for a restore that was let through
-        the gate.
-    """
-    end = time.monotonic() + patience_s
-    while (left := _restoring(container_id, runtime_pid)) and time.monotonic() < end:
-        time.sleep(0.05)
-    for pid in left:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def _restoring(container_id: str, runtime_pid: int) -> set[int]:
-    """Processes that create or restore a container, and all that came out of them.
-
-    They are found by what they were called with, too: one whose parent has died is nobody's child any more.
-    """
-    parents, family = {}, {runtime_pid} if runtime_pid else set()
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError):
-                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stat:
-                    parents[int(name)] = int(stat.read().rpartition(")")[2].split()[1])
-                with open(f"/proc/{name}/cmdline", "rb") as words:
-                    argv = words.read().decode(errors="replace").rstrip("\0").split("\0")
-                if argv[-1] == container_id and ("restore" in argv or "create" in argv):
-                    family.add(int(name))
-    while True:
-        more = {pid for pid, parent in parents.items() if parent in family} - family
-        if not more:
-            break
-        family |= more
-    return family & set(parents)
 
 
 def _connect_arguments(settings: dict[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
-import signal
 import subprocess
 import threading
 import time
@@ -19,7 +16,6 @@ from ansible_collections.mec.migration.plugins.module_utils.kernel.cgroup import
     container_processes,
     end_container,
 )
-from ansible_collections.mec.migration.plugins.module_utils.target.armed_container import end_restore
 
 ID = "a" * 64
 
@@ -87,37 +83,3 @@ def test_what_does_not_end_is_said(cgroup, tmp_path):
 
 def test_no_cgroup_is_an_empty_one(tmp_path):
     end_container(ID, root=str(tmp_path))
-
-
-def test_a_restore_whose_parent_has_died_is_found_by_its_words():
-    """`runc restore ... ID`, and what came out of it; not what only looks at the container."""
-    script = "sleep 600 & wait"
-    calls = (["restore", "--detach", ID], ["state", ID], ["restore", "b" * 64])
-    restoring, looking, other = (
-        subprocess.Popen(["bash", "-c", script, "runc", *words], start_new_session=True) for words in calls
-    )
-    try:
-        # What the shell starts ends with it.
-        while not pathlib.Path(f"/proc/{restoring.pid}/task/{restoring.pid}/children").read_text():
-            time.sleep(0.01)
-        end_restore(ID)
-        assert restoring.wait(60) == -9
-        assert looking.poll() is None
-        assert other.poll() is None
-    finally:
-        for process in (looking, other):
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def test_a_restore_that_ends_by_itself_is_let_do_so(tmp_path):
-    made = tmp_path / "mount"
-    made.touch()
-    script = f"sleep 0.5; rm {made}"
-    with subprocess.Popen(["bash", "-c", script, "runc", "restore", ID]) as restoring:
-        # Until then it has another command line.
-        while ID.encode() not in pathlib.Path(f"/proc/{restoring.pid}/cmdline").read_bytes():
-            time.sleep(0.01)
-        end_restore(ID, patience_s=60)
-        assert not made.exists()
-    assert restoring.returncode == 0
