@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..plugin_utils.base.errors import DecisionError
-from ..plugin_utils.decision.request import plain
+from ..plugin_utils.base.plain import plain
 from ..plugin_utils.inputs.policy import check, locate_policy, read_policy
 
 display = Display()

@@ -12,7 +12,7 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.decision.request import plain
+from ..plugin_utils.base.plain import plain
 
 ARGUMENTS = {
     "host": {"required": True},

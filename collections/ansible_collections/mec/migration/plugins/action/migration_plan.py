@@ -17,7 +17,8 @@ from ansible.utils.display import Display
 from ..module_utils.base.host_load import load_per_cpu
 from ..module_utils.base.units import BYTES_PER_S_OF_MBIT
 from ..plugin_utils.base.errors import DecisionError
-from ..plugin_utils.decision.request import plain, policy_of_lookup
+from ..plugin_utils.base.plain import plain
+from ..plugin_utils.decision.request import policy_of_lookup
 from ..plugin_utils.inputs.hosts import hosts_from_inventory
 from ..plugin_utils.inputs.policy import check
 from ..plugin_utils.loop.planning import Decide, cordoned_hosts, plan, positions_of

@@ -15,7 +15,8 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 
 from ..plugin_utils.base.errors import DecisionError
-from ..plugin_utils.decision.request import plain, policy_of_lookup
+from ..plugin_utils.base.plain import plain
+from ..plugin_utils.decision.request import policy_of_lookup
 from ..plugin_utils.inputs.hosts import hosts_from_inventory
 from ..plugin_utils.inputs.policy import Policy, check
 

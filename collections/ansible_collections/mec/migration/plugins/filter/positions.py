@@ -46,7 +46,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ..plugin_utils.base.errors import DecisionError
-from ..plugin_utils.decision.request import plain
+from ..plugin_utils.base.plain import plain
 from ..plugin_utils.inputs.strict_json import parsed
 from ..plugin_utils.loop.planning import positions_of
 

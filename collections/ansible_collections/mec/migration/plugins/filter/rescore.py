@@ -64,7 +64,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ..plugin_utils.base.errors import DecisionError
-from ..plugin_utils.decision.request import plain
+from ..plugin_utils.base.plain import plain
 from ..plugin_utils.evaluation.rescoring import rescore
 
 

@@ -287,13 +287,13 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
 from ..plugin_utils.base.errors import DecisionError
+from ..plugin_utils.base.plain import plain
 from ..plugin_utils.base.requirements import require_numpy
 from ..plugin_utils.decision.decision import decide, solved_policy
 from ..plugin_utils.decision.request import (
     active_users_of,
     hosts_for,
     measured_costs_for,
-    plain,
     services_of,
     user_of,
 )

@@ -81,7 +81,7 @@ from ansible.utils.display import Display
 from ..module_utils.base.host_load import load_per_cpu
 from ..module_utils.base.units import BYTES_PER_S_OF_MBIT
 from ..plugin_utils.base.errors import DecisionError
-from ..plugin_utils.decision.request import plain
+from ..plugin_utils.base.plain import plain
 from ..plugin_utils.prediction.cost_model import (
     CostModel,
     current_host,

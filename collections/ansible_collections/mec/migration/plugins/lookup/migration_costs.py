@@ -42,7 +42,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
 from ..plugin_utils.base.errors import DecisionError
-from ..plugin_utils.decision.request import plain
+from ..plugin_utils.base.plain import plain
 from ..plugin_utils.prediction.cost_store import lines, read, summary
 
 display = Display()

@@ -71,7 +71,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from ..plugin_utils.base.errors import DecisionError
-from ..plugin_utils.decision.request import plain
+from ..plugin_utils.base.plain import plain
 from ..plugin_utils.evaluation.hindsight import hindsight, lines
 from ..plugin_utils.inputs.hosts import hosts_from_inventory
 from ..plugin_utils.inputs.policy import check, policy_for

@@ -90,7 +90,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
 from ..plugin_utils.base.errors import DecisionError
-from ..plugin_utils.decision.request import plain
+from ..plugin_utils.base.plain import plain
 from ..plugin_utils.inputs.policy import check, policy_for
 from ..plugin_utils.loop.replay import read_replay
 from ..plugin_utils.mdp.model import build_map

@@ -17,8 +17,9 @@ import uuid
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+from .kept_code import KeptAction
 
 display = Display()
 
@@ -30,7 +31,7 @@ PAUSE_S = 0.1
 ALIVE = "alive"
 
 
-class TimedAction(ActionBase):
+class TimedAction(KeptAction):
     """Runs a module and notes when it was done.
 
     Several services move at the same time in one play, where each task waits for all hosts to be done with
@@ -48,7 +49,7 @@ class TimedAction(ActionBase):
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Run the module; its result."""
-        return dict(self._execute_module(self.module_name, arguments, task_vars=task_vars))
+        return self.run_module(self.module_name, arguments, task_vars)
 
 
 class FollowedAction(TimedAction):

@@ -11,7 +11,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ..base.errors import DecisionError
-from ..decision.request import plain
+from ..base.plain import plain
 
 
 class ReportAction(ActionBase):

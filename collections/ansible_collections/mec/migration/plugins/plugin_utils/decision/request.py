@@ -12,24 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..base.errors import DecisionError
+from ..base.plain import plain
 from ..inputs.hosts import Host, cell_name, degrees, hosts_from_inventory, number
 from ..inputs.policy import Policy, policy_for
 from ..inputs.route import moment_s, route_of
 from ..inputs.route_trust import CLASSES
 from .user import Trust, User
-
-
-def plain(value: Any) -> Any:
-    """``value`` without the string tags and lazy containers that templating wraps around values."""
-    if isinstance(value, Mapping):
-        return {plain(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    # bool is an int, so it comes first; joining makes a plain str of a tagged one.
-    for kind in (bool, int, float):
-        if isinstance(value, kind):
-            return kind(value)
-    return "".join(value) if isinstance(value, str) else value
 
 
 def policy_of_lookup(lookup: Any, name: str, variables: Mapping[str, Any]) -> Policy:

@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules run from code that the hosts keep, so that it is neither packed nor sent nor compiled each time.
+
+Ansible packs each module with all that it imports, sends that, and has the host's Python compile it: for
+the three modules of a move that was half of the time before the first byte of the service's memory. Here a
+host that was made ready is sent all modules once, in one archive, which it unpacks to tmpfs, below a name
+that is the digest of the content. After that a module's arguments are all that travels, and Python finds
+what it compiled the first time.
+
+Wherever this cannot be done Ansible does it as it always does: on a host that was not made ready, for a
+user other than root, with ``become`` but no pipelining, or before Ansible has found the host's Python.
+A module is never started twice: only where it has not begun another way is tried.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ansible.module_utils
+from ansible import constants
+from ansible.module_utils import basic
+from ansible.module_utils.ansible_release import __author__, __version__
+from ansible.plugins.action import ActionBase
+
+from ..base.plain import plain
+
+KEPT_DIR = "/run/mec-migration-code"
+PLUGINS = Path(__file__).resolve().parents[2]
+OF_ANSIBLE = Path(ansible.module_utils.__file__).parent
+# Of Ansible's own helpers no module of this collection uses these.
+NOT_SENT = frozenset({"csharp", "facts", "powershell"})
+PREFIX = "ansible_collections/mec/migration/plugins"
+MAIN, KEEPER = (PLUGINS / "module_utils" / "module" / f"{name}.py" for name in ("kept_main", "keep_code"))
+# Of kept_main.py on the host.
+BEGUN = "mec.migration: the module has begun"
+# Only a host that the role edge_host has made ready keeps anything.
+PREPARED_DIR = "/var/lib/mec-migration"
+# Exit codes of the command: the host could keep the code, and has not been sent it; it cannot.
+NOT_SENT_YET, NOT_HERE = 93, 94
+AUTO = ("", "auto", "auto_legacy", "auto_silent", "auto_legacy_silent")
+
+
+class KeptAction(ActionBase):
+    """An action that runs modules of this collection on a host."""
+
+    def run_module(
+        self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """The result of module *name* of this collection.
+
+        :param name: with the collection's.
+        :raises AnsibleConnectionFailure: the host cannot be reached.
+        """
+        interpreter = self._interpreter(task_vars or {})
+        if interpreter and self._may_be_kept():
+            result = self._run_kept(interpreter, name, arguments, task_vars)
+            if result is not None:
+                return result
+        wrap_async = bool(self._task.async_val and not self._connection.has_native_async)
+        return dict(self._execute_module(name, arguments, task_vars=task_vars, wrap_async=wrap_async))
+
+    def _may_be_kept(self) -> bool:
+        """Whether a command on the host can read its standard input, and nobody wants Ansible's own files."""
+        connection = self._connection
+        # Without become there is nothing that might need a terminal, so pipelining need not be turned on.
+        return bool(
+            connection.has_pipelining
+            and (not connection.become or connection.is_pipelining_enabled())
+            and ".ps1" not in connection.module_implementation_preferences
+            and not self._task.async_val
+            and not constants.DEFAULT_KEEP_REMOTE_FILES
+            and hasattr(basic, "_ANSIBLE_PROFILE")
+        )
+
+    def _interpreter(self, task_vars: Mapping[str, Any]) -> str:
+        """The host's Python as it was given, or as Ansible has found it; empty if it has not yet."""
+        variables = task_vars
+        if self._task.delegate_to:
+            variables = task_vars.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
+        given = constants.config.get_config_value("INTERPRETER_PYTHON", variables=variables)
+        words = str(self._templar.template(given) or "").strip()
+        if words in AUTO:
+            return str(variables.get("ansible_facts", {}).get("discovered_interpreter_python") or "")
+        return words
+
+    def _run_kept(
+        self, interpreter: str, name: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None
+    ) -> dict[str, Any] | None:
+        """The module's result; None if it was not begun."""
+        given = dict(arguments)
+        self._update_module_args(name, given, task_vars or {})
+        try:
+            text = json.dumps({"ANSIBLE_MODULE_ARGS": plain(given)}).encode()
+        except (TypeError, ValueError):
+            # A kind of value that Ansible may know how to send.
+            return None
+        code, leaf = digest(), name.rsplit(".", 1)[-1]
+        run = self._words(interpreter, f"{KEPT_DIR}/{code}", leaf)
+        told = self._low_level_execute_command(where_kept(code, run), in_data=text)
+        if told["rc"] == NOT_SENT_YET and not begun(told) and not self._task.check_mode:
+            packed = archive()
+            keeper = KEEPER.read_text(encoding="utf-8")
+            send = self._words(interpreter, "-c", keeper, KEPT_DIR, code, str(len(packed)), leaf)
+            told = self._low_level_execute_command(send, in_data=packed + text)
+        if not begun(told):
+            return None
+        # What a shell prints first, such as a warning, is none of the module's.
+        printed = told["stdout"].split(BEGUN, 1)[1]
+        return dict(self._parse_returned_data({**told, "stdout": printed.lstrip()}, "legacy"))
+
+    def _words(self, interpreter: str, *words: str) -> str:
+        """The command that has the host's Python run these."""
+        python = f"{self._compute_environment_string()} {interpreter}".strip()
+        return f"{python} {self._connection._shell.join(words)}"
+
+
+class KeptModule(KeptAction):
+    """An action that does nothing but run the module of its name."""
+
+    module_name = ""
+    _supports_check_mode = True
+    _supports_async = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        result.update(self.run_module(self.module_name, dict(self._task.args), task_vars))
+        return result
+
+
+def where_kept(code: str, command: str) -> str:
+    """A shell's command that runs *command* if the host keeps that code, or says whether it could."""
+    return (
+        f"if [ -O {KEPT_DIR} ] && [ -d {KEPT_DIR}/{code} ]; then {command}; "
+        f"elif [ -w {os.path.dirname(KEPT_DIR)} ] && [ -d {PREPARED_DIR} ]; then exit {NOT_SENT_YET}; "
+        f"else exit {NOT_HERE}; fi"
+    )
+
+
+def begun(told: Mapping[str, Any]) -> bool:
+    """Whether a module has begun, from what its command printed."""
+    return BEGUN in told["stdout"]
+
+
+def files() -> Iterator[tuple[str, bytes]]:
+    """Names and contents of all that modules need on a host, in order."""
+    yield "__main__.py", MAIN.read_bytes()
+    release = f'__version__ = "{__version__}"\n__author__ = "{__author__}"\n'
+    yield "ansible/__init__.py", release.encode()
+    for path in sorted(OF_ANSIBLE.rglob("*.py")):
+        name = path.relative_to(OF_ANSIBLE)
+        if name.parts[0] not in NOT_SENT:
+            yield f"ansible/module_utils/{name}", path.read_bytes()
+    packages = {""}
+    for folder in ("module_utils", "modules"):
+        for path in sorted((PLUGINS / folder).rglob("*.py")):
+            name = path.relative_to(PLUGINS)
+            packages.update(f"{parent}/" for parent in name.parents if parent.name)
+            yield f"{PREFIX}/{name}", path.read_bytes()
+    for package in sorted(packages):
+        yield f"{PREFIX}/{package}__init__.py", b""
+    for end in (1, 2, 3):
+        yield "/".join([*PREFIX.split("/")[:end], "__init__.py"]), b""
+
+
+def digest() -> str:
+    """Of the names and contents of all files: what a directory of kept code is called."""
+    found = hashlib.sha256()
+    for name, content in files():
+        found.update(f"{len(name)} {len(content)} {name}".encode())
+        found.update(content)
+    return found.hexdigest()[:32]
+
+
+def archive() -> bytes:
+    """All files as a zip archive."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
+        for name, content in files():
+            target.writestr(name, content)
+    return packed.getvalue()
