@@ -253,6 +253,31 @@ def udp():
 
 
 checks["udp"] = udp
+# To other hosts, by the address that the container has, which is another one after the move.
+elsewhere = ("192.0.2.7", 53)
+
+
+def connected_datagrams(port=0):
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("", port))
+    made.connect(elsewhere)
+    return made
+
+
+sending = [connected_datagrams(), connected_datagrams(7004)]
+ports = [each.getsockname()[1] for each in sending]
+
+
+def goes_out():
+    own = connected_datagrams().getsockname()[0]
+    return (
+        [each.getpeername() for each in sending] == [elsewhere] * 2
+        and [each.getsockname() for each in sending] == [(own, port) for port in ports]
+        and [each.send(b"hello") for each in sending] == [5] * 2
+    )
+
+
+checks["connected udp"] = goes_out
 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
 checks["raw socket"] = lambda: raw.getsockopt(socket.SOL_SOCKET, 38) == socket.IPPROTO_ICMP
 

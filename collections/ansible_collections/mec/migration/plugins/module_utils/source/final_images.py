@@ -18,6 +18,7 @@ from typing import NamedTuple
 from ..base.errors import MigrationError
 from ..base.page_ranges import Range, RangeSet
 from ..base.threads import InThread
+from ..criu.connected_datagrams import disconnect
 from ..criu.edits import LARGE_BYTES, keep_reserved, rearm_timers
 from ..criu.eventfds import set_aside
 from ..criu.files_image import FilesImage
@@ -41,6 +42,7 @@ from ..criu.images import (
 from ..criu.parent import NAME as PARENT_LINK
 from ..criu.segments import segment_number
 from ..kernel.closed_files import ClosedFiles
+from ..kernel.datagram_peers import Peer
 from ..kernel.process_memory import (
     Pagemap,
     Reader,
@@ -102,6 +104,8 @@ class FinalImages:
     def __init__(self, directory: str, memory: MemorySource, ready: Iterable[int] = ()) -> None:
         self._dir = directory
         self.files = FilesImage(directory)
+        # What the target is to connect again.
+        self.peers: list[Peer] = []
         self._memory = memory
         self._ready_segments = set(ready)
         self._expected: dict[int, _Expected] = {}
@@ -189,7 +193,9 @@ class FinalImages:
         if os.path.islink(link):
             os.unlink(link)
         rearm_timers(self.files)
-        set_aside(self.files, {expected.pid: number for number, expected in self._expected.items()})
+        pids = {expected.pid: number for number, expected in self._expected.items()}
+        set_aside(self.files, pids)
+        self.peers = disconnect(self.files, pids)
         self._give_segments()
         self.files.write()
         self._keep_reserved(os.listdir(self._dir))

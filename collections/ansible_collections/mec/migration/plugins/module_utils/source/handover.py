@@ -321,12 +321,13 @@ class HandOver:
     def _end_of_images(self, guard: ThawGuard) -> dict[str, Any]:
         """Send the mark and wait for the target's word; see the module's docstring for who may run."""
         tmpfs_changes = self._tmpfs.changed() if self._tmpfs is not None else {}
+        peers = [list(peer) for peer in self._images_now.peers] if self._images_now is not None else []
         guard.release()
         self._marked = True
         try:
             self._channel.set_timeout(self._answer_timeout_s)
             return self._channel.request(
-                "handover.end", rounds=self._memory.rounds, tmpfs=tmpfs_changes
+                "handover.end", rounds=self._memory.rounds, tmpfs=tmpfs_changes, peers=peers
             ).fields
         except (MigrationError, OSError) as answer:
             return self._ask_again(

@@ -315,6 +315,7 @@ class TargetAgent:
                 rolled_back=True,
             )
         self._final.chain(self._lazily, container.allocate)
+        self._put_back.take_peers(message)
         self._journal.write(states.RESTORING, lazy=self._lazy is not None)
         # The disk's milliseconds pass beside the restore; what is left is to give the file its name.
         running = InThread(lambda: self._journal.prepare(states.RUNNING))

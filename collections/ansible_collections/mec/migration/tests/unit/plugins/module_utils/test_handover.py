@@ -161,6 +161,7 @@ def world(monkeypatch, tmp_path):
         expect=lambda pids: made.do("expect"),
         send_early=lambda channel, dumping: made.do("send early"),
         settle=lambda: made.do("settle", {}),
+        peers=[],
         send=lambda channel: made.do("send images"),
     )
     monkeypatch.setattr(module, "FinalImages", lambda *unused: finals)

@@ -45,7 +45,7 @@ PREPARE = {
     "settings": NO_SETTINGS,
     "segments": [],
 }
-MARK = {"rounds": 0, "tmpfs": {}}
+MARK = {"rounds": 0, "tmpfs": {}, "peers": []}
 
 
 class Container:
@@ -350,7 +350,7 @@ def test_an_agent_that_ends_leaves_in_its_journal_that_the_memory_is_complete(ho
 def test_a_mark_that_is_refused_has_no_effect_any_more_once_taken_back(target):
     target.arm()
     with pytest.raises(MigrationError, match="the source sent 3 rounds, 0 are complete"):
-        target.ask("handover.end", rounds=3, tmpfs={})
+        target.ask("handover.end", rounds=3, tmpfs={}, peers=[])
     assert target.journal.state == states.ARMED
     assert target.ask("handover.abort", reason="refused")["outcome"] == states.DESTROYED
     with pytest.raises(MigrationError):

@@ -1,0 +1,173 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connected UDP sockets lose their peer in the images, and get it again: this process's own sockets."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import struct
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.criu.connected_datagrams import disconnect
+from ansible_collections.mec.migration.plugins.module_utils.criu.files_image import MAGIC, NAME, FilesImage
+from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
+    decode_fields,
+    encode_field,
+    read_messages,
+    write_messages,
+)
+from ansible_collections.mec.migration.plugins.module_utils.criu.open_files import FDINFO_MAGIC, IDS_MAGIC
+from ansible_collections.mec.migration.plugins.module_utils.kernel.datagram_peers import (
+    Peer,
+    connect_again,
+    peers_of,
+)
+
+INTERNET = 4
+UDP, TCP, ESTABLISHED, CLOSED = 17, 6, 1, 7
+OURS = {os.getpid(): 7}
+
+
+def fields(*pairs):
+    return b"".join(encode_field(number, value) for number, value in pairs)
+
+
+def words(address):
+    packed = ipaddress.ip_address(address).packed
+    return struct.unpack(f"={len(packed) // 4}I", packed)
+
+
+def entry(own, peer, protocol=UDP, ports=(5000, 53), shutdown=0):
+    """As CRIU writes an inet_sk_entry, as far as it matters here."""
+    return fields(
+        (1, 3),
+        (3, socket.AF_INET6 if ":" in own else socket.AF_INET),
+        (4, socket.SOCK_DGRAM),
+        (5, protocol),
+        (6, ESTABLISHED),
+        (7, ports[0]),
+        (8, ports[1]),
+        *((11, word) for word in words(own)),
+        *((12, word) for word in words(peer)),
+        (14, b"options"),
+        *([(19, shutdown)] if shutdown else []),
+    )
+
+
+@pytest.fixture
+def pair():
+    """Two sockets of which each is the other's peer."""
+    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        one.connect(other.getsockname())
+        other.connect(one.getsockname())
+        yield one, other
+
+
+def edited(directory, descriptor, image_entry):
+    """The peers, and the entry as it is then."""
+    write_messages(str(directory / NAME), MAGIC, [fields((1, INTERNET), (2, 9), (4, image_entry))])
+    write_messages(str(directory / "ids-7.img"), IDS_MAGIC, [fields((1, 1), (2, 3), (3, 1), (4, 1))])
+    table = [fields((1, 9), (2, 0), (3, INTERNET), (4, descriptor))]
+    write_messages(str(directory / "fdinfo-3.img"), FDINFO_MAGIC, table)
+    files = FilesImage(str(directory))
+    peers = disconnect(files, OURS)
+    files.write()
+    (message,) = read_messages(str(directory / NAME), MAGIC)
+    return peers, decode_fields(dict(decode_fields(message))[4])
+
+
+@pytest.mark.parametrize(
+    ("own", "peer"), [("172.17.0.2", "192.0.2.7"), ("2001:db8::2", "2001:db8::7"), ("::ffff:10.0.0.2", "::1")]
+)
+def test_one_with_an_address_of_the_container_loses_address_and_peer(tmp_path, pair, own, peer):
+    one, other = pair
+    peers, left = edited(tmp_path, one.fileno(), entry(own, peer, shutdown=1))
+    assert peers == [Peer(7, one.fileno(), one.getsockname()[1], list(other.getsockname()), 1)]
+    count = len(words(own))
+    values = [value for number, value in left if number in (11, 12)]
+    assert values == [0] * 2 * count
+    rest = dict(left)
+    assert (rest[6], rest[7], rest[8], rest[14]) == (CLOSED, 5000, 0, b"options")
+    assert 19 not in rest
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        entry("127.0.0.1", "127.0.0.1"),
+        entry("::1", "::1"),
+        entry("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
+        entry("172.17.0.2", "192.0.2.7", protocol=TCP),
+        entry("172.17.0.2", "0.0.0.0", ports=(5000, 0)),
+    ],
+)
+def test_others_stay_as_they_are(tmp_path, pair, kept):
+    peers, left = edited(tmp_path, pair[0].fileno(), kept)
+    assert (peers, left) == ([], decode_fields(kept))
+
+
+def test_a_damaged_image_is_an_error(tmp_path, pair):
+    with pytest.raises(MigrationError, match="images of sockets"):
+        edited(tmp_path, pair[0].fileno(), entry("172.17.0.2", "192.0.2.7") + b"\xff")
+
+
+@pytest.mark.parametrize("shut_down", [0, 1, 2, 3])
+def test_it_gets_its_peer_again(pair, shut_down):
+    _one, other = pair
+    with socket.socket(type=socket.SOCK_DGRAM) as lost:
+        lost.bind(("", 0))
+        sent = [list(Peer(7, lost.fileno(), lost.getsockname()[1], [*other.getsockname()], shut_down))]
+        assert connect_again(OURS, peers_of(sent)) == []
+        assert lost.getpeername() == other.getsockname()
+        if shut_down >= 2:
+            with pytest.raises(BrokenPipeError):
+                lost.send(b"out")
+        else:
+            assert lost.send(b"out") == 3
+
+
+def test_what_the_service_has_done_meanwhile_stays(pair):
+    one, other = pair
+    with socket.socket(type=socket.SOCK_DGRAM) as elsewhere, socket.socket() as stream:
+        elsewhere.bind(("127.0.0.1", 0))
+        stream.bind(("127.0.0.1", 0))
+        port = elsewhere.getsockname()[1]
+        address = list(other.getsockname())
+        peers = [
+            # It has another peer by now; the descriptor is another socket's, or none.
+            Peer(7, one.fileno(), one.getsockname()[1], [*elsewhere.getsockname()], 0),
+            Peer(7, elsewhere.fileno(), port + 1, address, 0),
+            Peer(7, stream.fileno(), stream.getsockname()[1], address, 0),
+            Peer(7, 99999, 1, address, 0),
+            Peer(8, elsewhere.fileno(), port, address, 0),
+        ]
+        assert connect_again(OURS, peers) == []
+        assert one.getpeername() == other.getsockname()
+        for untouched in (elsewhere, stream):
+            with pytest.raises(OSError, match="not connected"):
+                untouched.getpeername()
+
+
+def test_what_cannot_be_is_said():
+    with socket.socket(type=socket.SOCK_DGRAM) as lost:
+        lost.bind(("", 0))
+        descriptor, port = lost.fileno(), lost.getsockname()[1]
+        # To be allowed to send to it the socket would need SO_BROADCAST.
+        (said,) = connect_again(OURS, [Peer(7, descriptor, port, ["255.255.255.255", 9], 0)])
+    assert said.startswith(
+        f"the connection to 255.255.255.255 port 9 of file descriptor {descriptor} of process 7 ("
+    )
+
+
+@pytest.mark.parametrize(
+    "damaged", [None, [[1, 2]], [[1, 2, 3, [], 0]], [[1, 2, 3, [4, 5], 0]], [["1", 2, 3, ["a"], 0]]]
+)
+def test_damaged_fields_are_an_error(damaged):
+    with pytest.raises(ValueError, match=r"peers of sockets|an address is none"):
+        peers_of(damaged)
