@@ -218,6 +218,19 @@ def end_container(container_id: str, timeout_s: float = 10.0, root: str = CGROUP
         time.sleep(0.005)
 
 
+def tasks_left(pid: int) -> int | None:
+    """How many more processes and threads a process's cgroup may have; None if it has no limit."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cgroup", encoding="utf-8") as lines:
+        for line in lines:
+            number, controllers, path = line.rstrip("\n").split(":", 2)
+            if "pids" in controllers.split(",") or number == "0":
+                directory = CGROUP_ROOT + ("" if number == "0" else "/pids") + path
+                with contextlib.suppress(OSError):
+                    most = _read(f"{directory}/pids.max")
+                    return None if most == "max" else int(most) - int(_read(f"{directory}/pids.current"))
+    return None
+
+
 def _read(path: str) -> str:
     with open(path, encoding="ascii") as lines:
         return lines.read().strip()

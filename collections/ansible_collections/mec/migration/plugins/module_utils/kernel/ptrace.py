@@ -32,7 +32,7 @@ SYSCALL_STOP = signal.SIGTRAP | 0x80
 
 # arch/x86/entry/syscalls/syscall_64.tbl
 SYS_CLOSE, SYS_KCMP, SYS_USERFAULTFD, SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 3, 312, 323, 434, 438
-KCMP_VM = 1
+KCMP_VM, KCMP_FS = 1, 3
 # Calls that end with EINTR, and are not begun anew by the kernel, when a thread is stopped and goes on:
 # read, write, readv, writev, connect, accept, send*, recv* (with a timeout), semop, rt_sigtimedwait,
 # io_getevents, semtimedop, epoll_wait, epoll_pwait, accept4, recvmmsg, sendmmsg, epoll_pwait2 (signal(7)).
@@ -116,11 +116,20 @@ def share_memory(pid: int, other: int) -> bool:
 
 def sharing_memory(pids: Collection[int]) -> dict[int, int]:
     """Those of *pids* that have the memory of their parent, which is one of them, too -> that parent."""
+    return _sharing(pids, KCMP_VM)
+
+
+def sharing_directory(pids: Collection[int]) -> dict[int, int]:
+    """Likewise the working directory, the root and the umask: where one changes it, it changes for both."""
+    return _sharing(pids, KCMP_FS)
+
+
+def _sharing(pids: Collection[int], what: int) -> dict[int, int]:
     found = {}
     for pid in pids:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as stat:
             state, parent = stat.read().rpartition(b")")[2].split()[:2]
-            if state != b"Z" and int(parent) in pids and share_memory(pid, int(parent)):
+            if state != b"Z" and int(parent) in pids and not syscall(SYS_KCMP, pid, int(parent), what, 0, 0):
                 found[pid] = int(parent)
     return found
 

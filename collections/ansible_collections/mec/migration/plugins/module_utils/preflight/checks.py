@@ -18,7 +18,13 @@ from ..base.errors import PreflightError
 from ..docker.container_spec import check_movable
 from ..memory.trackers import AUTO, SOFT_DIRTY, best, check
 from .hosts import host_problems
-from .networks import network_problems, network_warnings, own_network_warnings
+from .networks import (
+    network_problems,
+    network_warnings,
+    own_address_problems,
+    own_address_warnings,
+    own_network_warnings,
+)
 from .pair import Container, Facts, Pair, Port, version_of
 from .room import source_memory, source_space, target_memory, target_space
 from .storage import mount_problems, mount_warnings, size_problems
@@ -297,6 +303,7 @@ CHECKS = (
     Check("name", _name),
     Check("ports", _ports),
     Check("networks", network_problems),
+    Check("own_address", own_address_problems),
     Check("mounts", mount_problems),
     Check("mounts", size_problems),
     Check("log_driver", _log_driver),
@@ -364,7 +371,7 @@ def _target_warnings(source: Facts, target: Facts, container: Container) -> list
         lacking = target if source["zstd"] else source
         found.append(f"{lacking['hostname']} has no libzstd, so nothing is compressed on the way")
     pair = Pair(source, target, container)
-    found += [*mount_warnings(pair), *network_warnings(pair)]
+    found += [*mount_warnings(pair), *network_warnings(pair), *own_address_warnings(pair)]
     return found
 
 

@@ -11,11 +11,14 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from .pair import Facts, Pair
+from .pair import Facts, Pair, Port, version_of
 
 BUILT_IN = ("bridge", "host", "none", "default")
 MTU = "com.docker.network.driver.mtu"
 INTERFACE_NAME = "com.docker.network.endpoint.ifname"
+# From this version on Docker wires a container's network only when it is restored.
+NETWORK_AFTER_RESTORE = (28,)
+BIND_TO_EVERY = "Let the service bind to every address (0.0.0.0, ::)"
 Network = dict[str, Any]
 
 
@@ -93,6 +96,41 @@ def _fixed_addresses(pair: Pair, name: str, endpoint: dict[str, Any], theirs: Ne
                 f"Make it anew there: `docker network rm {shlex.quote(name)} && "
                 f"{create_command(_by_name(pair.source)[name])}`"
             )
+
+
+def own_address_problems(pair: Pair) -> Iterator[str]:
+    """CRIU binds a socket to the address that it was bound to, when Docker has not given it any there yet."""
+    if _network_comes_late(pair):
+        for port in pair.container.bound:
+            yield (
+                f"{_bound(pair, port)}, and Docker on {pair.target['hostname']} gives it its addresses only "
+                f"once it is restored. {BIND_TO_EVERY}"
+            )
+
+
+def own_address_warnings(pair: Pair) -> Iterator[str]:
+    """Where Docker gives it an address before the restore, which may be another one."""
+    endpoints = pair.container.spec["networks"].values()
+    configured = [endpoint.get("IPAMConfig") or {} for endpoint in endpoints]
+    fixed = {each.get(key) for each in configured for key in ("IPv4Address", "IPv6Address")}
+    for port in pair.container.bound:
+        if port.address not in fixed and not _network_comes_late(pair):
+            yield (
+                f"{_bound(pair, port)}: if Docker on {pair.target['hostname']} gives it another one, the "
+                f"restore fails and the service runs on here. {BIND_TO_EVERY}, or give it a fixed address "
+                "(`docker run --ip`) on a network that both hosts have"
+            )
+
+
+def _network_comes_late(pair: Pair) -> bool:
+    return version_of(str(pair.target["docker"]["version"])) >= NETWORK_AFTER_RESTORE
+
+
+def _bound(pair: Pair, port: Port) -> str:
+    return (
+        f"container {pair.container.name} has {port.protocol} port {port.port} bound to {port.address}, its "
+        f"own address on {pair.source['hostname']}"
+    )
 
 
 def network_warnings(pair: Pair) -> Iterator[str]:

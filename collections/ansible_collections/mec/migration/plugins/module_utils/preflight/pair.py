@@ -30,6 +30,7 @@ class Container(NamedTuple):
     """What the preflight knows of the service.
 
     :param moved: destinations of the mounts whose content moves.
+    :param bound: in a network of its own, the ports that they take at one of its addresses alone.
     :param shared_bytes: how much of the memory is shared; CRIU dumps it once more.
     :param listening: with host networking, the ports that its processes listen on.
     :param inventory: what its processes hold that does not move.
@@ -46,6 +47,7 @@ class Container(NamedTuple):
     inventory: Inventory = Inventory()
     network: OwnNetwork = OwnNetwork()
     time_namespace: bool = False
+    bound: tuple[Port, ...] = ()
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -58,6 +59,7 @@ def look(client: Any, name: str, move_binds: list[str]) -> Container:
         take_inventory(service),
         OwnNetwork() if inspected["HostConfig"]["NetworkMode"] == "host" else _own_network(service),
         service.runc.time_namespace,
+        () if inspected["HostConfig"]["NetworkMode"] == "host" else _bound(service),
     )
 
 
@@ -71,10 +73,22 @@ def _own_network(service: Service) -> OwnNetwork:
     return found
 
 
-def _listening(pids: Iterable[int]) -> tuple[Port, ...]:
-    """The ports of the host that these processes listen on."""
+def _listening(pids: Iterable[int], network: int | str = "self") -> tuple[Port, ...]:
+    """The ports that these processes listen on, in the network of one of them or in the host's."""
     held = {inode for pid in pids for inode in open_sockets(pid)}
-    return tuple(sorted({Port(*socket[:3]) for socket in listeners() if socket.inode in held}))
+    return tuple(sorted({Port(*socket[:3]) for socket in listeners(network) if socket.inode in held}))
+
+
+def _bound(service: Service) -> tuple[Port, ...]:
+    """Those at an address that only this container has."""
+    every = _listening(service.processes(), service.runc.pid)
+    return tuple(port for port in every if _is_own(ipaddress.ip_address(port.address)))
+
+
+def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    plain = getattr(address, "ipv4_mapped", None) or address
+    broadcast = str(plain) == "255.255.255.255"
+    return not (plain.is_unspecified or plain.is_loopback or plain.is_multicast or broadcast)
 
 
 class Preflight:

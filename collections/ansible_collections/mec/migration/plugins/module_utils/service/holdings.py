@@ -18,9 +18,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..criu.own_mounts import unreadable_mounts
+from ..kernel.cgroup import tasks_left
 from ..kernel.identity import limits_readable
 from ..kernel.mountinfo import Mount, mounts
-from ..kernel.ptrace import sharing_memory
+from ..kernel.ptrace import sharing_directory, sharing_memory
 from ..kernel.socket_options import socket_of
 from ..kernel.sockets import command, holders, unread_netlink, unsent_datagrams
 from ..kernel.unix_diag import LISTEN, UnixSocket, unix_sockets
@@ -56,6 +57,7 @@ class OpenFile(NamedTuple):
     :param protocol: of a socket, the kernel's name of its protocol, for example ``TCP``.
     :param links: how many names it has; 0 if it could not be looked at.
     :param mount: number of the mount that it was opened on; 0 if it has no path.
+    :param flags: of a pipe, as open(2) has them.
     """
 
     number: int
@@ -66,6 +68,7 @@ class OpenFile(NamedTuple):
     protocol: str = ""
     links: int = 0
     mount: int = 0
+    flags: int = 0
 
     @property
     def socket_inode(self) -> int:
@@ -134,6 +137,8 @@ class Holdings(NamedTuple):
     :param unlocked: process -> bytes of memory that it has locked and that will not be.
     :param unsent_datagrams: inodes of sockets of its network that hold back what they were given to send.
     :param sharing_memory: process -> its parent, whose memory it has, too.
+    :param sharing_directory: process -> its parent, with whom it shares working directory and umask.
+    :param tasks_left: how many more processes and threads it may have; None if it has no limit.
     """
 
     init: int
@@ -156,6 +161,8 @@ class Holdings(NamedTuple):
     unlocked: dict[int, int] = {}  # noqa: RUF012 - never changed
     unsent_datagrams: frozenset[int] = frozenset()
     sharing_memory: dict[int, int] = {}  # noqa: RUF012 - never changed
+    sharing_directory: dict[int, int] = {}  # noqa: RUF012 - never changed
+    tasks_left: int | None = None
 
     @property
     def first(self) -> Process | None:
@@ -240,6 +247,8 @@ def read_holdings(
         dict(_unlocked(found)),
         frozenset(unsent_datagrams(init)),
         sharing_memory(found),
+        sharing_directory(found),
+        tasks_left(init),
     )
 
 
@@ -445,6 +454,8 @@ def _file(pid: int, number: int, path: str, devices: dict[int, int]) -> OpenFile
     link = os.readlink(path)
     if link.startswith("socket:["):
         return OpenFile(number, link, mode=stat.S_IFSOCK, protocol=_protocol(pid, number, path))
+    if link.startswith("pipe:["):
+        return OpenFile(number, link, flags=int(_fields(f"/proc/{pid}/fdinfo/{number}")["flags"], 8))
     if not link.startswith("/"):
         return OpenFile(number, link)
     try:

@@ -177,6 +177,21 @@ KINDS = (
         "The same subnet on both hosts, if addresses matter",
         PREFLIGHT + "test_other_subnets_and_mtus_are_said",
     ),
+    _judged(
+        REFUSED,
+        "own-address",
+        "A socket that is bound to the container's own address, with Docker 28 or later on the target",
+        "Bind to every address (0.0.0.0, ::)",
+        PREFLIGHT + "test_a_port_at_its_own_address_is_refused_or_said",
+    ),
+    _judged(
+        SAID,
+        "own-address-said",
+        "The same with an earlier Docker there, unless the address is a fixed one (`--ip`; then kept): if it "
+        "gets another one the restore fails and it runs on here",
+        "Bind to every address (0.0.0.0, ::), or give the container a fixed one",
+        PREFLIGHT + "test_a_port_at_its_own_address_is_refused_or_said",
+    ),
     Kind(
         "own-network",
         "What a service with NET_ADMIN has added to its network: addresses, routes, interfaces, firewall, "

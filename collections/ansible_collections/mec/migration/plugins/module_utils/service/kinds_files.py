@@ -78,6 +78,12 @@ def _device(holdings: Holdings) -> Iterator[Found]:
                 yield Found(process, f"has the device {name} mapped")
 
 
+def _packet_pipe(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.flags & os.O_DIRECT:
+            yield Found(process, f"has a pipe that keeps writes apart (descriptor {file.number})")
+
+
 def _message_queue(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.magic == MQUEUE_MAGIC:
@@ -227,6 +233,26 @@ KINDS = (
         "Start the service without that device",
         TEST + "test_a_device",
         _device,
+    ),
+    Kind(
+        "packet-pipe",
+        "A pipe that keeps writes apart (pipe2 with O_DIRECT; others: kept)",
+        REFUSED,
+        "`flags` in /proc/PID/fdinfo",
+        "CRIU cannot dump a pipe in that mode",
+        "Let the service use a UNIX socket of type SOCK_SEQPACKET or SOCK_DGRAM, which keeps them apart, too",
+        TEST + "test_a_pipe_that_keeps_writes_apart",
+        _packet_pipe,
+    ),
+    Kind(
+        "connected-datagrams",
+        "Connected UDP sockets (of resolvers, of clients of statsd and syslog)",
+        KEPT,
+        "the image of open files",
+        "CRIU restores them unconnected, and they are connected again right after it, by the address that "
+        "the container has there",
+        "",
+        "tests/e2e/test_kinds.py::test_what_a_service_holds_is_there_after_the_move",
     ),
     Kind(
         "message-queue",

@@ -135,7 +135,8 @@ KINDS = (
     ),
     Kind(
         "memory-policies",
-        "MLOCK_ONFAULT, mlockall(MCL_FUTURE), NUMA policies, PR_SET_MEMORY_MERGE, PR_SET_MDWE",
+        "MLOCK_ONFAULT, mlockall(MCL_FUTURE), NUMA policies, PR_SET_MEMORY_MERGE, PR_SET_MDWE, sealed "
+        "mappings (mseal), hints of how long what is written lives (F_SET_RW_HINT)",
         UNSEEN,
         "",
         "they are back at their defaults: CRIU does not dump them",

@@ -18,6 +18,8 @@ HEALTH_CHECK_S = 5
 SCHED_DEADLINE = 6
 # Of linux/magic.h, also of memfds of huge pages.
 HUGETLBFS_MAGIC = 0x958458F6
+# CRIU's own processes while it restores; seen to be enough, and two are not.
+TASKS_OF_RESTORE = 4
 TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
 
 
@@ -43,6 +45,21 @@ def _sharing_memory(holdings: Holdings) -> Iterator[Found]:
     for pid, parent in holdings.sharing_memory.items():
         what = f"has the memory of its parent, {holdings.processes[parent]} (vfork, or clone with CLONE_VM)"
         yield Found(holdings.processes[pid], what)
+
+
+def _sharing_directory(holdings: Holdings) -> Iterator[Found]:
+    for pid, parent in holdings.sharing_directory.items():
+        if pid not in holdings.sharing_memory:
+            what = (
+                f"has the working directory and umask of its parent, {holdings.processes[parent]} (CLONE_FS)"
+            )
+            yield Found(holdings.processes[pid], what)
+
+
+def _few_tasks_left(holdings: Holdings) -> Iterator[Found]:
+    left = holdings.tasks_left
+    if left is not None and left < TASKS_OF_RESTORE:
+        yield Found(None, f"may have {max(left, 0)} more processes and threads (`--pids-limit`)")
 
 
 def _other_namespace(holdings: Holdings, name: str) -> Iterator[Process]:
@@ -188,6 +205,27 @@ KINDS = (
         "then. Let the service make a thread, or a process with fork",
         TEST + "test_a_process_with_its_parents_memory",
         _sharing_memory,
+    ),
+    Kind(
+        "shared-directory",
+        "A process that shares working directory, root and umask with its parent (clone with CLONE_FS; "
+        "threads: kept)",
+        REFUSED,
+        "kcmp(2) of each process and its parent",
+        "CRIU cannot dump what two processes have in common there",
+        "Let the service make a thread, or a process with fork",
+        TEST + "test_a_process_with_its_parents_directory",
+        _sharing_directory,
+    ),
+    Kind(
+        "few-tasks",
+        f"A limit of processes and threads (`--pids-limit`) with fewer than {TASKS_OF_RESTORE} left",
+        REFUSED,
+        "pids.max and pids.current of its cgroup",
+        f"CRIU needs {TASKS_OF_RESTORE} beside them for its restore, within that limit",
+        "Raise it: `docker update --pids-limit` takes effect at once",
+        TEST + "test_a_limit_of_processes_that_is_used_up",
+        _few_tasks_left,
     ),
     Kind(
         "user-namespace",

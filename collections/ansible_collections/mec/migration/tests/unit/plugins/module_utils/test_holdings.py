@@ -115,6 +115,11 @@ def told(program, outcome=REFUSED):
     return list(getattr(judge("web", holdings), outcome))
 
 
+def write(path, value):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(value))
+
+
 def wait_until(true):
     end = time.monotonic() + 60
     while not true() and time.monotonic() < end:
@@ -409,12 +414,13 @@ CLONED = """
 libc.clone.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
 stack = libc.mmap(None, 1 << 16, 3, 0x2 | 0x20, -1, 0)
 pause = ctypes.cast(libc.pause, ctypes.c_void_p)
-made(libc.clone(pause, stack + (1 << 16) - 64, 0x100 | signal.SIGCHLD, None))
+made(libc.clone(pause, stack + (1 << 16) - 64, {flag:#x} | signal.SIGCHLD, None))
 """
+CLONE_VM, CLONE_FS, CLONE_FILES = 0x100, 0x200, 0x400
 
 
 def test_a_process_with_its_parents_memory(tmp_path):
-    only(told(CLONED), "the memory of its parent", "CLONE_VM", "thread")
+    only(told(CLONED.format(flag=CLONE_VM | CLONE_FS)), "the memory of its parent", "CLONE_VM", "thread")
     fifo = str(tmp_path / "fifo")
     os.mkfifo(fifo)
     with Victim(VFORKED.format(fifo=fifo)) as victim:
@@ -422,6 +428,43 @@ def test_a_process_with_its_parents_memory(tmp_path):
         with open(fifo, "wb"):
             wait_until(lambda: not victim.holdings().sharing_memory)
         assert judge("web", victim.holdings()).refused == ()
+
+
+def test_a_process_with_its_parents_directory():
+    only(told(CLONED.format(flag=CLONE_FS)), "the working directory", "CLONE_FS", "fork")
+    # Descriptors may be shared.
+    assert told(CLONED.format(flag=CLONE_FILES)) == []
+
+
+def test_a_pipe_that_keeps_writes_apart():
+    only(told("keep.append(os.pipe2(os.O_DIRECT))"), "keeps writes apart", "SOCK_SEQPACKET")
+    assert told("keep.append(os.pipe2(os.O_NONBLOCK))") == []
+
+
+def test_a_limit_of_processes_that_is_used_up():
+    with Victim("child()") as victim:
+        holdings = victim.holdings()
+        for left, refused in ((None, 0), (4, 0), (3, 1), (-1, 1)):
+            found = judge("web", holdings._replace(tasks_left=left)).refused
+            assert len(found) == refused
+            assert all("docker update --pids-limit" in sentence for sentence in found)
+
+
+def test_how_many_processes_are_left():
+    controller = "/sys/fs/cgroup/pids"
+    if not os.access(controller, os.W_OK):
+        pytest.skip("needs root and the controller pids of cgroup version 1")
+    group = f"{controller}/mec-test-tasks-{os.getpid()}"
+    os.mkdir(group)
+    try:
+        with Victim("child()") as victim:
+            for pid in victim.pids():
+                write(f"{group}/cgroup.procs", pid)
+            assert victim.holdings().tasks_left is None
+            write(f"{group}/pids.max", 5)
+            assert victim.holdings().tasks_left == 3
+    finally:
+        os.rmdir(group)
 
 
 @pytest.mark.parametrize(("first", "notify"), [(True, 4), (False, 4), (True, 0)])

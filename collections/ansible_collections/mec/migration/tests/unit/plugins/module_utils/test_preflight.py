@@ -17,7 +17,7 @@ from ansible_collections.mec.migration.plugins.module_utils.docker.runc_state im
 from ansible_collections.mec.migration.plugins.module_utils.kernel.own_network import OwnNetwork, Route
 from ansible_collections.mec.migration.plugins.module_utils.preflight import checks as preflight
 from ansible_collections.mec.migration.plugins.module_utils.preflight.pair import Container, Port, Refused
-from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight import estimate
+from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight import _is_own, estimate
 from ansible_collections.mec.migration.plugins.module_utils.preflight.room import choose_memory, images_needed
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -328,6 +328,28 @@ def test_other_subnets_and_mtus_are_said():
     said = preflight.warnings(on_network("west"), on_network("east", ranges=other, options={}), net)
     assert any("10.9.0.0/24 on west and 10.8.0.0/24 on east" in text for text in said)
     assert any("MTU of 1400 on west and of 1500 on east" in text for text in said)
+
+
+def test_a_port_at_its_own_address_is_refused_or_said():
+    net = container("net", PortBindings={})._replace(bound=(Port("tcp", "10.9.0.7", 7105),))
+    east, late = on_network("east"), on_network("east")
+    east["docker"]["version"], late["docker"]["version"] = "26.1.5+dfsg1", "28.5.2"
+    said = [text for text in preflight.warnings(on_network("west"), east, net) if "7105" in text]
+    assert "tcp port 7105 bound to 10.9.0.7, its own address on west" in only(said)
+    assert found(on_network("west"), east, net) == []
+    assert "0.0.0.0" in only(found(on_network("west"), late, net))
+    assert not any("7105" in text for text in preflight.warnings(on_network("west"), late, net))
+    net.spec["networks"]["pre-net"]["IPAMConfig"] = {"IPv4Address": "10.9.0.7"}
+    assert not any("7105" in text for text in preflight.warnings(on_network("west"), east, net))
+    assert len(found(on_network("west"), late, net)) == 1
+
+
+def test_which_ports_are_bound_to_an_own_address():
+    every = ("0.0.0.0", "::", "127.0.0.1", "::1", "::ffff:127.0.0.1", "224.0.0.251", "ff02::fb")
+    assert not any(_is_own(ipaddress.ip_address(address)) for address in (*every, "255.255.255.255"))
+    assert all(
+        _is_own(ipaddress.ip_address(address)) for address in ("172.17.0.2", "::ffff:172.17.0.2", "fe80::1")
+    )
 
 
 def test_a_link_needs_its_other_end_there():
