@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -464,6 +465,8 @@ def test_how_many_processes_are_left():
             write(f"{group}/pids.max", 5)
             assert victim.holdings().tasks_left == 3
     finally:
+        # What was killed is there until its parent has asked for it.
+        wait_until(lambda: not Path(group, "cgroup.procs").read_text())
         os.rmdir(group)
 
 
