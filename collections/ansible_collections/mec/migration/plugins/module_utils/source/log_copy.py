@@ -62,6 +62,8 @@ class LogCopy:
         self._open: BinaryIO | None = None
         self._begin = 0
         self._begin_there = 0
+        # What was read last, right before where it is read on.
+        self._last_read = b""
         # In the target's, where the next part belongs, and where it must end.
         self._position = 0
         self._end: float = 0
@@ -132,10 +134,12 @@ class LogCopy:
             if channel is not self._channel:
                 # What was under way on the one that broke may not have arrived.
                 self._channel, self._position, self._no_room_bytes = channel, self._begin_there, 0
-                self._open.seek(self._begin)
+                self._read_from(self._begin)
             # Look for newer files first: once there is one, Docker writes no more to this one, so one read
             # gets all of it.
             newer = self._begun_since()
+            if self._emptied():
+                self._read_from(0)
             self._send_rest(self._open)
             # On the target all of them go into one.
             for file in reversed(newer):
@@ -236,8 +240,23 @@ class LogCopy:
         log = file.open()
         log.seek(file.offset)
         self.close()
-        self._open, self._begin, self._begin_there = log, file.offset, self._position
+        self._open = log
+        self._read_from(file.offset)
         return log
+
+    def _read_from(self, offset: int) -> None:
+        """Go on from there in the file that is open, behind what is on the target."""
+        if self._open is not None:
+            self._open.seek(offset)
+            self._begin, self._begin_there, self._last_read = offset, self._position, b""
+
+    def _emptied(self) -> bool:
+        """Whether somebody has emptied the file that Docker writes to since (``truncate -s 0``)."""
+        # A packed one is full, so nobody writes to it.
+        if self._open is None or isinstance(self._open, gzip.GzipFile):
+            return False
+        before = self._open.tell() - len(self._last_read)
+        return os.pread(self._open.fileno(), len(self._last_read), before) != self._last_read
 
     def _begun_since(self) -> list[LogFile]:
         """Files that are newer than the one that is being read, newest first."""
@@ -264,6 +283,7 @@ class LogCopy:
             data = log.read(CHUNK_BYTES)
             whole_bytes = self._log.whole_entries_bytes(data)
             begun = data[whole_bytes:].lstrip(b" ") if lines else data[whole_bytes:]
+            self._last_read = data[: len(data) - len(begun)][-HEAD_BYTES:] or self._last_read
             self._cut_bytes = len(begun)
             if begun:
                 # The rest of this entry is yet to be written.

@@ -350,6 +350,28 @@ def test_files_that_docker_renames_while_they_are_read_go_once(
     assert move.copy.error == ""
 
 
+@pytest.mark.parametrize("form", [JSON_LINES, FRAMES, CACHED])
+@pytest.mark.parametrize("last", [21, 60])
+def test_what_is_printed_after_somebody_has_emptied_it_goes_along(
+    form: str, last: int, roots: SimpleNamespace
+) -> None:
+    """As `logrotate` does it (copytruncate), however long it is by the next look."""
+    path = log_of(roots, form, entries(form, 0, 10))
+    with Move(roots) as move:
+        channel = move.direct()
+        move.copy.send(channel, move.most_bytes)
+        move.receiver.place(THERE)
+        append(path, entries(form, 10, 20))
+        move.copy.send_new(channel)
+        os.truncate(path, 0)
+        append(path, entries(form, 20, last))
+        move.copy.send_new(channel)
+        append(path, entries(form, last, 70))
+        move.copy.send_new(channel)
+    assert arrived(roots, form) == entries(form, 0, 70)
+    assert move.copy.error == ""
+
+
 def test_an_entry_that_is_half_written_goes_with_the_next(roots: SimpleNamespace) -> None:
     path = log_of(roots, FRAMES, entries(FRAMES, 0, 3) + frame(3)[:5])
     with Move(roots) as move:
