@@ -31,14 +31,7 @@ class Listener:
     def __init__(self, address: str, port: int, keys: Keys, scratch_dir: str, silence_s: float) -> None:
         self._context = tls_context(keys, server=True, scratch_dir=scratch_dir)
         self._silence_s = silence_s
-        try:
-            self._socket = socket.create_server((address, port), backlog=4)
-        except OSError as error:
-            raise MigrationError(
-                f"cannot listen on {address or 'any address'} port {port}: {error}; choose another "
-                "migration_port",
-                phase="arm",
-            ) from error
+        self._socket = listen(address, port)
         # Asked for when it is closed, too: whoever ended the agent wants to know how it ended.
         self.port = int(self._socket.getsockname()[1])
         self._accepting: threading.Thread | None = None
@@ -119,3 +112,22 @@ class Listener:
             with self._lock:
                 self.connected -= 1
                 self.last_word = time.monotonic()
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A socket that listens at *address*, or at every address of this host, of IPv4 and IPv6.
+
+    :raises MigrationError: address or port cannot be had.
+    """
+    try:
+        if not address and socket.has_dualstack_ipv6():
+            every = ("::", port)
+            return socket.create_server(every, family=socket.AF_INET6, backlog=4, dualstack_ipv6=True)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return socket.create_server((address, port), family=family, backlog=4)
+    except OSError as error:
+        where = f"{address or 'any address'} port {port}"
+        raise MigrationError(
+            f"cannot listen on {where}: {error}; choose another migration_port",
+            phase="arm",
+        ) from error
