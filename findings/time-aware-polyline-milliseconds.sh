@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# time-aware-polyline: a fix with half a second moves all later fixes of the track by 21 s.
+# time-aware-polyline: a fix with half a second moves itself by 21 s, and the next one by 41 s.
 #
 # Expected: the times are kept to the second; the library of the same authors for Python writes the same track and
 # reads every time right, with the milliseconds cut off. Nothing asks for whole seconds, and what phones report has
