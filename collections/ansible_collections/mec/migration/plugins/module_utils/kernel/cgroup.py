@@ -246,6 +246,9 @@ def _freezer_dir(pid: int) -> tuple[str, bool]:
         with open(f"/proc/{pid}/cgroup", encoding="utf-8") as lines:
             for line in lines:
                 number, controllers, path = line.rstrip("\n").split(":", 2)
+                if path == "/":
+                    # All of the host is in it. A process whose first thread has ended is not in another one.
+                    continue
                 if "freezer" in controllers.split(","):
                     found = "/sys/fs/cgroup/freezer" + path
                     if os.path.exists(os.path.join(found, "freezer.state")):
@@ -255,9 +258,9 @@ def _freezer_dir(pid: int) -> tuple[str, bool]:
     except (FileNotFoundError, ProcessLookupError):
         raise MigrationError(f"process {pid} is gone", container_state="exited") from None
     found = "/sys/fs/cgroup" + unified
-    if os.path.exists(os.path.join(found, "cgroup.freeze")):
+    if unified and os.path.exists(os.path.join(found, "cgroup.freeze")):
         return found, True
     raise MigrationError(
-        f"process {pid} is in no cgroup that can be frozen: neither {found}/cgroup.freeze nor a v1 "
-        "freezer hierarchy at /sys/fs/cgroup/freezer exists"
+        f"process {pid} is in no cgroup that can be frozen: neither {found}/cgroup.freeze nor a v1 freezer "
+        "hierarchy at /sys/fs/cgroup/freezer has one of its own; or its first thread has ended"
     )

@@ -89,6 +89,8 @@ class Process(NamedTuple):
     :param processors: those that it may run on.
     :param settings: contents of :data:`SETTINGS`.
     :param policies: scheduling policies of its threads (sched_getscheduler(2)).
+    :param threads: how many it has, the first one included, also where that has ended.
+    :param below_terminal: whether it has a controlling terminal and does not lead the session of that.
     :param program: the file that it executes, as /proc/PID/exe says; empty for a zombie.
     :param mappings: how many lines /proc/PID/maps has.
     :param times_first_thread: whether one of its timers signals its first thread by number (SIGEV_THREAD_ID).
@@ -113,6 +115,8 @@ class Process(NamedTuple):
     times_first_thread: bool = False
     mappings: int = 0
     program: str = ""
+    threads: int = 1
+    below_terminal: bool = False
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"
@@ -324,6 +328,8 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         times_first_thread=_times_first_thread(pid),
         mappings=mappings,
         program=_program(pid),
+        threads=int(status["Threads"]),
+        below_terminal=_below_terminal(pid),
     )
 
 
@@ -369,6 +375,12 @@ def _policies(pid: int) -> Iterator[int]:
         for task in os.listdir(f"/proc/{pid}/task"):
             with contextlib.suppress(OSError):
                 yield os.sched_getscheduler(int(task)) & ~os.SCHED_RESET_ON_FORK
+
+
+def _below_terminal(pid: int) -> bool:
+    with open(f"/proc/{pid}/stat", "rb") as stat:
+        _state, _parent, _group, session, terminal = stat.read().rpartition(b")")[2].split()[:5]
+    return int(session) != pid and int(terminal) != 0
 
 
 def _program(pid: int) -> str:

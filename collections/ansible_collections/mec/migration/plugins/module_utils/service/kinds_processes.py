@@ -41,6 +41,18 @@ def _stopped_below_stopped(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"is stopped, and so is its parent, {parent}")
 
 
+def _without_first_thread(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        if process.state == "Z" and process.threads > 1:
+            yield Found(process, "goes on although its first thread has ended (pthread_exit)")
+
+
+def _below_terminal(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        if process.below_terminal:
+            yield Found(process, "has a controlling terminal (a pty) and does not lead its session")
+
+
 def _sharing_memory(holdings: Holdings) -> Iterator[Found]:
     for pid, parent in holdings.sharing_memory.items():
         what = f"has the memory of its parent, {holdings.processes[parent]} (vfork, or clone with CLONE_VM)"
@@ -195,6 +207,16 @@ KINDS = (
         _stopped_below_stopped,
     ),
     Kind(
+        "without-first-thread",
+        "A process whose first thread has ended while others go on (pthread_exit in main)",
+        REFUSED,
+        "Z in /proc/PID/status with more than one thread",
+        "CRIU cannot dump it",
+        "Let the first thread wait for the others (pthread_join)",
+        TEST + "test_a_process_whose_first_thread_has_ended",
+        _without_first_thread,
+    ),
+    Kind(
         "shared-memory-space",
         "A process that has its parent's memory: made by vfork, with its program not executed yet, or by "
         "clone with CLONE_VM (threads: kept)",
@@ -309,6 +331,17 @@ KINDS = (
         "Start it on the target again, or from the service itself",
         TEST + "test_a_process_that_exec_started",
         _executed,
+    ),
+    Kind(
+        "controlling-terminal",
+        "A controlling terminal of processes that do not lead its session (a shell's commands on a pty of "
+        "the container's own; of the leader: kept)",
+        SAID,
+        "tty_nr and session in /proc/PID/stat",
+        "CRIU gives it back to the leader only: they have theirs open as before, but no /dev/tty",
+        "Nothing, unless they open /dev/tty (to ask for a password, say); then let them be started anew",
+        TEST + "test_a_controlling_terminal",
+        _below_terminal,
     ),
     Kind(
         "reserved-memory",

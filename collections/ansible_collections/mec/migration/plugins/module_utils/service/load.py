@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..base.errors import PreflightError
+from ..base.errors import MigrationError
 from ..base.host_load import load_per_cpu
 from ..image.layers import host_layers_info, image_info
 from ..image.opened import open_store
@@ -34,9 +34,13 @@ def host_load(client: Any, containers: Iterable[str], interval_s: float) -> dict
         if name in running:
             try:
                 services[name] = service_load(client, store, name, interval_s)
-            except PreflightError as error:
+            except MigrationError as error:
                 # One that cannot be moved, or has just ended, must not hide the others.
                 services[name] = {"problem": error.message}
+            except OSError as error:
+                services[name] = {
+                    "problem": f"container {name} cannot be measured: {error}. Has it just ended?"
+                }
     return {
         "load_per_cpu": load_per_cpu(),
         "diff_ids": host_layers_info(client, [])["diff_ids"],

@@ -9,7 +9,7 @@ import contextlib
 import os
 from typing import Any
 
-from ..base.errors import PreflightError
+from ..base.errors import MigrationError, PreflightError
 from ..docker.container_networks import interface_names
 from ..docker.container_spec import check_movable, specification
 from ..docker.runc_state import RuncState, runc_state
@@ -43,7 +43,13 @@ class Service:
         self.spec["image_id"] = open_store(client).image(str(self.inspected["Image"])).id
         self.runc: RuncState = runc_state(self.id)
         self._complete_specification()
-        self.cgroup = Cgroup(self.runc.pid)
+        try:
+            self.cgroup = Cgroup(self.runc.pid)
+        except MigrationError as error:
+            raise PreflightError(
+                f"container {self.name} could not be frozen: {error.message}",
+                container_state=error.container_state,
+            ) from error
         self._move_binds = move_binds
 
     def _complete_specification(self) -> None:

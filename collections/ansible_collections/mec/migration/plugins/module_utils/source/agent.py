@@ -247,6 +247,8 @@ class SourceAgent:
             else:
                 result = self._move.precopy(request.fields, request.progress)
             return self._timed(result, received, first)
+        except OSError as error:
+            raise self._explained(error) from error
         finally:
             self._stepping.release()
 
@@ -275,13 +277,15 @@ class SourceAgent:
             # The journal says all that is known; whoever resolves it must find no one in the way.
             self._stop.set()
             raise
-        except Exception:
+        except Exception as error:
             if self._journal.state == states.SETTLED:
                 # It was rolled back; what waits on the target must not wait any longer.
                 self._roll_back("the hand-over failed")
             elif self._journal.state == states.HANDED_OVER:
                 # The service runs there, and only a person can say what is wrong with it.
                 self._stop.set()
+            elif isinstance(error, OSError):
+                raise self._explained(error) from error
             raise
         finally:
             self._stepping.release()
@@ -330,6 +334,19 @@ class SourceAgent:
         return self._move.change(values["bandwidth_limit_mbit"], values["downtime_ms"])
 
     # -- helpers -----------------------------------------------------------------------------------
+
+    def _explained(self, error: OSError) -> Exception:
+        """The error itself, unless it comes of the container's end, which takes away what is read of it."""
+        state, inspected = container_state(self._client, self._service.id)
+        if state in (RUNNING, FROZEN) and inspected["State"]["Pid"] == self._service.runc.pid:
+            return error
+        now = "runs again" if state == RUNNING else f"is {state}"
+        return MigrationError(
+            f"container {self._service.name} has ended on this host while it was copied, and {now}. See why "
+            "(`docker logs`), have it running, and migrate it again",
+            phase=self._move.phase,
+            container_state=state,
+        )
 
     def _need(self, state: str) -> None:
         if self._journal.state != state:

@@ -121,6 +121,10 @@ def write(path, value):
         file.write(str(value))
 
 
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def wait_until(true):
     end = time.monotonic() + 60
     while not true() and time.monotonic() < end:
@@ -429,6 +433,42 @@ def test_a_process_with_its_parents_memory(tmp_path):
         with open(fifo, "wb"):
             wait_until(lambda: not victim.holdings().sharing_memory)
         assert judge("web", victim.holdings()).refused == ()
+
+
+def test_a_process_whose_first_thread_has_ended():
+    program = """
+import threading
+ended = os.fork()
+if ended == 0:
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    libc.syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
+while " Z " not in open(f"/proc/{ended}/stat").read():
+    time.sleep(0.01)
+"""
+    only(told(program), "its first thread has ended", "pthread_join")
+
+
+def test_a_controlling_terminal():
+    program = """
+import pty
+leader, master = pty.fork()
+if leader == 0:
+    {below}
+    os.write(1, b"x")
+    time.sleep(600)
+os.read(master, 1)
+"""
+    for below, said in (("child()", 1), ("pass", 0)):
+        with Victim(program.format(below=below)) as victim:
+            # In a session of their own, so nobody else ends them.
+            (leader,) = children(victim.pid)
+            there = [leader, *children(leader)]
+            found = judge("web", read_holdings(victim.pid, [victim.pid, *there])).said
+            for pid in there:
+                os.kill(pid, 9)
+        assert len(found) == said
+        if said:
+            only(list(found), "controlling terminal", "/dev/tty")
 
 
 def test_a_process_with_its_parents_directory():

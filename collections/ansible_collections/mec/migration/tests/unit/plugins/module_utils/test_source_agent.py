@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -35,6 +36,9 @@ CONTAINER = "c" * 64
 DOCKER = SimpleNamespace(info=lambda: {"ID": "ENGINE", "DockerRootDir": "/nowhere"})
 
 
+PID = 4711
+
+
 class FakeService:
     """As much of a service as an agent asks for before it moves it."""
 
@@ -42,6 +46,7 @@ class FakeService:
         assert container == CONTAINER, "a migration goes by the container's id"
         self.id, self.name = container, "redis"
         self.memory_bytes = 4096
+        self.runc = SimpleNamespace(pid=PID)
         self.inspected = {"Id": container, "HostConfig": {}}
         self.spec = {"image_id": "sha256:1", "mounts": [], "restart_policy": {"Name": "no"}}
 
@@ -52,13 +57,17 @@ class FakeService:
 @pytest.fixture
 def host(monkeypatch, tmp_path):
     """Where agents of a host keep what they have; ``state`` is what Docker says of the container."""
-    made = SimpleNamespace(root=tmp_path, state="running", agents=[])
+    made = SimpleNamespace(root=tmp_path, state="running", pid=PID, agents=[])
     monkeypatch.setattr(paths, "RUN_DIR", str(tmp_path / "run"))
     monkeypatch.setattr(states, "JOURNAL_DIR", str(tmp_path / "journals"))
     monkeypatch.setattr(migration_lock, "LOCK_DIR", str(tmp_path / "locks"))
     monkeypatch.setattr(module, "Service", FakeService)
     for part in (module, ending, endings):
-        monkeypatch.setattr(part, "container_state", lambda client, name: (made.state, {"Id": CONTAINER}))
+        monkeypatch.setattr(
+            part,
+            "container_state",
+            lambda client, name: (made.state, {"Id": CONTAINER, "State": {"Pid": made.pid}}),
+        )
     yield made
     for pid in made.agents:
         try:
@@ -182,6 +191,28 @@ def busy(host, monkeypatch):
         time.sleep(0.01)
     host.join = lambda: asking.join(60)
     return host
+
+
+@pytest.mark.parametrize(
+    ("state", "pid", "said"),
+    [
+        ("exited", 0, "container redis has ended on this host while it was copied, and is exited"),
+        ("running", PID + 1, "container redis has ended on this host while it was copied, and runs again"),
+        ("running", PID, "No such file or directory: '/proc/4711/mountinfo'"),
+    ],
+)
+def test_a_container_that_ends_while_it_is_copied_is_said_to_have_ended(host, monkeypatch, state, pid, said):
+    def broken(_move, _fields, _progress):
+        # In the agent's process.
+        host.state, host.pid = state, pid
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "/proc/4711/mountinfo")
+
+    monkeypatch.setattr(module.Move, "precopy", broken)
+    start(host, "redis-1")
+    with pytest.raises(MigrationError, match=said):
+        control("redis-1", "precopy", name=SOURCE_CONTROL)
+    assert cancel()["cancelled"]
+    nothing_left(host)
 
 
 def test_a_second_one_is_refused_at_once_and_touches_nothing(busy):
