@@ -48,11 +48,13 @@ from ansible.errors import AnsibleFilterError
 from ..plugin_utils.base.errors import DecisionError
 from ..plugin_utils.base.plain import plain
 from ..plugin_utils.inputs.strict_json import parsed
-from ..plugin_utils.loop.planning import positions_of
 
 
 def positions(content: Any, source: str = "positions") -> Any:
     """The document of positions in *content*."""
+    # Ansible loads all filters of a collection where it needs one of them, and this one takes a while.
+    from ..plugin_utils.loop.planning import positions_of  # noqa: PLC0415
+
     try:
         document = parsed(plain(content)) if isinstance(content, str) else plain(content)
         positions_of(document)

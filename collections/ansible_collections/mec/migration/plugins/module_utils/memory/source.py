@@ -125,6 +125,10 @@ class MemorySource:
         """The pages of *process* (its number in the container) that the target holds."""
         return self._processes[process].known if process in self._processes else RangeSet()
 
+    def between_rounds(self) -> None:
+        """What takes a while, and must not be done in the frozen window."""
+        self._deltas.between_rounds()
+
     def round(
         self,
         channel: Channel,

@@ -25,7 +25,7 @@ from ..kernel.process_memory import PAGE_BYTES
 from ..transport.wire import MAX_INTEGER, Channel, Message
 from .copy_on_write import Fork, SharedPages
 from .extents import Extent, Extents, Mapped
-from .page_delta import xor
+from .page_delta import load_numpy, xor
 
 
 class _RoundFile:
@@ -60,6 +60,10 @@ class MemoryTarget:
         self._recent: deque[dict[int, RangeSet]] = deque(maxlen=2)
         self._ranges: dict[EntryKey, Range] = {}
         self._shared: SharedPages | None = None
+
+    def prepare(self) -> None:
+        """What takes a while, in the agent's own process: Ansible goes on to the source meanwhile."""
+        load_numpy()
 
     @property
     def handlers(self) -> dict[str, Callable[[Message, Channel], None]]:

@@ -85,6 +85,7 @@ class PreCopy:
         more = 0
         while len(self.rounds) - first < self.rule.max_rounds + more:
             check()
+            self._memory.between_rounds()
             self.round()
             self.stop_reason = self.rule.reason(self._moments, self._model)
             if not self.stop_reason and len(self.rounds) - first == self.rule.max_rounds + more:

@@ -134,6 +134,7 @@ class TargetAgent:
 
     def serve(self) -> None:
         """Run until the migration is over on this side."""
+        self._memory.prepare()
         self._listener.start(self._serve_source)
         self._control.start(
             {

@@ -11,26 +11,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.errors import DecisionError
-from ..base.requirements import require_jsonschema, require_numpy
-from ..evaluation.hindsight import hindsight
+from ..base.requirements import require_jsonschema
+from ..base.schema import follows
 from ..inputs.hosts import Host
 from ..inputs.policy import Policy
-from ..mdp.cells import CellMap
-from ..mdp.model import build_map, host_positions
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-else:
-    np = require_numpy()
 
 FORMAT = 2
 SCHEMA_FILE = Path(__file__).with_name("run_report.schema.json")
-# Of a map with more cells only those are kept that are near a host or a user.
-MANY_CELLS = 400
 WELL, ATTENTION, FAILED, PLANNED = "well", "attention", "failed", "planned"
 
 
@@ -65,9 +55,13 @@ def complete(run: Mapping[str, Any], policy: Policy | None, hosts: Sequence[Host
         "rounds": rounds,
     }
     if policy is not None:
+        # Where no policy decided, as for one move, numpy need not be loaded.
+        from ..evaluation.hindsight import hindsight  # noqa: PLC0415
+        from .run_map import map_of  # noqa: PLC0415
+
         # What a run did must be told even where its map or its costs cannot be computed.
         try:
-            record["map"] = _map(build_map(policy), hosts, rounds)
+            record["map"] = map_of(policy, hosts, rounds)
         except DecisionError as error:
             record["notes"].append(f"There is no map: {error}")
         try:
@@ -196,60 +190,12 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _map(cells: CellMap, hosts: Sequence[Host], rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Cells, hosts and, by user, a point for each round in which its position was known (None elsewhere)."""
-    placed = host_positions(cells, hosts)
-    positions = [one["positions"]["users"] for one in rounds]
-    users = sorted({name for known in positions for name in known})
-    paths = {user: [_point(cells, known.get(user)) for known in positions] for user in users}
-    seen = [np.array(point) for path in paths.values() for point in path if point is not None]
-    return {
-        "kind": cells.kind,
-        "cell_size_m": cells.cell_size_m,
-        "cells": [
-            {
-                "cell": cells.ids[index],
-                "x_m": _metres(cells.xy_m[index, 0]),
-                "y_m": _metres(cells.xy_m[index, 1]),
-            }
-            for index in _shown(cells, [*placed, *seen])
-        ],
-        "hosts": [{"name": host.name, **_place(xy_m)} for host, xy_m in zip(hosts, placed, strict=True)],
-        "users": paths,
-    }
-
-
-def _point(cells: CellMap, position: Mapping[str, Any] | None) -> list[float] | None:
-    if position is None:
-        return None
-    if "cell" in position:
-        index = cells.index(position["cell"])
-        return None if index is None else [_metres(value) for value in cells.xy_m[index]]
-    degrees = float(position["latitude"]), float(position["longitude"])
-    return [_metres(value) for value in cells.project(*degrees)]
-
-
-def _shown(cells: CellMap, points: Sequence[NDArray[np.float64]]) -> list[int]:
-    if len(cells) <= MANY_CELLS or not points:
-        return list(range(min(len(cells), MANY_CELLS)))
-    distance_m = np.min([np.hypot(*(cells.xy_m - point).T) for point in points], axis=0)
-    return sorted(int(index) for index in distance_m.argsort(kind="stable")[:MANY_CELLS])
-
-
-def _place(xy_m: NDArray[np.float64]) -> dict[str, float]:
-    return {"x_m": _metres(xy_m[0]), "y_m": _metres(xy_m[1])}
-
-
-def _metres(value: float) -> float:
-    return round(float(value), 1)
-
-
 def check(record: dict[str, Any]) -> dict[str, Any]:
     """*record* unchanged.
 
     :raises RunError: it does not follow the schema; the message names the key.
     """
-    error = next(_validator().iter_errors(record), None)
+    error = None if follows(record, _schema()) else next(_validator().iter_errors(record), None)
     if error is not None:
         key = ".".join(str(part) for part in error.absolute_path) or "$"
         raise RunError(f"record of run {record.get('run')}: key {key}: {error.message[:200]}")
@@ -259,7 +205,10 @@ def check(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
+def _schema() -> dict[str, Any]:
+    return dict(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+
+
+@lru_cache(maxsize=1)
 def _validator() -> Any:
-    jsonschema = require_jsonschema()
-    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    return jsonschema.Draft202012Validator(schema)
+    return require_jsonschema().Draft202012Validator(_schema())

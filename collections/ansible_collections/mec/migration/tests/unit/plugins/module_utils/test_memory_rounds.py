@@ -416,12 +416,32 @@ def test_a_difference_to_a_page_that_never_came_is_refused(migration):
 
 @pytest.mark.parametrize("have_numpy", [True, False])
 def test_exclusive_or(monkeypatch, have_numpy):
-    if not have_numpy:
-        monkeypatch.setattr(page_delta, "numpy", None)
-    one, other = os.urandom(3 * PAGE_BYTES), os.urandom(3 * PAGE_BYTES)
+    monkeypatch.setattr(page_delta, "numpy", None)
+    monkeypatch.setattr(page_delta, "_looked_for", False)
+    if have_numpy:
+        page_delta.load_numpy()
+        assert page_delta.numpy is not None
+    # More than what is done at once, and not a multiple of it.
+    size = 3 * page_delta.PIECE_BYTES + PAGE_BYTES
+    one, other = os.urandom(size), os.urandom(size)
     delta = page_delta.xor(one, other)
     assert delta == bytes(a ^ b for a, b in zip(one, other))
     assert page_delta.xor(memoryview(delta), other) == one
+
+
+def test_numpy_is_loaded_between_rounds_once_much_was_compared(monkeypatch, migration):
+    monkeypatch.setattr(page_delta, "numpy", None)
+    monkeypatch.setattr(page_delta, "_looked_for", False)
+    deltas, page = page_delta.DeltaEncoder(), os.urandom(PAGE_BYTES)
+    changed = b"x" + page[1:]
+    deltas.encode(migration.peer.channel, changed, page)
+    deltas.between_rounds()
+    assert page_delta.numpy is None
+    for _turn in range(page_delta.WITHOUT_NUMPY_BYTES // PAGE_BYTES):
+        deltas.encode(migration.peer.channel, changed, page)
+    assert page_delta.numpy is None, "it may be in the frozen window"
+    deltas.between_rounds()
+    assert page_delta.numpy is not None
 
 
 def test_pages_of_zeros_take_no_bandwidth(migration):

@@ -220,7 +220,9 @@ def copy_of(monkeypatch, throttle, pages_per_s, lines):
         )
 
     service = SimpleNamespace(processes=dict, memory_bytes=64 << 20, cgroup=SimpleNamespace(pids=list))
-    memory = SimpleNamespace(looks_at_all=False, round=round_of_memory, acknowledged=lambda: None)
+    memory = SimpleNamespace(
+        between_rounds=lambda: None, looks_at_all=False, round=round_of_memory, acknowledged=lambda: None
+    )
     files = SimpleNamespace(
         round=lambda channel, **more: SimpleNamespace(sent_bytes=0, changed_files=0, deleted_files=0),
         in_memory=list,
