@@ -45,6 +45,8 @@ KNOWN_PROTOCOLS = (
 )
 PACKET, MPTCP = "PACKET", ("MPTCP", "MPTCPv6")
 # include/uapi/linux/magic.h
+# criu/include/pipes.h
+MOST_PIPES = 1024
 PROC_MAGIC, MQUEUE_MAGIC = 0x9FA0, 0x19800202
 
 
@@ -82,6 +84,13 @@ def _packet_pipe(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.flags & os.O_DIRECT:
             yield Found(process, f"has a pipe that keeps writes apart (descriptor {file.number})")
+
+
+def _many_pipes(holdings: Holdings) -> Iterator[Found]:
+    read = {file.link for _process, file in holdings.files() if file.flags & os.O_ACCMODE != os.O_WRONLY}
+    pipes = sum(link.startswith("pipe:[") for link in read)
+    if pipes > MOST_PIPES:
+        yield Found(None, f"has {pipes} pipes")
 
 
 def _message_queue(holdings: Holdings) -> Iterator[Found]:
@@ -243,6 +252,16 @@ KINDS = (
         "Let the service use a UNIX socket of type SOCK_SEQPACKET or SOCK_DGRAM, which keeps them apart, too",
         TEST + "test_a_pipe_that_keeps_writes_apart",
         _packet_pipe,
+    ),
+    Kind(
+        "many-pipes",
+        f"More than {MOST_PIPES} pipes",
+        REFUSED,
+        "what is different in /proc/PID/fd",
+        f"CRIU cannot dump more than {MOST_PIPES} of a container",
+        "Let the service use fewer, or eventfds and UNIX sockets in place of them",
+        TEST + "test_more_pipes_than_can_be_dumped",
+        _many_pipes,
     ),
     Kind(
         "connected-datagrams",

@@ -482,6 +482,18 @@ def test_a_pipe_that_keeps_writes_apart():
     assert told("keep.append(os.pipe2(os.O_NONBLOCK))") == []
 
 
+def test_more_pipes_than_can_be_dumped():
+    program = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (3000, 3000))
+keep += [os.pipe() for _ in range({count})]
+child()
+"""
+    (said,) = told(program.format(count=1025))
+    assert said.startswith("container web has 1025 pipes; ")
+    assert told(program.format(count=1024)) == []
+
+
 def test_a_limit_of_processes_that_is_used_up():
     with Victim("child()") as victim:
         holdings = victim.holdings()
