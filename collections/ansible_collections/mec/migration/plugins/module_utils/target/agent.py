@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The target's process of one migration: takes what the source sends, restores it, says so.
 
-It is a fork of the module that started it, so nothing has to be installed for it. It ends by itself:
-when the migration is finished or aborted, or when no one has spoken to it for too long.
+A fork of the module that started it, it ends when the migration is over, or when nobody speaks to it.
 """
 
 from __future__ import annotations
