@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import time
 from typing import Any, NamedTuple
 
 OUTPUT_CHARACTERS = 500
+PIECE_BYTES, PAUSE_S = 1 << 16, 0.01
 
 
 class HookResult(NamedTuple):
@@ -56,21 +58,45 @@ class Hook(NamedTuple):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
             start_new_session=True,
         ) as process:
-            try:
-                output, _none = process.communicate(timeout=self.timeout_s)
-            except subprocess.TimeoutExpired:
-                # Its children, too: they may hold its output open.
+            output, in_time = _output_until_end(process, time.monotonic() + self.timeout_s)
+            if not in_time:
+                # Its children, too: they would go on with what it was to do.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                output, _none = process.communicate()
-                return f"{self.argv[0]} was ended after {self.timeout_s:g} s: {output[-OUTPUT_CHARACTERS:]}"
+                return f"{self.argv[0]} was ended after {self.timeout_s:g} s: {output}"
         if process.returncode:
-            return f"{self.argv[0]} ended with {process.returncode}: {output[-OUTPUT_CHARACTERS:].strip()}"
+            return f"{self.argv[0]} ended with {process.returncode}: {output.strip()}"
         return ""
+
+
+def _output_until_end(process: subprocess.Popen[bytes], end: float) -> tuple[str, bool]:
+    """The last of what it prints, and whether it ends in time.
+
+    What it has started and leaves running, a daemon for example, may have its output open for ever.
+    """
+    output, printing = bytearray(), True
+    pipe = process.stdout.fileno() if process.stdout is not None else -1
+    os.set_blocking(pipe, False)
+    while True:
+        ended = process.poll() is not None
+        while printing:
+            try:
+                piece = os.read(pipe, PIECE_BYTES)
+            except BlockingIOError:
+                break
+            printing = bool(piece)
+            output += piece
+            del output[:-OUTPUT_CHARACTERS]
+            if time.monotonic() > end:
+                break
+        if ended or time.monotonic() > end:
+            return output.decode(errors="replace"), ended
+        if printing:
+            select.select([pipe], [], [], PAUSE_S)
+        else:
+            time.sleep(PAUSE_S / 10)
 
 
 def published_ports(spec: dict[str, Any]) -> str:

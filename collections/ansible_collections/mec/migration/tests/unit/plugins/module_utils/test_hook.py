@@ -46,6 +46,25 @@ def test_one_that_hangs_is_ended_with_its_children():
     assert done.error.endswith("begun\n")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "ends", "error"), [(60, "exit 0", ""), (2, "sleep 120", "was ended after 2 s")]
+)
+def test_what_it_leaves_running_in_a_session_of_its_own_is_not_waited_for(seconds, ends, error):
+    """As a daemon is, which has its output open for as long as it runs."""
+    start = time.monotonic()
+    done = Hook(["sh", "-c", f"setsid sleep 300 & echo $!; {ends}"], seconds, {}).run()
+    assert time.monotonic() - start < 100
+    assert error in done.error
+    assert bool(done.error) == bool(error)
+
+
+def test_of_much_output_the_end_is_told():
+    done = Hook(["sh", "-c", "yes 0123456789 | head -c 1100000; echo the end; exit 1"], 60, {}).run()
+    assert done.error.startswith("sh ended with 1: ")
+    assert done.error.endswith("0123456789\nthe end")
+    assert len(done.error) < 600
+
+
 def test_ports_are_written_as_docker_does():
     bindings = {
         "6379/tcp": [{"HostIp": "", "HostPort": "6379"}],
