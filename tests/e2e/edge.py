@@ -203,7 +203,11 @@ class Host:
         else packets vanish without a word. :meth:`heal` ends it."""
         rules = [f"-d {peer.address} -j DROP", f"-s {peer.address} -j DROP"]
         if reset:
-            rules.insert(0, f"-p tcp -d {peer.address} -j REJECT --reject-with tcp-reset")
+            # Who sends is answered with a reset, which has to come through itself.
+            rejects = [
+                f"-p tcp {way} {peer.address} -j REJECT --reject-with tcp-reset" for way in ("-d", "-s")
+            ]
+            rules = ["-p tcp --tcp-flags RST RST -j ACCEPT", *rejects, *rules]
         # All but the last step is done now, so that the cut itself takes no time.
         self.run("iptables -N E2E; " + "; ".join(f"iptables -A E2E {rule}" for rule in rules))
         return "iptables -I OUTPUT -j E2E; iptables -I INPUT -j E2E"
