@@ -68,7 +68,7 @@ def started(*arguments):
 def test_it_is_never_frozen_between_a_vfork_and_its_exec(group):
     with started(SPAWNS, group) as service:
         cgroup = Cgroup(service.pid)
-        for _ in range(100):
+        for _turn in range(100):
             cgroup.freeze()
             assert cgroup.frozen
             assert sharing_memory(cgroup.pids()) == {}
