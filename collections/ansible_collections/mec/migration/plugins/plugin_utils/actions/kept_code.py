@@ -16,6 +16,7 @@ A module is never started twice: only where it has not begun another way is trie
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -32,6 +33,11 @@ from ansible.module_utils.ansible_release import __author__, __version__
 from ansible.plugins.action import ActionBase
 
 from ..base.plain import plain
+
+# Later tasks of a move check documents with it. Ansible loads an action before it forks a process for the
+# task, so what is loaded here is loaded once for all tasks.
+with contextlib.suppress(ImportError):
+    import jsonschema  # noqa: F401
 
 KEPT_DIR = "/run/mec-migration-code"
 PLUGINS = Path(__file__).resolve().parents[2]

@@ -21,7 +21,6 @@ from typing import Any
 
 from ..base.errors import DecisionError
 from ..base.requirements import require_jsonschema
-from ..base.schema import follows
 
 FORMAT = 1
 # A record has some hundred bytes; a store of this size has a hundred thousand of them.
@@ -121,7 +120,7 @@ def check(record: dict[str, Any], where: str = "record") -> dict[str, Any]:
 
     :raises CostError: it does not follow the schema; the message names *where* and the key.
     """
-    error = None if follows(record, _schema()) else next(_validator().iter_errors(record), None)
+    error = next(_validator().iter_errors(record), None)
     if error is not None:
         key = ".".join(str(part) for part in error.absolute_path) or "$"
         raise CostError(f"{where}: key {key}: {error.message[:200]}")
@@ -279,10 +278,6 @@ def _percent(share: float | None) -> str:
 
 
 @lru_cache(maxsize=1)
-def _schema() -> dict[str, Any]:
-    return dict(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
-
-
-@lru_cache(maxsize=1)
 def _validator() -> Any:
-    return require_jsonschema().Draft202012Validator(_schema())
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    return require_jsonschema().Draft202012Validator(schema)
