@@ -79,6 +79,10 @@ reason:
   description: Why something was, or would be, changed; empty if nothing was.
   type: str
   returned: success
+outdated:
+  description: That the migration is not any more in the state O(seen), so nothing was done.
+  type: bool
+  returned: failure, if that is why
 """
 
 from typing import Any

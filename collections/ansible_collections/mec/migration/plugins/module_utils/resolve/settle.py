@@ -235,6 +235,7 @@ def _changed(order: Order, side: str, now: str) -> MigrationError:
         f"{order.seen}; nothing was done. Somebody else works on it: run the playbook mec.migration.resolve "
         "again",
         phase="resolve",
+        more={"outdated": True},
     )
 
 

@@ -103,8 +103,10 @@ def test_a_copy_that_may_have_run_is_destroyed_by_word_only(state):
 def test_the_word_counts_only_for_the_state_for_which_it_was_given():
     target(states.FILLED)
     docker = Docker(there="running")
-    with pytest.raises(MigrationError, match="was seen in state running"):
+    with pytest.raises(MigrationError, match="was seen in state running") as raised:
         settle.destroy(docker, order("running", by_word=True), False)
+    # The playbook asks again.
+    assert raised.value.result()["outdated"]
     assert docker.asked == []
 
 
