@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -37,7 +38,7 @@ from ..base.plain import plain
 # Later tasks of a move check documents with it. Ansible loads an action before it forks a process for the
 # task, so what is loaded here is loaded once for all tasks.
 with contextlib.suppress(ImportError):
-    import jsonschema  # noqa: F401
+    importlib.import_module("jsonschema")
 
 KEPT_DIR = "/run/mec-migration-code"
 PLUGINS = Path(__file__).resolve().parents[2]
