@@ -238,7 +238,7 @@ class Host:
             f"for role in handover receiver; do "
             f"pid=$(python3 {ON_HOST} pid $role 2>/dev/null) && kill -9 $pid; done; "
             "pkill -9 -x criu; pkill -9 -x runc; "
-            "awk '$5 ~ \"^/run/mec-migration/\" {print $5}' /proc/self/mountinfo | sort -r "
+            "awk '$5 ~ \"^/run/mec-migration/|/criu-root$\" {print $5}' /proc/self/mountinfo | sort -r "
             "| xargs -r umount --lazy; "
             "for s in /sys/fs/cgroup/freezer/docker/*/freezer.state; do [ -e $s ] && echo THAWED > $s; done; "
             "for s in /sys/fs/cgroup/docker/*/cgroup.freeze; do [ -e $s ] && echo 0 > $s; done; "

@@ -42,7 +42,8 @@ class InTheRestore:
     def __init__(self, target: Host, command: str, *, ends_it: bool = False) -> None:
         self._held = target.when("gate", f"pkill -STOP -f {GATE}")
         ended = f"for _ in $(seq 600); do pgrep -f {GATE} > /dev/null || exit 0; sleep 0.1; done; exit 1"
-        afterwards = ended if ends_it else f"pkill -CONT -f {GATE}"
+        # Where the fault kills an agent, its guard may have ended the restore already.
+        afterwards = ended if ends_it else f"pkill -CONT -f {GATE} || true"
         self._then = target.when(RESTORING, f"{command}; {afterwards}")
 
     def fired(self, play: Play) -> None:

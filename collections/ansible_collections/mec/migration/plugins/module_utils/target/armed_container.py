@@ -358,7 +358,6 @@ class ArmedContainer:
         self._remove()
         # Removing it may have taken the daemon a while; nothing may have come up meanwhile.
         self.kill()
-        put_away(self.id)
         self.destroyed = True
 
     def is_gone(self) -> bool:
@@ -372,13 +371,14 @@ class ArmedContainer:
             return False
 
     def kill(self) -> None:
-        """End whatever could still restore the container, then every process of it.
+        """End whatever could still restore the container, then every process; put away what is left of it.
 
         :raises MigrationError: processes of it are left.
         """
         if self.id:
             end_restore(self.id)
             end_container(self.id)
+            put_away(self.id)
 
     def _end_restore(self) -> None:
         """End a restore that hangs: the armed runtime and all that came out of it."""
