@@ -44,9 +44,9 @@ KNOWN_PROTOCOLS = (
     "NETLINK",
 )
 PACKET, MPTCP = "PACKET", ("MPTCP", "MPTCPv6")
-# include/uapi/linux/magic.h
 # criu/include/pipes.h
 MOST_PIPES = 1024
+# include/uapi/linux/magic.h
 PROC_MAGIC, MQUEUE_MAGIC = 0x9FA0, 0x19800202
 
 
