@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import time
+from typing import NamedTuple
 
 from ..base.crash_points import around
 from ..base.errors import MigrationError
@@ -218,13 +219,32 @@ def end_container(container_id: str, timeout_s: float = 10.0, root: str = CGROUP
         time.sleep(0.005)
 
 
+class Membership(NamedTuple):
+    """A line of /proc/PID/cgroup (cgroups(7)).
+
+    :ivar controllers: of the hierarchy, with commas; empty for version 2.
+    :ivar path: of the cgroup in that hierarchy; begins with a slash.
+    """
+
+    controllers: str
+    path: str
+
+
+def memberships(pid: int, proc: str = "/proc") -> list[Membership]:
+    """The cgroups that a process is in.
+
+    :raises OSError: it is gone.
+    """
+    with open(f"{proc}/{pid}/cgroup", encoding="utf-8") as lines:
+        return [Membership(*line.rstrip("\n").split(":", 2)[1:]) for line in lines]
+
+
 def tasks_left(pid: int) -> int | None:
     """How many more processes and threads a process's cgroup may have; None if it has no limit."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/cgroup", encoding="utf-8") as lines:
-        for line in lines:
-            number, controllers, path = line.rstrip("\n").split(":", 2)
-            if "pids" in controllers.split(",") or number == "0":
-                directory = CGROUP_ROOT + ("" if number == "0" else "/pids") + path
+    with contextlib.suppress(OSError):
+        for controllers, path in memberships(pid):
+            if "pids" in controllers.split(",") or not controllers:
+                directory = CGROUP_ROOT + ("/pids" if controllers else "") + path
                 with contextlib.suppress(OSError):
                     most = _read(f"{directory}/pids.max")
                     return None if most == "max" else int(most) - int(_read(f"{directory}/pids.current"))
@@ -243,18 +263,16 @@ def _freezer_dir(pid: int) -> tuple[str, bool]:
     """
     unified = ""
     try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as lines:
-            for line in lines:
-                number, controllers, path = line.rstrip("\n").split(":", 2)
-                if path == "/":
-                    # All of the host is in it. A process whose first thread has ended is not in another one.
-                    continue
-                if "freezer" in controllers.split(","):
-                    found = "/sys/fs/cgroup/freezer" + path
-                    if os.path.exists(os.path.join(found, "freezer.state")):
-                        return found, False
-                if number == "0":
-                    unified = path
+        for controllers, path in memberships(pid):
+            if path == "/":
+                # All of the host is in it. A process whose first thread has ended is not in another one.
+                continue
+            if "freezer" in controllers.split(","):
+                found = "/sys/fs/cgroup/freezer" + path
+                if os.path.exists(os.path.join(found, "freezer.state")):
+                    return found, False
+            if not controllers:
+                unified = path
     except (FileNotFoundError, ProcessLookupError):
         raise MigrationError(f"process {pid} is gone", container_state="exited") from None
     found = "/sys/fs/cgroup" + unified

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-CGROUP_ROOT = "/sys/fs/cgroup"
+from .cgroup import CGROUP_ROOT, memberships
+
 # The kernel takes no quota below it (kernel/sched/core.c, min_cfs_quota_period).
 LEAST_US = 1000
 
@@ -49,16 +50,14 @@ class CpuQuota:
 def _quota_file(pid: int, root: str, proc: str) -> tuple[str, bool]:
     """The file, and whether it is one of cgroup v2."""
     unified = ""
-    with open(f"{proc}/{pid}/cgroup", encoding="utf-8") as lines:
-        for line in lines:
-            number, controllers, path = line.rstrip("\n").split(":", 2)
-            if "cpu" in controllers.split(","):
-                for hierarchy in ("cpu", controllers):
-                    found = os.path.join(root, hierarchy, path.lstrip("/"), "cpu.cfs_quota_us")
-                    if os.path.exists(found):
-                        return found, False
-            if number == "0":
-                unified = path
+    for controllers, path in memberships(pid, proc):
+        if "cpu" in controllers.split(","):
+            for hierarchy in ("cpu", controllers):
+                found = os.path.join(root, hierarchy, path.lstrip("/"), "cpu.cfs_quota_us")
+                if os.path.exists(found):
+                    return found, False
+        if not controllers:
+            unified = path
     found = os.path.join(root, unified.lstrip("/"), "cpu.max")
     if unified.strip("/") and os.path.exists(found):
         return found, True
