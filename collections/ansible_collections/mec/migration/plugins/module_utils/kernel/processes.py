@@ -6,11 +6,22 @@
 from __future__ import annotations
 
 
+def stat_fields(task: int | str) -> list[str]:
+    """The fields of /proc/*task*/stat (proc_pid_stat(5)) from the third, the state, on.
+
+    The second is the command in parentheses, which may hold anything.
+
+    :param task: number of a process, or ``PID/task/TID``.
+    :raises OSError: it is gone.
+    """
+    with open(f"/proc/{task}/stat", encoding="utf-8", errors="replace") as stat:
+        return stat.read().rpartition(")")[2].split()
+
+
 def start_time(pid: int) -> str:
     """When *pid* was started, in clock ticks since boot: tells a process from a later one of its number."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()[19]
+        return stat_fields(pid)[19]
     except (FileNotFoundError, ProcessLookupError):
         return ""
 

@@ -111,7 +111,11 @@ def share_memory(pid: int, other: int) -> bool:
 
     :raises OSError: one of them is gone, or the kernel has no kcmp.
     """
-    return syscall(SYS_KCMP, pid, other, KCMP_VM, 0, 0) == 0
+    return _share(pid, other, KCMP_VM)
+
+
+def _share(pid: int, other: int, what: int) -> bool:
+    return syscall(SYS_KCMP, pid, other, what, 0, 0) == 0
 
 
 def sharing_memory(pids: Collection[int]) -> dict[int, int]:
@@ -127,9 +131,9 @@ def sharing_directory(pids: Collection[int]) -> dict[int, int]:
 def _sharing(pids: Collection[int], what: int) -> dict[int, int]:
     found = {}
     for pid in pids:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as stat:
-            state, parent = stat.read().rpartition(b")")[2].split()[:2]
-            if state != b"Z" and int(parent) in pids and not syscall(SYS_KCMP, pid, int(parent), what, 0, 0):
+        with contextlib.suppress(OSError):
+            state, parent = processes.stat_fields(pid)[:2]
+            if state != "Z" and int(parent) in pids and _share(pid, int(parent), what):
                 found[pid] = int(parent)
     return found
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from .process_memory import Area, areas
+from .processes import stat_fields
 from .ptrace import (
     ALL_SIGNALS,
     NO_CALL,
@@ -252,7 +253,6 @@ def _all_threads(pid: int) -> list[int]:
 def _is_live(pid: int, tid: int) -> bool:
     """Whether a thread is not at its end. A process's first thread may end before the others."""
     try:
-        with open(f"/proc/{pid}/task/{tid}/stat", encoding="utf-8", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+        return stat_fields(f"{pid}/task/{tid}")[0] not in ("Z", "X")
     except (FileNotFoundError, ProcessLookupError):
         return False

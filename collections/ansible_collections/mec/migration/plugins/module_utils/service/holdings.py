@@ -21,6 +21,7 @@ from ..criu.own_mounts import unreadable_mounts
 from ..kernel.cgroup import tasks_left
 from ..kernel.identity import limits_readable
 from ..kernel.mountinfo import Mount, mounts
+from ..kernel.processes import stat_fields
 from ..kernel.ptrace import sharing_directory, sharing_memory
 from ..kernel.socket_options import socket_of
 from ..kernel.sockets import command, holders, unread_netlink, unsent_datagrams
@@ -378,8 +379,7 @@ def _policies(pid: int) -> Iterator[int]:
 
 
 def _below_terminal(pid: int) -> bool:
-    with open(f"/proc/{pid}/stat", "rb") as stat:
-        _state, _parent, _group, session, terminal = stat.read().rpartition(b")")[2].split()[:5]
+    _state, _parent, _group, session, terminal = stat_fields(pid)[:5]
     return int(session) != pid and int(terminal) != 0
 
 

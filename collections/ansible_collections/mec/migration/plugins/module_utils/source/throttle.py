@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 
 from ..kernel.cpu_quota import CpuQuota
+from ..kernel.processes import stat_fields
 
 # Of what it has, with each step.
 STEP = 0.6
@@ -111,8 +112,7 @@ def processor_seconds(pids: list[int]) -> float:
     """What processes have used of processors since they began."""
     ticks = 0
     for pid in pids:
-        with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
-            # The name, in parentheses, may hold anything (proc_pid_stat(5)).
-            fields = file.read().rpartition(b")")[2].split()
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = stat_fields(pid)
             ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
