@@ -11,18 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from ..base.threads import InThread
-from ..kernel.libc import check
+from ..kernel.libc import check, unmount
 
 CLONE_NEWNS = 0x00020000
 MS_BIND, MS_REC, MS_SLAVE = 1 << 12, 1 << 14, 1 << 19
-MNT_DETACH = 2
 # criu/proc_parse.c reads mountinfo in pieces of 4096 bytes, the end of the line and a zero included.
 LONGEST_LINE_BYTES = 4094
 
 Value = TypeVar("Value")
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
-_libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
 
 
 def unreadable_mounts(pid: int | str = "self") -> list[str]:
@@ -55,7 +53,7 @@ def with_own_mounts(start: Callable[[], Value], laid_over: Mapping[str, str] | N
         check(_libc.unshare(CLONE_NEWNS), "unshare")
         check(_libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), "mount")
         for point in hidden:
-            check(_libc.umount2(os.fsencode(point), MNT_DETACH), "umount2")
+            unmount(point)
         for path, copy in (laid_over or {}).items():
             check(_libc.mount(os.fsencode(copy), os.fsencode(path), None, MS_BIND, None), "mount")
         return start()

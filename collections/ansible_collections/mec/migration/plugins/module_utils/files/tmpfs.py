@@ -26,6 +26,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from ..base.errors import MigrationError
+from ..kernel.libc import unmount
 from ..kernel.mountinfo import Mount, mounts
 from ..kernel.rooted import Root
 from .tmpfs_mounts import MAX_CONTENT_BYTES, candidates, tree_mounts
@@ -36,7 +37,6 @@ MAX_CHANGED_BYTES = 8 << 20
 MAX_ENTRIES = 1000
 TREE_PREFIX = "mec-tmpfs-tree-"
 MS_RDONLY, MS_REMOUNT = 1, 32
-MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -193,7 +193,8 @@ class TmpfsTarget:
         path = self._path(mount.key)
         os.makedirs(path, mode=0o700, exist_ok=True)
         if mount.key in self._mounts:
-            _libc.umount2(os.fsencode(path), MNT_DETACH)
+            with contextlib.suppress(OSError):
+                unmount(path)
         _mount(mount.source, path, 0, _options(mount))
         self._mounts[mount.key] = mount
         return path
@@ -211,7 +212,8 @@ class TmpfsTarget:
     def close(self) -> None:
         """The restored container has its own binds of them."""
         for key in self._mounts:
-            _libc.umount2(os.fsencode(self._path(key)), MNT_DETACH)
+            with contextlib.suppress(OSError):
+                unmount(self._path(key))
         self._mounts = {}
 
     def _path(self, key: str) -> str:

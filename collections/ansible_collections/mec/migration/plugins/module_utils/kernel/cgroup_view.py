@@ -17,7 +17,7 @@ import ctypes
 import os
 from typing import NamedTuple
 
-from .libc import check
+from .libc import check, unmount
 from .mountinfo import Mount, mounts
 
 # The same numbers on every architecture (include/uapi/asm-generic/unistd.h).
@@ -25,7 +25,6 @@ OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
 OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH, AT_EMPTY_PATH = 1, 4, 0x1000
 AT_FDCWD = -100
 RDONLY, NOSUID, NODEV, NOEXEC = 1, 2, 4, 8
-MNT_DETACH = 2
 CLONE_NEWNS = 0x00020000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -113,7 +112,7 @@ def _exchange(namespace: int, exchange: Exchange) -> None:
     _call(MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, ctypes.byref(attributes), ctypes.c_size_t(size))
     check(_libc.setns(namespace, CLONE_NEWNS), "setns")
     point = os.fsencode(exchange.point)
-    check(_libc.umount2(point, MNT_DETACH), "umount2")
+    unmount(exchange.point)
     _call(MOVE_MOUNT, tree, b"", AT_FDCWD, point, MOVE_MOUNT_F_EMPTY_PATH)
 
 

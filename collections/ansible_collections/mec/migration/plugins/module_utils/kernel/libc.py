@@ -8,6 +8,10 @@ from __future__ import annotations
 import ctypes
 import os
 
+MNT_DETACH = 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
 
 def check(result: int, call: str) -> int:
     """What a call returned that did not fail; it was made by a library with ``use_errno``.
@@ -19,3 +23,11 @@ def check(result: int, call: str) -> int:
         code = ctypes.get_errno()
         raise OSError(code, f"{call}: {os.strerror(code)}")
     return result
+
+
+def unmount(point: str) -> None:
+    """Take away what is mounted there. Who uses it at that moment keeps it (MNT_DETACH of umount2(2)).
+
+    :raises OSError: nothing is mounted there, or the kernel does not allow it.
+    """
+    check(_libc.umount2(os.fsencode(point), MNT_DETACH), "umount2")

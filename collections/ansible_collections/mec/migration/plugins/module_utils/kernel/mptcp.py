@@ -23,7 +23,7 @@ import struct
 import tempfile
 from collections.abc import Iterable
 
-from .libc import check
+from .libc import check, unmount
 from .mountinfo import mounts
 
 _BPF_CALL = {"x86_64": 321, "aarch64": 280}
@@ -39,7 +39,6 @@ MOVE, MOVE_NUMBER, ADD_NUMBER, WIDE = 0xBF, 0xB7, 0x07, 0x18
 LOAD_32, LOAD_64, STORE_32 = 0x61, 0x79, 0x63
 CALL, LEAVE, JUMP, UNLESS_EQUAL, UNLESS_EQUAL_32, IF_GREATER = 0x85, 0x95, 0x05, 0x55, 0x56, 0x2D
 SOL_SOCKET, SO_PROTOCOL, IPPROTO_MPTCP = 1, 38, 262
-MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -170,7 +169,8 @@ def _root_cgroup() -> int:
         try:
             return os.open(point, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         finally:
-            _libc.umount2(os.fsencode(point), MNT_DETACH)
+            with contextlib.suppress(OSError):
+                unmount(point)
 
 
 def _bpf(command: int, attributes: bytes) -> int:

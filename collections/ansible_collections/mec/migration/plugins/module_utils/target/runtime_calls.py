@@ -6,21 +6,19 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import time
 
 from ..kernel.cgroup import CGROUP_ROOT, container_cgroups
+from ..kernel.libc import unmount
 from ..kernel.mountinfo import mounts
+from ..kernel.processes import stat_fields
 
 # An armed runtime that was told to end does so within tenths of a second.
 RUNTIME_END_S = 5.0
 # Where runc, in its directory of the container, mounts the root file system for CRIU.
 CRIU_ROOT = "criu-root"
-MNT_DETACH = 2
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def end_restore(container_id: str, runtime_pid: int = 0, patience_s: float = 0.0) -> None:
@@ -47,8 +45,7 @@ def _restoring(container_id: str, runtime_pid: int) -> set[int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError):
-                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stat:
-                    parents[int(name)] = int(stat.read().rpartition(")")[2].split()[1])
+                parents[int(name)] = int(stat_fields(name)[1])
                 with open(f"/proc/{name}/cmdline", "rb") as words:
                     argv = words.read().decode(errors="replace").rstrip("\0").split("\0")
                 if argv[-1] == container_id and ("restore" in argv or "create" in argv):
@@ -69,10 +66,9 @@ def put_away(container_id: str, cgroup_root: str = CGROUP_ROOT) -> None:
     for mount in mounts():
         directory, name = os.path.split(mount.point)
         if name == CRIU_ROOT and os.path.basename(directory) == container_id:
-            _libc.umount2(os.fsencode(mount.point), MNT_DETACH)
-            for path in (mount.point, directory):
+            for remove, path in ((unmount, mount.point), (os.rmdir, mount.point), (os.rmdir, directory)):
                 with contextlib.suppress(OSError):
-                    os.rmdir(path)
+                    remove(path)
     for cgroup in container_cgroups(container_id, cgroup_root):
         for path, _directories, _files in os.walk(cgroup, topdown=False):
             with contextlib.suppress(OSError):

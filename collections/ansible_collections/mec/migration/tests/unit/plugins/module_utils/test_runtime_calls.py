@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 
+from ansible_collections.mec.migration.plugins.module_utils.kernel import libc
 from ansible_collections.mec.migration.plugins.module_utils.kernel.mountinfo import Mount
 from ansible_collections.mec.migration.plugins.module_utils.target import runtime_calls
 from ansible_collections.mec.migration.plugins.module_utils.target.runtime_calls import end_restore, put_away
@@ -21,7 +22,8 @@ OTHER = "b" * 64
 
 def test_a_restore_whose_parent_has_died_is_found_by_its_words():
     """`runc restore ... ID`, and what came out of it; not what only looks at the container."""
-    script = "sleep 600 & wait"
+    # It does not end by itself where what it has started is killed first.
+    script = "sleep 600 & while :; do wait; done"
     calls = (["restore", "--detach", ID], ["state", ID], ["restore", "b" * 64])
     restoring, looking, other = (
         subprocess.Popen(["bash", "-c", script, "runc", *words], start_new_session=True) for words in calls
@@ -66,14 +68,14 @@ class Runtime:
             (self.cgroups / "memory" / "docker" / container_id / "nested").mkdir(parents=True)
             self._points.append(str(directory / container_id / "criu-root"))
         monkeypatch.setattr(runtime_calls, "mounts", self._mounts)
-        monkeypatch.setattr(runtime_calls, "_libc", self)
+        monkeypatch.setattr(libc, "_libc", self)
         self.directory = directory
 
     def _mounts(self):
         return [Mount("0:50", "/", point, [], "overlay", "overlay", "rw") for point in self._points]
 
     def umount2(self, point, flags):
-        assert flags == runtime_calls.MNT_DETACH
+        assert flags == libc.MNT_DETACH
         self.unmounted.append(os.fsdecode(point))
         return 0
 
