@@ -32,8 +32,6 @@ ROTATED = re.compile(r"\.([1-9]\d{0,3})(\.gz)?\Z")
 FRAME_LENGTH = struct.Struct(">I")
 # Of the newest part so much moves, if nobody says otherwise.
 LOG_MIB = 16
-# And no more than this can.
-MOST_LOG_MIB = 1024
 # Where a line begins is looked for in pieces of this size.
 PIECE_BYTES = 1 << 16
 

@@ -43,22 +43,17 @@ SOURCE_ARGUMENTS: dict[str, Any] = {
 
 
 def _checked_peer(params: dict[str, Any]) -> dict[str, Any]:
-    """:raises PreflightError: what is needed to reach the target is missing or out of range."""
+    """:raises PreflightError: what is needed to reach the target is missing."""
     peer: dict[str, Any] | None = params["peer"]
     if peer is None or not params["key"]:
         raise PreflightError("options peer and key are needed to reach the target")
-    limit_mbit = peer["bandwidth_limit_mbit"]
-    if limit_mbit < 0:
-        raise PreflightError(
-            f"bandwidth_limit_mbit is {limit_mbit:g}, and must be a rate in Mbit/s, or 0 for no limit"
-        )
     return peer
 
 
 def connect_peer(params: dict[str, Any]) -> Channel:
     """A channel to the target's agent that the module's options name.
 
-    :raises PreflightError: options are missing, or a limit that is none.
+    :raises PreflightError: options are missing.
     :raises TransferError: it cannot be reached.
     """
     peer = _checked_peer(params)

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..base.daemon import leave_session
 from ..base.errors import MigrationError
+from ..base.ranges import check_numbers
 from ..docker.client import docker_client
 from ..docker.container_state import container_state
 
@@ -56,6 +57,7 @@ def run_module(
     """
     path = module.params.get("progress_file")
     try:
+        check_numbers(module.params)
         prepare(module)
     except MigrationError as error:
         module.fail_json(msg=error.message, **failure(error, phase, module.params))

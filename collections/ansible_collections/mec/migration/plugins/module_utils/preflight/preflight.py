@@ -12,7 +12,6 @@ from typing import Any
 
 from ..base.errors import MigrationError, PreflightError
 from ..criu.rpc import canary
-from ..docker.container_log import MOST_LOG_MIB
 from ..docker.container_spec import compared_paths, specification
 from ..image.layers import image_info
 from ..image.opened import open_store
@@ -123,10 +122,6 @@ class Preflight:
             tracker = tracker_plan(source, params["tracker"])
         except PreflightError as error:
             found.append(error.message)
-        if not 0 <= params["log_mib"] <= MOST_LOG_MIB:
-            found.append(
-                f"log_mib is {params['log_mib']}, and must be 0 to {MOST_LOG_MIB} MiB of the container's log"
-            )
         if params["canary"] and source["criu"]["version"]:
             try:
                 # CRIU may be allowed less with other users' processes than with root's.

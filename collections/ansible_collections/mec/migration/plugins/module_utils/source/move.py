@@ -104,13 +104,8 @@ class Move:
     def use(self, peer: Peer) -> None:
         """Speak to this target from now on.
 
-        :raises PreflightError: another one is spoken to already, or a limit is none.
+        :raises PreflightError: another one is spoken to already.
         """
-        if peer.limit_mbit < 0:
-            raise PreflightError(
-                f"bandwidth_limit_mbit is {peer.limit_mbit:g}, and must be a rate in Mbit/s, or 0 for no "
-                "limit"
-            )
         if self._peer is not None and (peer.address, peer.port) != (self._peer.address, self._peer.port):
             raise PreflightError(
                 f"this migration goes to {self._peer.address} port {self._peer.port}, not to {peer.address} "
@@ -198,10 +193,6 @@ class Move:
     def change(self, limit_mbit: float | None, downtime_ms: float | None) -> dict[str, Any]:
         """Use other values from now on; those that are None stay."""
         if limit_mbit is not None:
-            if limit_mbit < 0:
-                raise PreflightError(
-                    f"bandwidth_limit_mbit is {limit_mbit:g}, and must be a rate in Mbit/s, or 0 for no limit"
-                )
             self._limit_mbit = limit_mbit
             with self._gate:
                 if self._channel is not None and not self._freezing:

@@ -10,7 +10,8 @@ import errno
 import os
 from collections.abc import Callable
 
-from ..docker.container_log import MOST_LOG_MIB, NAMES, ROTATED, ContainerLog
+from ..base.ranges import MOST_LOG_MIB
+from ..docker.container_log import NAMES, ROTATED, ContainerLog
 from ..transport.wire import Channel, Message
 
 # No source sends more in a file (whose room is more than its entries), or more files.

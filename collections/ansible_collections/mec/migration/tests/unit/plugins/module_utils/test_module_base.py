@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.base.ranges import wrong_numbers
 from ansible_collections.mec.migration.plugins.module_utils.module.base import run_module
 
 
@@ -127,3 +129,42 @@ def test_nobody_waits_for_what_goes_on(tmp_path):
 
 def test_without_a_file_it_stays_in_the_foreground():
     assert answer(works)["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("downtime_ms", math.nan),
+        ("downtime_ms", -5.0),
+        ("bandwidth_limit_mbit", math.inf),
+        ("throttle_floor_percent", 0.0),
+        ("idle_timeout_s", 0.0),
+        ("idle_timeout_s", 1e300),
+        ("max_rounds", 0),
+        ("log_mib", 1025),
+        ("port", 65536),
+    ],
+)
+def test_a_number_that_means_nothing_is_refused_before_the_module_acts(option, value):
+    def acts(_module, _progress):
+        raise AssertionError("it acts")
+
+    module = Module()
+    module.params[option] = value
+    with pytest.raises(Ended) as ended:
+        run_module(module, acts, prepare=lambda module: acts(module, None))
+    told = ended.value.args[0]
+    assert told["failed"]
+    assert told["phase"] == "preflight"
+    assert told["msg"].startswith(f"Option {option} is {value:g}, and must be at ") or (
+        told["msg"].startswith(f"Option {option} is {value:g}, and must be more than 0")
+    )
+
+
+def test_numbers_of_the_peer_are_looked_at_and_usual_ones_pass():
+    assert wrong_numbers({"downtime_ms": 0, "bandwidth_limit_mbit": None, "port": 0, "other": -1}) == []
+    module = Module()
+    module.params["peer"] = {"address": "10.0.0.2", "port": 1, "silence_timeout_s": -1.0}
+    with pytest.raises(Ended) as ended:
+        run_module(module, works)
+    assert "silence_timeout_s is -1, and must be more than 0" in ended.value.args[0]["msg"]

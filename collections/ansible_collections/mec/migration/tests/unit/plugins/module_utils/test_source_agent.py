@@ -254,8 +254,6 @@ def test_values_can_be_changed_meanwhile(busy):
     entry = Journal("redis-1", SOURCE).entry
     done = ending.change(entry, {"bandwidth_limit_mbit": 20.0, "downtime_ms": 50.0})
     assert done == {"bandwidth_limit_mbit": 20.0, "downtime_ms": 50.0, "migration_id": "redis-1"}
-    with pytest.raises(MigrationError, match="must be a rate"):
-        ending.change(entry, {"bandwidth_limit_mbit": -1.0, "downtime_ms": None})
     cancel()
 
 
