@@ -58,3 +58,10 @@ def test_the_top_level_imports_each_playbook(path: Path) -> None:
 @pytest.mark.parametrize("path", [*(COLLECTION / "playbooks").rglob("*.yml")], ids=lambda path: path.stem)
 def test_no_playbook_counts_on_where_it_lies(path: Path) -> None:
     assert "playbook_dir" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", PLAYBOOKS, ids=lambda path: path.stem)
+def test_a_playbook_is_played_host_by_host_whatever_the_strategy_of_the_site(path: Path) -> None:
+    # With DEFAULT_STRATEGY=free each host decides for itself in tasks that one host does for all.
+    for play in yaml.safe_load(path.read_text()):
+        assert play["strategy"] == "ansible.builtin.linear", play["name"]

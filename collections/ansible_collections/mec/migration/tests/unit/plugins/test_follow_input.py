@@ -91,6 +91,48 @@ def test_what_is_no_number_is_not_taken_for_0(tmp_path, name, given, words):
 
 
 @pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["positions_file", "positions_url"], "given: positions_file, positions_url"),
+        (["trace_file", "positions_command"], "given: positions_command, trace_file"),
+        (["positions_file"], ""),
+        # A rulebook gives the positions of its event beside what it watches.
+        (["positions", "positions_file"], ""),
+        (["mec_services"], 'mec_services is \\"one\\"; allowed: a list of name and user'),
+    ],
+)
+def test_of_two_sources_of_positions_none_is_passed_over(tmp_path, given, words):
+    check = COLLECTION / "playbooks" / "tasks" / "follow_check.yml"
+    options = yaml.safe_load((COLLECTION / "playbooks" / "vars" / "follow.yml").read_text())
+    task = {"ansible.builtin.import_tasks": str(check)}
+    status, output = play(tmp_path, task, **{**options, **dict.fromkeys(given, "one")})
+    assert (status != 0) == bool(words), output
+    assert words in output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"migrate_downtime_ms": "nan"}, "migrate_downtime_ms is nan, and must be at least 0"),
+        (
+            {"migrate_throttle_floor_percent": "nan"},
+            "migrate_throttle_floor_percent is nan, and must be more than 0",
+        ),
+        ({"migrate_idle_timeout_s": -1}, "migrate_idle_timeout_s is -1, and must be more than 0"),
+        ({"migrate_max_rounds": 0}, "migrate_max_rounds is 0, and must be at least 1"),
+        ({"migrate_target": "localhost"}, "Target localhost must be another host of the inventory"),
+    ],
+)
+def test_the_role_refuses_what_no_move_can_use_before_it_looks_at_a_host(tmp_path, options, words):
+    given = {"migrate_service": "redis", "migrate_target": "edge-b", **options}
+    role = {"ansible.builtin.include_role": {"name": "mec.migration.migrate"}, "vars": given}
+    status, output = play(tmp_path, role)
+    assert status != 0
+    assert words in output
+    assert "Name the migration" not in output
+
+
+@pytest.mark.parametrize(
     ("content", "words"),
     [
         (
