@@ -13,7 +13,7 @@ from typing import Any
 
 from ..base.errors import DecisionError
 from ..base.plain import plain
-from ..inputs.hosts import Host, cell_name, degrees, hosts_from_inventory, number
+from ..inputs.hosts import Host, cell_name, degrees, heading_degrees, hosts_from_inventory, number, slots
 from ..inputs.policy import Policy, policy_for
 from ..inputs.route import moment_s, route_of
 from ..inputs.route_trust import CLASSES
@@ -112,12 +112,9 @@ def user_of(request: Mapping[str, Any]) -> User:
     there, route, route_trust and now.
     """
     heading = request["heading"]
-    dwell = number(request["dwell_slots"], "dwell_slots")
-    if dwell < 0:
-        raise DecisionError(f"dwell_slots is {dwell}; allowed: at least 0")
     common: dict[str, Any] = {
-        "heading_degrees": None if heading is None else number(heading, "heading"),
-        "dwell_slots": int(dwell),
+        "heading_degrees": None if heading is None else heading_degrees(heading, "heading"),
+        "dwell_slots": int(slots(request["dwell_slots"], "dwell_slots")),
     }
     now = request.get("now")
     if request.get("route") is not None:

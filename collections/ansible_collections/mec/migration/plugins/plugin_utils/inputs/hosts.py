@@ -16,6 +16,8 @@ CELL_VARIABLE = "mec_cell"
 LATITUDE_VARIABLE = "mec_latitude"
 LONGITUDE_VARIABLE = "mec_longitude"
 CAPACITY_VARIABLE = "mec_capacity"
+# Nothing is counted as long as this; numpy counts in 64 bits.
+MOST_SLOTS = 1e9
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,23 @@ def number(value: Any, what: str) -> float:
         raise DecisionError(f"{what} is too large for a number; allowed: a finite number") from None
     if not math.isfinite(result):
         raise DecisionError(f"{what} is {value!r}; allowed: a finite number")
+    return result
+
+
+def heading_degrees(value: Any, what: str) -> float:
+    """A direction of movement. Receivers that do not know theirs say 511 or 65535, which is none."""
+    return _within(value, what, -360.0, 360.0)
+
+
+def slots(value: Any, what: str) -> float:
+    """How many slots something has lasted."""
+    return _within(value, what, 0.0, MOST_SLOTS)
+
+
+def _within(value: Any, what: str, least: float, most: float) -> float:
+    result = number(value, what)
+    if not least <= result <= most:
+        raise DecisionError(f"{what} is {result:g}; allowed: {least:g} to {most:g}")
     return result
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..base.errors import DecisionError
 from .hosts import cell_name, degrees, number
-from .table import MAX_TIME_S, TOO_LATE, seconds_of_iso
+from .table import MAX_TIME_S, TOO_LATE, is_calendar_date, seconds_of_iso
 
 MAX_POINTS, MAX_ALTERNATIVES = 1_000, 16
 SLACK = 1e-9
@@ -73,6 +73,11 @@ def moment_s(value: Any, what: str) -> float:
             ) from None
     if abs(found) >= MAX_TIME_S:
         raise DecisionError(f"{what} is {value!r}{TOO_LATE}")
+    if is_calendar_date(found):
+        raise DecisionError(
+            f"{what} is {value!r}, which in seconds is a moment of 1970, and looks like a date; allowed: "
+            "seconds since 1970, or ISO 8601, 2026-11-23T08:00:00Z"
+        )
     return found
 
 

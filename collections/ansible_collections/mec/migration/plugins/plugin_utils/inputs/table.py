@@ -23,6 +23,8 @@ TOO_LATE = (
     ", which in seconds would be after the year 5000; does it count milliseconds? "
     "allowed: seconds, or ISO 8601"
 )
+# How the moments of a table may be written.
+SECONDS, ISO, ISO_WITHOUT_ZONE = "in seconds", "in ISO 8601 with a zone", "in ISO 8601 without a zone"
 _WHOLE = re.compile(r"[+-]?[0-9]{1,12}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
 
@@ -116,19 +118,22 @@ def slot_of(path: str | Path, line: int, row: Mapping[str, str]) -> int:
     return value
 
 
-def time_of(path: str | Path, line: int, row: Mapping[str, str]) -> tuple[float, bool]:
-    """The column ``time`` in seconds, and whether it was ISO 8601 (without a zone it is UTC)."""
+def time_of(path: str | Path, line: int, row: Mapping[str, str]) -> tuple[float, str]:
+    """The column ``time`` in seconds, and how it was written (without a zone it is UTC)."""
     text = row["time"]
-    iso = not _NUMBER.fullmatch(text)
     try:
-        value = seconds_of_iso(text) if iso else float(text)
+        if _NUMBER.fullmatch(text):
+            value, written = float(text), SECONDS
+        else:
+            moment = _moment_of_iso(text)
+            value, written = _seconds_of(moment), ISO if moment.tzinfo else ISO_WITHOUT_ZONE
     except ValueError:
         raise TraceError(
             f"{path}: line {line}: time is {text!r}; allowed: seconds, or ISO 8601, 2026-11-23T08:00:00Z"
         ) from None
     if abs(value) >= MAX_TIME_S:
         raise TraceError(f"{path}: line {line}: time is {text!r}{TOO_LATE}")
-    return value, iso
+    return value, written
 
 
 def seconds_of_iso(text: str) -> float:
@@ -136,8 +141,22 @@ def seconds_of_iso(text: str) -> float:
 
     :raises ValueError: it is no such moment.
     """
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return _seconds_of(_moment_of_iso(text))
+
+
+def _moment_of_iso(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _seconds_of(moment: datetime) -> float:
     try:
         return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
     except OverflowError as error:
         raise ValueError(str(error)) from error
+
+
+def is_calendar_date(value: float) -> bool:
+    """Whether a number has the eight digits of a day from 1970 to 2099, such as 20261123."""
+    year, day_of_year = divmod(value, 10_000)
+    month, day = divmod(day_of_year, 100)
+    return 1970 <= year <= 2099 and 1 <= month <= 12 and 1 <= day <= 31 and value == int(value)

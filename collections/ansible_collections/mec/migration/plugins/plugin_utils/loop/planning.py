@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..base.errors import DecisionError, PlaceError
-from ..inputs.hosts import cell_name, degrees, number
+from ..inputs.hosts import cell_name, degrees, heading_degrees, slots
 from ..inputs.route import moment_s, route_of
 from ..prediction.cost_model import CostModel, current_host, measured_costs, predictions
 from ..prediction.cost_store import CostError
@@ -97,9 +97,9 @@ def _position(name: str, place: Any) -> dict[str, Any]:
         )
     # None, which JSON has for what is not known, is as if the key were not there.
     found = {POSITION_KEYS[key]: place[key] for key in POSITION_KEYS if place.get(key) is not None}
-    for key in ("heading", "dwell_slots"):
+    for key, checked in (("heading", heading_degrees), ("dwell_slots", slots)):
         if key in found:
-            number(found[key], f"positions: users.{name}.{key}")
+            checked(found[key], f"positions: users.{name}.{key}")
     if place.get("cell") is not None:
         found["user_cell"] = cell_name(place["cell"], f"positions: users.{name}.cell")
     if {"latitude", "longitude"} <= keys and "user_cell" not in found:

@@ -20,6 +20,7 @@ from ..inputs.table import (
     MAX_FILE_BYTES,
     check_file,
     degrees_of,
+    is_calendar_date,
     name_of,
     slot_of,
     table_rows,
@@ -179,6 +180,13 @@ def read_recorded(
             f"{path}: line {line}: user {name!r} is in another cell at the same moment than in line {before}"
             f"{more}; the later line counts"
         )
+    if said is not None and all(is_calendar_date(at) for at, _line in moments):
+        column = "slot" if moment_of.slots else "time"
+        said.append(
+            f"{path}: line {moments[0][1]}: {column} is {moments[0][0]:.0f}, and all others look like "
+            f"dates, too, but count as {'slots' if moment_of.slots else 'seconds'}; write dates as "
+            "2026-11-23T00:00:00Z"
+        )
     return Recorded(str(path), made, sorted(moments), moment_of.slots)
 
 
@@ -191,17 +199,18 @@ class _Moments:
     def __init__(self, path: str | Path, row: Mapping[str, str], prefer: str) -> None:
         self._path = path
         self.slots = "time" not in row or (prefer == "slot" and "slot" in row)
-        self._first: tuple[int, bool] | None = None
+        # Its line, and how its time is written.
+        self._first: tuple[int, str] | None = None
 
     def __call__(self, line: int, row: Mapping[str, str]) -> float:
         if self.slots:
             return float(slot_of(self._path, line, row))
-        at, iso = time_of(self._path, line, row)
-        self._first = self._first or (line, iso)
-        if self._first[1] != iso:
+        at, written = time_of(self._path, line, row)
+        self._first = self._first or (line, written)
+        if self._first[1] != written:
             raise TraceError(
-                f"{self._path}: line {line}: time is {row['time']!r}, unlike that of line {self._first[0]}; "
-                "allowed: all in seconds, or all in ISO 8601"
+                f"{self._path}: line {line}: time is {row['time']!r}, {written}, but that of line "
+                f"{self._first[0]} is {self._first[1]}; allowed: all in one way"
             )
         return at
 

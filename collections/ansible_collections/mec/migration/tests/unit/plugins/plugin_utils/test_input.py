@@ -23,6 +23,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.mdp.cells import (
 from ansible_collections.mec.migration.plugins.plugin_utils.mdp.trace import (
     check_learnable,
     read_cells,
+    read_recorded,
     read_trace,
 )
 from ansible_collections.mec.migration.plugins.plugin_utils.prediction import cost_store, trust_store
@@ -54,7 +55,14 @@ READERS = {
         ("user,cell,slot\nu,0,99999999999999999999\n", "line 2: slot is '9"),
         ("user,cell,slot,slot\nu,0,1,1\n", "line 1: column 'slot' is there twice"),
         ("user,cell,time\nu,0,1761354000000\n", "line 2: time is '1761354000000'.*milliseconds"),
-        ("user,cell,time\nu,0,5\nu,0,2026-11-28T08:00:00Z\n", "line 3: time .* unlike that of line 2"),
+        (
+            "user,cell,time\nu,0,5\nu,0,2026-11-28T08:00:00Z\n",
+            "line 3: time .* with a zone, but that of line 2 is in seconds",
+        ),
+        (
+            "user,cell,time\nu,0,2026-11-28T08:00:00+01:00\nu,0,2026-11-28T08:01:00\n",
+            "line 3: time .* without a zone, but that of line 2 is in ISO 8601 with a zone",
+        ),
         ("user,cell,time\nu,0,1e400\n", "line 2: time is '1e400'"),
         ("user,lat,lon,slot\nu,59.9,10.7,0\nu,0,0,1\n", "line 3: .*off the map"),
         (b"user,cell,slot\nu,0,\xff\n", r"trace\.csv: cannot be read"),
@@ -77,6 +85,17 @@ def test_a_last_line_without_an_end_is_said(tmp_path, reader):
     said: list[str] = []
     READERS[reader](written(tmp_path, "user,cell,slot\nu,0,1\nu,0,2"), said)
     assert any("line 3: the last line does not end" in one for one in said)
+
+
+@pytest.mark.parametrize("column", ["time", "slot"])
+@pytest.mark.parametrize(("last", "said_so"), [(20261130, True), (20261299, False), (86400, False)])
+def test_times_that_all_look_like_dates_are_said(tmp_path, column, last, said_so):
+    said: list[str] = []
+    text = f"user,cell,{column}\nu,0,20261128\nu,1,20261129\nu,2,{last}\n"
+    read_recorded(written(tmp_path, text), CELLS, said=said)
+    assert (
+        any(f"line 2: {column} is 20261128, and all others look like dates" in one for one in said) == said_so
+    )
 
 
 def test_spaces_and_a_byte_order_mark_are_no_part_of_names(tmp_path):

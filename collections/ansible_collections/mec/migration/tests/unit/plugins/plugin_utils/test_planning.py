@@ -78,6 +78,15 @@ def test_positions_become_terms():
         ({"format": 1, "users": {"anna": 3}}, "users.anna is 3"),
         ({"format": 1, "users": {"anna": {"cell": 1, "x": 2}}}, "users.anna: unknown key x"),
         ({"format": 1, "users": {"anna": {"latitude": 1}}}, "either cell, or"),
+        (
+            {"format": 1, "users": {"anna": {"cell": 1, "heading": 511}}},
+            "anna.heading is 511; allowed: -360 to",
+        ),
+        ({"format": 1, "users": {"anna": {"cell": 1, "heading": 1e300}}}, "anna.heading is 1e.300; allowed"),
+        (
+            {"format": 1, "users": {"anna": {"cell": 1, "dwell_slots": -1}}},
+            "anna.dwell_slots is -1; allowed: 0",
+        ),
         ({"format": 1, "users": {"anna": {"cell": 1, "latitude": 1, "longitude": 2}}}, "either cell, or"),
         ({"format": 1, "users": {"anna": {"latitude": "x", "longitude": 2}}}, "users.anna.latitude"),
     ],

@@ -266,6 +266,7 @@ def test_a_strategy_that_does_not_look_ahead_says_so(tmp_path):
         ({"points": [], 5: 1, "x": 2}, "unknown key 5"),
         ([{"time": 1761354000000, "cell": 1}], "does it count milliseconds"),
         ([{"time": "1712010112000", "cell": 1}], "does it count milliseconds"),
+        ([{"time": 20261129, "cell": 1}], "time is 20261129, which in seconds .* looks like a date"),
         ([{"time": "2026-11-29", "cell": 1}], "time is '2026-11-29'; allowed: seconds since 1970, or ISO"),
         ({"points": [], "announced": -1e300}, "announced is -1e.300"),
         ([{"in_seconds": -1e308, "cell": 1}], "in_seconds is -1e.308; allowed: seconds, fewer than"),
