@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 COLLECTION = ROOT / "collections/ansible_collections/mec/migration"
 MODULES = sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("[a-z]*.py"))
 PLAYBOOKS = sorted((COLLECTION / "playbooks").glob("*.yml"))
+# Those that play the edge hosts; resolve plays all hosts.
+NEEDS_HOSTS = ("cancel", "drain", "follow_users", "migrate", "migrate_group", "prepare")
+ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 GROUPS = yaml.safe_load((COLLECTION / "meta/runtime.yml").read_text())["action_groups"]
 
 
@@ -64,4 +67,25 @@ def test_no_playbook_counts_on_where_it_lies(path: Path) -> None:
 def test_a_playbook_is_played_host_by_host_whatever_the_strategy_of_the_site(path: Path) -> None:
     # With DEFAULT_STRATEGY=free each host decides for itself in tasks that one host does for all.
     for play in yaml.safe_load(path.read_text()):
-        assert play["strategy"] == "ansible.builtin.linear", play["name"]
+        assert "ansible.builtin.import_playbook" in play or play["strategy"] == "ansible.builtin.linear"
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "seen"),
+    [
+        *((name, "service=redis", "no hosts in edge_hosts. Known hosts: edge-a") for name in NEEDS_HOSTS),
+        ("uncordon", "host=edge-bb", "no hosts in edge-bb. Known hosts: edge-a. Name one of them"),
+    ],
+)
+def test_a_playbook_that_would_play_nothing_fails(tmp_path: Path, name: str, option: str, seen: str) -> None:
+    (tmp_path / "hosts.yml").write_text("edge: {hosts: {edge-a: {}}}\n")
+    told = subprocess.run(
+        [ANSIBLE_PLAYBOOK, "-i", "hosts.yml", f"mec.migration.{name}", "-e", option],
+        cwd=tmp_path,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"), "COLUMNS": "10000"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode != 0
+    assert seen in told.stdout + told.stderr
