@@ -12,6 +12,7 @@ PARENT is on tmpfs: no crash of the host leaves files there of which only a part
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -61,9 +62,10 @@ def keep(archive: bytes, parent: str, name: str) -> str:
         try:
             os.rename(made, directory)
         except OSError:
-            # Another one of this controller's tasks was faster.
-            if not os.path.isdir(directory):
-                raise
+            # Another one of this controller's tasks was faster, unless what is there is not whole.
+            if not os.path.isfile(os.path.join(directory, "__main__.py")):
+                remove(directory)
+                os.rename(made, directory)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return directory
@@ -73,7 +75,15 @@ def remove_old(parent: str) -> None:
     """Remove all but the newest: a module that runs from one has imported what it needs."""
     found = sorted((entry.stat().st_mtime, entry.path) for entry in os.scandir(parent))
     for _time, path in found[:-MOST_KEPT]:
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
+
+
+def remove(directory: str) -> None:
+    """Remove *directory*, which never is there in part under its own name."""
+    aside = f"{directory}.{os.getpid()}"
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(directory, aside)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def main(parent: str, name: str, size: str, module: str) -> None:

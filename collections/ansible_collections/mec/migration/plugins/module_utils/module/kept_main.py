@@ -10,25 +10,47 @@ JSON on the standard input. The controller's part is ``plugin_utils/actions/kept
 
 from __future__ import annotations
 
-import runpy
+import contextlib
+import importlib
+import os
+import shutil
 import sys
+import traceback
 
-# Tells the controller that the module has begun: from here on it must not be started a second time.
 BEGUN = "mec.migration: the module has begun"
+# What the controller takes for: this host does not have that code.
+NOT_SENT_YET = 93
 MODULES = "ansible_collections.mec.migration.plugins.modules"
 
 
 def main(module: str) -> None:
-    """Run *module*, which ends the process and prints its result as Ansible's modules do."""
-    given = sys.stdin.buffer.read()
-    from ansible.module_utils import basic  # noqa: PLC0415  Only where it runs on a host.
+    """Run *module*, which ends the process and prints its result as Ansible's modules do.
 
+    Where its code cannot be loaded, since some of it is gone, all of it is removed, to be sent anew.
+    """
+    given = sys.stdin.buffer.read()
+    try:
+        from ansible.module_utils import basic  # noqa: PLC0415  Only where it runs on a host.
+
+        run = importlib.import_module(f"{MODULES}.{module}").main
+    except Exception:
+        traceback.print_exc()
+        remove(os.path.dirname(os.path.abspath(__file__)))
+        sys.exit(NOT_SENT_YET)
     # Where Ansible's own wrapper puts them.
     basic._ANSIBLE_ARGS = given
     basic._ANSIBLE_PROFILE = "legacy"
     sys.stdout.write(f"{BEGUN}\n")
     sys.stdout.flush()
-    runpy.run_module(f"{MODULES}.{module}", run_name="__main__", alter_sys=True)
+    run()
+
+
+def remove(directory: str) -> None:
+    """Remove *directory*, which never is there in part under its own name."""
+    aside = f"{directory}.{os.getpid()}"
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(directory, aside)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 if __name__ == "__main__":

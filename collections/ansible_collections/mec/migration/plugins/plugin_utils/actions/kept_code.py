@@ -146,7 +146,7 @@ class KeptModule(KeptAction):
 def where_kept(code: str, command: str) -> str:
     """A shell's command that runs *command* if the host keeps that code, or says whether it could."""
     return (
-        f"if [ -O {KEPT_DIR} ] && [ -d {KEPT_DIR}/{code} ]; then {command}; "
+        f"if [ -O {KEPT_DIR} ] && [ -f {KEPT_DIR}/{code}/__main__.py ]; then {command}; "
         f"elif [ -w {os.path.dirname(KEPT_DIR)} ] && [ -d {PREPARED_DIR} ]; then exit {NOT_SENT_YET}; "
         f"else exit {NOT_HERE}; fi"
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -49,6 +50,7 @@ def result_of(done):
 
 def test_the_controller_and_the_host_name_the_beginning_alike():
     assert kept_code.BEGUN == kept_main.BEGUN
+    assert kept_code.NOT_SENT_YET == kept_main.NOT_SENT_YET
 
 
 def test_a_module_runs_from_the_archive_and_from_then_on_without_it(kept):
@@ -144,6 +146,7 @@ def test_the_command_says_whether_the_host_could_keep_it(tmp_path, monkeypatch, 
     monkeypatch.setattr(kept_code, "PREPARED_DIR", str(tmp_path / "prepared"))
     if there:
         (tmp_path / "kept" / "abc").mkdir(parents=True)
+        (tmp_path / "kept" / "abc" / "__main__.py").touch()
     if prepared:
         (tmp_path / "prepared").mkdir()
     done = subprocess.run(
@@ -216,6 +219,30 @@ def test_a_module_that_is_kept_does_not_travel(run, tmp_path):
     module.write_text(module.read_text().replace('"paths"', '"renamed"'))
     with pytest.raises(AssertionError, match="Unsupported parameters"):
         run()
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "",
+        "__main__.py",
+        "ansible_collections",
+        f"{kept_code.PREFIX}/modules",
+        f"{kept_code.PREFIX}/module_utils/base",
+    ],
+)
+def test_code_of_which_a_part_is_gone_is_sent_anew(run, tmp_path, gone):
+    assert run() == FOUND
+    directory = tmp_path / "kept" / kept_code.digest()
+    sources = sorted(directory.rglob("*.py"))
+    lost = directory / gone
+    if lost.is_dir():
+        shutil.rmtree(lost)
+    else:
+        lost.unlink()
+    assert run() == FOUND
+    assert names(tmp_path / "kept") == [kept_code.digest()]
+    assert sorted(directory.rglob("*.py")) == sources
 
 
 def test_a_host_that_was_not_made_ready_keeps_nothing(run, tmp_path):
