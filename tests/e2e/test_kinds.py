@@ -65,6 +65,25 @@ def test_what_a_service_holds_is_there_after_the_move(
     assert {name: answer for name, answer in said.items() if answer is not True} == {}
 
 
+def test_what_the_target_has_mounted_below_a_bind_mount_stays(
+    lab: Lab, source: Host, target: Host, start: StartService
+) -> None:
+    there, below = "/run/mec-e2e-bind", "/run/mec-e2e-bind/below"
+    try:
+        for host in (source, target):
+            # Shared, as systemd makes all mounts of a host.
+            host.run(f"mkdir -p {below} && mount --bind {there} {there} && mount --make-shared {there}")
+            host.run(f"mount -t tmpfs below {below} && touch {below}/kept")
+        start("load", source, "--volume", f"{there}:/bound", MEMORY_MIB="16", DIRTY_PAGES="1")
+        lab.move("load", target)
+        assert target.run(f"ls {below}") == "kept\n"
+        assert target.docker("exec", "load", "ls", "/bound/below") == "kept"
+    finally:
+        for host in (source, target):
+            host.docker("rm", "--force", "load", check=False)
+            host.run(f"umount {below} {there}; rm -r {there}", check=False)
+
+
 def test_large_files_that_are_written_all_the_time(lab: Lab, source: Host, target: Host, run: Run) -> None:
     run("database", (HERE / "database.py").read_text(), "--volume", "database:/data")
     wait_for("the database", lambda: "writes" in source.docker("logs", "database"))

@@ -33,7 +33,8 @@ GATE_DIR = os.path.join(os.path.dirname(os.path.realpath(__file__)), "gate")
 GATE_TIMEOUT_S = 30.0
 HOOK_TIMEOUT_S = 30.0
 OPTIONS_WITH_VALUE = ("--root", "--log", "--log-format", "--criu", "--rootless", "--bundle", "--pid-file")
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+MS_REC, MS_SLAVE = 1 << 14, 1 << 19
 ETH_P_ARP, SIOCGIFADDR, SIOCGIFFLAGS, SIOCSIFFLAGS = 0x0806, 0x8915, 0x8913, 0x8914
 IFF_UP = 1
 PR_SET_PDEATHSIG = 1
@@ -230,6 +231,17 @@ def announce(pid: int) -> None:
                 link.send(head + mac + address + bytes(6) + address)
 
 
+def apart() -> None:
+    """In a child, before it executes: mounts of its own, so that none of the host's is unmounted.
+
+    runc mounts what the container has as bind mounts, with all that is mounted below, and unmounts it again.
+    Where the host's mounts are shared, which is usual, the latter would reach the host's own.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None) != 0:
+        raise OSError(ctypes.get_errno(), "no mount namespace could be made")
+
+
 class Restore:
     """`runc restore`, started and stopped at the gate."""
 
@@ -278,7 +290,7 @@ class Restore:
                 "MEC_CRIU_CONFIG": order["criu_config"],
             }
             environment = dict(os.environ, PATH=f"{GATE_DIR}:{path}", **for_gate)
-            self._process = subprocess.Popen(argv, env=environment)
+            self._process = subprocess.Popen(argv, env=environment, preexec_fn=apart)  # noqa: PLW1509
             end = time.monotonic() + GATE_TIMEOUT_S
             while self._gate is None:
                 try:
