@@ -105,7 +105,7 @@ class Dump:
     :param mode: what :func:`cgroup_mode` says; the restore must be told the same.
     :param parent: what claims to hold all memory, so that CRIU passes over it; None: there is nothing.
     :param lazy: what :func:`lazily` says.
-    :param watched: paths in the container of what is watched on a file system without file handles.
+    :param watched: paths in the container of what is watched and cannot be found by its handle.
     :param identity: whose CRIU must be to read the processes' limits; None: root's.
     :param mptcp: whether there are sockets of MPTCP, which CRIU is told are of TCP.
     """
@@ -133,11 +133,12 @@ class Dump:
         pages.send(PAGE_SERVER_CLOSE)
         self._pages = pages
         config = os.path.join(work_dir, "criu.conf")
-        with open(config, "w", encoding="utf-8") as out:
+        with open(config, "w", encoding="utf-8", errors="surrogateescape") as out:
             if lazy:
                 out.write(f"ps-socket {their_pages.fileno()}\n")
-            # In double quotes a path may have white space; CRIU's parser knows no way to write a quote.
-            out.writelines(f'irmap-scan-path "{path}"\n' for path in watched if not set(path) & set('"\n\\'))
+            out.writelines(f'irmap-scan-path "{path}"\n' for path in watched)
+            # What it finds no path for it would else look for by the handle: on the target, another file.
+            out.write("force-irmap\n")
         # CRIU opens these through /proc/<our pid>/fd when the request comes.
         image_fd = os.open(image_dir, os.O_RDONLY | os.O_DIRECTORY)
         work_fd = os.open(work_dir, os.O_RDONLY | os.O_DIRECTORY)

@@ -52,8 +52,14 @@ CAUSES = (
     ),
     Cause(
         r"fsnotify: Can't dump that handle|Can't (?:dump|open) (?:handle|file) .*(?:inotify|fanotify)",
-        "the service watches files of the container's own file system with inotify or fanotify",
-        "let it watch a volume, or poll instead of watching",
+        "the service watches something by inotify or fanotify that has no name in its file systems (a "
+        "deleted file), or is one of /proc or /sys",
+        "let it end that watch",
+    ),
+    Cause(
+        r"Dump eventpoll \(pid: \d+\) failed",
+        "an epoll of the service waits for a file that its process does not have open any more",
+        "let the service take a file out of the epoll (EPOLL_CTL_DEL) before it closes it",
     ),
     Cause(
         r"in-flight socket|In-flight connection|Dangling connection",

@@ -50,9 +50,10 @@ def threads(pids: list[int]) -> dict[int, tuple[int, int]]:
 
 
 def _number(pid: int, tid: int) -> int:
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{tid}/status", encoding="utf-8") as lines:
+    # A thread may have any bytes as its name.
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{tid}/status", "rb") as lines:
         for line in lines:
-            if line.startswith("NSpid:"):
+            if line.startswith(b"NSpid:"):
                 return int(line.split()[-1])
     return 0
 

@@ -10,15 +10,14 @@ notices. 200 processes with 5,000 open files take about a quarter of a second.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import socket
-import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..criu.own_mounts import unreadable_mounts
 from ..kernel.cgroup import tasks_left
+from ..kernel.epolls import Stranger, in_dump_order, strangers
 from ..kernel.identity import limits_readable
 from ..kernel.mountinfo import Mount, mounts
 from ..kernel.processes import stat_fields
@@ -26,7 +25,9 @@ from ..kernel.ptrace import sharing_directory, sharing_memory
 from ..kernel.socket_options import socket_of
 from ..kernel.sockets import command, holders, unread_netlink, unsent_datagrams
 from ..kernel.unix_diag import LISTEN, UnixSocket, unix_sockets
+from ..kernel.watches import Watches, watches
 from .locked_memory import inherited_locked_bytes
+from .open_files import OpenFile, fields, mount_of, open_files
 from .packed_mounts import PackedMount, packed_mounts
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -36,45 +37,11 @@ SETTINGS = ("coredump_filter", "timerslack_ns", "autogroup")
 # Groups that every host and interface is in: 224.0.0.1, and beginnings of ff01::1, ff02::1 and ff02::1:ff...
 EVERYONES_GROUP = "010000E0"
 EVERYONES_GROUPS_6 = ("ff01", "ff0200000000000000000000000000", "ff0200000000000000000001ff")
-# What the kernel calls files that never had a name in a directory.
-NAMELESS = ("/memfd:", "/secretmem", "/dmabuf:", "/SYSV", "/anon_hugepage", "/[aio]", "/dev/zero")
-SO_PROTOCOL = 38
 # SO_PASSCRED, SO_TIMESTAMP, SO_PASSSEC, SO_TIMESTAMPNS, SO_PASSPIDFD: each message then comes with more than
 # its data.
 SENDER_OPTIONS = (16, 29, 34, 35, 76)
 # There in the root of the hierarchy of cgroup version 2 only.
 UNIFIED = "/sys/fs/cgroup/cgroup.controllers"
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class OpenFile(NamedTuple):
-    """One file descriptor of a process.
-
-    :param link: what /proc/PID/fd says it is, for example ``/etc/passwd`` or ``anon_inode:[eventfd]``.
-    :param mode: type and permissions, as stat(2) gives them; 0 if it could not be looked at.
-    :param rdev: of a device, its number.
-    :param magic: number of its file system's type (statfs(2)); 0 for anonymous inodes and sockets.
-    :param protocol: of a socket, the kernel's name of its protocol, for example ``TCP``.
-    :param links: how many names it has; 0 if it could not be looked at.
-    :param mount: number of the mount that it was opened on; 0 if it has no path.
-    :param flags: of a pipe, as open(2) has them.
-    """
-
-    number: int
-    link: str
-    mode: int = 0
-    rdev: int = 0
-    magic: int = 0
-    protocol: str = ""
-    links: int = 0
-    mount: int = 0
-    flags: int = 0
-
-    @property
-    def socket_inode(self) -> int:
-        """0 if it is no socket."""
-        return int(self.link[8:-1]) if self.link.startswith("socket:[") else 0
 
 
 class Process(NamedTuple):
@@ -144,6 +111,8 @@ class Holdings(NamedTuple):
     :param sharing_memory: process -> its parent, whose memory it has, too.
     :param sharing_directory: process -> its parent, with whom it shares working directory and umask.
     :param tasks_left: how many more processes and threads it may have; None if it has no limit.
+    :param watches: of inotify and fanotify.
+    :param strangers: files that sets of epoll wait for and that their process does not have open.
     """
 
     init: int
@@ -168,6 +137,8 @@ class Holdings(NamedTuple):
     sharing_memory: dict[int, int] = {}  # noqa: RUF012 - never changed
     sharing_directory: dict[int, int] = {}  # noqa: RUF012 - never changed
     tasks_left: int | None = None
+    watches: Watches = Watches()
+    strangers: tuple[Stranger, ...] = ()
 
     @property
     def first(self) -> Process | None:
@@ -254,7 +225,14 @@ def read_holdings(
         sharing_memory(found),
         sharing_directory(found),
         tasks_left(init),
+        watches(init, found),
+        tuple(_strangers(init, found)),
     )
+
+
+def _strangers(init: int, processes: dict[int, Process]) -> Iterator[Stranger]:
+    order = in_dump_order({pid: process.parent for pid, process in processes.items()}, init)
+    return strangers({pid: {file.number: file.link for file in processes[pid].files} for pid in order})
 
 
 def _unlocked(processes: dict[int, Process]) -> Iterator[tuple[int, int]]:
@@ -275,39 +253,14 @@ def _is_hidden(pid: int, mount: Mount) -> bool:
     with contextlib.suppress(OSError):
         descriptor = os.open(f"/proc/{pid}/root{mount.point}", os.O_PATH)
         try:
-            return _mount_of("self", descriptor) != mount.number
+            return mount_of("self", descriptor) != mount.number
         finally:
             os.close(descriptor)
     return False
 
 
-def _mount_of(pid: int | str, descriptor: int) -> int:
-    """Number of the mount that a file was opened on."""
-    return int(_fields(f"/proc/{pid}/fdinfo/{descriptor}")["mnt_id"])
-
-
-def _protocol(pid: int, number: int, path: str) -> str:
-    """The kernel's name of a socket's protocol.
-
-    Of a connection that an MPTCP listener accepted and that is plain TCP, /proc shows the listener's name.
-    """
-    name = ""
-    with contextlib.suppress(OSError):
-        name = os.getxattr(path, "system.sockprotoname").rstrip(b"\0").decode()
-    if name.startswith("MPTCP") and _protocol_number(pid, number) == socket.IPPROTO_TCP:
-        return name.replace("MPTCP", "TCP")
-    return name
-
-
-def _protocol_number(pid: int, number: int) -> int:
-    """The protocol of a socket of another process, for example 262 for MPTCP; 0 if it cannot be asked."""
-    with contextlib.suppress(OSError), socket_of(pid, number) as ours:
-        return ours.getsockopt(socket.SOL_SOCKET, SO_PROTOCOL)
-    return 0
-
-
 def _process(pid: int, devices: dict[int, int]) -> Process:
-    status = _fields(f"/proc/{pid}/status")
+    status = fields(f"/proc/{pid}/status")
     private_bytes, mapped, mappings = _mappings(pid)
     return Process(
         pid=pid,
@@ -319,7 +272,7 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         depth=len(status.get("NSpid", "").split()),
         huge_bytes=int((status.get("HugetlbPages") or "0").split()[0]) * 1024,
         namespaces=dict(_namespaces(pid)),
-        files=tuple(_files(pid, devices)),
+        files=tuple(open_files(pid, devices)),
         private_bytes=private_bytes,
         mapped=mapped,
         limits_readable=limits_readable(pid),
@@ -414,18 +367,13 @@ def _message_queues(pid: int, points: Iterable[Mount]) -> set[str]:
     return found
 
 
-def _fields(path: str) -> dict[str, str]:
-    with open(path, encoding="utf-8", errors="replace") as lines:
-        return {name: value.strip() for name, _colon, value in (line.partition(":") for line in lines)}
-
-
 def _tracer(pid: int, status: dict[str, str]) -> int:
     """A debugger may trace threads one by one."""
     if int(status["TracerPid"]) or int(status["Threads"]) < 2:
         return int(status["TracerPid"])
     for task in os.listdir(f"/proc/{pid}/task"):
         with contextlib.suppress(OSError):
-            tracer = int(_fields(f"/proc/{pid}/task/{task}/status")["TracerPid"])
+            tracer = int(fields(f"/proc/{pid}/task/{task}/status")["TracerPid"])
             if tracer:
                 return tracer
     return 0
@@ -455,44 +403,6 @@ def _mappings(pid: int) -> tuple[int, frozenset[str], int]:
     return total, frozenset(names), count
 
 
-def _files(pid: int, devices: dict[int, int]) -> Iterator[OpenFile]:
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                yield _file(pid, int(entry.name), entry.path, devices)
-
-
-def _file(pid: int, number: int, path: str, devices: dict[int, int]) -> OpenFile:
-    link = os.readlink(path)
-    if link.startswith("socket:["):
-        return OpenFile(number, link, mode=stat.S_IFSOCK, protocol=_protocol(pid, number, path))
-    if link.startswith("pipe:["):
-        return OpenFile(number, link, flags=int(_fields(f"/proc/{pid}/fdinfo/{number}")["flags"], 8))
-    if not link.startswith("/"):
-        return OpenFile(number, link)
-    try:
-        found = os.stat(path)
-    except OSError:
-        return OpenFile(number, link)
-    if found.st_dev not in devices:
-        devices[found.st_dev] = _magic(path)
-    return OpenFile(
-        number,
-        link,
-        found.st_mode,
-        found.st_rdev,
-        devices[found.st_dev],
-        links=found.st_nlink,
-        mount=0 if link.startswith(NAMELESS) else _mount_of(pid, number),
-    )
-
-
-def _magic(path: str) -> int:
-    """``f_type`` of statfs(2), the first field of its structure on every 64-bit architecture."""
-    answer = (ctypes.c_long * 32)()
-    return answer[0] if _libc.statfs(os.fsencode(path), answer) == 0 else 0
-
-
 def _available_bytes() -> int:
-    sizes = _fields("/proc/meminfo")
+    sizes = fields("/proc/meminfo")
     return int(sizes.get("MemAvailable", sizes["MemFree"]).split()[0]) * 1024

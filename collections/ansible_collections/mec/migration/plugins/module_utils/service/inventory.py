@@ -16,9 +16,10 @@ from .kinds_files import KINDS as FILES
 from .kinds_lost import KINDS as LOST
 from .kinds_mounts import KINDS as MOUNTS
 from .kinds_processes import KINDS as PROCESSES
+from .kinds_watchers import KINDS as WATCHERS
 from .service import Service
 
-KINDS: tuple[Kind, ...] = (*PROCESSES, *FILES, *MOUNTS, *LOST, *CONTAINER)
+KINDS: tuple[Kind, ...] = (*PROCESSES, *FILES, *WATCHERS, *MOUNTS, *LOST, *CONTAINER)
 # Gone a moment later in most services: worth another look.
 TRANSIENT = (
     "unix-backlog",
@@ -26,6 +27,7 @@ TRANSIENT = (
     "unread-with-sender",
     "unsent-datagram",
     "shared-memory-space",
+    "strange-epoll",
 )
 LOOKS, PAUSE_S = 3, 0.2
 

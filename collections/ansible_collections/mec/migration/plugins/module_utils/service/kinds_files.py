@@ -12,8 +12,9 @@ from functools import partial
 
 from ..kernel.mptcp import obstacle as mptcp_obstacle
 from ..kernel.unix_diag import LISTEN
-from .holdings import NAMELESS, Holdings
+from .holdings import Holdings
 from .kinds import KEPT, REFUSED, SAID, Found, Kind
+from .open_files import NAMELESS
 
 TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
 IO_URING = "anon_inode:[io_uring]"
@@ -91,6 +92,12 @@ def _many_pipes(holdings: Holdings) -> Iterator[Found]:
     pipes = sum(link.startswith("pipe:[") for link in read)
     if pipes > MOST_PIPES:
         yield Found(None, f"has {pipes} pipes")
+
+
+def _many_fifos(holdings: Holdings) -> Iterator[Found]:
+    names = {file.link for _process, file in holdings.files() if stat.S_ISFIFO(file.mode) and file.magic}
+    if len(names) > MOST_PIPES:
+        yield Found(None, f"has {len(names)} FIFOs open")
 
 
 def _message_queue(holdings: Holdings) -> Iterator[Found]:
@@ -264,6 +271,16 @@ KINDS = (
         _many_pipes,
     ),
     Kind(
+        "many-fifos",
+        f"More than {MOST_PIPES} open FIFOs",
+        REFUSED,
+        "what is different in /proc/PID/fd",
+        f"CRIU cannot dump more than {MOST_PIPES} of a container",
+        "Let the service use fewer, or UNIX sockets in place of them",
+        TEST + "test_more_fifos_than_can_be_dumped",
+        _many_fifos,
+    ),
+    Kind(
         "connected-datagrams",
         "Connected UDP sockets (of resolvers, of clients of statsd and syslog)",
         KEPT,
@@ -321,15 +338,6 @@ KINDS = (
         "Close it before the move",
         TEST + "test_a_directory_of_proc",
         _proc_directory,
-    ),
-    Kind(
-        "watch",
-        "An inotify or fanotify watch, also on the container's own file system",
-        KEPT,
-        "inode and device in /proc/PID/fdinfo",
-        "CRIU is told the paths of what is watched on overlay, where it cannot find them by their handles",
-        "",
-        "tests/unit/plugins/module_utils/test_watches.py::test_what_is_watched_has_its_path",
     ),
     Kind(
         "packet-socket",

@@ -33,7 +33,7 @@ from ..kernel import settings
 from ..kernel.identity import needed_identity
 from ..kernel.mptcp import holds_mptcp
 from ..kernel.removed_files import removed_on
-from ..kernel.watches import watched_paths
+from ..kernel.watches import watches
 from ..memory import copy_on_write
 from ..memory.shared_memory import Segment, givable_segments
 from ..memory.source import MemorySource
@@ -162,7 +162,7 @@ class HandOver:
             mode,
             None if parent.obstacle else parent,
             lazy=lazy,
-            watched=watched_paths(runc.pid, self._service.cgroup.pids()),
+            watched=watches(runc.pid, self._service.cgroup.pids()).paths,
             identity=needed_identity(self._service.cgroup.pids()),
             mptcp=holds_mptcp(self._service.cgroup.pids()),
         )

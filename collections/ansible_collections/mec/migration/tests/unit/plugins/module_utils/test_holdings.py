@@ -494,6 +494,22 @@ child()
     assert told(program.format(count=1024)) == []
 
 
+def test_more_fifos_than_can_be_dumped(tmp_path):
+    program = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (3000, 3000))
+for number in range({count}):
+    os.mkfifo(f"{path}/{{number}}")
+    keep.append(os.open(f"{path}/{{number}}", os.O_RDWR))
+child()
+"""
+    for name in ("few", "many"):
+        (tmp_path / name).mkdir()
+    (said,) = told(program.format(count=1025, path=tmp_path / "many"))
+    assert said.startswith("container web has 1025 FIFOs open; ")
+    assert told(program.format(count=1024, path=tmp_path / "few")) == []
+
+
 def test_a_limit_of_processes_that_is_used_up():
     with Victim("child()") as victim:
         holdings = victim.holdings()

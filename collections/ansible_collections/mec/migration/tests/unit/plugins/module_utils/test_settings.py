@@ -146,3 +146,19 @@ def test_a_connection_has_no_settings_because_it_does_not_move():
 def test_damaged_settings_are_refused(fields):
     with pytest.raises(ValueError, match=r"."):
         from_fields(fields)
+
+
+def test_a_thread_may_have_any_name():
+    program = "import ctypes, sys; ctypes.CDLL(None).prctl(15, b'\\xff)\\n', 0, 0, 0); print(1, flush=True)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{program}; sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: os.sched_setaffinity(0, {0}),  # noqa: PLW1509
+    )
+    try:
+        process.stdout.readline()
+        (settings,) = read(container_pids([process.pid])).tasks
+        assert settings.processors == [0]
+    finally:
+        process.communicate()

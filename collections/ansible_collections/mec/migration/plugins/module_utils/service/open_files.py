@@ -1,0 +1,119 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files that a process has open, as /proc tells of them."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..kernel.socket_options import socket_of
+
+# What the kernel calls files that never had a name in a directory.
+NAMELESS = ("/memfd:", "/secretmem", "/dmabuf:", "/SYSV", "/anon_hugepage", "/[aio]", "/dev/zero")
+SO_PROTOCOL = 38
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class OpenFile(NamedTuple):
+    """One file descriptor of a process.
+
+    :param link: what /proc/PID/fd says it is, for example ``/etc/passwd`` or ``anon_inode:[eventfd]``.
+    :param mode: type and permissions, as stat(2) gives them; 0 if it could not be looked at.
+    :param rdev: of a device, its number.
+    :param magic: number of its file system's type (statfs(2)); 0 for anonymous inodes and sockets.
+    :param protocol: of a socket, the kernel's name of its protocol, for example ``TCP``.
+    :param links: how many names it has; 0 if it could not be looked at.
+    :param mount: number of the mount that it was opened on; 0 if it has no path.
+    :param flags: of a pipe, as open(2) has them.
+    """
+
+    number: int
+    link: str
+    mode: int = 0
+    rdev: int = 0
+    magic: int = 0
+    protocol: str = ""
+    links: int = 0
+    mount: int = 0
+    flags: int = 0
+
+    @property
+    def socket_inode(self) -> int:
+        """0 if it is no socket."""
+        return int(self.link[8:-1]) if self.link.startswith("socket:[") else 0
+
+
+def fields(path: str) -> dict[str, str]:
+    with open(path, encoding="utf-8", errors="replace") as lines:
+        return {name: value.strip() for name, _colon, value in (line.partition(":") for line in lines)}
+
+
+def mount_of(pid: int | str, descriptor: int) -> int:
+    """Number of the mount that a file was opened on."""
+    return int(fields(f"/proc/{pid}/fdinfo/{descriptor}")["mnt_id"])
+
+
+def open_files(pid: int, devices: dict[int, int]) -> Iterator[OpenFile]:
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                yield _file(pid, int(entry.name), entry.path, devices)
+
+
+def _file(pid: int, number: int, path: str, devices: dict[int, int]) -> OpenFile:
+    link = os.readlink(path)
+    if link.startswith("socket:["):
+        return OpenFile(number, link, mode=stat.S_IFSOCK, protocol=_protocol(pid, number, path))
+    if link.startswith("pipe:["):
+        return OpenFile(number, link, flags=int(fields(f"/proc/{pid}/fdinfo/{number}")["flags"], 8))
+    if not link.startswith("/"):
+        return OpenFile(number, link)
+    try:
+        found = os.stat(path)
+    except OSError:
+        return OpenFile(number, link)
+    if found.st_dev not in devices:
+        devices[found.st_dev] = _magic(path)
+    return OpenFile(
+        number,
+        link,
+        found.st_mode,
+        found.st_rdev,
+        devices[found.st_dev],
+        links=found.st_nlink,
+        mount=0 if link.startswith(NAMELESS) else mount_of(pid, number),
+    )
+
+
+def _magic(path: str) -> int:
+    """``f_type`` of statfs(2), the first field of its structure on every 64-bit architecture."""
+    answer = (ctypes.c_long * 32)()
+    return answer[0] if _libc.statfs(os.fsencode(path), answer) == 0 else 0
+
+
+def _protocol(pid: int, number: int, path: str) -> str:
+    """The kernel's name of a socket's protocol.
+
+    Of a connection that an MPTCP listener accepted and that is plain TCP, /proc shows the listener's name.
+    """
+    name = ""
+    with contextlib.suppress(OSError):
+        name = os.getxattr(path, "system.sockprotoname").rstrip(b"\0").decode()
+    if name.startswith("MPTCP") and _protocol_number(pid, number) == socket.IPPROTO_TCP:
+        return name.replace("MPTCP", "TCP")
+    return name
+
+
+def _protocol_number(pid: int, number: int) -> int:
+    """The protocol of a socket of another process, for example 262 for MPTCP; 0 if it cannot be asked."""
+    with contextlib.suppress(OSError), socket_of(pid, number) as ours:
+        return ours.getsockopt(socket.SOL_SOCKET, SO_PROTOCOL)
+    return 0
