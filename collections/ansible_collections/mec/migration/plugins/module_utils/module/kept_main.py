@@ -36,7 +36,7 @@ def main(module: str) -> None:
     except Exception:
         traceback.print_exc()
         remove(os.path.dirname(os.path.abspath(__file__)))
-        sys.exit(NOT_SENT_YET)
+        raise SystemExit(NOT_SENT_YET) from None
     # Where Ansible's own wrapper puts them.
     basic._ANSIBLE_ARGS = given
     basic._ANSIBLE_PROFILE = "legacy"

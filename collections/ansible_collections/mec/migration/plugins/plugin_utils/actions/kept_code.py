@@ -122,7 +122,9 @@ class KeptAction(ActionBase):
             return None
         # What a shell prints first, such as a warning, is none of the module's.
         printed = told["stdout"].split(BEGUN, 1)[1]
-        return dict(self._parse_returned_data({**told, "stdout": printed.lstrip()}, "legacy"))
+        parsed = self._parse_returned_data({**told, "stdout": printed.lstrip()}, "legacy")
+        # From ansible-core 2.21 on it is an object of Ansible's.
+        return dict(parsed if isinstance(parsed, Mapping) else parsed.as_result_dict(for_round_trip=True))
 
     def _words(self, interpreter: str, *words: str) -> str:
         """The command that has the host's Python run these."""

@@ -160,7 +160,7 @@ def test_the_command_says_whether_the_host_could_keep_it(tmp_path, monkeypatch, 
 ACTION = """
 import json, sys
 from ansible.plugins import loader as loaders
-kept_dir, prepared_dir, python, check_mode, collections, module = sys.argv[1:]
+kept_dir, prepared_dir, python, check_mode, newer, collections, module = sys.argv[1:]
 loaders.init_plugin_loader([collections])
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.play_context import PlayContext
@@ -168,6 +168,17 @@ from ansible.playbook.task import Task
 from ansible.template import Templar
 from ansible_collections.mec.migration.plugins.plugin_utils.actions import kept_code
 kept_code.KEPT_DIR, kept_code.PREPARED_DIR = kept_dir, prepared_dir
+if newer == "True":
+    class Newer:
+        def __init__(self, result):
+            self.result = result
+        def as_result_dict(self, *, for_round_trip):
+            return self.result
+    parse = kept_code.KeptAction._parse_returned_data
+    def newer_parse(*given):
+        result = parse(*given)
+        return Newer(result) if isinstance(result, dict) else result
+    kept_code.KeptAction._parse_returned_data = newer_parse
 variables = {"ansible_python_interpreter": python, "ansible_facts": {}}
 variables["ansible_playbook_python"] = sys.executable
 task = Task.load({"action": {"module": module, "paths": ["/proc"]}, "check_mode": check_mode == "True"})
@@ -187,8 +198,8 @@ print(json.dumps(result["edge_host"]["paths"]))
 def run(tmp_path):
     """Runs the module by its action, over Ansible's connection to this machine; what it says of a path."""
 
-    def run(prepared=tmp_path, python=sys.executable, check_mode=False):
-        words = [str(tmp_path / "kept"), str(prepared), python, str(check_mode)]
+    def run(prepared=tmp_path, python=sys.executable, check_mode=False, newer=False):
+        words = [str(tmp_path / "kept"), str(prepared), python, str(check_mode), str(newer)]
         collections = str(Path(kept_code.__file__).parents[6])
         words = [sys.executable, "-c", ACTION, *words, collections, f"mec.migration.{MODULE}"]
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
@@ -210,6 +221,11 @@ def test_the_first_task_sends_the_code_and_later_ones_use_it(run, tmp_path):
     assert (tmp_path / "kept" / kept_code.digest()).stat().st_ino == inode
     # In check mode, too, once it is there.
     assert run(check_mode=True) == FOUND
+
+
+def test_the_result_may_be_an_object_as_in_newer_ansible(run, tmp_path):
+    assert run(newer=True) == FOUND
+    assert names(tmp_path / "kept") == [kept_code.digest()]
 
 
 def test_a_module_that_is_kept_does_not_travel(run, tmp_path):
