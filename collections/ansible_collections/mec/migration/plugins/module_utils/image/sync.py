@@ -132,9 +132,8 @@ def _check_space(have: dict[str, Any], missing_bytes: int) -> None:
         free_bytes = have["free_bytes"][place]
         if need_bytes > free_bytes:
             raise PreflightError(
-                f"the target has {free_bytes} bytes free in {have['directories'][place]}, the "
-                f"missing layers need {need_bytes}. Free some there (`docker image prune`) and try "
-                "again.",
+                f"the target has {free_bytes} bytes free in {have['directories'][place]}, the missing "
+                f"layers need {need_bytes}. Free some there (`docker image prune`) and try again.",
                 phase="image",
             )
 

@@ -5,9 +5,8 @@
 
 The larger a segment is, the longer CRIU takes to read it from images, and the service is frozen meanwhile. So
 the target makes it when the rounds have brought most of it, and in the window writes only what has changed
-since.
-The images keep it all the same: should the segment turn out to be one that cannot be given, CRIU reads it
-there.
+since. The images keep it all the same: should the segment turn out to be one that cannot be given, CRIU reads
+it there.
 
 Pages are charged to the cgroup of the process that makes them, so they are first made by one that is in the
 container's; see role edge_host's criu_gate.py.

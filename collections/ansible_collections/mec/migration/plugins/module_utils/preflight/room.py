@@ -85,9 +85,8 @@ def _space(host: Facts, needed: int, what: str, pair: Pair) -> Iterator[str]:
         or_lean = "" if pair.lean else ", or choose memory: lean"
         yield (
             f"{room['path']} on {host['hostname']} has {megabytes(room['free_bytes'])} free; "
-            f"{megabytes(needed)} are needed for {what} of "
-            f"{megabytes(pair.container.memory_bytes)} of memory. Free some, or mount a larger tmpfs "
-            f"there{or_lean}"
+            f"{megabytes(needed)} are needed for {what} of {megabytes(pair.container.memory_bytes)} of "
+            f"memory. Free some, or mount a larger tmpfs there{or_lean}"
         )
 
 

@@ -130,8 +130,8 @@ class SourceAgent:
                 "playbook again, which looks for it anew. Only where no host has it, start it"
             )
         raise PreflightError(
-            f"Container {self._settings.container} is {state} on this host, and must be running to be moved. "
-            f"{what_to_do}",
+            f"Container {self._settings.container} is {state} on this host, and must be running to be "
+            f"moved. {what_to_do}",
             container_state=state,
         )
 
@@ -416,8 +416,7 @@ def settle_leftovers(container_id: str, name: str) -> None:
         if damaged.migration_id.startswith(f"{name}-"):
             raise PreflightError(
                 f"the journal {damaged.path} cannot be read: {damaged.why}. It may say that {name} runs "
-                "elsewhere, so "
-                "see where it runs, then remove that file"
+                "elsewhere, so see where it runs, then remove that file"
             )
     for entry in journals.entries:
         if entry.container_id != container_id:
@@ -426,8 +425,7 @@ def settle_leftovers(container_id: str, name: str) -> None:
         if not settled:
             raise PreflightError(
                 f"migration {entry.migration_id} of {name} was left in state {entry.state} on this host; run "
-                "the "
-                "playbook mec.migration.resolve to end it"
+                "the playbook mec.migration.resolve to end it"
             )
         if entry.side == SOURCE:
             forget_source(entry.migration_id)

@@ -208,8 +208,7 @@ def state_of(header: Mapping[str, Any], user: User) -> tuple[int, str]:
         if distance_m > header["reach_m"]:
             raise PlaceError(
                 f"the user at ({user.latitude}, {user.longitude}) is outside the map: {distance_m:.0f} m "
-                "from "
-                f"the nearest cell, {cells[cell]}; allowed: {header['reach_m']:.0f} m"
+                f"from the nearest cell, {cells[cell]}; allowed: {header['reach_m']:.0f} m"
             )
     else:
         raise DecisionError("where is the user? give user_cell, or user_position with latitude and longitude")

@@ -108,8 +108,7 @@ def active_users_of(value: Any) -> float:
 
 def user_of(request: Mapping[str, Any]) -> User:
     """The user of one request with the keys user_cell, user_position, heading, dwell_slots, and, where they
-    are
-    there, route, route_trust and now.
+    are there, route, route_trust and now.
     """
     heading = request["heading"]
     common: dict[str, Any] = {

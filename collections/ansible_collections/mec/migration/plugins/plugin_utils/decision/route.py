@@ -102,8 +102,7 @@ def ahead_of(
                 name = header["cells"][far[0][0]]
                 wrong.append(
                     f"the route jumps to {name} in slot {slot}, farther than {reach_m:.0f} m, and is used "
-                    "until "
-                    "there"
+                    "until there"
                 )
                 break
             here = tuple(Stop(place, _step(header, before, place), chance) for place, chance in places)
@@ -133,8 +132,7 @@ def step_classes(
     header: Mapping[str, Any], cell: int, slots: Mapping[int, Sequence[tuple[int, float]]]
 ) -> dict[int, tuple[int, float]]:
     """By slot the class of the step that a route tells, from where the user is or is told to be before; and
-    how
-    probable the mobility model alone makes it.
+    how probable the mobility model alone makes it.
     """
     found, before = {}, cell
     for slot in sorted(slots):

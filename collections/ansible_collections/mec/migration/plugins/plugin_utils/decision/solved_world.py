@@ -98,8 +98,7 @@ def solve_to_file(stream: BinaryIO, key: str, setting: Setting) -> None:
 
 def longest_step_m(cells: CellMap, mobility: Mobility) -> float:
     """How far in metres a user may go in a slot, for a route to be believed: as far as users are known to,
-    and
-    as far beside a cell as still counts as on the map.
+    and as far beside a cell as still counts as on the map.
     """
     state = np.arange(len(mobility.space))
     source = np.broadcast_to(mobility.space.cell(state)[:, None], mobility.next_state.shape)

@@ -17,9 +17,8 @@ class Trust(NamedTuple):
     slot.
 
     ``steps``: by class of the step (0: the user stays, to 3: they jump), the user is where they said.
-    ``leaves``:
-    they have left, where they said so. These are weights against the mobility model: 0 is no better than
-    chance.
+    ``leaves``: they have left, where they said so. These are weights against the mobility model: 0 is no
+    better than chance.
     """
 
     steps: Sequence[Sequence[float]]
@@ -32,8 +31,7 @@ class User:
     the movement.
 
     ``heading_degrees``: clockwise from north. ``dwell_slots``: slots already spent in the cell. ``route``:
-    where
-    they will be. ``route_trust``: how often such routes come true; None: always.
+    where they will be. ``route_trust``: how often such routes come true; None: always.
     """
 
     cell: str | None = None

@@ -4,8 +4,7 @@
 """Running the parts of an evaluation on the workers of a dask.distributed cluster.
 
 Workers need numpy and nothing of Ansible: the code of the parts is sent to them, under a name that has the
-digest of the
-code in it. So a worker never computes with an older version that it happens to have.
+digest of the code in it. So a worker never computes with an older version that it happens to have.
 """
 
 from __future__ import annotations
@@ -123,8 +122,7 @@ class Cluster:
             if theirs["digest"] != own["digest"]:
                 self._said.append(
                     f"worker {worker} rounds otherwise than this process (another kind of processor, or of "
-                    "BLAS): "
-                    "results may differ in their last digits"
+                    "BLAS): results may differ in their last digits"
                 )
 
     def _run(

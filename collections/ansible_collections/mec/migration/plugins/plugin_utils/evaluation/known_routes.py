@@ -4,10 +4,9 @@
 """What knowing users' next slots is worth: the MDP with direction with routes, in the simulated world.
 
 Each slot a user announces the cells of the next slots, and whether they leave. Some users' announcements are
-another user's movement.
-How far they are trusted is learned from slot to slot as the loop learns it, from nothing at the beginning.
-Only
-trust tells wrong routes here: the loop drops those, too, that jump or put the user elsewhere now.
+another user's movement. How far they are trusted is learned from slot to slot as the loop learns it, from
+nothing at the beginning. Only trust tells wrong routes here: the loop drops those, too, that jump or put the
+user elsewhere now.
 """
 
 from __future__ import annotations
@@ -152,8 +151,7 @@ def _shares(
     trust: RouteTrust, plan: Schedule, settled: NDArray[np.int64], kinds: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(sessions, known) how many routes hold in a slot that held until then, by the class of its step; and
-    how
-    many users leave in that slot who say so.
+    how many users leave in that slot who say so.
     """
     ages = range(1, kinds.shape[1] + 1)
     names = [str(plan.user[column]) for column in settled.tolist()]

@@ -4,8 +4,7 @@
 """What an evaluation is computed in: parts that need no file and may run in any process, on any machine.
 
 A part takes and gives plain values and arrays only. Users are independent of each other as long as hosts are
-never full,
-so parts of few users give, bit for bit, what one part of all users gives.
+never full, so parts of few users give, bit for bit, what one part of all users gives.
 """
 
 from __future__ import annotations

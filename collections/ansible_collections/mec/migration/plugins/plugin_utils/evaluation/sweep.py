@@ -69,7 +69,6 @@ def _set_x(document: dict[str, Any], x: Any) -> None:
     if migration["family"] != "constant_plus_exponential" or not isinstance(x, (int, float)) or x < 0:
         raise DecisionError(
             f"sweep.x has {x!r} where costs.migration.family is {migration['family']!r}; allowed: numbers "
-            "from 0, "
-            "with constant_plus_exponential"
+            "from 0, with constant_plus_exponential"
         )
     migration.update(beta_c=1.0 + x, beta_l=-float(x))

@@ -94,10 +94,8 @@ def route_of(value: Any, what: str = "route", now_s: float | None = None) -> Rou
 
     :param value: a list of points, or a mapping with ``points`` and optionally ``announced`` (a moment) or
         ``announced_seconds_ago``, and ``source``. A point has ``in_seconds`` (counted from the announcement)
-        or
-        ``time`` (a moment); a ``cell``, or ``latitude`` and ``longitude``, with a ``probability`` (1), or a
-        list
-        of such ``alternatives``; or, as the last one, ``leaves: true``, where the user stops using the
+        or ``time`` (a moment); a ``cell``, or ``latitude`` and ``longitude``, with a ``probability`` (1), or
+        a list of such ``alternatives``; or, as the last one, ``leaves: true``, where the user stops using the
         service.
     :param now_s: seconds since the epoch; the clock's if it is None.
     :raises DecisionError: it is something else.
@@ -135,8 +133,7 @@ def route_of(value: Any, what: str = "route", now_s: float | None = None) -> Rou
         if one.after_s == other.after_s:
             raise DecisionError(
                 f"{what}: two points are at the same time, {one.after_s:g} s from now; give alternatives "
-                "with "
-                "probabilities in one point"
+                "with probabilities in one point"
             )
     return Route(tuple(made), max(age_s, 0.0), str(route.get("source") or ""))
 

@@ -76,13 +76,11 @@ class RouteTrust:
         came_true: bool,
         chance: float = 0.0,
     ) -> None:
-        """A place (or several, of *probability* in all) was announced *age* slots before it was looked at,
-        by a
-        route that had held until then.
+        """A place (or several, of *probability* in all) was announced *age* slots before it was looked at, by
+        a route that had held until then.
 
         :param chance: how probable the mobility model alone makes the place. What comes true no more often
-            than by
-            chance is worth nothing: to say that a user stays is right most of the time.
+            than by chance is worth nothing: to say that a user stays is right most of the time.
         """
         age = min(max(age, 0), MAX_AGE)
         chance = min(chance, probability)

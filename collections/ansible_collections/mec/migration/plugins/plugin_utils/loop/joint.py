@@ -3,14 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which host each of many services should be on, so that the sum of expected costs is least.
 
-Hosts hold so many services each. A host that is full has room as soon as a service has left it, so moves
-come in
-an order. Full hosts that only exchange services hold one more for as long as the exchange takes. The
-assignment
-of services to places is solved exactly (scipy's linear_sum_assignment, Crouse 2016). Without scipy moves are
-taken one after the other, the one that saves most first. Either way a lower bound of the sum is known, so it
-can
-be said how far from the best the answer is at most.
+Hosts hold so many services each. A host that is full has room as soon as a service has left it, so moves come
+in an order. Full hosts that only exchange services hold one more for as long as the exchange takes. The
+assignment of services to places is solved exactly (scipy's linear_sum_assignment, Crouse 2016). Without scipy
+moves are taken one after the other, the one that saves most first. Either way a lower bound of the sum is
+known, so it can be said how far from the best the answer is at most.
 """
 
 from __future__ import annotations
@@ -42,8 +39,7 @@ def solve_joint(costs: Costs, here: Sequence[int], room: Sequence[float]) -> Joi
     """The best hosts for all services.
 
     :param costs: of each service on each host, its move included; infinite where it must not be. Where it is
-        now
-        may be infinite (a host to be emptied): it stays there all the same if there is no other room.
+        now may be infinite (a host to be emptied): it stays there all the same if there is no other room.
     :param here: the host of each service now.
     :param room: how many of these services each host may hold, infinite for no limit. A host that holds more
         takes none.
@@ -151,9 +147,8 @@ def _assigned(
 def ordered(target: Sequence[int], here: Sequence[int], room: Sequence[float]) -> list[int]:
     """The services that move, in an order in which there is room wherever that is possible.
 
-    Where only full hosts that exchange services are left, one move is made to a host that another one of
-    them will
-    leave.
+    Where only full hosts that exchange services are left, one move is made to a host that another one of them
+    will leave.
     """
     now = [0] * len(room)
     for host in here:

@@ -29,8 +29,7 @@ def decide_jointly(
     report).
 
     Services without a decision (nobody knows their user) keep what was decided for them. A move to a host
-    with
-    room for it comes first; one to a host that another service leaves comes after that.
+    with room for it comes first; one to a host that another service leaves comes after that.
 
     :param held: services that each host holds before the round.
     """
@@ -136,6 +135,5 @@ def _apply(entry: dict[str, Any], host: str, leave: Sequence[str]) -> None:
         entry["target"] = host
     entry["reason"] = (
         f"{emptied}{does} is expected to cost {expected[host]:.3f}, {was} {expected[alone]:.3f}; with all "
-        "services "
-        "together this costs least, since hosts have room for so many only"
+        "services together this costs least, since hosts have room for so many only"
     )

@@ -149,8 +149,7 @@ def plan(
     :param records: of ``migration_costs``, oldest first; they tell where services came from, and when.
     :param now_s: seconds since the epoch.
     :param joint: decide for all services together, so that the sum of expected costs is least, and not worse
-        than
-        one after the other.
+        than one after the other.
     """
     names, cordoned = names_of(services), cordoned_hosts(loads)
     unknown = [host for host in leave if host not in loads]

@@ -180,9 +180,8 @@ def absences(recorded: Recorded, unit_s: float, hold_s: float) -> list[str]:
     absent = sorted((there / length_s, name) for name, there in share.items())
     if absent and absent[len(absent) // 2][0] < LEAST_PRESENCE:
         told.append(
-            f"{recorded.path}: most users are there for less than {100 * LEAST_PRESENCE:.0f} % of the "
-            f"trace, which is {_duration(length_s)} long, user {absent[0][1]!r} for {100 * absent[0][0]:.2g} "
-            "%; a "
+            f"{recorded.path}: most users are there for less than {100 * LEAST_PRESENCE:.0f} % of the trace, "
+            f"which is {_duration(length_s)} long, user {absent[0][1]!r} for {100 * absent[0][0]:.2g} %; a "
             f"user counts as there for {_duration(hold_s)} after each sighting"
         )
     return told

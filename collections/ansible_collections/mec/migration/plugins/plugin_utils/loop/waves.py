@@ -80,10 +80,9 @@ def ordered_waves(
     """Waves of moves whose *order* makes room: a host that is full has room in the waves after a service
     left it.
 
-    Where only full hosts that exchange services are left, one of them holds one more for a wave.
-    Each move names in ``after`` the services that must have left its target before; where one of them
-    failed, it
-    must not be made.
+    Where only full hosts that exchange services are left, one of them holds one more for a wave. Each move
+    names in ``after`` the services that must have left its target before; where one of them failed, it must
+    not be made.
 
     :param held: services that each host holds before the first wave.
     """

@@ -255,8 +255,7 @@ def held_back_score(
     smoothing: float,
 ) -> float:
     """How well movement is predicted that was not learned from: the mean logarithm of the probability of the
-    next
-    cell. Every second path is held back in turn.
+    next cell. Every second path is held back in turn.
     """
     logs = [np.zeros(0)]
     for own, other in ((paths[0::2], paths[1::2]), (paths[1::2], paths[0::2])):

@@ -127,8 +127,7 @@ def _far_cells(path: str | Path, cells: CellMap, lines: list[int]) -> list[str]:
         return []
     return [
         f"{path}: line {lines[far]}: cell {cells.ids[far]!r} is {nearest_m[far] / 1000:.0f} km from the "
-        "nearest "
-        f"other one, where cells usually are {usual_m / 1000:.3g} km apart; is its position right?"
+        f"nearest other one, where cells usually are {usual_m / 1000:.3g} km apart; is its position right?"
     ]
 
 
@@ -267,10 +266,8 @@ def _too_long(recorded: Recorded, slots: int) -> str:
     unit = "slots" if recorded.slots else "s"
     return (
         f"the trace is {slots:.4g} slots long with {len(recorded.users)} users, more than can be learned "
-        "from; between "
-        f"line {before[1]} and line {after[1]} there are {after[0] - before[0]:.0f} {unit} in which nobody "
-        "is seen. "
-        "Is the moment of one of them wrong, or does slot count seconds?"
+        f"from; between line {before[1]} and line {after[1]} there are {after[0] - before[0]:.0f} {unit} in "
+        "which nobody is seen. Is the moment of one of them wrong, or does slot count seconds?"
     )
 
 
@@ -284,16 +281,15 @@ def check_learnable(path: str | Path, trace: NDArray[np.int64], said: list[str] 
     seen, pairs = int(on.sum()), int((on[1:] & on[:-1]).sum())
     if not pairs:
         raise TraceError(
-            f"{path}: no user is seen in two slots in a row, so nothing can be learned of how users move"
-            f"{_step_of(on)}"
+            f"{path}: no user is seen in two slots in a row, so nothing can be learned of how users "
+            f"move{_step_of(on)}"
         )
     if said is None:
         return
     if pairs < 0.5 * seen:
         said.append(
             f"{path}: only {pairs} of {seen} sightings have one of the same user in the next slot; the "
-            "others "
-            f"teach nothing{_step_of(on)}"
+            f"others teach nothing{_step_of(on)}"
         )
     if not ((trace[1:] != trace[:-1]) & on[1:] & on[:-1]).any():
         said.append(f"{path}: no user ever changes cell; what is learned is that users stay where they are")

@@ -79,8 +79,7 @@ def record_of(
 
 def bandwidth_of(report: Mapping[str, Any]) -> float:
     """What the link gave: the fastest round that sent enough to tell; else what the move as a whole needed,
-    which
-    tells of latency and not of the link (see :func:`tells_bandwidth`).
+    which tells of latency and not of the link (see :func:`tells_bandwidth`).
 
     Later rounds look at all memory to send a little of it; their rate says nothing of the link.
     """

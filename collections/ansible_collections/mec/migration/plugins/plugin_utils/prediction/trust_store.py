@@ -159,8 +159,7 @@ def read(path: str | Path) -> TrustStore:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise DecisionError(
             f"{path}: not a store of trust in routes: {type(error).__name__}: {error}; remove it, and trust "
-            "is "
-            "learned anew"
+            "is learned anew"
         ) from error
 
 

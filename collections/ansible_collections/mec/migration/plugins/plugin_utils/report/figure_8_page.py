@@ -80,7 +80,6 @@ def _body(found: Mapping[str, Any]) -> list[str]:
         "and the offline optimum, which knows the whole day and never meets a full host.</p>",
         lines((upright, axis), x, series, None, ticks=ticks, width=1.5),
         lines(("users on duty", axis), x, {"users": drawn(found["users"])}, None, ticks=ticks, width=1.5),
-        "<table><tr><th>rule</th><th>cost of a user in a slot, mean of the day</th>"
-        "<th>moves of a user in an hour</th><th>saved by the distance MDP</th></tr>"
-        f"{rows}</table>",
+        "<table><tr><th>rule</th><th>cost of a user in a slot, mean of the day</th><th>moves of a user in "
+        f"an hour</th><th>saved by the distance MDP</th></tr>{rows}</table>",
     ]

@@ -48,8 +48,8 @@ COLUMNS = (
 TIMES = ("solve_ms", "decide_us")
 GAP = (
     "Gap closed says how much a strategy saves of the cost that foresight would save: 0 % costs as much as "
-    "the best "
-    "of never, always, nearest and myopic, 100 % as little as the offline optimum, which knows the future."
+    "the best of never, always, nearest and myopic, 100 % as little as the offline optimum, which knows the "
+    "future."
 )
 
 
@@ -92,10 +92,8 @@ def write_figure_6(directory: str | Path, points: Sequence[Mapping[str, Any]]) -
     writer.writerow(["discount", "x", *names, "chain_ms", "exact_ms"])
     body = [
         "<p>Upright: the discounted sum of costs, mean over all offsets between user and service and over "
-        "random r (bars: "
-        "one standard error), and the computing time. Across: x, the cost of a move being 1 + x - x * "
-        "0.8^distance. "
-        "After Wang et al., IEEE/ACM ToN 27(3), 2019, Fig. 6.</p>"
+        "random r (bars: one standard error), and the computing time. Across: x, the cost of a move being 1 "
+        "+ x - x * 0.8^distance. After Wang et al., IEEE/ACM ToN 27(3), 2019, Fig. 6.</p>"
     ]
     for discount in dict.fromkeys(point["discount"] for point in points):
         part = [point for point in points if point["discount"] == discount]
