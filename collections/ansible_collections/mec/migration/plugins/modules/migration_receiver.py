@@ -177,15 +177,15 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
             (str(name), str(value)) for name, value in params["on_handover_environment"].items()
         )
         settings = TargetSettings(
-            migration_id,
-            params["service"],
-            params["address"],
-            port,
-            Keys(params["key"], params["certificate"], params["peer_certificate"]),
-            params["images_dir"],
-            params["idle_timeout_s"],
-            params["lazy_restore"],
-            Hook(params["on_handover"], params["on_handover_timeout_s"], environment),
+            migration_id=migration_id,
+            service=params["service"],
+            address=params["address"],
+            port=port,
+            keys=Keys(params["key"], params["certificate"], params["peer_certificate"]),
+            images_dir=params["images_dir"],
+            idle_timeout_s=params["idle_timeout_s"],
+            lazy_restore=params["lazy_restore"],
+            hook=Hook(params["on_handover"], params["on_handover_timeout_s"], environment),
         )
         agent = TargetAgent(settings, client)
         port = agent.open(Owner(migration_id, params["service"], params["started_by"], time.time()))

@@ -63,11 +63,6 @@ class Area(NamedTuple):
             and not self.path.startswith("/")
         )
 
-    @property
-    def shared_file(self) -> bool:
-        """A file that the process can change through memory, without touching its times."""
-        return self.permissions[1] == "w" and self.permissions[3] == "s" and self.path.startswith("/")
-
 
 class Query(NamedTuple):
     """Pages that PAGEMAP_SCAN looks for: those with all categories of ``all_of`` and none of ``none_of``.

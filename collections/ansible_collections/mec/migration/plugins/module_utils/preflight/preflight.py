@@ -47,18 +47,19 @@ def look(client: Any, name: str, move_binds: list[str]) -> Container:
         service = Service(client, name, move_binds)
     except MigrationError:
         # Why it cannot be moved comes out together with everything else.
-        return Container(inspected, specification(inspected), 0)
+        return Container(inspected, specification(inspected), memory_bytes=0)
+    on_host_network = inspected["HostConfig"]["NetworkMode"] == "host"
     return Container(
-        inspected,
-        service.spec,
-        service.memory_bytes,
-        tuple(mount["destination"] for mount in service.moved_mounts()),
-        _listening(service.processes()) if inspected["HostConfig"]["NetworkMode"] == "host" else (),
-        shared_bytes(service.cgroup.pids()),
-        take_inventory(service),
-        OwnNetwork() if inspected["HostConfig"]["NetworkMode"] == "host" else _own_network(service),
-        service.runc.time_namespace,
-        () if inspected["HostConfig"]["NetworkMode"] == "host" else _bound(service),
+        inspected=inspected,
+        spec=service.spec,
+        memory_bytes=service.memory_bytes,
+        moved=tuple(mount["destination"] for mount in service.moved_mounts()),
+        listening=_listening(service.processes()) if on_host_network else (),
+        shared_bytes=shared_bytes(service.cgroup.pids()),
+        inventory=take_inventory(service),
+        network=OwnNetwork() if on_host_network else _own_network(service),
+        time_namespace=service.runc.time_namespace,
+        bound=() if on_host_network else _bound(service),
     )
 
 
@@ -85,6 +86,7 @@ def _bound(service: Service) -> tuple[Port, ...]:
 
 
 def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether it is of one container alone: every network has loopback, broadcast and the like."""
     plain = getattr(address, "ipv4_mapped", None) or address
     broadcast = str(plain) == "255.255.255.255"
     return not (plain.is_unspecified or plain.is_loopback or plain.is_multicast or broadcast)

@@ -144,15 +144,6 @@ class Holdings(NamedTuple):
     def first(self) -> Process | None:
         return self.processes.get(self.init)
 
-    @property
-    def rootfs_device(self) -> tuple[int, int]:
-        """``st_dev`` of its own file system, as major and minor number."""
-        for mount in self.mounts:
-            if mount.point == "/":
-                major, _colon, minor = mount.device.partition(":")
-                return int(major), int(minor)
-        return 0, 0
-
     def stays_at(self, path: str) -> str:
         """The mount point below which *path* lies, if what is mounted there does not move; else empty."""
         points = [mount.point for mount in self.mounts if path.startswith(f"{mount.point.rstrip('/')}/")]
@@ -202,31 +193,34 @@ def read_holdings(
     with contextlib.suppress(OSError):
         if any(file.protocol.startswith("UNIX") for process in found.values() for file in process.files):
             unix = unix_sockets(init)
+    unmounted = frozenset(used - {mount.number for mount in (*points, *on_host)}) if points else frozenset()
     return Holdings(
-        init,
-        found,
-        tuple(points),
-        unix,
-        _available_bytes(),
-        tuple(unreadable),
-        tuple(_multicast_groups(init)),
-        dict(_settings(found[init].parent)) if init in found else {},
-        tuple(packed),
-        tuple(staying),
-        frozenset(unread_netlink(init)),
-        frozenset(_unread_with_sender(found.values(), unix)),
-        tuple(sorted(_message_queues(init, points))),
-        2 if os.path.exists(UNIFIED) else 1,
-        frozenset(used - {mount.number for mount in (*points, *on_host)}) if points else frozenset(),
-        {mount.number: mount.point for mount in points if mount.number in used and _is_hidden(init, mount)},
-        tuple(_own_systems(points, {"/", *given}, {mount.device for mount in on_host})),
-        dict(_unlocked(found)),
-        frozenset(unsent_datagrams(init)),
-        sharing_memory(found),
-        sharing_directory(found),
-        tasks_left(init),
-        watches(init, found),
-        tuple(_strangers(init, found)),
+        init=init,
+        processes=found,
+        mounts=tuple(points),
+        unix_sockets=unix,
+        available_bytes=_available_bytes(),
+        unreadable_mounts=tuple(unreadable),
+        multicast_groups=tuple(_multicast_groups(init)),
+        usual_settings=dict(_settings(found[init].parent)) if init in found else {},
+        packed_mounts=tuple(packed),
+        staying=tuple(staying),
+        unread_netlink=frozenset(unread_netlink(init)),
+        unread_with_sender=frozenset(_unread_with_sender(found.values(), unix)),
+        message_queues=tuple(sorted(_message_queues(init, points))),
+        cgroup_version=2 if os.path.exists(UNIFIED) else 1,
+        unmounted=unmounted,
+        hidden={
+            mount.number: mount.point for mount in points if mount.number in used and _is_hidden(init, mount)
+        },
+        own_systems=tuple(_own_systems(points, {"/", *given}, {mount.device for mount in on_host})),
+        unlocked=dict(_unlocked(found)),
+        unsent_datagrams=frozenset(unsent_datagrams(init)),
+        sharing_memory=sharing_memory(found),
+        sharing_directory=sharing_directory(found),
+        tasks_left=tasks_left(init),
+        watches=watches(init, found),
+        strangers=tuple(_strangers(init, found)),
     )
 
 

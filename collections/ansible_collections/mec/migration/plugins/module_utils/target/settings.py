@@ -12,8 +12,7 @@ from .hook import Hook
 
 
 class TargetSettings(NamedTuple):
-    """Of one migration's target. ``port`` 0 takes a free one; ``images_dir`` lies on tmpfs and is shared by "
-    "all."""
+    """Of one migration's target. ``port`` 0 takes a free one; ``images_dir`` lies on tmpfs."""
 
     migration_id: str
     service: str

@@ -9,11 +9,11 @@ does.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from ..base.errors import DecisionError, PlaceError
+from ..inputs.earth import sector_of_heading
 from ..inputs.policy import check
 from .route import nearest_cell
 from .routed import Planned, planned_for
@@ -215,8 +215,6 @@ def state_of(header: Mapping[str, Any], user: User) -> tuple[int, str]:
     directions, levels = header["directions"], header["dwell_levels"]
     direction = directions - 1
     if user.heading_degrees is not None and directions > 1:
-        width = 2 * math.pi / (directions - 1)
-        angle = math.radians(90.0 - user.heading_degrees)
-        direction = math.floor(angle / width + 0.5) % (directions - 1)
+        direction = sector_of_heading(user.heading_degrees, directions - 1)
     dwell = min(user.dwell_slots, levels - 1)
     return (cell * directions + direction) * levels + dwell, cells[cell]

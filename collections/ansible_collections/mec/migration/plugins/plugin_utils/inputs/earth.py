@@ -37,6 +37,15 @@ def offset_m(latitude: float, longitude: float, origin: Sequence[float]) -> tupl
     return (x / sine * away_m, y / sine * away_m) if sine > 0 else (0.0, 0.0)
 
 
+def sector_of_heading(heading_degrees: float, sectors: int) -> int:
+    """Which of *sectors* equal ones, the first centred on east and the next north of it, a heading is in.
+
+    :param heading_degrees: clockwise from north.
+    """
+    width = 2 * math.pi / sectors
+    return math.floor(math.radians(90.0 - heading_degrees) / width + 0.5) % sectors
+
+
 def middle(degrees: Iterable[Sequence[float]]) -> tuple[float, float]:
     """The origin for a map of points (latitude, longitude): their mean, the short way round the earth."""
     points = [(float(latitude), float(longitude)) for latitude, longitude in degrees]

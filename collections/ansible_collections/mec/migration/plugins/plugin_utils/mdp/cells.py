@@ -109,11 +109,6 @@ class CellMap:
         delta = self.xy_m[target] - self.xy_m[source]
         return sector(np.arctan2(delta[..., 1], delta[..., 0]), self.directions)
 
-    def direction_of_heading(self, heading_degrees: float) -> int:
-        """Direction index of a compass heading: degrees clockwise from north."""
-        angle = np.array(math.radians(90.0 - heading_degrees))
-        return int(sector(angle, self.directions))
-
 
 def sector(angle: NDArray[np.float64], directions: int) -> NDArray[np.int64]:
     """Which of ``directions`` equal sectors, the first centred on east, an angle in radians falls in."""

@@ -153,12 +153,6 @@ def test_what_counts_as_private_anonymous_memory(area, lazy):
     assert area.private_anonymous is lazy
 
 
-def test_files_that_change_through_memory():
-    assert Area(0, 1, "rw-s", 5, "/var/lib/x.db").shared_file
-    assert not Area(0, 1, "r--s", 5, "/var/lib/x.db").shared_file
-    assert not Area(0, 1, "rw-p", 5, "/var/lib/x.db").shared_file
-
-
 def own(victim):
     return RangeSet([(victim.base, victim.base + victim.pages * PAGE_BYTES)])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import ModelError
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.earth import sector_of_heading
 from ansible_collections.mec.migration.plugins.plugin_utils.mdp.cells import (
     NO_CELL,
     graph_map,
@@ -66,7 +67,7 @@ def test_rings_are_euclidean_rounded_up():
 
 @pytest.mark.parametrize(("heading", "direction"), [(90, 0), (30, 1), (330, 2), (270, 3), (200, 4)])
 def test_compass_headings(heading, direction):
-    assert hexagon_grid(1).direction_of_heading(heading) == direction
+    assert sector_of_heading(heading, hexagon_grid(1).directions) == direction
 
 
 def test_projection_of_a_degree_north_and_east():

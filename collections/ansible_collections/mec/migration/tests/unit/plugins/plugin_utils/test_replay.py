@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import TraceError
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.earth import sector_of_heading
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.planning import positions_of
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.replay import read_replay
 from ansible_collections.mec.migration.plugins.plugin_utils.mdp.cells import square_grid
@@ -74,7 +75,9 @@ def test_a_matrix_of_slots_agrees_with_the_simulation(tmp_path):
         seen = users(found, 30.0 * slot + 29)
         assert list(seen) == ["0"]
         direction = (
-            CELLS.direction_of_heading(seen["0"]["heading"]) if "heading" in seen["0"] else space.no_direction
+            sector_of_heading(seen["0"]["heading"], CELLS.directions)
+            if "heading" in seen["0"]
+            else space.no_direction
         )
         assert space.index(int(seen["0"]["cell"]), direction, seen["0"]["dwell_slots"]) == states[slot]
 
