@@ -3,7 +3,7 @@
 #
 # Expected: the path of a ustar entry is the field prefix, a slash and the field name where prefix is not empty (POSIX,
 # pax, ustar Interchange Format). A GNU "L" entry holds the path and a NUL that ends it. A number too large for octal
-# digits is binary, with the first bit set (GNU tar manual, Basic Tar Format). The README names both formats.
+# digits is binary, with the first bit set (GNU tar manual, Basic Tar Format).
 # Seen: of site-a/…/index.html, with 130 characters, only the name field is left; so is of site-b/…/index.html: two
 # files have one path, and none its folder. In GNU archives fileName is one character longer than the path, a NUL, by
 # which it is equal to no path that one looks for; the user 3000000 is 0. In pax archives all three are right.
