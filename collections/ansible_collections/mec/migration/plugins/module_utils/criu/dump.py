@@ -17,8 +17,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from ..base.crash_points import around
 from ..base.errors import MigrationError
@@ -28,7 +27,7 @@ from ..kernel.identity import Identity, as_real
 from ..kernel.mptcp import tell_tcp
 from ..kernel.process_memory import areas
 from ..kernel.processes import start_time
-from .images import decode_fields, encode_field, read_dump_stats
+from .images import decode_fields, read_dump_stats
 from .log import cause_line, explain, log_tail
 from .options import (
     CGROUP_MODES,
@@ -37,7 +36,10 @@ from .options import (
     LOG_WARNINGS,
     NETWORK_LOCK_SKIP,
     PAGE_SERVER_CLOSE,
-    REQUEST_DUMP,
+    Given,
+    Option,
+    dump_request,
+    external_mount,
 )
 from .own_mounts import with_own_mounts
 from .parent import ParentOfAll
@@ -143,9 +145,14 @@ class Dump:
         image_fd = os.open(image_dir, os.O_RDONLY | os.O_DIRECTORY)
         work_fd = os.open(work_dir, os.O_RDONLY | os.O_DIRECTORY)
         self._directories: tuple[int, ...] = (image_fd, work_fd)
-        # RPC field lazy_pages.
-        more = [*(parent.options if parent is not None else []), (48, lazy)]
-        self._request = _dump_request(state, freeze_cgroup, image_fd, work_fd, config, external, mode, more)
+        self._request = dump_request(
+            [
+                *_dump_options(state, freeze_cgroup, image_fd, work_fd, config, mode),
+                *(parent.options if parent is not None else ()),
+                (Option.LAZY_PAGES, lazy),
+                *((Option.EXTERNAL, option) for option in external),
+            ]
+        )
 
         def start() -> subprocess.Popen[bytes]:
             return subprocess.Popen(
@@ -229,43 +236,30 @@ class Dump:
         )
 
 
-def _dump_request(
-    state: RuncState,
-    freeze_cgroup: str,
-    image_fd: int,
-    work_fd: int,
-    config: str,
-    external: list[str],
-    mode: str,
-    more: list[tuple[int, Any]],
-) -> bytes:
-    """A ``criu_req`` of type DUMP; the numbers are those of ``criu_opts`` in images/rpc.proto."""
-    rootfs = state.config["rootfs"]
-    options: list[tuple[int, Any]] = [
-        (1, image_fd),
-        (2, state.pid),
-        (3, True),  # leave_running
-        (8, True),  # file_locks
-        (9, LOG_WARNINGS),
-        (10, DUMP_LOG),
-        (13, rootfs),
-        (17, work_fd),
-        (18, True),  # link_remap
-        (34, CGROUP_MODES[mode]),
-        (35, GHOST_LIMIT_BYTES),
-        (44, freeze_cgroup),
-        (46, True),  # tcp_skip_in_flight: half-open connections are opened anew by their clients
-        (50, True),  # orphan_pts_master
-        (51, config),
-        (52, True),  # tcp_close
-        (64, NETWORK_LOCK_SKIP),
-        *more,
-    ]
-    body = b"".join(encode_field(number, value) for number, value in options)
-    mounts = [(point, point) for point in external_mounts(state)]
-    mounts += [(path, "/dev/null") for path in masked_files(state)]
-    for point, source in mounts:
-        body += encode_field(23, encode_field(1, point) + encode_field(2, source))
-    for option in [*network_option(state), *external]:
-        body += encode_field(37, option)
-    return encode_field(1, REQUEST_DUMP) + encode_field(2, body)
+def _dump_options(
+    state: RuncState, freeze_cgroup: str, image_fd: int, work_fd: int, config: str, mode: str
+) -> Iterator[Given]:
+    yield Option.IMAGES_DIR_FD, image_fd
+    yield Option.PID, state.pid
+    yield Option.LEAVE_RUNNING, True
+    yield Option.FILE_LOCKS, True
+    yield Option.LOG_LEVEL, LOG_WARNINGS
+    yield Option.LOG_FILE, DUMP_LOG
+    yield Option.ROOT, state.config["rootfs"]
+    yield Option.WORK_DIR_FD, work_fd
+    yield Option.LINK_REMAP, True
+    yield Option.MANAGE_CGROUPS_MODE, CGROUP_MODES[mode]
+    yield Option.GHOST_LIMIT, GHOST_LIMIT_BYTES
+    yield Option.FREEZE_CGROUP, freeze_cgroup
+    # Half-open connections are opened anew by their clients.
+    yield Option.TCP_SKIP_IN_FLIGHT, True
+    yield Option.ORPHAN_PTS_MASTER, True
+    yield Option.CONFIG_FILE, config
+    yield Option.TCP_CLOSE, True
+    yield Option.NETWORK_LOCK, NETWORK_LOCK_SKIP
+    for point in external_mounts(state):
+        yield Option.EXT_MNT, external_mount(point, point)
+    for path in masked_files(state):
+        yield Option.EXT_MNT, external_mount(path, "/dev/null")
+    for option in network_option(state):
+        yield Option.EXTERNAL, option

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from ..kernel.process_memory import PAGE_BYTES
 from .images import PE_PRESENT, PagemapEntry, write_inventory, write_pagemap
+from .options import Given, Option
 from .own_mounts import with_own_mounts
 from .program import version
 from .rpc import features
@@ -43,8 +44,8 @@ class ParentOfAll:
     :ivar obstacle: why CRIU would not believe in it here, as a clause; empty if it does.
     """
 
-    # Of images/rpc.proto's criu_opts: parent_img, relative to the images beside it, and track_mem.
-    options = [(14, f"../{NAME}"), (15, True)]  # noqa: RUF012 - nothing is ever added
+    # The path is relative to the images beside it.
+    options: tuple[Given, ...] = ((Option.PARENT_IMG, f"../{NAME}"), (Option.TRACK_MEM, True))
 
     def __init__(self, directory: str, processes: Iterable[int]) -> None:
         """:param processes: numbers in the container. What is forked later is dumped without a parent."""

@@ -19,10 +19,12 @@ from .log import HARMLESS, explain, log_tail
 from .options import (
     CGROUP_MODES,
     DUMP_LOG,
+    LOG_ALL,
     NETWORK_LOCK_SKIP,
     PAGE_SERVER_CLOSE,
-    REQUEST_DUMP,
     REQUEST_FEATURE_CHECK,
+    Option,
+    dump_request,
 )
 from .own_mounts import with_own_mounts
 from .program import criu_program
@@ -125,20 +127,21 @@ def _dump(pid: int, images: str) -> None:
             out.write(f"ps-socket {their_pages.fileno()}\n")
         # As in criu_dump: the contents of lazy pages are not asked for.
         pages.send(PAGE_SERVER_CLOSE)
-        options: list[tuple[int, int | bool | str]] = [
-            (1, directory),
-            (2, pid),
-            (3, True),  # leave_running
-            (9, 4),  # log_level
-            (10, DUMP_LOG),
-            (17, directory),
-            (34, CGROUP_MODES["soft"]),
-            (48, True),  # lazy_pages
-            (51, config),
-            (64, NETWORK_LOCK_SKIP),
-        ]
-        body = b"".join(encode_field(number, value) for number, value in options)
-        _run_canary(encode_field(1, REQUEST_DUMP) + encode_field(2, body), their_pages.fileno(), images)
+        request = dump_request(
+            [
+                (Option.IMAGES_DIR_FD, directory),
+                (Option.PID, pid),
+                (Option.LEAVE_RUNNING, True),
+                (Option.LOG_LEVEL, LOG_ALL),
+                (Option.LOG_FILE, DUMP_LOG),
+                (Option.WORK_DIR_FD, directory),
+                (Option.MANAGE_CGROUPS_MODE, CGROUP_MODES["soft"]),
+                (Option.LAZY_PAGES, True),
+                (Option.CONFIG_FILE, config),
+                (Option.NETWORK_LOCK, NETWORK_LOCK_SKIP),
+            ]
+        )
+        _run_canary(request, their_pages.fileno(), images)
     finally:
         os.close(directory)
         pages.close()
