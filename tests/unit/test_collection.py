@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.mec.migration.plugins.filter.misspelt import OPTIONS, misspelt
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTION = ROOT / "collections/ansible_collections/mec/migration"
@@ -89,3 +90,29 @@ def test_a_playbook_that_would_play_nothing_fails(tmp_path: Path, name: str, opt
     )
     assert told.returncode != 0
     assert seen in told.stdout + told.stderr
+
+
+def test_misspelt_options_are_said(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("edge_hosts: {hosts: {edge-a: {}}}\n")
+    told = subprocess.run(
+        [ANSIBLE_PLAYBOOK, "-i", "hosts.yml", "mec.migration.migrate", "-e", "migrate_bandwith_limit_mbit=5"],
+        cwd=tmp_path,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"), "COLUMNS": "10000"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "is no option of these playbooks; do you mean migrate_bandwidth_limit_mbit?" in told.stdout
+    assert told.stdout.count("is no option") == 1
+
+
+def test_every_option_of_the_playbooks_is_one_that_others_are_likened_to() -> None:
+    specs = yaml.safe_load((COLLECTION / "roles/migrate/meta/argument_specs.yml").read_text())
+    assert specs["argument_specs"]["main"]["options"].keys() <= OPTIONS
+    options = yaml.safe_load((COLLECTION / "playbooks/vars/follow.yml").read_text())
+    given = {text.split("{{ ")[1].split(" |")[0] for text in options.values()}
+    assert given <= OPTIONS
+    assert misspelt(["migrate_lazy", "polcy", "host", "ansible_host", "inventory_dir"]) == [
+        "migrate_lazy is no option of these playbooks; do you mean migrate_lazy_restore?",
+        "polcy is no option of these playbooks; do you mean policy?",
+    ]
