@@ -38,5 +38,8 @@ def docker_client(timeout_s: float | None = 60.0) -> Any:
     except PreflightError:
         raise
     except Exception as error:
-        raise PreflightError(f"the Docker daemon of this host does not answer: {error}") from error
+        raise PreflightError(
+            f"the Docker daemon of this host does not answer at {UNIX + socket_path()}: {error}. Is it "
+            "running? `systemctl status docker` and `journalctl -u docker` tell"
+        ) from error
     return client

@@ -166,4 +166,8 @@ def check_movable(inspected: dict[str, Any]) -> None:
                 container_state="running",
             )
     if host_config.get("UsernsMode") not in (None, "", "host"):
-        raise PreflightError(f"container {name} runs in a user namespace, which is not supported yet")
+        raise PreflightError(
+            f"container {name} runs in a user namespace (--userns {host_config['UsernsMode']}), which does "
+            "not move. Start it with --userns host",
+            container_state="running",
+        )

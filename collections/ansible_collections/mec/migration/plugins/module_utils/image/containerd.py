@@ -181,7 +181,9 @@ class ContainerdStore(ImageStore):
         manifest = self._blobs.manifest(image.local_id)
         if manifest is None:
             raise PreflightError(
-                f"image {image.local_id} has just been removed from this host", phase="image"
+                f"image {image.local_id} has just been removed from this host, and must stay until the "
+                "service has moved (`docker image prune`?). Start the move again",
+                phase="image",
             )
         return manifest
 

@@ -37,7 +37,9 @@ class ServiceLock:
 
     def __init__(self, service: str, directory: str = LOCK_DIR) -> None:
         if not service or "/" in service or service.startswith("."):
-            raise PreflightError(f"service {service!r} may hold no slash and start with no dot")
+            raise PreflightError(
+                f"service is {service!r}, and must be a name without a slash that does not start with a dot"
+            )
         self._directory = directory
         self._path = os.path.join(directory, f"{service}.lock")
 

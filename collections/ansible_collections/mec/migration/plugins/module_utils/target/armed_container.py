@@ -182,7 +182,9 @@ class ArmedContainer:
             except (TimeoutError, socket.timeout):
                 if self._started.is_set() or time.monotonic() > end:
                     raise MigrationError(
-                        self._start_error or "the armed runtime did not report in time"
+                        self._start_error
+                        or f"the armed runtime did not report within {timeout_s:g} s; `journalctl -u "
+                        "docker` there may tell why"
                     ) from None
         waiting = self._read_event()
         self._runtime_pid = int(waiting["pid"])

@@ -128,6 +128,7 @@ def listen(address: str, port: int) -> socket.socket:
     except OSError as error:
         where = f"{address or 'any address'} port {port}"
         raise MigrationError(
-            f"cannot listen on {where}: {error}; choose another migration_port",
+            f"cannot listen on {where}: {error}; choose another one (migrate_port), or 0 for "
+            "one that is free",
             phase="arm",
         ) from error

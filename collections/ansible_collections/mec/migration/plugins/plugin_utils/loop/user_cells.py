@@ -49,7 +49,8 @@ class CellFinder:
         if "user_cell" in position:
             name = str(position["user_cell"])
             if self._cells.index(name) is None:
-                raise DecisionError(f"the map has no cell {name}")
+                ids = self._cells.ids
+                raise DecisionError(f"the map has no cell {name}; it has {len(ids)}, {ids[0]} to {ids[-1]}")
             return name
         degrees = position["user_position"]
         latitude, longitude = degrees["latitude"], degrees["longitude"]

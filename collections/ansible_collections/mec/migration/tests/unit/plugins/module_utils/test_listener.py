@@ -30,7 +30,7 @@ def test_it_listens_where_it_is_told(address, reached):
 def test_a_port_that_is_taken_is_said():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(MigrationError, match=f"cannot listen on any address port {port}.*migration_port"):
+        with pytest.raises(MigrationError, match=f"cannot listen on any address port {port}.*migrate_port"):
             listen("", port)
 
 

@@ -77,7 +77,7 @@ def test_cells_of_positions():
     }
     found, problems = CellFinder(OSLO).cells_of({"format": 1, "users": users})
     assert found == {"anna": "1", "bo": "2"}
-    assert problems[0] == "user cy: the map has no cell 7"
+    assert problems[0] == "user cy: the map has no cell 7; it has 3, 0 to 2"
     assert "user di: (60.4, 10.75) is outside the map" in problems[1]
     assert "nearest cell, 2; allowed" in problems[1]
 
