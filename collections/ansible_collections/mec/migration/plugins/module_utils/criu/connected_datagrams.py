@@ -18,6 +18,7 @@ import struct
 from ..base.errors import MigrationError
 from ..kernel.datagram_peers import Peer
 from ..kernel.socket_options import socket_of
+from ..kernel.sockets import is_own_address
 from .files_image import FILE, FilesImage
 from .images import FieldValue, decode_fields, encode_field
 from .open_files import descriptors_image, integer, open_descriptors, submessage
@@ -45,7 +46,7 @@ def disconnect(files: FilesImage, pids: dict[int, int]) -> list[Peer]:
                 # A service may have thousands of TCP connections, and is frozen.
                 continue
             fields = dict(decode_fields(message))
-            if _is_connected(fields[INTERNET_FIELD]):
+            if _is_disconnected_by_a_move(fields[INTERNET_FIELD]):
                 connected[integer(fields[FILE])] = (index, message)
         peers = []
         for pid, number in pids.items() if connected else ():
@@ -64,21 +65,14 @@ def disconnect(files: FilesImage, pids: dict[int, int]) -> list[Peer]:
         ) from error
 
 
-def _is_connected(entry: FieldValue) -> bool:
+def _is_disconnected_by_a_move(entry: FieldValue) -> bool:
     """Whether it is a UDP socket with a peer, by an address that is this container's own."""
     fields = submessage(entry)
     if fields.get(PROTOCOL) not in PROTOCOLS or not fields.get(PEER_PORT):
         return False
-    address = _address(entry)
-    return not (address.is_loopback or address.is_multicast or address.is_unspecified)
-
-
-def _address(entry: FieldValue) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Its own; IPv4 in an IPv6 socket as what it is."""
     words = [value for number, value in decode_fields(bytes(entry)) if number == ADDRESS]
     packed = b"".join(struct.pack("=I", integer(word)) for word in words)
-    address = ipaddress.ip_address(packed)
-    return getattr(address, "ipv4_mapped", None) or address
+    return is_own_address(ipaddress.ip_address(packed))
 
 
 def _disconnected(message: bytes) -> bytes:

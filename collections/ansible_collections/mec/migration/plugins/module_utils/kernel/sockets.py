@@ -27,6 +27,14 @@ class Listener(NamedTuple):
     inode: int
 
 
+def is_own_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether a network can have it for its own; every network has loopback, broadcast and the like."""
+    # IPv4 in an IPv6 socket is what it is.
+    plain = getattr(address, "ipv4_mapped", None) or address
+    broadcast = str(plain) == "255.255.255.255"
+    return not (plain.is_unspecified or plain.is_loopback or plain.is_multicast or broadcast)
+
+
 def listeners(pid: int | str = "self") -> list[Listener]:
     """The listening sockets in the network namespace of *pid*."""
     found = []

@@ -18,7 +18,7 @@ from ..image.opened import open_store
 from ..kernel.mountinfo import mounts
 from ..kernel.network_settings import changed_settings
 from ..kernel.own_network import OwnNetwork, read_network
-from ..kernel.sockets import listeners, open_sockets
+from ..kernel.sockets import is_own_address, listeners, open_sockets
 from ..memory.sent import FULL, LEAN
 from ..memory.shared_memory import shared_bytes
 from ..service.inventory import take_inventory
@@ -82,14 +82,7 @@ def _listening(pids: Iterable[int], network: int | str = "self") -> tuple[Port, 
 def _bound(service: Service) -> tuple[Port, ...]:
     """Those at an address that only this container has."""
     every = _listening(service.processes(), service.runc.pid)
-    return tuple(port for port in every if _is_own(ipaddress.ip_address(port.address)))
-
-
-def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether it is of one container alone: every network has loopback, broadcast and the like."""
-    plain = getattr(address, "ipv4_mapped", None) or address
-    broadcast = str(plain) == "255.255.255.255"
-    return not (plain.is_unspecified or plain.is_loopback or plain.is_multicast or broadcast)
+    return tuple(port for port in every if is_own_address(ipaddress.ip_address(port.address)))
 
 
 class Preflight:

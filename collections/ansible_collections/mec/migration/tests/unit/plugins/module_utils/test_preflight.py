@@ -15,9 +15,10 @@ from ansible_collections.mec.migration.plugins.module_utils.base.errors import P
 from ansible_collections.mec.migration.plugins.module_utils.docker.container_spec import specification
 from ansible_collections.mec.migration.plugins.module_utils.docker.runc_state import RuncState
 from ansible_collections.mec.migration.plugins.module_utils.kernel.own_network import OwnNetwork, Route
+from ansible_collections.mec.migration.plugins.module_utils.kernel.sockets import is_own_address
 from ansible_collections.mec.migration.plugins.module_utils.preflight import checks as preflight
 from ansible_collections.mec.migration.plugins.module_utils.preflight.pair import Container, Port, Refused
-from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight import _is_own, estimate
+from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight import estimate
 from ansible_collections.mec.migration.plugins.module_utils.preflight.room import choose_memory, images_needed
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -346,10 +347,9 @@ def test_a_port_at_its_own_address_is_refused_or_said():
 
 def test_which_ports_are_bound_to_an_own_address():
     every = ("0.0.0.0", "::", "127.0.0.1", "::1", "::ffff:127.0.0.1", "224.0.0.251", "ff02::fb")
-    assert not any(_is_own(ipaddress.ip_address(address)) for address in (*every, "255.255.255.255"))
-    assert all(
-        _is_own(ipaddress.ip_address(address)) for address in ("172.17.0.2", "::ffff:172.17.0.2", "fe80::1")
-    )
+    assert not any(is_own_address(ipaddress.ip_address(address)) for address in (*every, "255.255.255.255"))
+    for address in ("172.17.0.2", "::ffff:172.17.0.2", "fe80::1"):
+        assert is_own_address(ipaddress.ip_address(address))
 
 
 def test_a_link_needs_its_other_end_there():
