@@ -225,8 +225,9 @@ class SourceAgent:
         }
 
     def _take_step(self) -> None:
-        """:raises MigrationError: another step is under way."""
+        """:raises MigrationError: another step is under way, or the migration is being cancelled."""
         if not self._stepping.acquire(blocking=False):
+            self._move.check()
             raise MigrationError(
                 f"the migration is in phase {self._move.phase}, and does one thing at a time",
                 phase="preflight",

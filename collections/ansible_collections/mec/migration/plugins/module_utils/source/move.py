@@ -145,7 +145,7 @@ class Move:
 
         :raises CancelledError: it was asked for, before or in it.
         """
-        self._check()
+        self.check()
         started = time.time()
         self.phase = phase
         self._journal.note(phase=phase)
@@ -171,12 +171,13 @@ class Move:
             if self._journal.state == states.OPEN:
                 self._journal.note(phase=self.phase)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """:raises CancelledError: somebody asked for the end."""
         if self._cancelled:
             raise CancelledError(f"the migration was cancelled: {self._cancelled}", rolled_back=True)
 
     def _before_round(self) -> None:
-        self._check()
+        self.check()
         self._log.send_new(self.channel)
 
     # -- from other threads ------------------------------------------------------------------------
@@ -326,7 +327,7 @@ class Move:
                     copy.run(StopRule(self._wanted_ms(fields), int(fields["max_rounds"])), self._before_round)
                 )
                 with self._gate:
-                    self._check()
+                    self.check()
                     self._freezing = True
                 # What is frozen needs no limit, and whatever becomes of it shall have none.
                 self._let_run()

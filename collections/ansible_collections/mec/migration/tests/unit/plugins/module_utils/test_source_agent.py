@@ -171,7 +171,7 @@ def busy(host, monkeypatch):
     def endless(move, _fields, _progress):
         with move.step("pre-copy"):
             while True:
-                move._check()
+                move.check()
                 time.sleep(0.01)
 
     monkeypatch.setattr(module.Move, "precopy", endless)
@@ -248,6 +248,14 @@ def test_it_does_one_thing_at_a_time(busy):
     with pytest.raises(MigrationError, match="is in phase pre-copy, and does one thing at a time"):
         control("redis-1", "precopy", name=SOURCE_CONTROL)
     cancel()
+
+
+def test_a_step_that_comes_while_it_is_cancelled_is_told_so(host):
+    agent = SourceAgent(SourceSettings("redis-1", "redis", [], "ann@laptop", "10.0.0.1", 600.0), DOCKER)
+    agent.open()
+    agent._move.cancel("by bob@server")
+    with agent._stepping, pytest.raises(MigrationError, match="was cancelled: by bob@server"):
+        agent._take_step()
 
 
 def test_values_can_be_changed_meanwhile(busy):
