@@ -253,6 +253,9 @@ edge_host:
       description: Ports that are taken, with C(protocol), C(address), C(port) and C(held_by).
       type: list
       elements: dict
+    files:
+      description: For each of O(paths) that is there, C(mode) and C(size_bytes), as stat(2) has them.
+      type: dict
     paths:
       description: For each of O(paths), V(directory), V(file), V(other) or V(absent).
       type: dict

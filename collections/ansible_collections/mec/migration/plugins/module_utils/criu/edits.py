@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Changes to images of the final dump, so that the restore brings back what the service really had.
 
-Formats: CRIU's ``images/fdinfo.proto``, ``timerfd.proto``, ``mm.proto`` and ``vma.proto``.
+Formats: CRIU's ``images/fdinfo.proto``, ``timerfd.proto``, ``mm.proto``, ``vma.proto`` and ``mnt.proto``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ AREA_START, AREA_END, AREA_PROTECTION, AREA_FLAGS, AREA_STATUS = 1, 2, 5, 6, 7
 PRIVATE_ANONYMOUS = 1 << 9
 MAP_NORESERVE = 0x4000
 LARGE_BYTES = 1 << 30
+MOUNTS_MAGIC = 0x55563928
+# Of mnt_entry: whether what is mounted has been deleted, and what the container engine calls it there.
+DELETED, EXTERNAL = 16, 18
+IS_DELETED = encode_field(DELETED, True)
 
 
 def rearm_timers(files: FilesImage) -> int:
@@ -38,6 +42,31 @@ def rearm_timers(files: FilesImage) -> int:
             files.replace(index, edited)
             changed += 1
     return changed
+
+
+def mount_anew(path: str) -> bool:
+    """Edit the image of a mount namespace, ``mountpoints-*.img``; returns whether something was changed.
+
+    A file that is mounted (a configuration, say) may have been replaced on this host by another one of its
+    name, or a directory have been removed and made again. CRIU would make what was deleted anew at that
+    place on the target, where something is already, and which is not this container's alone. The container
+    gets what is there, as when it is started.
+
+    :raises MigrationError: it is damaged.
+    """
+    entries = read_messages(path, MOUNTS_MAGIC)
+    edited = [_anew(entry) if IS_DELETED in entry else entry for entry in entries]
+    if edited == entries:
+        return False
+    write_messages(path, MOUNTS_MAGIC, edited)
+    return True
+
+
+def _anew(entry: bytes) -> bytes:
+    fields = decode_fields(entry)
+    if not dict(fields).get(EXTERNAL):
+        return entry
+    return b"".join(encode_field(number, value) for number, value in fields if number != DELETED)
 
 
 def keep_reserved(path: str) -> bool:

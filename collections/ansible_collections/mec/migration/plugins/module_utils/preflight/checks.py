@@ -27,7 +27,13 @@ from .networks import (
 )
 from .pair import Container, Facts, Pair, Port, version_of
 from .room import source_memory, source_space, target_memory, target_space
-from .storage import mount_problems, mount_warnings, size_problems
+from .storage import (
+    mount_problems,
+    mount_warnings,
+    shareable_problems,
+    size_problems,
+    staying_file_problems,
+)
 
 # rseq, which every recent C library registers, came with 4.18; the restore registers it again.
 KERNEL_NEEDED = (4, 18)
@@ -286,6 +292,7 @@ class Check(NamedTuple):
 CHECKS = (
     Check("container", _movable, needs_target=False),
     Check("holdings", _holdings, needs_target=False),
+    Check("mounts", shareable_problems, needs_target=False),
     Check("devices", _devices, needs_target=False),
     Check("source", _source_host, needs_target=False),
     Check("space", source_space, needs_target=False),
@@ -305,6 +312,7 @@ CHECKS = (
     Check("networks", network_problems),
     Check("own_address", own_address_problems),
     Check("mounts", mount_problems),
+    Check("mounts", staying_file_problems),
     Check("mounts", size_problems),
     Check("log_driver", _log_driver),
     Check("links", _links),
@@ -345,6 +353,11 @@ def warnings(source: Facts, target: Facts | None, container: Container) -> list[
             found.append(f"the published port of {key} is chosen by Docker and will be another one")
     if container.host_config.get("PublishAllPorts"):
         found.append("published ports (-P) are chosen by Docker and will be others")
+    if container.host_config.get("IpcMode") == "shareable":
+        found.append(
+            "the content of /dev/shm does not move (`--ipc shareable`): what the service puts there from "
+            "now on is lost"
+        )
     huge_pages = source["memory"]["transparent_hugepages"]
     if SOFT_DIRTY in source["trackers"]["available"] and huge_pages == "always":
         found.append(

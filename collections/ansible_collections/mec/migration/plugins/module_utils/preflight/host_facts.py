@@ -15,6 +15,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 from ..base.errors import PreflightError
@@ -71,6 +72,7 @@ def collect(images_dir: str = IMAGES_DIR, paths: list[str] | None = None) -> dic
         "addresses": addresses(),
         "ports": ports(docker),
         "paths": {path: kind_of(path) for path in paths or []},
+        "files": dict(_files(paths or [])),
         "storage": storage_facts(paths or []),
     }
 
@@ -228,6 +230,13 @@ def _volume(volume: dict[str, Any]) -> dict[str, Any]:
         "labels": volume.get("Labels") or {},
         "entries": entries,
     }
+
+
+def _files(paths: list[str]) -> Iterator[tuple[str, dict[str, int]]]:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            yield path, {"mode": status.st_mode, "size_bytes": status.st_size}
 
 
 def storage_facts(paths: list[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ..base.errors import PreflightError
 from ..kernel.own_network import OwnNetwork
 from ..service.inventory import Inventory
+from ..service.staying_files import StayingFile
 
 Facts = dict[str, Any]
 
@@ -35,6 +36,8 @@ class Container(NamedTuple):
     :param listening: with host networking, the ports that its processes listen on.
     :param inventory: what its processes hold that does not move.
     :param network: what there is in a network of its own.
+    :param staying_files: what its processes use of bind mounts whose content does not move.
+    :param shareable: with `--ipc shareable`, the names in its /dev/shm.
     :param time_namespace: whether it has a time namespace of its own, as Docker makes one since 29.5.
     """
 
@@ -48,6 +51,8 @@ class Container(NamedTuple):
     network: OwnNetwork = OwnNetwork()
     time_namespace: bool = False
     bound: tuple[Port, ...] = ()
+    staying_files: tuple[StayingFile, ...] = ()
+    shareable: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -60,7 +61,15 @@ def look(client: Any, name: str, move_binds: list[str]) -> Container:
         network=OwnNetwork() if on_host_network else _own_network(service),
         time_namespace=service.runc.time_namespace,
         bound=() if on_host_network else _bound(service),
+        staying_files=tuple(service.staying_files()),
+        shareable=_shareable(service) if inspected["HostConfig"].get("IpcMode") == "shareable" else (),
     )
+
+
+def _shareable(service: Service) -> tuple[str, ...]:
+    with contextlib.suppress(OSError):
+        return tuple(sorted(os.listdir(f"/proc/{service.runc.pid}/root/dev/shm")))
+    return ()
 
 
 def _own_network(service: Service) -> OwnNetwork:

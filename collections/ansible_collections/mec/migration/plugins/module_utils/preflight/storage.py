@@ -87,6 +87,40 @@ def mount_problems(pair: Pair) -> Iterator[str]:
             yield from _subpath_problems(pair, mount)
 
 
+def shareable_problems(pair: Pair) -> Iterator[str]:
+    """Docker mounts it from outside then, so it is no file system of the container's own."""
+    container = pair.container
+    if container.shareable:
+        count = len(container.shareable)
+        yield (
+            f"container {container.name} has {count} entries in a /dev/shm that others may share "
+            f"(`--ipc shareable`), for example {container.shareable[0]}; its content does not move. Start "
+            "the container with `--ipc private`, or let the service put nothing there"
+        )
+
+
+def staying_file_problems(pair: Pair) -> Iterator[str]:
+    """CRIU opens a file by its name, and takes none of other permissions or of another size."""
+    there, name = pair.target["files"], pair.target["hostname"]
+    binds = [mount for mount in pair.container.spec["mounts"] if mount["type"] == "bind"]
+    shared = [mount["source"].rstrip("/") + "/" for mount in binds if shared_storage(pair, mount)]
+    for file in pair.container.staying_files:
+        if file.path.startswith(tuple(shared)):
+            continue
+        what = (
+            f"container {pair.container.name} uses {file.path}, which does not move with it (a bind mount); "
+        )
+        remedy = "Have the same there, or let the mount's content move, too (`move_binds`)"
+        found = there.get(file.path)
+        if pair.target["paths"].get(file.path) == "absent":
+            yield f"{what}it is not there on {name}. {remedy}"
+        elif found and found["mode"] != file.mode:
+            yield f"{what}its mode is {file.mode:o} here and {found['mode']:o} on {name}. {remedy}"
+        elif found and file.size_bytes not in (-1, found["size_bytes"]):
+            sizes = f"{file.size_bytes} bytes here and {found['size_bytes']} on {name}"
+            yield f"{what}it has {sizes}, of which CRIU would take it for another file. {remedy}"
+
+
 def _subpath_problems(pair: Pair, mount: Mount) -> Iterator[str]:
     """Docker starts no container while a part of a volume is missing, and content comes after the start."""
     for wanted in pair.container.host_config.get("Mounts") or []:

@@ -58,6 +58,13 @@ KINDS = (
         UNIT + "test_cgroup_view.py::test_a_directory_of_the_host_takes_the_place_of_a_mount",
     ),
     _kept(
+        "replaced-mount",
+        "A bind mount of a file or directory that was replaced on the host since: the container gets the one "
+        "that the target has",
+        UNIT + "test_criu_edits.py::"
+        "test_what_was_mounted_and_is_deleted_is_mounted_anew_by_the_container_engine_alone",
+    ),
+    _kept(
         "mount-through-link",
         "Mounts whose destination leads through a symbolic link, `docker run --init`",
         UNIT + "test_dump.py::test_mounts_are_named_as_the_kernel_has_them",
@@ -155,6 +162,22 @@ KINDS = (
         "A part of a volume (`volume-subpath`), unless both hosts share its storage",
         "Mount the whole volume, or use one of its own",
         PREFLIGHT + "test_a_part_of_a_volume_is_refused_unless_its_storage_is_shared",
+    ),
+    _judged(
+        REFUSED,
+        "shareable",
+        "Something in /dev/shm of a container with `--ipc shareable` (`private`, the default: kept; "
+        "if it is empty: said)",
+        "Start it with `--ipc private`, or let the service put nothing there",
+        PREFLIGHT + "test_a_dev_shm_that_others_may_share_does_not_move",
+    ),
+    _judged(
+        REFUSED,
+        "staying-files",
+        "An open or mapped file, or a working directory, on a bind mount that does not move, which the "
+        "target does not have with the same permissions and size (of logs, written at their end: any size)",
+        "Have the same there, or name the mount in `move_binds`",
+        PREFLIGHT + "test_files_that_stay_must_be_the_same_on_the_target",
     ),
     _judged(
         REFUSED,

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 
+from ..kernel.epolls import in_dump_order
 from ..kernel.identity import common_identity
 from ..kernel.processes import start_time
 from .holdings import Holdings, Process
@@ -16,6 +18,7 @@ from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
 # Docker starts health checks as it does `docker exec`; what is younger may be one.
 HEALTH_CHECK_S = 5
 SCHED_DEADLINE = 6
+DEV_TTY = os.makedev(5, 0)
 # Of linux/magic.h, also of memfds of huge pages.
 HUGETLBFS_MAGIC = 0x958458F6
 # CRIU's own processes while it restores; seen to be enough, and two are not.
@@ -51,6 +54,13 @@ def _below_terminal(holdings: Holdings) -> Iterator[Found]:
     for process in holdings.processes.values():
         if process.below_terminal:
             yield Found(process, "has a controlling terminal (a pty) and does not lead its session")
+
+
+def _terminal_by_name(holdings: Holdings) -> Iterator[Found]:
+    moving = set(in_dump_order({pid: each.parent for pid, each in holdings.processes.items()}, holdings.init))
+    for process, file in holdings.files():
+        if process.pid in moving and stat.S_ISCHR(file.mode) and file.rdev == DEV_TTY:
+            yield Found(process, f"has /dev/tty open (file descriptor {file.number})")
 
 
 def _sharing_memory(holdings: Holdings) -> Iterator[Found]:
@@ -342,6 +352,17 @@ KINDS = (
         "Nothing, unless they open /dev/tty (to ask for a password, say); then let them be started anew",
         TEST + "test_a_controlling_terminal",
         _below_terminal,
+    ),
+    Kind(
+        "terminal-by-name",
+        "An open /dev/tty, the terminal of one's session by that name (interactive shells with job control, "
+        "below tmux, screen, script, expect)",
+        REFUSED,
+        "device 5, 0 of the file",
+        "CRIU cannot dump it where another process has the terminal's other end",
+        "End that shell or program, or let it run without job control (`set +m`)",
+        TEST + "test_an_open_terminal_by_name",
+        _terminal_by_name,
     ),
     Kind(
         "reserved-memory",

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..base.errors import MigrationError, PreflightError
 from ..docker.container_networks import interface_names
-from ..docker.container_spec import check_movable, specification
+from ..docker.container_spec import check_movable, compared_paths, specification
 from ..docker.runc_state import RuncState, runc_state
 from ..files.trees import ROOTFS_TREE, Tree
 from ..image.opened import open_store, store_problem
@@ -21,6 +21,7 @@ from ..kernel.interfaces import interfaces
 from ..kernel.mountinfo import inside_root, root_upper_dir
 from ..kernel.processes import container_pids, memory_bytes
 from ..memory.shared_memory import shared_bytes
+from .staying_files import StayingFile, staying_files
 
 
 class Service:
@@ -108,6 +109,21 @@ class Service:
             for mount in self.spec["mounts"]
             if mount["type"] != "tmpfs" and mount["destination"] not in moved
         ]
+
+    def staying_files(self) -> list[StayingFile]:
+        """What its processes use of bind mounts whose content does not move."""
+        moved = [mount["destination"] for mount in self.moved_mounts()]
+        root = f"/proc/{self.runc.pid}/root"
+        places = {
+            inside_root(root, mount["destination"]): mount["source"]
+            for mount in self.spec["mounts"]
+            if mount["type"] == "bind" and mount["destination"] not in moved
+        }
+        return staying_files(self.cgroup.pids(), places)
+
+    def paths_of_host(self) -> list[str]:
+        """What both hosts must be asked about."""
+        return sorted({*compared_paths(self.spec), *(file.path for file in self.staying_files())})
 
     def trees(self) -> list[Tree]:
         """The writable layer and the moved mounts, for :class:`FileSync`."""

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 from ..base.daemon import fork_off
 from ..base.errors import InDoubtError, MigrationError, PreflightError
 from ..base.paths import state_dir
-from ..docker.container_spec import compared_paths
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state
 from ..kernel.scratch import wipe
 from ..service.service import Service
@@ -160,7 +159,7 @@ class SourceAgent:
             "container_id": service.id,
             "image_id": service.spec["image_id"],
             "mounts": [mount["destination"] for mount in service.moved_mounts()],
-            "bind_sources": compared_paths(service.spec),
+            "bind_sources": service.paths_of_host(),
             "memory_bytes": service.memory_bytes,
             "engine_id": self._journal.entry.engine_id,
         }

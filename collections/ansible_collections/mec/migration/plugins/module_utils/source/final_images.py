@@ -19,7 +19,7 @@ from ..base.errors import MigrationError
 from ..base.page_ranges import Range, RangeSet
 from ..base.threads import InThread
 from ..criu.connected_datagrams import disconnect
-from ..criu.edits import LARGE_BYTES, keep_reserved, rearm_timers
+from ..criu.edits import LARGE_BYTES, keep_reserved, mount_anew, rearm_timers
 from ..criu.eventfds import set_aside
 from ..criu.files_image import FilesImage
 from ..criu.given_segments import give
@@ -56,6 +56,7 @@ from ..memory.source import FrozenSegment, MemorySource
 from ..transport.wire import Channel
 
 SEGMENT_PAGEMAP = re.compile(r"pagemap-shmem-(\d+)\.img")
+MOUNTS = re.compile(r"mountpoints-\d+\.img")
 PROCESS_PAGEMAP = re.compile(r"pagemap-(\d+)\.img")
 # Of a process or thread; CRIU writes them once, each process's together. Those of descriptors are still to
 # be edited.
@@ -198,8 +199,11 @@ class FinalImages:
         self.peers = disconnect(self.files, pids)
         self._give_segments()
         self.files.write()
-        self._keep_reserved(os.listdir(self._dir))
-        for name in os.listdir(self._dir):
+        names = os.listdir(self._dir)
+        self._keep_reserved(names)
+        for name in names:
+            if MOUNTS.fullmatch(name):
+                mount_anew(os.path.join(self._dir, name))
             found = SEGMENT_PAGEMAP.fullmatch(name)
             if found:
                 self._settle_segment(int(found.group(1)))

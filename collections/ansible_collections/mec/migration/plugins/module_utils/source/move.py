@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from ..base.errors import InDoubtError, MigrationError, PreflightError, TransferError
 from ..base.stop_rule import HANDOVER_GAP_S, StopRule
 from ..docker.client import docker_client
-from ..docker.container_spec import compared_paths
 from ..docker.reconnected_mounts import reconnected_mounts
 from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsTrees
@@ -214,7 +213,7 @@ class Move:
         """
         with self.step("validate"):
             channel = self.channel
-            paths = compared_paths(self.service.spec)
+            paths = self.service.paths_of_host()
             channel.ask("facts", images_dir=fields["images_dir"], paths=paths)
             wanted = dict(fields, container=self.service.id)
             result = Preflight(client, lambda: channel.answer("facts").mapping("facts"), wanted).run()

@@ -13,8 +13,10 @@ import time
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.criu.edits import (
     MM_MAGIC,
+    MOUNTS_MAGIC,
     TIMERFD,
     keep_reserved,
+    mount_anew,
     rearm_timers,
 )
 from ansible_collections.mec.migration.plugins.module_utils.criu.files_image import MAGIC, NAME, FilesImage
@@ -122,3 +124,19 @@ def test_only_a_large_reservation_is_not_counted(tmp_path):
     flags = [dict(decode_fields(value))[6] for number, value in decode_fields(message) if number == 14]
     assert flags == [0x4022, 0x4022, 0x22, 0x22, 0x22]
     assert not keep_reserved(image)
+
+
+def test_what_was_mounted_and_is_deleted_is_mounted_anew_by_the_container_engine_alone(tmp_path):
+    path = str(tmp_path / "mountpoints-12.img")
+
+    def mounted(deleted, external):
+        head = (
+            encode_field(2, 700) + encode_field(6, "/conf") + encode_field(7, "conf") + encode_field(10, 128)
+        )
+        return head + encode_field(16, True) * deleted + encode_field(18, "/conf") * external
+
+    every = [mounted(deleted, external) for deleted in (True, False) for external in (True, False)]
+    write_messages(path, MOUNTS_MAGIC, every)
+    assert mount_anew(path)
+    assert read_messages(path, MOUNTS_MAGIC) == [mounted(False, True), *every[1:]]
+    assert not mount_anew(path)

@@ -471,6 +471,31 @@ os.read(master, 1)
             only(list(found), "controlling terminal", "/dev/tty")
 
 
+def test_an_open_terminal_by_name():
+    program = """
+import pty
+leader, master = pty.fork()
+if leader == 0:
+    {opened}
+    os.write(1, b"x")
+    time.sleep(600)
+os.read(master, 1)
+"""
+    for opened, refused in (("os.open('/dev/tty', os.O_RDWR)", 1), ("pass", 0)):
+        with Victim(program.format(opened=opened)) as victim:
+            (leader,) = children(victim.pid)
+            holdings = read_holdings(victim.pid, [victim.pid, leader])
+            # One that `docker exec` has started does not move.
+            strange = {leader: holdings.processes[leader]._replace(parent=1)}
+            apart = holdings._replace(processes={**holdings.processes, **strange})
+            os.kill(leader, 9)
+        found = judge("web", holdings).refused
+        assert len(found) == refused
+        assert judge("web", apart).refused == ()
+        if refused:
+            only(list(found), "has /dev/tty open", "job control")
+
+
 def test_a_process_with_its_parents_directory():
     only(told(CLONED.format(flag=CLONE_FS)), "the working directory", "CLONE_FS", "fork")
     # Descriptors may be shared.

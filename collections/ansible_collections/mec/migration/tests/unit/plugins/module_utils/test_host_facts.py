@@ -121,6 +121,8 @@ def test_all_facts_can_be_had_and_written_as_json_on_any_machine(tmp_path):
         "/dev/null": "other",
         "/no/such": "absent",
     }
+    status = os.stat(__file__)
+    assert facts["files"][__file__] == {"mode": status.st_mode, "size_bytes": status.st_size}
     assert facts["cpu"]["features"]
     assert facts["memory"]["total_bytes"] >= facts["memory"]["available_bytes"] > 0
     assert facts["trackers"]["auto"] in facts["trackers"]["available"]
