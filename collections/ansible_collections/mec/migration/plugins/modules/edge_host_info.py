@@ -104,6 +104,11 @@ edge_host:
         version:
           description: V(1) or V(2).
           type: int
+        real_time_groups:
+          description:
+            - Whether the kernel lets a container have threads of real-time priority only if it was given time
+              for them (C(--cpu-rt-runtime)).
+          type: bool
         hierarchies:
           description: Names of the version 1 hierarchies.
           type: list

@@ -14,6 +14,8 @@ from typing import NamedTuple
 # include/net/tcp_states.h; an unconnected UDP socket is in state "close".
 _LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 
+_CONNECTED = "01"
+
 # Those that send datagrams.
 DATAGRAMS = ("udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6")
 
@@ -121,6 +123,17 @@ def unread_netlink(pid: int) -> Iterator[int]:
             words = line.split()
             if int(words[4]):
                 yield int(words[9])
+
+
+def connected_datagrams(pid: int) -> Iterator[int]:
+    """Inodes of the UDP sockets of a process's network that have a peer."""
+    for protocol in ("udp", "udp6", "udplite", "udplite6"):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{protocol}", encoding="ascii") as lines:
+            next(lines, "")
+            for line in lines:
+                words = line.split()
+                if words[3] == _CONNECTED:
+                    yield int(words[9])
 
 
 def unsent_datagrams(pid: int) -> Iterator[int]:

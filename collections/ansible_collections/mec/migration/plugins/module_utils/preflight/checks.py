@@ -156,6 +156,22 @@ def _cgroup(pair: Pair) -> Iterator[str]:
         )
 
 
+def _real_time(pair: Pair) -> Iterator[str]:
+    """Docker gives the container's group the time that the container asks for, which usually is none."""
+    container, target = pair.container, pair.target
+    if (
+        container.inventory.real_time
+        and target["cgroup"].get("real_time_groups")
+        and not container.host_config.get("CpuRealtimeRuntime")
+    ):
+        yield (
+            f"container {container.name} has threads of real-time priority (SCHED_FIFO, SCHED_RR), and on "
+            f"{target['hostname']} a container may have such threads only if it was given time for them. "
+            "Start it with `--cpu-rt-runtime`, and Docker's daemon there, too; or choose a target with "
+            "cgroup version 2"
+        )
+
+
 def _security_module(pair: Pair) -> Iterator[str]:
     """CRIU refuses a profile of a security module that the host does not have (criu/lsm.c)."""
     profile = str(pair.container.inspected.get("AppArmorProfile") or "")
@@ -304,6 +320,7 @@ CHECKS = (
     Check("kernel", _kernel),
     Check("time_namespace", _time_namespace),
     Check("cgroup", _cgroup),
+    Check("real_time", _real_time),
     Check("security_module", _security_module),
     Check("space", target_space),
     Check("memory", target_memory),

@@ -108,11 +108,18 @@ def memory_facts() -> dict[str, Any]:
 
 
 def cgroup_facts() -> dict[str, Any]:
-    """Version, and for version 1 the hierarchies that are mounted: they become part of a checkpoint."""
+    """Version, and for version 1 the hierarchies that are mounted: they become part of a checkpoint.
+
+    ``real_time_groups`` is whether a group has real-time threads only if it was given time for them.
+    """
     if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
-        return {"version": 2, "hierarchies": []}
-    hierarchies = [os.path.basename(mount.point) for mount in mounts() if mount.kind == "cgroup"]
-    return {"version": 1, "hierarchies": sorted(hierarchies)}
+        return {"version": 2, "hierarchies": [], "real_time_groups": False}
+    points = [mount.point for mount in mounts() if mount.kind == "cgroup"]
+    return {
+        "version": 1,
+        "hierarchies": sorted(os.path.basename(point) for point in points),
+        "real_time_groups": any(os.path.exists(f"{point}/cpu.rt_runtime_us") for point in points),
+    }
 
 
 def criu_facts() -> dict[str, Any]:

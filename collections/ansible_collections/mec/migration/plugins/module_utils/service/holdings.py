@@ -23,7 +23,7 @@ from ..kernel.mountinfo import Mount, mounts
 from ..kernel.processes import stat_fields
 from ..kernel.ptrace import sharing_directory, sharing_memory
 from ..kernel.socket_options import socket_of
-from ..kernel.sockets import command, holders, unread_netlink, unsent_datagrams
+from ..kernel.sockets import command, connected_datagrams, holders, unread_netlink, unsent_datagrams
 from ..kernel.unix_diag import LISTEN, UnixSocket, unix_sockets
 from ..kernel.watches import Watches, watches
 from .locked_memory import inherited_locked_bytes
@@ -112,6 +112,8 @@ class Holdings(NamedTuple):
     :param sharing_directory: process -> its parent, with whom it shares working directory and umask.
     :param tasks_left: how many more processes and threads it may have; None if it has no limit.
     :param watches: of inotify and fanotify.
+    :param datagrams_on_their_way: inodes of UDP sockets of its network that have a peer and that no process
+        has open: messages between processes have them (SCM_RIGHTS).
     :param strangers: files that sets of epoll wait for and that their process does not have open.
     """
 
@@ -139,6 +141,7 @@ class Holdings(NamedTuple):
     tasks_left: int | None = None
     watches: Watches = Watches()
     strangers: tuple[Stranger, ...] = ()
+    datagrams_on_their_way: tuple[int, ...] = ()
 
     @property
     def first(self) -> Process | None:
@@ -221,7 +224,16 @@ def read_holdings(
         tasks_left=tasks_left(init),
         watches=watches(init, found),
         strangers=tuple(_strangers(init, found)),
+        datagrams_on_their_way=tuple(_on_their_way(init, found.values())),
     )
+
+
+def _on_their_way(init: int, processes: Iterable[Process]) -> set[int]:
+    open_here = {file.socket_inode for process in processes for file in process.files}
+    # The kernel's own have no inode.
+    found = set(connected_datagrams(init)) - open_here - {0}
+    # The network may be the host's, or another container's, too.
+    return found - set(holders(found)) if found else found
 
 
 def _strangers(init: int, processes: dict[int, Process]) -> Iterator[Stranger]:

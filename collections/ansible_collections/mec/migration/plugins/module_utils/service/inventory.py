@@ -28,6 +28,7 @@ TRANSIENT = (
     "unsent-datagram",
     "shared-memory-space",
     "strange-epoll",
+    "datagram-on-its-way",
 )
 LOOKS, PAUSE_S = 3, 0.2
 
@@ -36,11 +37,13 @@ class Inventory(NamedTuple):
     """Sentences, each with process, thing, reason and remedy.
 
     :param users: whose processes there are besides root's.
+    :param real_time: whether it has threads of real-time priority.
     """
 
     refused: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     users: tuple[int, ...] = ()
+    real_time: bool = False
 
 
 def take_inventory(service: Service) -> Inventory:
@@ -79,7 +82,9 @@ def judge(container: str, holdings: Holdings) -> Inventory:
     for kind in KINDS:
         said.get(kind.outcome, []).extend(kind.say(container, holdings))
     users = {process.uid for process in holdings.processes.values()} - {0}
-    return Inventory(tuple(said[REFUSED]), tuple(said[SAID]), tuple(sorted(users)))
+    return Inventory(
+        tuple(said[REFUSED]), tuple(said[SAID]), tuple(sorted(users)), _found("real-time", holdings)
+    )
 
 
 def _found(name: str, holdings: Holdings) -> bool:

@@ -179,6 +179,13 @@ def _held_back(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"has a datagram that it has not sent as a whole (descriptor {file.number})")
 
 
+def _on_its_way(holdings: Holdings) -> Iterator[Found]:
+    count = len(holdings.datagrams_on_their_way)
+    if count:
+        which = "a connected UDP socket" if count == 1 else f"{count} connected UDP sockets"
+        yield Found(None, f"has {which} on the way from one process to another, open in none (SCM_RIGHTS)")
+
+
 def _outside(holdings: Holdings) -> Iterator[tuple[Found, bool]]:
     """UNIX sockets whose peer is not the container's; whether they are datagram sockets."""
     held = holdings.socket_holders()
@@ -289,6 +296,17 @@ KINDS = (
         "the container has there",
         "",
         "tests/e2e/test_kinds.py::test_what_a_service_holds_is_there_after_the_move",
+    ),
+    Kind(
+        "datagram-on-its-way",
+        "A connected UDP socket that no process has open, as it is on the way to one in a message "
+        "(SCM_RIGHTS; other files: kept)",
+        REFUSED,
+        "in /proc/PID/net/udp and in no /proc/PID/fd; looked at again a few times",
+        "nobody could connect it again there",
+        "That is over as soon as the service takes it: start the migration again then",
+        TEST + "test_a_connected_datagram_socket_on_its_way",
+        _on_its_way,
     ),
     Kind(
         "message-queue",

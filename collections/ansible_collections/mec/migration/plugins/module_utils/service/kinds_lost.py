@@ -165,6 +165,17 @@ KINDS = (
         "",
     ),
     Kind(
+        "names-of-connections",
+        "The names of the two ends of UNIX stream connections, as getsockname(2) and getpeername(2) tell "
+        "them (those of listeners and of datagram sockets: kept)",
+        UNSEEN,
+        "",
+        "CRIU restores the two ends as a pair, which has no names",
+        "Nothing for most: a server knows its listener's name, and can ask for its clients' process "
+        "(SO_PEERCRED)",
+        "",
+    ),
+    Kind(
         "waiting-calls",
         "The wait of a system call that signal(7) lists as ended by SIGSTOP and SIGCONT: semop, futex, a "
         "sleep of some clocks; what is left of a write to a full pipe",

@@ -326,9 +326,9 @@ KINDS = (
         "Threads of real-time priority (SCHED_FIFO, SCHED_RR)",
         SAID,
         "as before",
-        "CRIU sets policy and priority again on the target, whose kernel and cgroups must allow them, too; "
-        "else the restore fails and the service runs on here",
-        "Give the target the same `--cpu-rt-runtime` settings of its daemon, with cgroup version 1",
+        "CRIU sets policy and priority again on the target, whose kernel and cgroups must allow them, too",
+        "Give the target the same `--cpu-rt-runtime` settings of its daemon, with cgroup version 1 (a "
+        "container without is refused where the kernel asks for it)",
         TEST + "test_real_time_priority",
         _real_time,
     ),

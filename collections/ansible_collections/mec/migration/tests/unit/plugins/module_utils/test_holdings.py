@@ -519,6 +519,23 @@ child()
     assert told(program.format(count=1024)) == []
 
 
+def test_a_connected_datagram_socket_on_its_way():
+    program = """
+made(libc.unshare(0x40000000))
+one, other = socket.socketpair()
+sent, kept = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _turn in range(2)]
+import subprocess
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+for each in (sent, kept):
+    each.connect(("127.0.0.1", 9))
+socket.send_fds(one, [b"x"], [sent.fileno(), kept.fileno()])
+{close}
+"""
+    (said,) = told(program.format(close="sent.close()"))
+    assert said.startswith("container web has a connected UDP socket on the way from one process to another")
+    assert told(program.format(close="")) == []
+
+
 def test_more_fifos_than_can_be_dumped(tmp_path):
     program = """
 import resource

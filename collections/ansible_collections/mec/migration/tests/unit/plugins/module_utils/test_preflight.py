@@ -21,6 +21,7 @@ from ansible_collections.mec.migration.plugins.module_utils.preflight import che
 from ansible_collections.mec.migration.plugins.module_utils.preflight.pair import Container, Port, Refused
 from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight import estimate
 from ansible_collections.mec.migration.plugins.module_utils.preflight.room import choose_memory, images_needed
+from ansible_collections.mec.migration.plugins.module_utils.service.inventory import Inventory
 from ansible_collections.mec.migration.plugins.module_utils.service.staying_files import StayingFile
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -451,6 +452,17 @@ def test_bind_mounts_that_stay_must_be_on_the_target():
     assert only(found(host("west"), absent, mount)).endswith("Create it there")
     there = host("east", docker__networks=network, paths={"/etc/hosts": "file"})
     assert found(host("west"), there, mount) == []
+
+
+def test_real_time_needs_time_for_it_where_the_kernel_shares_it_out():
+    redis = container("redis")
+    real_time = redis._replace(inventory=Inventory(real_time=True))
+    sharing, other = (host("east", cgroup__real_time_groups=shares) for shares in (True, False))
+    assert "`--cpu-rt-runtime`" in only(found(host("west"), sharing, real_time))
+    assert found(host("west"), other, real_time) == []
+    assert found(host("west"), sharing, redis) == []
+    asked = container("redis", CpuRealtimeRuntime=9000)._replace(inventory=Inventory(real_time=True))
+    assert found(host("west"), sharing, asked) == []
 
 
 def test_files_that_stay_must_be_the_same_on_the_target():
