@@ -90,6 +90,19 @@ def test_what_is_no_number_is_not_taken_for_0(tmp_path, name, given, words):
     assert words in output
 
 
+def test_a_run_that_cannot_be_summed_up_goes_on_to_its_report(tmp_path):
+    tasks = COLLECTION / "playbooks" / "tasks" / "follow_hindsight.yml"
+    entry = {"service": "one", "user": "anna", "action": "stay", "current_host": "localhost"}
+    rounds = [{"round": 1, "positions": POSITIONS, "services": [entry], "moves": []}]
+    look_back = {"ansible.builtin.import_tasks": str(tasks)}
+    report = {"ansible.builtin.debug": {"msg": "the report"}}
+    # The only host of this play has no place on the map.
+    status, output = play(tmp_path, look_back, report, follow_rounds=rounds, follow_policy="lab")
+    assert status == 0, output
+    assert "What it cost could not be summed up: " in output
+    assert "the report" in output
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
