@@ -110,12 +110,7 @@ def _decision(
     wanted = row.action[here]
     if planned and planned.continuation:
         wanted = min(range(len(hosts)), key=lambda place: (expected[place], place != here))
-    target = wanted
-    if wanted in full:
-        room = [place for place in range(len(hosts)) if place not in full]
-        target = min(room, key=lambda place: (expected[place], place != here))
-    if expected[target] > expected[here] - TIE and solved.header["greedy"]:
-        target = here
+    target = _with_room(wanted, expected, here, full, solved)
     names = [host.name for host in hosts]
     advantage = expected[here] - expected[target]
     decision = {
@@ -155,8 +150,15 @@ def _without(
 ) -> int:
     """The host that would be decided for without the route."""
     expected = [paid + ahead for paid, ahead in zip(migration_costs, row.continuation, strict=True)]
-    target = row.action[here]
-    if target in full:
+    return _with_room(row.action[here], expected, here, full, solved)
+
+
+def _with_room(
+    wanted: int, expected: Sequence[float], here: int, full: Sequence[int], solved: SolvedPolicy
+) -> int:
+    """The host *wanted* or, where that is full, the best one with room; *here* where a move gains nothing."""
+    target = wanted
+    if wanted in full:
         room = [place for place in range(len(expected)) if place not in full]
         target = min(room, key=lambda place: (expected[place], place != here))
     return here if expected[target] > expected[here] - TIE and solved.header["greedy"] else target
