@@ -2,7 +2,7 @@
 # tcxreader: filling a gap moves all later values to the next point, and a missing first position comes from 0, 0.
 #
 # Expected: with null_value_handling=2 missing values are interpolated linearly between the values before and behind
-# them, and those that are there stay (README and docstring of read()). Elements of a Trackpoint but for Time are
+# them, and those that are there stay (docstring of read()). Elements of a Trackpoint but for Time are
 # optional (TrackPoint_t in Garmin's TrainingCenterDatabasev2.xsd).
 # Seen: for a gap of one point two values are put in, for one of two points three, so that all that follows belongs
 # to the point before: of the heart rates 100, none, 110, 120, 130 is made 100, 103, 106, 110, 120, and the last is
