@@ -116,3 +116,12 @@ def test_every_option_of_the_playbooks_is_one_that_others_are_likened_to() -> No
         "migrate_lazy is no option of these playbooks; do you mean migrate_lazy_restore?",
         "polcy is no option of these playbooks; do you mean policy?",
     ]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((COLLECTION / "changelogs/fragments").glob("*.yml")), ids=lambda path: path.stem
+)
+def test_a_fragment_of_the_changelog_is_sections_of_sentences(path: Path) -> None:
+    # A colon in a sentence makes a mapping of it, which the changelog cannot show.
+    for section, sentences in yaml.safe_load(path.read_text()).items():
+        assert all(isinstance(one, str) for one in sentences), section
