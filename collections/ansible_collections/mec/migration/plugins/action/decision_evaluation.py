@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ ARGUMENTS = {
     "seed": {"type": "int", "default": 1},
 }
 # In a single slot nobody moves. The walks of all users are kept in memory.
-LEAST = {"users": 1, "slots": 2, "runs": 1, "seed": 0}
+LEAST = {"users": 1, "slots": 2, "runs": 1, "seed": 0, "hosts": 1, "capacity": 1}
 MOST_STEPS = 10_000_000
 
 
@@ -74,9 +74,7 @@ class ActionModule(ActionBase):
         from ..plugin_utils.evaluation.sweep import OPTIONS, combinations  # noqa: PLC0415
         from ..plugin_utils.report import report, sweep_page  # noqa: PLC0415
 
-        for name, least in LEAST.items():
-            if arguments[name] < least:
-                raise DecisionError(f"{name} is {arguments[name]}; allowed: at least {least}")
+        check_numbers(arguments)
         if arguments["users"] * arguments["slots"] > MOST_STEPS:
             raise DecisionError(
                 f"users is {arguments['users']} and slots {arguments['slots']}; "
@@ -170,6 +168,18 @@ class ActionModule(ActionBase):
         files = write(output_dir, title, sweep, [(one.settings, one.rows) for one in done])
         rows = [{**one.settings["varied"], **row} for one in done for row in one.rows]
         return {"files": files, "settings": {"kind": "sweep", "sweep": sweep}, "strategies": rows}
+
+
+def check_numbers(arguments: Mapping[str, Any]) -> None:
+    """:raises DecisionError: a number means nothing, or nothing for this kind."""
+    for name, least in LEAST.items():
+        if arguments[name] is not None and arguments[name] < least:
+            raise DecisionError(f"{name} is {arguments[name]}; allowed: at least {least}")
+    for name in ("known_slots", "wrong_routes"):
+        if arguments[name] and arguments["kind"] != "trace":
+            raise DecisionError(
+                f"{name} is {arguments[name]}, and kind is {arguments['kind']}; it needs kind=trace"
+            )
 
 
 class Shown:

@@ -58,11 +58,12 @@ class LookupModule(LookupBase):
         found = []
         for term in terms:
             skipped: list[str] = []
+            path = plain(term)
             try:
-                records = read(plain(term), skipped=skipped)
+                records = read(path, skipped=skipped)
             except DecisionError as error:
                 raise AnsibleLookupError(f"mec.migration.migration_costs: {error}") from None
             for sentence in skipped:
                 display.warning(f"mec.migration.migration_costs: passed over {sentence}")
-            found.append({"records": records, "pairs": summary(records), "lines": lines(records)})
+            found.append({"records": records, "pairs": summary(records), "lines": lines(records, path)})
         return found

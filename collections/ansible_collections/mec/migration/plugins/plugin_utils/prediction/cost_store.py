@@ -248,10 +248,14 @@ def summary(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The summary for a person, with the errors of all predictions in the last line."""
+def lines(records: Sequence[Mapping[str, Any]], path: str | Path) -> list[str]:
+    """The summary for a person, with the errors of all predictions in the last line.
+
+    :param path: of the store that they are from.
+    """
     if not records:
-        return ["no migration has been recorded yet"]
+        absent = "" if os.path.exists(path) else ", which is not there"
+        return [f"no migration has been recorded yet in {path}{absent}"]
     width = max(len(f"{record['source']} -> {record['target']}") for record in records)
     told = [f"{'pair':<{width}} count seconds       MB  frozen ms   MB/s  off by: seconds  bytes frozen"]
     for row in summary(records):

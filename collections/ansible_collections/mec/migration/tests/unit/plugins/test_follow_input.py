@@ -210,6 +210,8 @@ def test_what_cannot_be_planned_with_is_named(tmp_path, options, words):
         ({"seed": -1}, "seed is -1; allowed: at least 0"),
         ({"kind": "figure_6", "runs": 0}, "runs is 0; allowed: at least 1"),
         ({"users": 99_999_999}, "allowed: 10000000 steps in all"),
+        ({"capacity": 0}, "capacity is 0; allowed: at least 1"),
+        ({"known_slots": [1]}, "known_slots is [1], and kind is random_walk; it needs kind=trace"),
         ({"sweep": {"seed": [-1]}}, "sweep.seed has -1; allowed: whole numbers, at least 0"),
     ],
 )

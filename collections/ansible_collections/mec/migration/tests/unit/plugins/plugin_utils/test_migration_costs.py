@@ -15,6 +15,8 @@ from ansible_collections.mec.migration.plugins.plugin_utils.prediction import co
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+STORE = "costs.jsonl"
+
 
 def report(**changes):
     return {
@@ -164,17 +166,18 @@ def test_the_summary_counts_every_record_once(moves):
     for row in rows:
         own = [s for source, target, s in moves if (source, target) == (row["source"], row["target"])]
         assert min(own) <= row["seconds"] <= max(own)
-    assert len(costs.lines(records)) == 1 + len(rows)
+    assert len(costs.lines(records, STORE)) == 1 + len(rows)
 
 
-def test_the_table_shows_errors_only_where_there_were_predictions():
+def test_the_table_shows_errors_only_where_there_were_predictions(tmp_path):
     predicted = {"total_bytes": 291_593_756, "seconds": 90.58, "frozen_ms": 1761.4}
-    told = costs.lines([record(), costs.record_of(report(source="edge-c"), 2.0, predicted)])
+    told = costs.lines([record(), costs.record_of(report(source="edge-c"), 2.0, predicted)], STORE)
     assert told[1].split()[:4] == ["edge-a", "->", "edge-b", "1"]
     assert told[1].split()[-3:] == ["-", "-", "-"]
     assert "100 %" in told[2]
     assert told[3].startswith("median error of 1 predictions: total_bytes 0 %, seconds 100 %")
-    assert costs.lines([]) == ["no migration has been recorded yet"]
+    absent = tmp_path / "misspelt.jsonl"
+    assert costs.lines([], absent) == [f"no migration has been recorded yet in {absent}, which is not there"]
 
 
 def test_a_pipe_takes_no_record(tmp_path):
