@@ -59,7 +59,7 @@ def peers_of(fields: Any) -> list[Peer]:
 
 
 def connect_again(pids: dict[int, int], peers: Iterable[Peer], patience_s: float = 10.0) -> list[str]:
-    """Connect those that have no peer; returns what could not be, as words.
+    """Connect those that have no peer yet; returns what could not be, as words.
 
     The service runs already: a socket that it has closed, or connected, meanwhile needs nothing.
 

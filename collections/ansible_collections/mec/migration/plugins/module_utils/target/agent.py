@@ -315,7 +315,7 @@ class TargetAgent:
                 rolled_back=True,
             )
         self._final.chain(self._lazily, container.allocate)
-        self._put_back.take_peers(message)
+        self._put_back.take_peers(message, os.path.join(self._images_dir, FINAL))
         self._journal.write(states.RESTORING, lazy=self._lazy is not None)
         # The disk's milliseconds pass beside the restore; what is left is to give the file its name.
         running = InThread(lambda: self._journal.prepare(states.RUNNING))
@@ -323,7 +323,7 @@ class TargetAgent:
             self._tmpfs.update(message.fields["tmpfs"])
             if self._lazy is not None:
                 self._lazy.begin()
-            figures = container.restore(RESTORE_TIMEOUT_S)
+            figures = self._put_back.beside(lambda: container.restore(RESTORE_TIMEOUT_S))
         except Exception as error:
             # Nobody was told that it runs, so it need not.
             self._give_up(error)

@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
 from ..base.errors import MigrationError, TransferError
 from ..base.threads import InThread
 from ..docker.runc_state import runc_state
@@ -14,6 +19,9 @@ from ..kernel.cgroup_view import show_own
 from ..kernel.datagram_peers import Peer, connect_again, peers_of
 from ..kernel.processes import container_pids
 from ..transport.wire import Message
+from .before_resume import BeforeResume
+
+Value = TypeVar("Value")
 
 
 class PutBack:
@@ -22,6 +30,7 @@ class PutBack:
     def __init__(self) -> None:
         self._wanted = settings.Settings([], [])
         self._peers: list[Peer] = []
+        self._before: BeforeResume | None = None
         self.refused: list[str] = []
         """What could not be set, as words."""
 
@@ -40,8 +49,9 @@ class PutBack:
         except (KeyError, ValueError) as error:
             raise TransferError(f"the message {message.kind} is damaged: {error}") from error
 
-    def take_peers(self, message: Message) -> None:
+    def take_peers(self, message: Message, directory: str) -> None:
         """:param message: has ``peers``, each a :class:`Peer` as a list.
+        :param directory: of CRIU's images.
 
         :raises TransferError: it has not.
         """
@@ -49,6 +59,30 @@ class PutBack:
             self._peers = peers_of(message.fields["peers"])
         except (KeyError, ValueError) as error:
             raise TransferError(f"the message {message.kind} is damaged: {error!r}") from error
+        if self._peers:
+            # A service that sends before its socket has a peer gets an error.
+            with contextlib.suppress(OSError):
+                self._before = BeforeResume(directory, self._connect_early)
+
+    def beside(self, restore: Callable[[], Value]) -> Value:
+        """Call *restore*, and put back meanwhile what the service needs at once."""
+        try:
+            return restore()
+        finally:
+            if self._before is not None:
+                self._before.close()
+                self._before = None
+
+    def _connect_early(self, first: int) -> None:
+        """Where there is no network yet (Docker 28 and later wires it afterwards) it is for :meth:`run`."""
+        namespace = os.readlink(f"/proc/{first}/ns/pid")
+        ours = []
+        for pid in Cgroup(first).pids():
+            # CRIU is there, too.
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/ns/pid") == namespace:
+                    ours.append(pid)
+        connect_again(container_pids(ours), self._peers, patience_s=-1)
 
     def run(self, container_id: str) -> None:
         """The service runs: set them. A service that has ended meanwhile has none."""

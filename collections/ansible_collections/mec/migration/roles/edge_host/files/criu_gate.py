@@ -64,11 +64,13 @@ def open_segments(images: str, criu_config: str) -> None:
         configure(criu_config, f"inherit-fd fd[{opened:d}]:/memfd:{name}")
 
 
-def fill_system_v(images: str, criu_config: str) -> None:
-    """Have CRIU call what fills System V's shared memory, if the target lists some."""
-    path = os.path.join(images, "system_v.json")
-    if os.path.exists(path):
-        os.environ["MEC_SYSTEM_V"] = path
+def have_called(images: str, criu_config: str) -> None:
+    """Have CRIU call what fills System V's shared memory, and the agent, if the target asks for that."""
+    lists = {"MEC_SYSTEM_V": "system_v.json", "MEC_BEFORE_RESUME": "before_resume"}
+    found = {name: os.path.join(images, file) for name, file in lists.items()}
+    found = {name: path for name, path in found.items() if os.path.exists(path)}
+    if found:
+        os.environ.update(found)
         configure(criu_config, f"action-script {os.path.dirname(os.path.realpath(__file__))}/criu_actions")
 
 
@@ -115,5 +117,5 @@ if __name__ == "__main__":
                 wait_at(gate)
             make_eventfds(images_dir, config_path)
             open_segments(images_dir, config_path)
-            fill_system_v(images_dir, config_path)
+            have_called(images_dir, config_path)
     os.execvp("criu", ["criu", *sys.argv[1:]])  # noqa: S606

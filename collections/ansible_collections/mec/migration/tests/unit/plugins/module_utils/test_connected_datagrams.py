@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 import struct
+import subprocess
+import sys
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
@@ -26,6 +29,8 @@ from ansible_collections.mec.migration.plugins.module_utils.kernel.datagram_peer
     connect_again,
     peers_of,
 )
+from ansible_collections.mec.migration.plugins.module_utils.target.before_resume import BELL, BeforeResume
+from role_files import FILES
 
 INTERNET = 4
 UDP, TCP, ESTABLISHED, CLOSED = 17, 6, 1, 7
@@ -152,6 +157,44 @@ def test_what_the_service_has_done_meanwhile_stays(pair):
         for untouched in (elsewhere, stream):
             with pytest.raises(OSError, match="not connected"):
                 untouched.getpeername()
+
+
+def test_it_gets_its_peer_before_the_service_goes_on(tmp_path):
+    program = """
+import os, socket, sys
+held = socket.socket(type=socket.SOCK_DGRAM)
+held.bind(("127.0.0.1", 0))
+print(os.getpid(), held.fileno(), held.getsockname()[1], flush=True)
+sys.stdin.readline()
+print(held.getpeername(), flush=True)
+"""
+    service = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    pid, descriptor, port = (int(word) for word in service.stdout.readline().split())
+    os.kill(pid, signal.SIGSTOP)
+    peers = [Peer(pid, descriptor, port, ["127.0.0.1", 9], 0)]
+    before = BeforeResume(str(tmp_path), lambda first: connect_again({pid: first}, peers, -1))
+    environment = {
+        "CRTOOLS_SCRIPT_ACTION": "pre-resume",
+        "CRTOOLS_INIT_PID": str(pid),
+        "MEC_BEFORE_RESUME": str(tmp_path / BELL),
+        "PATH": os.environ["PATH"],
+    }
+    done = subprocess.run(["sh", FILES / "criu_actions"], env=environment, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
+    before.close()
+    # Whoever should answer may have died.
+    subprocess.run(["sh", FILES / "criu_actions"], env=environment, check=True, timeout=60)
+    os.kill(pid, signal.SIGCONT)
+    said, _nothing = service.communicate("\n")
+    assert said.strip() == "('127.0.0.1', 9)"
+
+
+def test_a_restore_that_fails_calls_nobody(tmp_path):
+    called = []
+    BeforeResume(str(tmp_path), called.append).close()
+    assert called == []
 
 
 def test_what_cannot_be_is_said():
