@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import os
 import socket
 
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, TransferError
 from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import (
     PAGE_BYTES,
     Range,
+    RangeSet,
     Run,
     pack_runs,
 )
 from ansible_collections.mec.migration.plugins.module_utils.memory.target import MemoryTarget
+from ansible_collections.mec.migration.plugins.module_utils.source.page_server import LeftPages, PageServer
 from ansible_collections.mec.migration.plugins.module_utils.transport.wire import PREFIX, Channel, Message
 
 from .damage import damaged_bytes, damaged_value, in_time, trials
@@ -97,3 +101,25 @@ def test_rounds_of_memory(seconds, tmp_path):
         known = target.extents(1, target.named_by([])) if target.last_round else []
         assert known == []
         assert all(isinstance(piece, Range) for changed in target.recent(1) for piece in changed)
+
+
+def test_pages_of_post_copy(seconds, tmp_path):
+    """What the source names, on the target, and what the target asks for, on the source."""
+    page = RangeSet([(0x10000, 0x10000 + PAGE_BYTES)])
+    for choice in trials(seconds):
+        target = MemoryTarget(str(tmp_path / "images"), chain=False)
+        late = Message("memory.late", {"process": 1, "runs": pack_runs([Run(0x10000, 0x12000, True)])}, b"")
+        damaged = damaged_value(choice, late.fields)
+        if not isinstance(damaged, dict):
+            continue
+        begin, end = round_of_memory(1)[0], round_of_memory(1)[-1]
+        try:
+            for message in (begin, late._replace(fields=damaged), end):
+                in_time(5, functools.partial(target.handlers[message.kind], message, Answers()))
+        except MigrationError:
+            pass
+        server = PageServer(lambda: None)
+        server.serve({1: LeftPages(os.getpid(), page)})
+        with contextlib.suppress(MigrationError):
+            # All that may come of it is the page that was left; this process has none there.
+            in_time(5, functools.partial(server._read, Message("pages.fetch", damaged, b"")))

@@ -12,6 +12,7 @@ METHODS = {
     "this": "this collection",
     "this-compare": "this collection, tracker compare",
     "this-uffd": "this collection, tracker uffd",
+    "this-postcopy": "this collection, post-copy when needed",
     "docker": "stop-and-copy: docker save / load, checkpoint, copy, start",
     "docker-rsync": "by hand: docker checkpoint twice, rsync of the difference",
     "podman": "podman checkpoint --export, copy, restore --import",

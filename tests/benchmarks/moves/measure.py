@@ -140,6 +140,8 @@ class Sampling:
 def move_by_this(bench: Bench, tracker: str) -> dict[str, Any]:
     directory = bench.lab.scratch / "report"
     options = {"migrate_report_dir": str(directory), "migrate_tracker": tracker}
+    if tracker == "postcopy":
+        options.update(migrate_tracker="auto", migrate_postcopy="when_needed")
     done = bench.lab.migrate(SERVICE, bench.target, timeout_s=LONG_S, **options).ok()
     (path,) = directory.glob("*.json")
     return {"total_s": done.seconds, "report": json.loads(path.read_text())}

@@ -59,6 +59,7 @@ DOTS = {
     "this": "#1f6f54",
     "this-compare": "#6dbb9d",
     "this-uffd": "#6dbb9d",
+    "this-postcopy": "#3b8ea5",
     "docker": "#b23a2f",
     "docker-rsync": "#e0a030",
     "podman": "#5a3d8c",

@@ -33,6 +33,21 @@ options:
     description: The service is always left this share of what it used of the processors.
     type: float
     default: 20
+  postcopy:
+    description:
+      - Whether pages that change faster than the link sends them may be left on the source, for the target to
+        fetch once the service runs there. A page that the service touches before it has come is fetched
+        first; the service waits for it.
+      - Until all have come both hosts and the link between them are needed. Should the link break, the
+        service waits, up to five minutes. Should a host or its agent end meanwhile, the copy on the target
+        ends. The service is still frozen on the source then, as it was at the hand-over; what clients have
+        written since is lost, so that the playbook C(mec.migration.resolve) asks for a word.
+      - With V(when_needed) that is done where the last pages would keep the service frozen for longer than
+        O(downtime_ms) and a tenth of a second; with V(always) in every move. The service is not slowed down
+        then, whatever O(throttle) says.
+    type: str
+    choices: [never, when_needed, always]
+    default: never
   log_mib:
     description:
       - So many MiB of the newest part of what C(docker logs) shows go along, with the drivers V(json-file)

@@ -80,6 +80,7 @@ OPTIONS = frozenset(
         "migrate_target",
         "migrate_target_address",
         "migrate_port",
+        "migrate_postcopy",
         "migrate_source",
         "migrate_tracker",
         "migrate_memory",

@@ -48,7 +48,8 @@ sides:
   description:
     - One entry a migration and side, with C(migration_id), C(side), C(service), C(state) (the outcome where
       it is settled, V(damaged) where the journal cannot be read, of whichever service it is), C(container),
-      C(agent_alive), C(lazy), C(time), C(reason), and engine, address and container of both sides.
+      C(agent_alive), C(needs_source) (a target waits for pages of post-copy), C(lazy), C(time),
+      C(reason), and engine, address and container of both sides.
   type: list
   elements: dict
   returned: success

@@ -91,7 +91,8 @@ CALLS: dict[tuple[str, str], str] = {
         """,
 }
 
-# Calls that only other moves pass: layers in pieces, an agent that is asked anew, an end before the mark.
+# Calls that only other moves pass: layers in pieces, an agent that is asked anew, an end before the mark,
+# post-copy.
 ELSEWHERE = """
     control.commit control.cancel control.change cgroup.thaw cgroup.end
     send.handover.abort receive.handover.abort answer.handover.abort receive.answer.handover.abort
@@ -100,6 +101,9 @@ ELSEWHERE = """
     send.layers.chunks receive.layers.chunks answer.layers.chunks receive.answer.layers.chunks
     send.layers.rebuild receive.layers.rebuild answer.layers.rebuild receive.answer.layers.rebuild
     send.layers.skeleton receive.layers.skeleton
+    send.memory.late receive.memory.late send.pages.offer receive.pages.offer
+    send.pages.fetch receive.pages.fetch answer.pages.fetch receive.answer.pages.fetch
+    send.pages.done receive.pages.done answer.pages.done receive.answer.pages.done
     docker.connect_container_to_network docker.get_image docker.history docker.images docker.logs
     docker.unpause criu.allocate
     """

@@ -19,6 +19,8 @@ AS_GOOD = 1.2
 NO_CONVERGENCE = "no further convergence"
 # A service is not slowed down for a shorter stop than this.
 WORTH_SLOWING_MS = 500.0
+# Nor is a page of it fetched over the network while it waits.
+WORTH_LEAVING_MS = 100.0
 # What passes between the last round of pre-copy and the first one of the hand-over: the end of one
 # module and the start of the next. Too long does no harm, for the hand-over makes the rounds then.
 HANDOVER_GAP_S = 3.0
@@ -175,6 +177,10 @@ class StopRule(NamedTuple):
                 f"{_size(next_pages * now.page_bytes)}"
             )
         return ""
+
+    def worth_leaving(self, now: Moment) -> bool:
+        """Whether what is left takes so long to send that the target should rather fetch it later."""
+        return now.seconds * 1000 > max(self.downtime_ms, WORTH_LEAVING_MS)
 
     def worth_slowing(self, now: Moment) -> bool:
         """Whether what is left takes so long to send that the service should rather be slowed down.

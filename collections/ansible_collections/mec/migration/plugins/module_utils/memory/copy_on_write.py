@@ -178,6 +178,7 @@ class SharedPages:
         self._dir = directory
         self._apart: dict[int, RangeSet] = {}
         self._changed: dict[int, RangeSet] = {}
+        self._late: dict[int, RangeSet] = {}
         self._parents: dict[int, int] = {}
         self._maps: list[Mapped] = []
         self.saved_bytes = 0
@@ -192,7 +193,7 @@ class SharedPages:
             return RangeSet()
         parent = self._parents.get(process)
         if parent is None:
-            return apart
+            return apart - self._late.get(process, RangeSet())
         changed = [self._changed.get(each, RangeSet()) for each in (process, parent)]
         return apart - (changed[0] | changed[1])
 
@@ -207,6 +208,7 @@ class SharedPages:
         :raises MigrationError: more memory than that would be needed.
         """
         self._apart, self._changed, self._parents, self.saved_bytes = {}, {}, {}, 0
+        self._late = {}
         apart: dict[int, RangeSet] = {}
         saved_bytes = 0
         for number, parent, ranges in wanted:
@@ -246,6 +248,11 @@ class SharedPages:
         """A round has brought other content of *pages*."""
         if process in self._apart:
             self._changed[process] = self._changed.get(process, RangeSet()) | pages
+
+    def late(self, process: int, pages: RangeSet) -> None:
+        """Other content of *pages* will come only when CRIU has read its own."""
+        self.changed(process, pages)
+        self._late[process] = self._late.get(process, RangeSet()) | pages
 
     def _move(self, process: int, pages: RangeSet, newest: Extents) -> None:
         names = image_names(process)

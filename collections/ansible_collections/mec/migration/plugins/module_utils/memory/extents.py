@@ -31,14 +31,18 @@ class Extent(NamedTuple):
 
 
 class Mapped:
-    """A pages file in this process's memory, every page of it, so that copying out takes no faults."""
+    """A pages file in this process's memory.
 
-    def __init__(self, path: str) -> None:
+    :param filled: every page of it has content: map them at once, so that copying out takes no faults.
+    """
+
+    def __init__(self, path: str, *, filled: bool = True) -> None:
         self.path = path
+        flags = mmap.MAP_SHARED | (MAP_POPULATE if filled else 0)
         size = os.path.getsize(path)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            self._map = mmap.mmap(fd, size, mmap.MAP_SHARED | MAP_POPULATE) if size else None
+            self._map = mmap.mmap(fd, size, flags) if size else None
         finally:
             os.close(fd)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map)) if self._map else 0
@@ -75,6 +79,10 @@ class Extents:
             return last
         self._sorted.append(last.part(last.start, last.end - size_bytes))
         return last.part(last.end - size_bytes, last.end)
+
+    def between(self, start: int, end: int) -> list[Extent]:
+        """Those parts that lie in [start, end)."""
+        return self.within(RangeSet.ordered([(start, end)]))
 
     def within(self, wanted: RangeSet) -> list[Extent]:
         """Those parts that lie in *wanted*."""

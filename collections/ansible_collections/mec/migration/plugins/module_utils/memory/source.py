@@ -27,6 +27,8 @@ from .trackers import Tracker
 
 # In place of a start time. Should another segment take over the number, only what differs is sent.
 SEGMENT = "segment"
+# Of one message that names pages to come: its header stays small.
+LATE_RUNS = 100_000
 
 
 class RoundResult(NamedTuple):
@@ -81,6 +83,23 @@ class _Changes:
         self.old = b"".join(old) if len(old) == len(new) else b""
 
 
+def _first_of(
+    by_pid: dict[int, RangeSet], most_bytes: int
+) -> tuple[dict[int, RangeSet], dict[int, RangeSet]]:
+    """The first *most_bytes* of pages, and the rest."""
+    first: dict[int, RangeSet] = {}
+    rest: dict[int, RangeSet] = {}
+    for pid, pages in by_pid.items():
+        taken: list[tuple[int, int]] = []
+        for start, end in pages:
+            if most_bytes > 0:
+                taken.append((start, min(end, start + most_bytes)))
+                most_bytes -= taken[-1][1] - start
+        first[pid] = RangeSet.ordered(taken)
+        rest[pid] = pages - first[pid]
+    return first, rest
+
+
 class FrozenSegment(NamedTuple):
     """A segment of a frozen container.
 
@@ -113,6 +132,8 @@ class MemorySource:
         self.lean = lean
         self._deltas = DeltaEncoder()
         self._processes: dict[int, _Process] = {}
+        # By process: what the next round sends beside what will have been written.
+        self._kept: dict[int, RangeSet] = {}
         self._in_round = False
         self.rounds = 0
 
@@ -136,12 +157,14 @@ class MemorySource:
         *,
         frozen: bool = False,
         only: dict[int, RangeSet] | None = None,
+        most_bytes: int = 0,
     ) -> RoundResult:
         """Send what changed since the last round; the target's acknowledgement is left to the caller.
 
         :param pids: number on the host -> number in the container, of every process.
         :param frozen: the container is frozen: what is read is final.
         :param only: look at these pages (by number in the container) instead of the tracker's.
+        :param most_bytes: leave the rest for the next round; 0 for no limit.
         :raises TransferError: the connection broke.
         :raises MigrationError: the round before was not acknowledged.
         """
@@ -161,7 +184,9 @@ class MemorySource:
         channel.send("memory.round", number=self.rounds)
         frozen_ms = 0.0
         if only is None:
-            by_pid, frozen_ms = self._tracker.candidates(list(pids), frozen)
+            by_pid, frozen_ms = self._written(pids, frozen)
+            if most_bytes:
+                by_pid, self._kept = _first_of(by_pid, most_bytes)
         else:
             by_pid = {pid: only.get(number, RangeSet()) for pid, number in pids.items()}
         scanned = changed = 0
@@ -188,6 +213,75 @@ class MemorySource:
             seconds=time.monotonic() - start,
             frozen_ms=frozen_ms,
         )
+
+    def _written(self, pids: dict[int, int], frozen: bool) -> tuple[dict[int, RangeSet], float]:
+        """What the tracker names, and what was kept for this round."""
+        by_pid, frozen_ms = self._tracker.candidates(list(pids), frozen)
+        kept, self._kept = self._kept, {}
+        for pid, pages in kept.items():
+            if pid in by_pid:
+                by_pid[pid] |= pages
+        return by_pid, frozen_ms
+
+    def look(self, pids: dict[int, int]) -> int:
+        """Ask the tracker, and keep what it names for the next round.
+
+        :returns: how many bytes were written since it was asked last.
+        """
+        kept, self._kept = self._kept, {}
+        written, _frozen_ms = self._written(pids, False)
+        self._kept = {pid: pages | kept.get(pid, RangeSet()) for pid, pages in written.items()}
+        return sum(pages.size_bytes for pages in written.values())
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept for the next round."""
+        return sum(pages.size_bytes for pages in self._kept.values())
+
+    def leave(self, channel: Channel, pids: dict[int, int]) -> tuple[RoundResult, dict[int, RangeSet]]:
+        """In place of the last round of a frozen container: say what has changed, and send none of it.
+
+        :returns: the round, and what was left, by process on this host.
+        :raises TransferError: the connection broke.
+        """
+        start, before = time.monotonic(), channel.sent_bytes
+        self.rounds += 1
+        channel.send("memory.round", number=self.rounds)
+        by_pid, _frozen_ms = self._written(pids, True)
+        left: dict[int, RangeSet] = {}
+        for pid, pages in by_pid.items():
+            if pid in pids and pages:
+                process = self._process(pids[pid], start_time(pid))
+                if self._tracker.looks_at_all:
+                    left[pid] = self._changed(process, Reader(pid), pages)
+                else:
+                    left[pid] = pages
+                ranges = list(left[pid])
+                for first in range(0, len(ranges), LATE_RUNS):
+                    runs = [Run(start, end, True) for start, end in ranges[first : first + LATE_RUNS]]
+                    channel.send("memory.late", process=process.number, runs=pack_runs(runs))
+                process.known |= left[pid]
+        channel.ask("memory.round_end", number=self.rounds, last=True)
+        scanned, changed = (sum(pages.size_bytes for pages in each.values()) for each in (by_pid, left))
+        return RoundResult(
+            number=self.rounds,
+            pages_scanned=scanned // PAGE_BYTES,
+            pages_changed=changed // PAGE_BYTES,
+            changed_bytes=changed,
+            sent_bytes=channel.sent_bytes - before,
+            seconds=time.monotonic() - start,
+            frozen_ms=0.0,
+        ), left
+
+    @staticmethod
+    def _changed(process: _Process, reader: Reader, pages: RangeSet) -> RangeSet:
+        """Those of *pages* that the target does not hold as they are."""
+        unknown = pages - process.known
+        found: list[tuple[int, int]] = []
+        for batch in reader.batches(pages):
+            changes = _Changes(process.sent, batch, reader.address, unknown)
+            found += [(start, end) for start, end, _has_data in changes.runs]
+        return RangeSet(found)
 
     def acknowledged(self) -> None:
         """The target has confirmed the last round: it can be gone on from."""

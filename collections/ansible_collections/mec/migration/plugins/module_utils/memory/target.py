@@ -25,6 +25,7 @@ from ..kernel.process_memory import PAGE_BYTES
 from ..transport.wire import MAX_INTEGER, Channel, Message
 from .copy_on_write import Fork, SharedPages
 from .extents import Extent, Extents, Mapped
+from .late_pages import LatePages
 from .page_delta import load_numpy, xor
 
 
@@ -60,6 +61,9 @@ class MemoryTarget:
         self._recent: deque[dict[int, RangeSet]] = deque(maxlen=2)
         self._ranges: dict[EntryKey, Range] = {}
         self._shared: SharedPages | None = None
+        # Of the round that is coming in.
+        self._late: dict[int, RangeSet] = {}
+        self.late = LatePages()
 
     def prepare(self) -> None:
         """What takes a while, in the agent's own process: Ansible goes on to the source meanwhile."""
@@ -70,6 +74,8 @@ class MemoryTarget:
         return {
             "memory.round": self._begin,
             "memory.pages": self._pages,
+            "memory.late": self._late_pages,
+            "pages.offer": lambda message, channel: self.late.fetch(channel),
             "memory.round_end": self._end,
         }
 
@@ -87,7 +93,7 @@ class MemoryTarget:
             )
         for pages in self._files.values():
             pages.file.close()
-        self._files = {}
+        self._files, self._late = {}, {}
         self._announced = number
         path = self._path(number)
         shutil.rmtree(path, ignore_errors=True)
@@ -131,10 +137,28 @@ class MemoryTarget:
             pages.size_bytes += size
             pages.present.append(Range(start, end))
 
+    def _late_pages(self, message: Message, channel: Channel) -> None:
+        """Pages that are fetched once the service runs."""
+        process = message.integer("process", least=1)
+        if self._announced != self._round + 1 or self._chain:
+            raise TransferError(
+                f"late pages of process {process} came outside of a round, or cannot be filled here; start "
+                "the migration again",
+                phase="handover",
+            )
+        try:
+            runs = unpack_runs(message.integers("runs"))
+        except ValueError as error:
+            raise TransferError(f"late pages of process {process}: {error}", phase="handover") from error
+        self._refuse_too_much(process, runs)
+        late = RangeSet((start, end) for start, end, _has_data in runs)
+        self._late[process] = self._late.get(process, RangeSet()) | late
+
     def _refuse_too_much(self, process: int, runs: list[Run]) -> None:
         """Pages of zeros take nothing on the way, and memory here."""
         size_bytes = sum(end - start for start, end, _has_data in runs)
         size_bytes += sum(pages.size_bytes for pages in self._files.values())
+        size_bytes += sum(late.size_bytes for late in self._late.values())
         if size_bytes > self._host_bytes:
             raise TransferError(
                 f"with pages of process {process} a round has {size_bytes} bytes; this host has a memory of "
@@ -151,6 +175,8 @@ class MemoryTarget:
             )
         path = self._path(number)
         changed: dict[int, RangeSet] = {}
+        for process, late in self._late.items():
+            self._expect(process, late, path)
         for process in sorted(set(self._known) | set(self._files)):
             pages = self._files.get(process)
             names = image_names(process)
@@ -207,6 +233,26 @@ class MemoryTarget:
             self._maps.append(mapped)
         elif not self._is_chained(process):
             os.truncate(path, 0)
+
+    def _expect(self, process: int, late: RangeSet, path: str) -> None:
+        """Content of *late* comes later, to where older content lies already, or to a file in *path*."""
+        if self._shared is not None:
+            self._shared.late(process, late)
+        known = self._known.get(process, RangeSet())
+        newest = self._newest.setdefault(process, Extents())
+        fresh = late - known
+        if fresh:
+            name = os.path.join(path, f"late-{process}.img")
+            with open(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "r+b") as file:
+                file.truncate(fresh.size_bytes)
+            mapped = Mapped(name, filled=False)
+            self._maps.append(mapped)
+            source = mapped.address
+            for start, end in fresh:
+                newest.put(Extent(start, end, source))
+                source += end - start
+        self._known[process] = known | late
+        self.late.add(process, newest.within(late))
 
     def _is_chained(self, process: int) -> bool:
         """Whether CRIU will read it."""

@@ -13,6 +13,7 @@ from ..base.errors import MigrationError
 from ..docker.container_log import LOG_MIB
 from ..memory.sent import FULL, LEAN
 from ..memory.trackers import AUTO, NAMES
+from ..source.page_server import ALWAYS, NEVER, WHEN_NEEDED
 from .agents import ask_source
 from .base import Progress
 
@@ -24,6 +25,7 @@ ROUNDS_ARGUMENTS: dict[str, Any] = {
     "max_rounds": {"type": "int", "default": 10},
     "throttle": {"type": "bool", "default": True},
     "throttle_floor_percent": {"type": "float", "default": 20},
+    "postcopy": {"type": "str", "choices": [NEVER, WHEN_NEEDED, ALWAYS], "default": NEVER},
     "log_mib": {"type": "int", "default": LOG_MIB},
 }
 PREFLIGHT_OPTIONS = (

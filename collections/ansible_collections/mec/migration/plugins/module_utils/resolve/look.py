@@ -35,7 +35,7 @@ def look(client: Any, service: str) -> dict[str, Any]:
 
     :returns: ``engine_id``; ``containers``, by id ``running``, ``frozen`` or Docker's word; ``sides``, each
         with :data:`TOLD`, ``state`` (the outcome where it is settled, ``damaged`` where the journal cannot be
-        read, of whichever service it is), ``container`` and ``agent_alive``.
+        read, of whichever service it is), ``container``, ``agent_alive`` and ``needs_source``.
     :raises MigrationError: Docker does not answer.
     """
     try:
@@ -53,7 +53,7 @@ def look(client: Any, service: str) -> dict[str, Any]:
                 told,
                 state=DAMAGED,
                 container=UNKNOWN,
-                agent_alive=_agent_alive(entry),
+                **_agent(entry),
                 lazy=True,
                 reason=entry.reason,
             )
@@ -71,7 +71,7 @@ def _side(client: Any, entry: Entry) -> dict[str, Any]:
         told,
         state=entry.outcome or entry.state,
         container=_container(client, entry),
-        agent_alive=_agent_alive(entry),
+        **_agent(entry),
         lazy=entry.lazy,
         reason=entry.reason,
     )
@@ -90,13 +90,15 @@ def _container(client: Any, entry: Entry) -> str:
     return RUNNING if container_processes(entry.container_id) else state
 
 
-def _agent_alive(entry: Entry) -> bool:
+def _agent(entry: Entry) -> dict[str, bool]:
+    """``agent_alive``, and ``needs_source`` as a target's agent says: whether pages of
+    post-copy have not come yet."""
     name = SOURCE_CONTROL if entry.side == SOURCE else CONTROL
     try:
-        control(entry.migration_id, "status", timeout_s=10.0, name=name)
+        status = control(entry.migration_id, "status", timeout_s=10.0, name=name)
     except NoAgentError:
-        return False
+        return {"agent_alive": False, "needs_source": False}
     except MigrationError:
         # It is there and does not answer in time: that is no proof of its death.
-        return True
-    return True
+        return {"agent_alive": True, "needs_source": False}
+    return {"agent_alive": True, "needs_source": bool(status.get("needs_source"))}

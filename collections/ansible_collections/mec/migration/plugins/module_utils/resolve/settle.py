@@ -61,7 +61,8 @@ def destroy(client: Any, order: Order, check_mode: bool) -> str:
     if check_mode:
         return f"the target's side is {now}"
     try:
-        control(order.migration_id, "abort", {"reason": order.why}, name=CONTROL)
+        words = {"reason": order.why, "by_word": order.by_word}
+        control(order.migration_id, "abort", words, name=CONTROL)
     except NoAgentError:
         _destroy(client, order, RUNTIME_END_S if now in (MISSING, states.OPEN, states.ARMED) else 0.0)
     return f"the target's side was {now}; its copy is destroyed"

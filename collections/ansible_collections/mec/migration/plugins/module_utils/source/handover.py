@@ -36,7 +36,7 @@ from ..kernel.removed_files import removed_on
 from ..kernel.watches import watches
 from ..memory import copy_on_write
 from ..memory.shared_memory import Segment, givable_segments
-from ..memory.source import MemorySource
+from ..memory.source import MemorySource, RoundResult
 from ..service.inventory import causes_now
 from ..service.service import Service
 from ..state import journal as states
@@ -44,6 +44,7 @@ from ..state.journal import Journal
 from ..transport.wire import Channel
 from .final_images import FinalImages, likely_content
 from .log_copy import LogCopy
+from .page_server import LeftPages, PageServer
 from .precopy import mapped_files
 from .thaw_guard import ThawGuard
 from .unwritten_pages import to_nowhere
@@ -56,7 +57,8 @@ class Outcome(NamedTuple):
     """What the frozen window was made of. All ``_ms`` on the source's clock, except ``target``'s.
 
     ``started``: the moment of the freeze, seconds since the epoch. ``dump_note``: why CRIU could not pass
-    over memory but had to walk through it; empty if it could.
+    over memory but had to walk through it; empty if it could. ``left_bytes``: of memory that the target
+    fetches once the service runs there.
     """
 
     started: float
@@ -70,6 +72,7 @@ class Outcome(NamedTuple):
     restore_wait_ms: float
     pages_scanned: int
     pages_changed: int
+    left_bytes: int
     dump_note: str
     files_note: str
     target: dict[str, Any]
@@ -80,6 +83,7 @@ class HandOver:
 
     :param reconnect: gives a new channel to the same receiver, to ask what became of the images.
     :param in_memory: the tmpfs mounts that *files* has among its trees.
+    :param page_server: for post-copy; None where nothing may be left to be fetched.
     :param log: what the container printed since it was last sent goes before the mark.
     """
 
@@ -95,6 +99,7 @@ class HandOver:
         answer_timeout_s: float,
         in_memory: TmpfsTrees,
         log: LogCopy,
+        page_server: PageServer | None = None,
     ) -> None:
         self._service = service
         self._channel = channel
@@ -106,6 +111,9 @@ class HandOver:
         self._answer_timeout_s = answer_timeout_s
         self._in_memory = in_memory
         self._log = log
+        self._page_server = page_server
+        # Whether what is left is fetched after the freeze; decided right before it.
+        self.leave_pages = False
         self._dump: Dump | None = None
         self._tmpfs: TmpfsSource | None = None
         self._guard: ThawGuard | None = None
@@ -141,6 +149,15 @@ class HandOver:
         )
         wanted = {segment.number for segment in segments}
         self._ready = wanted.intersection(answer.integers("segments"))
+        if self._page_server is not None:
+            if not answer.flag("lazy"):
+                raise MigrationError(
+                    "post-copy was asked for, and the target cannot restore lazily: its kernel has no "
+                    "userfaultfd, or migrate_lazy_restore is off. Choose migrate_postcopy=never or another "
+                    "target",
+                    phase="handover",
+                )
+            self._page_server.start()
         self._channel.share(likely_content(self._service.cgroup.pids()))
         hurry()
         for name in ("images", "work"):
@@ -266,7 +283,7 @@ class HandOver:
         memory_start = time.monotonic()
         pids = self._service.processes()
         images.compare(pids)
-        memory = self._memory.round(self._channel, pids, frozen=True)
+        memory = self._last_round(pids)
         files_start = time.monotonic()
         # Answers come in order: the round's first, then the files'.
         self._channel.answer("memory.round_end")
@@ -300,10 +317,19 @@ class HandOver:
             restore_wait_ms=(end - images_end) * 1000,
             pages_scanned=memory.pages_scanned,
             pages_changed=memory.pages_changed,
+            left_bytes=self._page_server.left_bytes if self._page_server is not None else 0,
             dump_note=self._parent_obstacle,
             files_note=self._files.note,
             target=target,
         )
+
+    def _last_round(self, pids: dict[int, int]) -> RoundResult:
+        """Send what has changed since the last round, or leave it to be fetched."""
+        if self._page_server is None or not self.leave_pages:
+            return self._memory.round(self._channel, pids, frozen=True)
+        done, left = self._memory.leave(self._channel, pids)
+        self._page_server.serve({pids[pid]: LeftPages(pid, pages) for pid, pages in left.items()})
+        return done
 
     def _send_missing(self, pids: dict[int, int], missing: dict[int, RangeSet]) -> None:
         """Send what CRIU left out and no round has sent: pages that it counts and our scan did not."""

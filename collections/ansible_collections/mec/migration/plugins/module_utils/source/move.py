@@ -29,12 +29,14 @@ from ..state.journal import Journal
 from ..transport.wire import Channel, Keys, connect
 from .handover import HandOver
 from .log_copy import LogCopy
+from .page_server import ALWAYS, NEVER, PageServer
 from .precopy import PreCopy, as_fields
 from .throttle import Throttle
 
 Progress = Callable[..., None]
 # Docker unpacks all layers before it answers, and the target's memory may take long to be filled.
 FINISH_TIMEOUT_S = 180.0
+PROGRESS_S = 2.0
 
 
 class Peer(NamedTuple):
@@ -86,6 +88,9 @@ class Move:
         self._in_memory: TmpfsTrees | None = None
         self._log = log
         self._throttle: Throttle | None = None
+        # Of a move whose service runs on the target while pages of it are still here.
+        self._page_server: PageServer | None = None
+        self._progress: Progress = lambda **line: None
         self._armed = ""
         # Set once they are changed while it runs.
         self._limit_mbit: float | None = None
@@ -184,7 +189,7 @@ class Move:
     def cancel(self, why: str) -> None:
         """End what is being done, unless the service is about to be frozen: that is quickly over."""
         with self._gate:
-            if self._freezing:
+            if self._freezing or self._page_server is not None:
                 return
             self._cancelled = why
             if self._channel is not None:
@@ -276,6 +281,7 @@ class Move:
             copy = self._rounds(fields)
             copy.progress = progress
             self._may_slow_down(fields, copy)
+            copy.may_leave = fields["postcopy"] != NEVER
             rule = StopRule(
                 self._wanted_ms(fields), int(fields["max_rounds"]), float(fields["min_gain"]), HANDOVER_GAP_S
             )
@@ -304,9 +310,11 @@ class Move:
             copy, channel = self._rounds(fields), self.channel
             if self._memory is None or self._files is None:
                 raise MigrationError("the rounds have nothing to go on with", phase="handover")
-            copy.progress = progress
+            copy.progress = self._progress = progress
             self._may_slow_down(fields, copy)
             sent_before = channel.sent_bytes
+            postcopy = str(fields["postcopy"])
+            page_server = None if postcopy == NEVER else PageServer(self._connect)
             last = HandOver(
                 self.service,
                 channel,
@@ -318,13 +326,16 @@ class Move:
                 answer_timeout_s=float(fields["answer_timeout_s"]),
                 in_memory=self._tmpfs_trees(),
                 log=self._log,
+                page_server=page_server,
             )
             rounds: list[Any] = []
 
             def before() -> None:
-                rounds.extend(
-                    copy.run(StopRule(self._wanted_ms(fields), int(fields["max_rounds"])), self._before_round)
-                )
+                # Of no use any more where nothing has helped and what is left can be fetched later.
+                if page_server is None or not copy.stuck:
+                    rule = StopRule(self._wanted_ms(fields), int(fields["max_rounds"]))
+                    rounds.extend(copy.run(rule, self._before_round))
+                last.leave_pages = postcopy == ALWAYS or (page_server is not None and copy.too_much)
                 with self._gate:
                     self.check()
                     self._freezing = True
@@ -334,9 +345,13 @@ class Move:
             try:
                 last.prepare()
                 window = last.run(before)
+                if page_server is not None and page_server.used:
+                    self._page_server = page_server
             finally:
                 self._freezing = False
                 self._let_run()
+                if page_server is not None and self._page_server is None:
+                    page_server.stop()
             progress(phase="hand over", frozen_ms=round(window.frozen_ms, 1), sent_bytes=window.frozen_bytes)
             return {
                 **self._tracked(),
@@ -353,15 +368,25 @@ class Move:
 
         :raises MigrationError: it does not; the source stays frozen.
         """
+        late_sent_bytes = self._serve_pages()
         with self.step("verify"):
             try:
-                return self._ask_to_finish(health_timeout_s)
+                return dict(self._ask_to_finish(health_timeout_s), late_sent_bytes=late_sent_bytes)
             except (TransferError, OSError):
                 # The connection may have broken since the hand-over.
                 if self._channel is not None:
                     self._channel.close()
                 self._channel = self._connect()
-                return self._ask_to_finish(health_timeout_s)
+                return dict(self._ask_to_finish(health_timeout_s), late_sent_bytes=late_sent_bytes)
+
+    def _serve_pages(self) -> int:
+        """Until the target has fetched what was left for it, or will not any more; returns the bytes sent."""
+        if self._page_server is None:
+            return 0
+        with self.step("post-copy"):
+            while not self._page_server.wait(PROGRESS_S):
+                self._progress(phase="post-copy", sent_bytes=self._page_server.sent_bytes)
+            return self._page_server.sent_bytes
 
     def _ask_to_finish(self, health_timeout_s: float) -> dict[str, Any]:
         if self._channel is None:
@@ -396,6 +421,8 @@ class Move:
     def close(self) -> None:
         """Close the connection in good order."""
         self._let_run()
+        if self._page_server is not None:
+            self._page_server.stop()
         if self._channel is not None:
             self._channel.close()
         if self._files is not None:
@@ -429,7 +456,7 @@ class Move:
     def _may_slow_down(self, fields: dict[str, Any], copy: PreCopy) -> None:
         """Whether, and how far, the service may be slowed down while rounds do not converge."""
         floor_percent = float(fields["throttle_floor_percent"])
-        if not fields["throttle"]:
+        if not fields["throttle"] or fields["postcopy"] != NEVER:
             self._let_run()
             copy.throttle = None
         elif copy.throttle is None:

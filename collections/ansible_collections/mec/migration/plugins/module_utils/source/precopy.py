@@ -22,6 +22,11 @@ from .throttle import Throttle
 TELLING_BYTES = 4 << 20
 # So many more are made each time the service was slowed down.
 ROUNDS_A_STEP = 3
+LIMIT = "the limit of"
+# To see whether rounds would help. Of less memory than so many times as much all is sent at once.
+PROBE_BYTES, PROBE_SHARE = 8 << 20, 4
+# They do not if so much of what they send would be dirty again.
+HOPELESS_SHARE = 0.6
 Progress = Callable[..., None]
 
 
@@ -68,6 +73,8 @@ class PreCopy:
         self.stop_reason = ""
         # Another one can be put here between two rounds.
         self.rule = StopRule()
+        # Post-copy: what does not converge may be left for the target to fetch.
+        self.may_leave = False
         # None: the service is never slowed down.
         self.throttle: Throttle | None = None
 
@@ -83,6 +90,8 @@ class PreCopy:
         if self.throttle is not None:
             self.throttle.watch()
         more = 0
+        if self.may_leave and not self.rounds and self._is_hopeless():
+            return self.rounds[first:]
         while len(self.rounds) - first < self.rule.max_rounds + more:
             check()
             self._memory.between_rounds()
@@ -100,8 +109,18 @@ class PreCopy:
             self.stop_reason = self._limit_reached(more)
         return self.rounds[first:]
 
+    @property
+    def stuck(self) -> bool:
+        """Whether the rounds were ended because more of them would not help."""
+        return self.stop_reason.startswith((NO_CONVERGENCE, LIMIT))
+
+    @property
+    def too_much(self) -> bool:
+        """Whether what is left would take too long to send while the service is frozen."""
+        return bool(self._moments) and self.rule.worth_leaving(self._moments[-1])
+
     def _limit_reached(self, more: int) -> str:
-        return f"the limit of {self.rule.max_rounds + more} rounds is reached"
+        return f"{LIMIT} {self.rule.max_rounds + more} rounds is reached"
 
     def _slow_down(self) -> bool:
         """Let the service write less, if that would shorten the freeze and is allowed."""
@@ -113,14 +132,43 @@ class PreCopy:
         self.progress(phase="pre-copy", cpu_percent=throttle.percent)
         return True
 
-    def round(self) -> Round:
-        """One round: files, then pages, both acknowledged by the target."""
+    def _is_hopeless(self) -> bool:
+        """Send a little of memory and see how much is written meanwhile.
+
+        Where all of it could be sent and most would be dirty again, sending it would be idle: each page is
+        to travel once, when the service has come to rest.
+        """
+        if self._memory.looks_at_all or self._service.memory_bytes < PROBE_SHARE * PROBE_BYTES:
+            return False
+        self.round(PROBE_BYTES)
+        pids, seconds = self._service.processes(), time.monotonic() - (self._last_read or 0.0)
+        written_pages = self._memory.look(pids) // PAGE_BYTES
+        self._model.observe(seconds, written_pages, self._service.memory_bytes // PAGE_BYTES)
+        # The next round brings what was never sent, and says nothing of what was written.
+        self._last_read = None
+        all_s = self._memory.kept_bytes / max(self._bytes_per_s, 1.0)
+        dirty_bytes = self._model.pages_after(all_s) * PAGE_BYTES
+        moment = Moment(dirty_bytes / PAGE_BYTES, self._page_bytes, self._bytes_per_s, 0.0)
+        if dirty_bytes < HOPELESS_SHARE * self._memory.kept_bytes or not self.rule.worth_leaving(moment):
+            return False
+        self._moments.append(moment)
+        self.stop_reason = (
+            f"{NO_CONVERGENCE}: {written_pages / max(seconds, 1e-3):.0f} pages a second were written when "
+            f"{PROBE_BYTES >> 20} MiB had been sent"
+        )
+        return True
+
+    def round(self, most_bytes: int = 0) -> Round:
+        """One round: files, then pages, both acknowledged by the target.
+
+        :param most_bytes: of pages; 0 for all.
+        """
         started, start = time.time(), time.monotonic()
         cpu_percent = 100.0 if self.throttle is None else self.throttle.percent
         channel = self._channel()
         files = self._files.round(channel, mapped=mapped_files(self._service))
         read_at = time.monotonic()
-        memory = self._memory.round(channel, self._service.processes())
+        memory = self._memory.round(channel, self._service.processes(), most_bytes=most_bytes)
         channel.answer("memory.round_end")
         self._memory.acknowledged()
         end = time.monotonic()

@@ -26,7 +26,9 @@ from ..files.tmpfs import TmpfsTarget
 from ..files.trees import ROOTFS_TREE
 from ..image.receive import LayerReceiver
 from ..kernel.scratch import wipe
-from ..memory.lazy_restore import KillGuard, LazyPages, userfaultfd_works
+from ..memory.kill_guard import KillGuard
+from ..memory.lazy_restore import LazyPages
+from ..memory.space import userfaultfd_works
 from ..memory.target import MemoryTarget
 from ..state import journal as states
 from ..state.journal import TARGET, Journal
@@ -45,8 +47,8 @@ from .run_journal import RunJournal
 from .settings import TargetSettings
 
 IMAGES, FINAL = "images", "final"
-# Answered at once, also while a restore is under way.
-UNLOCKED = ("hello", "handover.status")
+# Answered at once, also while a restore is under way
+UNLOCKED = ("hello", "handover.status", "pages.offer")
 RESTORE_TIMEOUT_S = 45.0
 # Once it is settled here the source has so long to say that it is, too.
 SETTLED_S = 30.0
@@ -282,8 +284,9 @@ class TargetAgent:
     def _prepare_restore(self, container: ArmedContainer, message: Message) -> None:
         if self._lazily:
             guard = KillGuard(container.kill)
-            lean, recent = message.flag("lean"), self._memory.recent
-            self._lazy = LazyPages(container.work_dir, self._final.extents, guard, recent, lean=lean)
+            extents, memory, lean = self._final.extents, self._memory, message.flag("lean")
+            work = container.work_dir
+            self._lazy = LazyPages(work, extents, guard, memory.recent, memory.late, lean=lean)
         self._tmpfs.make(message.fields["tmpfs"])
         # Not by runc's option: before 1.2 it does not hand `ignore` on.
         config = self._tmpfs.criu_config + f"manage-cgroups={message.fields['cgroup_mode']}\n"
@@ -363,7 +366,8 @@ class TargetAgent:
         """
         self._put_back.run(self._armed().id)
         if self._lazy is not None:
-            self._wait_filled(self._lazy)
+            self._lazy.wait(timeout_s=110)
+            self._restored.update(self._lazy.figures)
         if self._files is not None:
             # Whoever finds it filled after a power failure starts it from its files.
             self._files.sync()
@@ -411,6 +415,7 @@ class TargetAgent:
             "in_use": self._listener.connected > 0 or time.monotonic() - self._last_word() < IN_USE_S,
             "waiting": self._container is not None and self._container.waiting,
             "rounds": self._memory.last_round,
+            "needs_source": not self._memory.late.complete,
             "figures": self._restored,
         }
 
@@ -432,19 +437,6 @@ class TargetAgent:
         told = {**self._put_back.told, **self._log.told, "on_handover": hooked}
         return dict(self._status(), container_id=container.id, **told)
 
-    def _wait_filled(self, lazy: LazyPages) -> None:
-        try:
-            lazy.wait(timeout_s=110)
-        except OSError as error:
-            raise MigrationError(
-                f"{error}. The copy on the target was ended, because its memory is not complete. The "
-                "source is still frozen: mec.migration.resolve thaws it",
-                phase="verify",
-                container_state="exited",
-            ) from error
-        self._restored["fill_ms"] = lazy.fill_ms
-        self._restored["filled_bytes"] = lazy.filled_bytes
-
     def _finish(self) -> dict[str, Any]:
         answer = self._verify()
         self._keep(str(answer["container_id"]))
@@ -462,7 +454,8 @@ class TargetAgent:
     def _control_abort(self, request: Request) -> dict[str, Any]:
         # In the lock: a restore that is under way is waited for, not destroyed at its end.
         with self._lock:
-            self._refuse_if_running()
+            if self._memory.late.complete or not request.fields.get("by_word"):
+                self._refuse_if_running()
             self._abort(str(request.fields.get("reason", "aborted")))
         self._stop.set()
         return self._status()

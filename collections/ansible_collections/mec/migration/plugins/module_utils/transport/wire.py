@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import ssl
 import struct
@@ -342,6 +343,11 @@ class Channel:
         """
         rate = min(max(int(mbit * BYTES_PER_S_OF_MBIT), 1), NOT_PACED) if mbit else NOT_PACED
         self._socket.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, struct.pack("=I", rate))
+
+    def has_something(self) -> bool:
+        """Whether something has come that was not received yet, be it the connection's end."""
+        readable, _writable, _odd = select.select([self._socket], [], [], 0)
+        return bool(readable)
 
     def set_timeout(self, timeout_s: float | None) -> None:
         self._socket.settimeout(timeout_s)

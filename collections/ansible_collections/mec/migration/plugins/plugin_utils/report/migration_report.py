@@ -43,7 +43,13 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
     image_bytes = int(image.get("sent_bytes") or 0)
     precopy_bytes = _round_bytes(precopy["rounds"])
     handover_bytes = int(handover["sent_bytes"])
-    sent = {"image": image_bytes, "pre-copy": precopy_bytes, "hand over": handover_bytes}
+    late_bytes = int((handover.get("target") or {}).get("late_sent_bytes") or 0)
+    sent = {
+        "image": image_bytes,
+        "pre-copy": precopy_bytes,
+        "hand over": handover_bytes,
+        "post-copy": late_bytes,
+    }
     total_seconds = round(_at(facts["times"], -1) - _at(facts["times"], 0), 2)
     return {
         "format": FORMAT,
@@ -64,7 +70,7 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "image_bytes": image_bytes,
         "image_missing_bytes": int(image.get("layer_bytes") or 0),
         "image_exact_reason": str(image.get("exact_reason") or ""),
-        "total_bytes": image_bytes + precopy_bytes + handover_bytes,
+        "total_bytes": image_bytes + precopy_bytes + handover_bytes + late_bytes,
         "frozen_bytes": int(window["frozen_bytes"]),
         "frozen_ms": round(float(window["frozen_ms"]), 1),
         "bandwidth_bytes_per_s": float(precopy["bandwidth_bytes_per_s"]),
@@ -77,10 +83,17 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "waited_seconds": round(max(0.0, total_seconds - sum(phase["seconds"] for phase in phases)), 2),
         "on_handover": dict((handover.get("target") or {}).get("on_handover") or {}),
         "not_put_back": list((handover.get("target") or {}).get("not_put_back") or []),
+        "late_bytes": late_bytes,
+        "late_waits": int(_figures(handover).get("late_waits") or 0),
         "downtime_client_ms": None,
         "acknowledged_writes": None,
         "lost_writes": None,
     }
+
+
+def _figures(handover: dict[str, Any]) -> dict[str, Any]:
+    """What the target measured until it needed the source no more; empty before it said so."""
+    return dict((handover.get("target") or {}).get("figures") or {})
 
 
 def build_failed(facts: dict[str, Any]) -> dict[str, Any]:
@@ -201,6 +214,11 @@ def lines(report: dict[str, Any]) -> list[str]:
         told.append(
             "it wrote faster than the link sent, and was slowed down until it was frozen, to "
             f"{report['cpu_percent']:.0f} % of what it used of the processors (migrate_throttle)"
+        )
+    if report.get("late_bytes"):
+        told.append(
+            f"{_mb(report['late_bytes'])} of it came while the service ran on the target already, which "
+            f"waited {report['late_waits']} times for some of that (migrate_postcopy)"
         )
     if report.get("throttle_obstacle"):
         told.append(f"warning: {report['throttle_obstacle']}")

@@ -172,7 +172,8 @@ def _after_the_mark(source: SourceSays, target: TargetSays, older: bool) -> Deci
     if target.agent_alive and target.state is TargetState.RESTORING:
         return _wait(target.host)
     if target.state is TargetState.RUNNING and target.agent_alive and target.container.alive:
-        return _being_filled(target, OnSource.END)
+        late = target.needs_source
+        return _post_copy(source, target, older) if late else _being_filled(target, OnSource.END)
     if target.state is TargetState.KEPT or (target.state is TargetState.FILLED and _there(target)):
         return _keep(target, OnSource.END)
     never_ran = target.state in (*NEVER_RAN, TargetState.DESTROYED) and not target.container.alive
@@ -206,7 +207,8 @@ def _without_source(source: SourceSays, target: TargetSays) -> Decision:
         return _keep(target, OnSource.NOTHING)
     if target.agent_alive and target.state is TargetState.RESTORING:
         return _wait(target.host)
-    if target.agent_alive and target.state is TargetState.RUNNING and target.container.alive:
+    filling = target.agent_alive and target.state is TargetState.RUNNING and not target.needs_source
+    if filling and target.container.alive:
         return _being_filled(target, OnSource.NOTHING)
     if not target.container.alive and target.state in (*NEVER_RAN, TargetState.DESTROYED):
         return Decision(
@@ -238,6 +240,18 @@ def _being_filled(target: TargetSays, source: OnSource) -> Decision:
         OnTarget.FINISH,
         source,
         f"the service runs on {target.host}, which waits for the rest of its memory",
+    )
+
+
+def _post_copy(source: SourceSays, target: TargetSays, older: bool) -> Decision:
+    """Pages of the target's copy still lie on the source, and only its agent can send them."""
+    if source.agent_alive:
+        return _wait(source.host)
+    return _older_state(
+        source,
+        target,
+        older,
+        f"the copy on {target.host} waits for pages that lie on {source.host}, whose agent has ended",
     )
 
 

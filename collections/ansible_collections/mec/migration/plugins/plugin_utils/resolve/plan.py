@@ -29,6 +29,7 @@ class Side:
     state: str
     container: str
     agent_alive: bool
+    needs_source: bool
     lazy: bool
     time_s: float
     peer_engine_id: str
@@ -47,6 +48,7 @@ class Side:
             state=str(told["state"]),
             container=str(told["container"]),
             agent_alive=bool(told["agent_alive"]),
+            needs_source=bool(told.get("needs_source")),
             lazy=bool(told["lazy"]),
             time_s=float(told["time"]),
             peer_engine_id=str(told["peer_engine_id"]),
@@ -172,6 +174,7 @@ def _resolution(
             target.agent_alive,
             target.time_s,
             target.names,
+            target.side is not None and target.side.needs_source,
         ),
         from_older_state=from_older_state,
     )

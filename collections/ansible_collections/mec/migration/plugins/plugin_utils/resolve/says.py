@@ -84,7 +84,10 @@ class SourceSays:
 
 @dataclass(frozen=True)
 class TargetSays:
-    """The target's answer; fields as those of :class:`SourceSays`."""
+    """The target's answer; fields as those of :class:`SourceSays`.
+
+    *needs_source*: its copy runs while pages of it still lie on the source (post-copy).
+    """
 
     host: str
     reach: Reach
@@ -93,3 +96,4 @@ class TargetSays:
     agent_alive: bool = False
     time_s: float = 0.0
     names: tuple[str, ...] = ()
+    needs_source: bool = False

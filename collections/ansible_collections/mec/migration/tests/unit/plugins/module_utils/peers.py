@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -44,7 +45,9 @@ class Peer:
             try:
                 self._handlers[message.kind](message, self._far)
             except MigrationError as error:
-                self._far.send("error", message=error.message, **error.result())
+                # Whoever has gone hears nothing.
+                with contextlib.suppress(TransferError):
+                    self._far.send("error", message=error.message, **error.result())
         self._far.close()
 
     def close(self) -> None:

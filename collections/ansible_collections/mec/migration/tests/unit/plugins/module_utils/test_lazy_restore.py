@@ -25,15 +25,19 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
 from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
 from ansible_collections.mec.migration.plugins.module_utils.memory.extents import Extent, Mapped
+from ansible_collections.mec.migration.plugins.module_utils.memory.kill_guard import KillGuard
+from ansible_collections.mec.migration.plugins.module_utils.memory.late_pages import LatePages
 from ansible_collections.mec.migration.plugins.module_utils.memory.lazy_restore import (
     BUSY_FILL_BYTES,
-    FILL_BYTES,
     RESTORE_FINISHED,
     SOCKET_NAME,
-    KillGuard,
     LazyPages,
+)
+from ansible_collections.mec.migration.plugins.module_utils.memory.space import (
+    FILL_BYTES,
     Space,
     userfaultfd_works,
 )
@@ -209,6 +213,58 @@ def test_a_process_finds_its_memory_whatever_it_does(
     lazy.wait(120)
     assert os.waitpid(pid, 0)[1] == 0
     assert not killed.exists()
+
+
+@pytest.mark.parametrize("behaviour", ["reads_at_random", "forks", "moves_and_drops"])
+def test_it_finds_what_still_has_to_come_from_the_source(restored: Restored, behaviour: str) -> None:
+    killed = restored.work_dir / "killed"
+    path = restored.work_dir / "late.img"
+    with path.open("wb") as file:
+        file.truncate(PAGES * PAGE)
+    mapped = Mapped(str(path), filled=False)
+    # Of the middle nothing has come.
+    whole = Extent(restored.address, restored.address + PAGES * PAGE, mapped.address)
+    first, last = restored.address + 20 * PAGE, restored.address + (PAGES - 20) * PAGE
+    late = LatePages()
+    late.add(NUMBER, [whole.part(first, last)])
+    for here in (whole.part(whole.start, first), whole.part(last, whole.end)):
+        at = here.start - restored.address
+        ctypes.memmove(here.source, restored.content[at : at + here.end - here.start], here.end - here.start)
+    lazy = LazyPages(
+        str(restored.work_dir), lambda number: [whole], KillGuard(killed.touch), lambda number: [], late
+    )
+    lazy.begin()
+    pid = restored.start(behaviour)
+    time.sleep(0.3)
+    while (piece := late._next(0)) is not None:
+        content = b"".join(
+            restored.content[start - restored.address : end - restored.address]
+            for start, end, _source in piece.places
+        )
+        late._take(piece, content)
+        time.sleep(0.001)
+    lazy.wait(120)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert late.waited > 0
+    assert not killed.exists()
+
+
+def test_what_will_never_come_ends_the_service(restored: Restored) -> None:
+    killed = restored.work_dir / "killed"
+    late = LatePages()
+    whole = restored.image()
+    late.add(NUMBER, [whole])
+    lazy = LazyPages(
+        str(restored.work_dir), lambda number: [whole], KillGuard(killed.touch), lambda number: [], late
+    )
+    lazy.begin()
+    pid = restored.start("reads_at_random")
+    late.fail("the source is gone")
+    with pytest.raises(MigrationError, match="the source is gone"):
+        lazy.wait(120)
+    assert killed.exists()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 @pytest.mark.parametrize("forked", [False, True])

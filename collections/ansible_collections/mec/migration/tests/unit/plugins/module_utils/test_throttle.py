@@ -205,7 +205,7 @@ def copy_of(monkeypatch, throttle, pages_per_s, lines):
     monkeypatch.setattr(module.time, "monotonic", lambda: clock.now)
     last = SimpleNamespace(at=0.0, number=0)
 
-    def round_of_memory(channel, processes):
+    def round_of_memory(channel, processes, most_bytes=0):
         writes = (clock.now - last.at) * pages_per_s * (throttle.percent if throttle else 100) / 100
         changed = 16384 if not last.number else int(min(writes, 16384))
         last.at, last.number = clock.now, last.number + 1
@@ -273,7 +273,7 @@ def test_whatever_ends_the_rounds_gives_it_back(monkeypatch):
     service = SimpleNamespace(cgroup=SimpleNamespace(pids=lambda: [os.getpid()]))
     moved = move_module.Move(service, SimpleNamespace(), "/nowhere", LogCopy(None, {}))
     ended = []
-    fields = {"throttle": True, "throttle_floor_percent": 30}
+    fields = {"throttle": True, "throttle_floor_percent": 30, "postcopy": "never"}
     copy = SimpleNamespace(throttle=None)
     moved._may_slow_down(fields, copy)
     assert copy.throttle is moved._throttle

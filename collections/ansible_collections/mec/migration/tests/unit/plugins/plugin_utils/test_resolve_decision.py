@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from ansible_collections.mec.migration.plugins.plugin_utils.resolve.decision import (
@@ -258,3 +259,28 @@ def test_copies_on_both_hosts_are_left_to_the_operator():
     for word in (False, True):
         decision = ask(SourceState.MARK_SENT, RUNNING, TargetState.RUNNING, RUNNING, word=word)
         assert decision.verdict is Verdict.BY_HAND
+
+
+def post_copy(source: SourceSays, *, word: bool = False) -> Decision:
+    """The copy on the target runs, and waits for pages that lie on the source."""
+    target = TargetSays("edge-b", Reach.ANSWERS, TargetState.RUNNING, RUNNING, True, 1764358442.0)
+    return decide(source, replace(target, needs_source=True), from_older_state=word)
+
+
+def test_pages_that_nobody_can_send_any_more_need_the_word():
+    source = SourceSays("edge-a", Reach.ANSWERS, SourceState.HANDED_OVER, FROZEN, False, 1764358441.0)
+    asked = post_copy(source)
+    assert (asked.verdict, asked.word) == (Verdict.ASK, OLDER_STATE)
+    assert "whose agent has ended" in asked.reason
+    told = post_copy(source, word=True)
+    assert (told.target, told.source) == (OnTarget.DESTROY, OnSource.RELEASE)
+
+
+def test_pages_that_are_being_sent_are_waited_for():
+    source = SourceSays("edge-a", Reach.ANSWERS, SourceState.HANDED_OVER, FROZEN, True, 1764358441.0)
+    assert post_copy(source).verdict is Verdict.WAIT
+    assert post_copy(source, word=True).verdict is Verdict.WAIT
+
+
+def test_a_copy_whose_pages_are_gone_with_the_source_is_left_to_the_operator():
+    assert post_copy(SourceSays("edge-a", Reach.GONE)).verdict is Verdict.BY_HAND

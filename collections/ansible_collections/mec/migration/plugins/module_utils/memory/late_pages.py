@@ -1,0 +1,283 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Post-copy on the target: pages that still lie in the frozen source while the service runs here already.
+
+The source names them in its last round. They come over a connection of their own, on which the target asks:
+several requests are on their way at once, those first for which the service waits. What is asked for twice,
+because a connection broke, is the same both times, for its owner is frozen.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import ctypes
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ..base.errors import MigrationError, TransferError
+from ..base.page_ranges import Run, pack_runs
+from ..transport.wire import Channel
+from .extents import Extent, Extents
+
+# Of one request, and how many are on their way: less would leave the link idle.
+REQUEST_BYTES, REQUEST_RUNS = 128 << 10, 512
+IN_FLIGHT = 4
+# While the service waits for pages now and then, what it waits for comes behind what is on its way. So that
+# is one request, and so small that the service waits for about so long.
+BUSY_S = 0.2
+FEWEST_BYTES = 8 << 10
+SHORT_S, LONG_S = 0.001, 0.002
+# Before it begins: how often it is looked whether the source is still there.
+LOOK_S = 0.2
+
+
+class _Place(NamedTuple):
+    """[source, end) of this process's memory is where [start, …) of *process* goes."""
+
+    source: int
+    end: int
+    process: int
+    start: int
+
+
+class _Wanted(NamedTuple):
+    """[start, end) of a process, for which the service waits *since* then."""
+
+    process: int
+    start: int
+    end: int
+    since: float
+
+
+class _Piece(NamedTuple):
+    """What one request asks for.
+
+    :ivar places: in order of address.
+    :ivar since: when the service began to wait for it; 0 if it does not.
+    """
+
+    process: int
+    places: list[Extent]
+    since: float = 0.0
+
+
+class Arrival(NamedTuple):
+    """A piece of a process that has come, and where its content lies in this process's memory."""
+
+    process: int
+    extent: Extent
+
+
+class LatePages:
+    """What is late, and how it comes. Used by three threads: of rounds, of lazy fill and of the connection.
+
+    :ivar waited: how many requests were made because the service waited for a page.
+    :ivar failed: why the rest will never come; empty if it may.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        # By process: what is late and was not asked for yet.
+        self._waiting: dict[int, Extents] = {}
+        self._places: list[_Place] = []
+        # By address in this process's memory: what has not come.
+        self._absent = Extents()
+        self._wanted: deque[_Wanted] = deque()
+        self._arrived: deque[Arrival] = deque()
+        self._channel: Channel | None = None
+        self._begun = self._closed = False
+        self.failed = ""
+        self._bell, self._rings = socket.socketpair()
+        for end in (self._bell, self._rings):
+            end.setblocking(False)
+        self._wanted_at = 0.0
+        self._busy_bytes = REQUEST_BYTES
+        self.received_bytes = 0
+        self.waited = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._places)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is late, or nobody needs what is."""
+        return not self.failed and (self._closed or not self._absent)
+
+    # -- the rounds --------------------------------------------------------------------------------
+
+    def add(self, process: int, places: Iterable[Extent]) -> None:
+        """Content of *process* that will come, and where it is to go."""
+        with self._changed:
+            waiting = self._waiting.setdefault(process, Extents())
+            for start, end, source in places:
+                waiting.put(Extent(start, end, source))
+                self._absent.put(Extent(source, source + end - start, start))
+                self._places.append(_Place(source, source + end - start, process, start))
+            self._places.sort()
+
+    # -- lazy fill ---------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The service is about to run."""
+        with self._changed:
+            self._begun = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nobody needs the rest."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def fail(self, why: str) -> None:
+        """The rest will never come."""
+        self.failed = self.failed or why
+        self._wake()
+
+    def split(self, extents: list[Extent]) -> tuple[list[Extent], list[Extent]]:
+        """Those parts whose content is here, and those that are late."""
+        here: list[Extent] = []
+        late: list[Extent] = []
+        with self._changed:
+            if not self._absent:
+                return extents, late
+            for start, end, source in extents:
+                at = source
+                for first, last, _start in self._absent.between(source, source + end - start):
+                    if first > at:
+                        here.append(Extent(start + at - source, start + first - source, at))
+                    late.append(Extent(start + first - source, start + last - source, first))
+                    at = last
+                if at < source + end - start:
+                    here.append(Extent(start + at - source, end, at))
+        return here, late
+
+    def want(self, late: list[Extent]) -> None:
+        """The service waits for the first of these; ask for them next."""
+        with self._changed:
+            self._wanted_at = time.monotonic()
+            for extent in late:
+                at = bisect.bisect_right(self._places, (extent.source,)) - 1
+                # An equal source sorts before its own place.
+                if at + 1 < len(self._places) and self._places[at + 1].source == extent.source:
+                    at += 1
+                place = self._places[at]
+                start = place.start + extent.source - place.source
+                end = start + extent.end - extent.start
+                self._wanted.append(_Wanted(place.process, start, end, self._wanted_at))
+
+    @property
+    def arrival(self) -> int:
+        """A descriptor that is readable when something has come, or never will."""
+        return self._bell.fileno()
+
+    def take_arrived(self) -> list[Arrival]:
+        """What has come since this was asked last."""
+        with contextlib.suppress(BlockingIOError):
+            self._bell.recv(1 << 16)
+        with self._changed:
+            found, self._arrived = list(self._arrived), deque()
+        return found
+
+    # -- the connection ----------------------------------------------------------------------------
+
+    def fetch(self, channel: Channel) -> None:
+        """The source offers to answer on *channel*: ask there until all has come.
+
+        :raises TransferError: the connection broke. What was on its way is asked for again over the next.
+        :raises MigrationError: the source cannot read it.
+        """
+        with self._changed:
+            before, self._channel = self._channel, channel
+        if before is not None:
+            # The source has given it up already.
+            before.interrupt()
+        if not self._wait_for_begin(channel):
+            return
+        flight: deque[_Piece] = deque()
+        try:
+            while True:
+                while not self._closed and (piece := self._next(len(flight))) is not None:
+                    runs = [Run(start, end, True) for start, end, _source in piece.places]
+                    flight.append(piece)
+                    channel.ask("pages.fetch", process=piece.process, runs=pack_runs(runs))
+                if not flight:
+                    channel.request("pages.done")
+                    return
+                self._take(flight[0], channel.answer("pages.fetch").body)
+                flight.popleft()
+        except TransferError:
+            raise
+        except MigrationError as error:
+            self.fail(error.message)
+            raise
+        finally:
+            with self._changed:
+                for piece in flight:
+                    for extent in piece.places:
+                        self._waiting[piece.process].put(extent)
+
+    def _wait_for_begin(self, channel: Channel) -> bool:
+        with self._changed:
+            while not (self._begun or self._closed):
+                self._changed.wait(LOOK_S)
+                if not self._begun and channel.has_something():
+                    # It is the source's part to answer here: all that can have come is its end.
+                    return False
+        return True
+
+    def _next(self, in_flight: int) -> _Piece | None:
+        """What to ask for beside so many requests that are on their way."""
+        with self._changed:
+            while self._wanted:
+                process, start, end, since = self._wanted.popleft()
+                # Else it is on its way already.
+                if places := self._waiting[process].drop(start, end):
+                    self.waited += 1
+                    return _Piece(process, places, since)
+            busy = time.monotonic() - self._wanted_at < BUSY_S
+            if in_flight >= (1 if busy else IN_FLIGHT):
+                return None
+            for process, waiting in self._waiting.items():
+                places, left_bytes = [], self._busy_bytes if busy else REQUEST_BYTES
+                while waiting and left_bytes and len(places) < REQUEST_RUNS:
+                    place = waiting.take_last(left_bytes)
+                    left_bytes -= place.end - place.start
+                    places.append(place)
+                if places:
+                    return _Piece(process, places[::-1])
+        return None
+
+    def _take(self, piece: _Piece, content: bytes) -> None:
+        size_bytes = sum(end - start for start, end, _source in piece.places)
+        if len(content) != size_bytes:
+            raise TransferError(
+                f"{len(content)} bytes came of {size_bytes} of process {piece.process}", phase="handover"
+            )
+        at = 0
+        for start, end, source in piece.places:
+            ctypes.memmove(source, content[at : at + end - start], end - start)
+            at += end - start
+        with self._changed:
+            for extent in piece.places:
+                self._absent.drop(extent.source, extent.source + extent.end - extent.start)
+                self._arrived.append(Arrival(piece.process, extent))
+            self.received_bytes += size_bytes
+        if piece.since:
+            waited_s = time.monotonic() - piece.since
+            if waited_s > LONG_S:
+                self._busy_bytes = max(self._busy_bytes // 2, FEWEST_BYTES)
+            elif waited_s < SHORT_S:
+                self._busy_bytes = min(self._busy_bytes * 2, REQUEST_BYTES)
+        self._wake()
+
+    def _wake(self) -> None:
+        # Where it rings already, once is enough.
+        with contextlib.suppress(BlockingIOError):
+            self._rings.send(b"a")

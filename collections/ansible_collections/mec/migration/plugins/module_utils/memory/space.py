@@ -1,0 +1,253 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One process's memory that is being filled through userfaultfd.
+
+See Documentation/admin-guide/mm/userfaultfd.rst of the kernel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import struct
+from collections.abc import Iterable
+
+from ..base.page_ranges import RangeSet
+from ..kernel.process_memory import PAGE_BYTES
+from .extents import Extent, Extents
+
+# The longest piece that is filled, or given back, at once.
+FILL_BYTES = 512 << 10
+# What comes with a page that the service waits for: what lies here, and what must come from the source.
+FAULT_BYTES, LATE_BYTES = 16 << 10, 64 << 10
+MADV_REMOVE = 9
+
+# linux/userfaultfd.h
+UFFDIO_COPY = 0xC028AA03
+UFFDIO_ZEROPAGE = 0xC020AA04
+UFFDIO_UNREGISTER = 0x8010AA01
+EVENT_PAGEFAULT, EVENT_FORK, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP = 0x12, 0x13, 0x14, 0x15, 0x16
+_COPY = struct.Struct("=QQQQq")
+_ZERO = struct.Struct("=QQQq")
+_RANGE = struct.Struct("=QQ")
+
+_libc = ctypes.CDLL(None)
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+
+class Space:
+    """What is still to be filled of one process (one userfaultfd).
+
+    What is filled is given back: else the host would hold the memory twice. To give back takes as long again
+    as to fill, so that is done in moments when nobody waits.
+    """
+
+    def __init__(
+        self, descriptor: int, extents: list[Extent], late: Iterable[Extent] = (), number: int = 0
+    ) -> None:
+        self.descriptor = descriptor
+        self.number = number
+        self._left = Extents(extents)
+        # What still lies on the source, and which faults wait for that.
+        self._late = Extents(late)
+        self._wanted: set[int] = set()
+        self._moved = False
+        self._next, self._ahead_bytes = -1, PAGE_BYTES
+        self._again: set[int] = set()
+        self._spent: list[tuple[int, int]] = []
+        self._shared = False
+        self.gone = False
+        self.settled = False
+        """All mappings are there: what is not mapped now is gone for good."""
+
+    @property
+    def done(self) -> bool:
+        return self.gone or not (self._left or self._late or self._again)
+
+    @property
+    def fillable(self) -> bool:
+        """Whether there is something to be filled that nobody asked for."""
+        return not self.gone and bool(self._left)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a fault could not be served yet; see :meth:`retry`."""
+        return bool(self._again)
+
+    def retry(self) -> list[Extent]:
+        """Serve the faults again that came while the address space was changing; returns as :meth:`fault`."""
+        again, self._again = self._again, set()
+        return [extent for address in again for extent in self.fault(address)]
+
+    def fork(self, descriptor: int) -> Space:
+        child = Space(descriptor, list(self._left), list(self._late), self.number)
+        child.settled, child._moved = self.settled, self._moved
+        # Each of the two still needs the same content.
+        self._shared = child._shared = True
+        return child
+
+    def fill_next(self, most_bytes: int) -> int:
+        """Fill the next piece; returns its bytes."""
+        if self.gone or not self._left:
+            return 0
+        start, end, source = self._left.take_last(most_bytes)
+        if self._copy(start, end, source):
+            self._spend(source, source + end - start)
+        return end - start
+
+    def _spend(self, start: int, end: int) -> None:
+        """What lies there is in place, and can be given back."""
+        if self._shared:
+            return
+        # Pieces of what nobody asked for come in falling order.
+        if self._spent and self._spent[-1][0] == end:
+            self._spent[-1] = (start, self._spent[-1][1])
+        else:
+            self._spent.append((start, end))
+
+    def give_back(self) -> int:
+        """Give back a piece of the images whose content is in place; returns its bytes."""
+        if not self._spent:
+            return 0
+        start, end = self._spent.pop()
+        if end - start > FILL_BYTES:
+            self._spent.append((start, end - FILL_BYTES))
+            start = end - FILL_BYTES
+        # An images directory that cannot do it only keeps more until the end.
+        _libc.madvise(start, end - start, MADV_REMOVE)
+        return end - start
+
+    def fill_first(self, recent: list[RangeSet], most_bytes: int) -> int:
+        """Fill of *recent*, the first set first, *most_bytes* at most; returns the bytes."""
+        left_bytes = most_bytes
+        for start, end in [piece for ranges in recent for piece in ranges]:
+            if not left_bytes:
+                break
+            for extent in self._left.drop(start, min(end, start + left_bytes)):
+                self._copy(*extent)
+                left_bytes -= extent.end - extent.start
+        return most_bytes - left_bytes
+
+    def fault(self, address: int) -> list[Extent]:
+        """Fill the page at *address*, and some after it; returns what must come from the source for that."""
+        address -= address % PAGE_BYTES
+        found = self._left.drop(address, address + FAULT_BYTES)
+        complete = [self._copy(*extent) for extent in found]
+        for extent, filled in zip(found, complete):
+            if filled:
+                self._spend(extent.source, extent.source + extent.end - extent.start)
+        if found and found[0].start <= address:
+            if not complete[0]:
+                self._again.add(address)
+            return []
+        # More at once for whoever reads on and on; each page takes its time on the link.
+        self._ahead_bytes = min(2 * self._ahead_bytes, LATE_BYTES) if address == self._next else PAGE_BYTES
+        late = self._late.between(address, address + self._ahead_bytes)
+        if late and late[0].start == address:
+            self._next = address + self._ahead_bytes
+            self._wanted.add(address)
+            return late
+        # Memory that the service never touched before: zeros. If it is there already, the call says so.
+        request = bytearray(_ZERO.pack(address, PAGE_BYTES, 0, 0))
+        if self._call(UFFDIO_ZEROPAGE, request) == errno.EAGAIN:
+            self._again.add(address)
+        return []
+
+    def arrived(self, extent: Extent) -> None:
+        """Content has come for *extent*, which is as it was on the source."""
+        if self._moved:
+            # Rare, and there may be many: what lies elsewhere now is found by where its content lies.
+            size = extent.end - extent.start
+            here = [
+                each.part(each.start + first - each.source, each.start + last - each.source)
+                for each in self._late
+                for first, last in [_overlap(each, extent.source, extent.source + size)]
+                if first < last
+            ]
+            for each in here:
+                self._late.drop(each.start, each.end)
+        else:
+            here = self._late.drop(extent.start, extent.end)
+        for each in here:
+            self._left.put(each)
+            for address in [wanted for wanted in self._wanted if each.start <= wanted < each.end]:
+                self._wanted.remove(address)
+                self.fault(address)
+
+    def drop(self, start: int, end: int) -> None:
+        """[start, end) is not to be filled any more."""
+        self._left.drop(start, end)
+        self._late.drop(start, end)
+        self._serve_again(start, end)
+
+    def remap(self, old: int, new: int, size: int) -> None:
+        self._moved = self._moved or bool(self._late)
+        for extents in (self._left, self._late):
+            for start, end, source in extents.drop(old, old + size):
+                extents.put(Extent(start + new - old, end + new - old, source))
+        self._serve_again(old, old + size)
+
+    def _serve_again(self, start: int, end: int) -> None:
+        """Faults in [start, end) do not wait for the source any more."""
+        moved = {address for address in self._wanted if start <= address < end}
+        self._wanted -= moved
+        self._again |= moved
+
+    def unregister(self, start: int, end: int) -> None:
+        self._call(UFFDIO_UNREGISTER, bytearray(_RANGE.pack(start, end - start)))
+
+    def _copy(self, address: int, end: int, source: int) -> bool:
+        """Whether all of it is in place; if not, the rest is back among what is left."""
+        piece = size = end - address
+        while size > 0 and not self.gone:
+            request = bytearray(_COPY.pack(address, source, piece, 0, 0))
+            code = self._call(UFFDIO_COPY, request)
+            done: int = max(0, _COPY.unpack(request)[4])
+            if code == errno.ENOENT and piece > PAGE_BYTES:
+                # One call cannot cross from a mapping into the next.
+                piece = max(PAGE_BYTES, piece // 2 // PAGE_BYTES * PAGE_BYTES)
+                continue
+            if (code == errno.EAGAIN and not done) or (code == errno.ENOENT and not self.settled):
+                # The address space is changing, and the event that says how is waiting to be read; or
+                # the restore has not come to this mapping yet.
+                self._left.put(Extent(address, address + size, source))
+                return False
+            if code and not done:
+                # EEXIST: filled already. ENOENT: unmapped.
+                done = PAGE_BYTES
+            address, source, size = address + done, source + done, size - done
+            piece = size
+        return True
+
+    def _call(self, request: int, argument: bytearray) -> int:
+        try:
+            fcntl.ioctl(self.descriptor, request, argument, True)
+        except OSError as error:
+            if error.errno in (errno.ESRCH, errno.ENOSPC):
+                self.gone = True
+                return 0
+            if error.errno in (errno.EAGAIN, errno.EEXIST, errno.ENOENT, errno.ENOMEM, errno.EINVAL):
+                return int(error.errno)
+            raise
+        return 0
+
+
+def _overlap(extent: Extent, start: int, end: int) -> tuple[int, int]:
+    """What the content of *extent* has in common with [start, end) of this process's memory."""
+    return max(extent.source, start), min(extent.source + extent.end - extent.start, end)
+
+
+def userfaultfd_works() -> bool:
+    """Whether this kernel offers userfaultfd to us."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = {"x86_64": 323, "aarch64": 282}.get(os.uname().machine)
+    if number is None:
+        return False
+    descriptor = libc.syscall(number, os.O_CLOEXEC | os.O_NONBLOCK)
+    if descriptor < 0:
+        return False
+    os.close(descriptor)
+    return True

@@ -1,0 +1,203 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Post-copy on the source: the frozen service's memory, read page by page as the target asks for it.
+
+The connection is made before the freeze. When it breaks later it is made anew, again and again: the service
+runs on the target by then, and waits there for what only this host has.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..base.errors import MigrationError, TransferError
+from ..base.page_ranges import RangeSet, unpack_runs
+from ..kernel.process_memory import Reader, anonymous_ranges
+from ..transport.wire import Channel, Message
+
+# The target waits as long for a page, see `memory/lazy_restore.py`.
+PATIENCE_S = 300.0
+RETRY_S = 0.5
+HEARD_S = 10.0
+MOST_BYTES = 1 << 20
+# Whether pages may be left to be fetched once the service runs on the target.
+NEVER, WHEN_NEEDED, ALWAYS = "never", "when_needed", "always"
+
+
+class LeftPages(NamedTuple):
+    """What of a process was left to be fetched."""
+
+    pid: int
+    pages: RangeSet
+
+
+class PageServer:
+    """Answers ``pages.fetch`` in a thread of its own.
+
+    :param connect: makes a connection to the target's agent.
+    """
+
+    def __init__(self, connect: Callable[[], Channel]) -> None:
+        self._connect = connect
+        self._left: dict[int, LeftPages] = {}
+        self._readers: dict[int, Reader] = {}
+        self._channel: Channel | None = None
+        self._stopped = False
+        self._over = threading.Event()
+        self._error = ""
+        self._sent_before = 0
+
+    @property
+    def used(self) -> bool:
+        """Whether something was left to be fetched."""
+        return bool(self._left)
+
+    @property
+    def left_bytes(self) -> int:
+        return sum(left.pages.size_bytes for left in self._left.values())
+
+    @property
+    def sent_bytes(self) -> int:
+        """On the wire, until now."""
+        channel = self._channel
+        return self._sent_before + (channel.sent_bytes if channel is not None else 0)
+
+    def start(self) -> None:
+        """Before the freeze.
+
+        :raises MigrationError: no connection.
+        """
+        self._channel = self._offer()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def serve(self, left: dict[int, LeftPages]) -> None:
+        """The service is frozen: what the target may fetch, by number of the process in the container."""
+        self._left = left
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether the target has fetched all, or that was given up, within *timeout_s*."""
+        return self._over.wait(timeout_s)
+
+    @property
+    def error(self) -> str:
+        """Why it was given up; empty if it was not."""
+        return self._error
+
+    def stop(self) -> None:
+        """Nobody needs the pages from here any more."""
+        self._stopped = True
+        if self._channel is not None:
+            self._channel.interrupt()
+
+    def _offer(self) -> Channel:
+        channel = self._connect()
+        # Requests come whenever the service touches a page, or none for long before it runs.
+        channel.set_timeout(None)
+        channel.send("pages.offer")
+        return channel
+
+    def _run(self) -> None:
+        broken = 0.0
+        while not self._stopped:
+            try:
+                if self._channel is None:
+                    self._channel = self._offer()
+                broken = 0.0
+                self._answer(self._channel)
+                break
+            except (TransferError, OSError) as error:
+                self._close()
+                broken = broken or time.monotonic()
+                if time.monotonic() - broken > PATIENCE_S:
+                    self._error = str(error)
+                    break
+                time.sleep(RETRY_S)
+            except MigrationError as error:
+                self._error = error.message
+                break
+        self._close()
+        self._over.set()
+
+    def _close(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            self._sent_before += channel.sent_bytes
+            channel.close()
+
+    def _answer(self, channel: Channel) -> None:
+        """Until the target has all.
+
+        :raises TransferError: the connection broke.
+        :raises MigrationError: what was asked for is not here; the target was told.
+        """
+        while True:
+            message = channel.receive()
+            if message is None:
+                raise TransferError("the target closed the connection over which it fetches pages")
+            if message.kind == "pages.done":
+                channel.send("ok")
+                return
+            if message.kind != "pages.fetch":
+                raise TransferError(f"the target asked for {message.kind} where it fetches pages")
+            try:
+                content = self._read(message)
+            except MigrationError as error:
+                channel.send("error", message=error.message, phase="handover")
+                _wait_until_heard(channel)
+                raise
+            channel.send("ok", content)
+
+    def _read(self, message: Message) -> bytes:
+        process = message.integer("process", least=1)
+        try:
+            wanted = RangeSet.ordered((run.start, run.end) for run in unpack_runs(message.integers("runs")))
+        except ValueError as error:
+            raise MigrationError(f"the target asked for pages of process {process}: {error}") from error
+        left = self._left.get(process)
+        if left is None or wanted - left.pages or wanted.size_bytes > MOST_BYTES:
+            raise MigrationError(f"the target asked for pages of process {process} that were not left to it")
+        return _content(left.pid, self._readers.setdefault(left.pid, Reader(left.pid)), wanted)
+
+
+def _wait_until_heard(channel: Channel) -> None:
+    """A connection that is closed at once may take with it what the target has not read yet."""
+    channel.set_timeout(HEARD_S)
+    with contextlib.suppress(MigrationError):
+        while (message := channel.receive()) is not None and message.kind != "error":
+            pass
+
+
+def _content(pid: int, reader: Reader, wanted: RangeSet) -> bytes:
+    """The content of *wanted*; zeros for pages that nobody may read (guard pages), which CRIU leaves alone.
+
+    :raises MigrationError: the process is gone.
+    """
+    content = bytearray(wanted.size_bytes)
+    places: dict[int, int] = {}
+    at = 0
+    for start, end in wanted:
+        places[start] = at
+        at += end - start
+    starts = list(places)
+    read = []
+    for batch in reader.batches(wanted):
+        offset = 0
+        for start, end in batch.ranges:
+            first = starts[bisect.bisect_right(starts, start) - 1]
+            place = places[first] + start - first
+            content[place : place + end - start] = batch.data[offset : offset + end - start]
+            offset += end - start
+            read.append((start, end))
+    unread = wanted - RangeSet(read)
+    if unread and unread - anonymous_ranges(pid):
+        raise MigrationError(
+            f"{unread.size_bytes} bytes of process {pid} cannot be read on the source any more: has somebody "
+            "ended its frozen container?"
+        )
+    return bytes(content)

@@ -1,0 +1,316 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Post-copy of a real process: what was left on the source comes when it is asked for, and is right."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import tempfile
+import threading
+import time
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, TransferError
+from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import (
+    PAGE_BYTES,
+    present_pages,
+)
+from ansible_collections.mec.migration.plugins.module_utils.memory import late_pages
+from ansible_collections.mec.migration.plugins.module_utils.memory.copy_on_write import Fork, SharedPages
+from ansible_collections.mec.migration.plugins.module_utils.memory.extents import Extent
+from ansible_collections.mec.migration.plugins.module_utils.memory.source import MemorySource
+from ansible_collections.mec.migration.plugins.module_utils.memory.target import MemoryTarget
+from ansible_collections.mec.migration.plugins.module_utils.memory.trackers import CompareTracker
+from ansible_collections.mec.migration.plugins.module_utils.source import page_server
+from ansible_collections.mec.migration.plugins.module_utils.source.page_server import LeftPages, PageServer
+from peers import Peer
+from victim import Victim
+
+NUMBER = 1
+
+
+class Named(CompareTracker):
+    """Names what a test says, as one that asks the kernel does."""
+
+    looks_at_all = False
+
+    def __init__(self):
+        self.written = RangeSet()
+
+    def candidates(self, pids, frozen):
+        return dict.fromkeys(pids, self.written), 0.0
+
+
+class Postcopy:
+    """A source whose process keeps still and a target, over real sockets."""
+
+    def __init__(self, directory, victim, tracker=None):
+        self.victim = victim
+        self.images = os.path.join(directory, "target")
+        os.makedirs(os.path.join(directory, "source"))
+        os.makedirs(self.images)
+        self.target = MemoryTarget(self.images, chain=False)
+        self.late = self.target.late
+        self.rounds = Peer(self.target.handlers)
+        self.source = MemorySource(os.path.join(directory, "source"), tracker or CompareTracker())
+        self.connections = []
+        self.server = PageServer(self.connect)
+
+    def connect(self):
+        self.connections.append(Peer(self.target.handlers))
+        return self.connections[-1].channel
+
+    def round(self):
+        self.source.round(self.rounds.channel, {self.victim.pid: NUMBER})
+        self.rounds.channel.answer("memory.round_end")
+        self.source.acknowledged()
+
+    def leave(self):
+        self.server.start()
+        done, left = self.source.leave(self.rounds.channel, {self.victim.pid: NUMBER})
+        self.rounds.channel.answer("memory.round_end")
+        self.server.serve({NUMBER: LeftPages(self.victim.pid, left[self.victim.pid])})
+        return done
+
+    def extents(self):
+        return self.target.extents(NUMBER, present_pages(self.victim.pid))
+
+    def is_right(self, extents):
+        return all(
+            ctypes.string_at(source, end - start) == self.victim.memory(start, end)
+            for start, end, source in extents
+        )
+
+    def close(self):
+        self.server.stop()
+        self.late.close()
+        for peer in [self.rounds, *self.connections]:
+            peer.close()
+
+
+@pytest.fixture
+def directory():
+    path = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else "/run", prefix="mec-test-")
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def victim():
+    with Victim(600) as process:
+        process.do("write", 0, 600, 1)
+        yield process
+
+
+@pytest.fixture
+def postcopy(directory, victim):
+    made = Postcopy(directory, victim)
+    yield made
+    made.close()
+
+
+def until(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_what_was_left_comes_once_the_service_runs(postcopy, victim):
+    postcopy.round()
+    victim.do("write", 10, 100, 7)
+    victim.do("write", 400, 1, 9)
+    done = postcopy.leave()
+    assert done.pages_changed >= 101
+    assert done.sent_bytes < 4096
+    here, late = postcopy.late.split(postcopy.extents())
+    assert sum(end - start for start, end, _source in late) == done.changed_bytes
+    assert postcopy.is_right(here)
+    assert not postcopy.is_right(late)
+    assert not postcopy.late.complete
+    postcopy.late.begin()
+    assert postcopy.server.wait(60)
+    assert postcopy.server.error == ""
+    assert postcopy.late.complete
+    assert postcopy.is_right(late)
+    arrived = [extent for _number, extent in postcopy.late.take_arrived()]
+    assert RangeSet((start, end) for start, end, _source in arrived) == RangeSet(
+        (start, end) for start, end, _source in late
+    )
+
+
+def test_memory_of_which_nothing_was_sent_comes_too(postcopy, victim):
+    postcopy.leave()
+    here, late = postcopy.late.split(postcopy.extents())
+    assert here == []
+    assert os.stat(os.path.join(postcopy.images, "1", f"late-{NUMBER}.img")).st_blocks == 0
+    postcopy.late.begin()
+    assert postcopy.server.wait(60)
+    assert postcopy.is_right(late)
+
+
+def test_before_it_begins_nothing_is_asked_for(postcopy):
+    postcopy.leave()
+    assert not postcopy.server.wait(0.3)
+    assert postcopy.late.received_bytes == 0
+
+
+def test_what_the_service_waits_for_comes_first(postcopy, monkeypatch):
+    asked = []
+    monkeypatch.setattr(PageServer, "_read", noting(PageServer._read, asked))
+    postcopy.leave()
+    _here, late = postcopy.late.split(postcopy.extents())
+    first = late[0].start
+    # Of what nobody asks for the last comes first.
+    postcopy.late.want([Extent(first, first + PAGE_BYTES, late[0].source)])
+    postcopy.late.begin()
+    assert postcopy.server.wait(60)
+    assert asked[0] == RangeSet([(first, first + PAGE_BYTES)])
+    assert postcopy.late.waited == 1
+    # And it is asked for once.
+    assert sum(pages.size_bytes for pages in asked) == sum(end - start for start, end, _source in late)
+
+
+def noting(read, asked):
+    def noted(self, message):
+        content = read(self, message)
+        runs = late_pages_of(message)
+        asked.append(runs)
+        return content
+
+    return noted
+
+
+def late_pages_of(message):
+    return RangeSet((run.start, run.end) for run in page_server.unpack_runs(message.integers("runs")))
+
+
+def test_a_connection_that_breaks_is_made_anew_and_nothing_is_missed(postcopy, monkeypatch):
+    broken = threading.Event()
+    read = PageServer._read
+
+    def breaks_once(self, message):
+        if postcopy.late.received_bytes and not broken.is_set():
+            broken.set()
+            self._channel.interrupt()
+        return read(self, message)
+
+    monkeypatch.setattr(PageServer, "_read", breaks_once)
+    monkeypatch.setattr(page_server, "RETRY_S", 0.01)
+    postcopy.leave()
+    _here, late = postcopy.late.split(postcopy.extents())
+    postcopy.late.begin()
+    assert postcopy.server.wait(60)
+    assert broken.is_set()
+    assert len(postcopy.connections) == 2
+    assert postcopy.late.complete
+    assert postcopy.is_right(late)
+
+
+def test_a_target_that_cannot_be_reached_any_more_is_given_up(postcopy, monkeypatch):
+    monkeypatch.setattr(page_server, "RETRY_S", 0.01)
+    monkeypatch.setattr(page_server, "PATIENCE_S", 0.2)
+    postcopy.leave()
+
+    def nobody_there():
+        raise TransferError("no route")
+
+    monkeypatch.setattr(postcopy.server, "_connect", nobody_there)
+    postcopy.connections[0].channel.interrupt()
+    assert postcopy.server.wait(60)
+    assert postcopy.server.error == "no route"
+
+
+def test_a_frozen_service_that_somebody_ended_is_told(postcopy, victim):
+    postcopy.leave()
+    victim.kill()
+    postcopy.late.begin()
+    assert postcopy.server.wait(60)
+    assert "has somebody ended its frozen container?" in postcopy.server.error
+    until(lambda: postcopy.late.failed)
+    assert not postcopy.late.complete
+
+
+def test_only_what_was_left_may_be_fetched(postcopy, victim):
+    postcopy.round()
+    victim.do("write", 10, 5, 7)
+    postcopy.leave()
+    other = victim.base + 100 * PAGE_BYTES
+    postcopy.late.add(NUMBER, [Extent(other, other + PAGE_BYTES, postcopy.extents()[0].source)])
+    postcopy.late.begin()
+    assert postcopy.server.wait(60)
+    assert "were not left to it" in postcopy.server.error
+
+
+def test_a_source_that_goes_before_the_freeze_leaves_nothing_waiting(postcopy):
+    postcopy.server.start()
+    postcopy.server.stop()
+    peer = postcopy.connections[0]
+    until(lambda: not peer._thread.is_alive())
+
+
+def test_late_pages_are_refused_where_criu_reads_memory_itself(directory, victim):
+    target = MemoryTarget(directory)
+    peer = Peer(target.handlers)
+    peer.channel.send("memory.round", number=1)
+    peer.channel.send("memory.late", process=NUMBER, runs=[16, 3])
+    peer.channel.ask("memory.round_end", number=1, last=True)
+    with pytest.raises(MigrationError, match="cannot be filled here"):
+        peer.channel.answer("memory.round_end")
+    peer.close()
+
+
+def test_a_tracker_that_knows_is_believed(directory, victim):
+    """What was written is named without being read."""
+    tracker = Named()
+    made = Postcopy(directory, victim, tracker)
+    tracker.written = present_pages(victim.pid)
+    made.round()
+    tracker.written = RangeSet([(victim.base, victim.base + 3 * PAGE_BYTES)])
+    assert made.leave().pages_changed == 3
+    made.close()
+
+
+def test_a_part_is_sent_first_and_the_rest_is_not_forgotten(directory, victim):
+    tracker = Named()
+    made = Postcopy(directory, victim, tracker)
+    tracker.written = everything = present_pages(victim.pid)
+    done = made.source.round(made.rounds.channel, {victim.pid: NUMBER}, most_bytes=40 * PAGE_BYTES)
+    made.rounds.channel.answer("memory.round_end")
+    made.source.acknowledged()
+    assert done.pages_changed == 40
+    victim.do("write", 3, 2, 5)
+    tracker.written = RangeSet([(victim.base + 3 * PAGE_BYTES, victim.base + 5 * PAGE_BYTES)])
+    assert made.source.look({victim.pid: NUMBER}) == 2 * PAGE_BYTES
+    left_bytes = everything.size_bytes - 40 * PAGE_BYTES
+    assert left_bytes <= made.source.kept_bytes <= left_bytes + 2 * PAGE_BYTES
+    tracker.written = RangeSet()
+    made.leave()
+    made.late.begin()
+    assert made.server.wait(60)
+    written = RangeSet([(victim.base, victim.base + victim.pages * PAGE_BYTES)])
+    assert made.is_right(made.target.extents(NUMBER, written))
+    made.close()
+
+
+def test_pages_shared_with_a_parent_are_filled_by_themselves_once_they_are_late(directory, victim):
+    """CRIU reads the parent's shared pages from a file, where late content would be missing."""
+    parent, child = 1, 2
+    shared = SharedPages(os.path.join(directory, "shared"))
+    pages = RangeSet([(0x10000, 0x14000)])
+    place = ctypes.create_string_buffer(0x8000)
+    source = ctypes.addressof(place)
+    newest = {
+        number: late_pages.Extents([Extent(0x10000, 0x14000, source + at)])
+        for number, at in ((parent, 0), (child, 0x4000))
+    }
+    # Little is shared, so that only a limit makes it worth the trouble.
+    shared.find([Fork(child, parent, pages)], newest, anonymous_bytes=0x8000, limit_bytes=0x6000)
+    assert shared.of(parent) == shared.of(child) == pages
+    late = RangeSet([(0x11000, 0x12000)])
+    shared.late(parent, late)
+    assert shared.of(parent) == shared.of(child) == pages - late
