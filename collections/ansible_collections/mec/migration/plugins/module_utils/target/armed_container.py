@@ -29,7 +29,7 @@ from .runtime_calls import RUNTIME_END_S, end_restore, put_away
 
 RESTORE_LOG = "restore.log"
 # Of what this file and the armed runtime say to each other.
-PROTOCOL = 5
+PROTOCOL = 6
 # The network comes from the target's Docker; connections to the old address cannot be kept.
 # Its log of every step costs more than some of the steps; errors and warnings are enough.
 CRIU_CONFIG = "tcp-close\nlink-remap\nfile-locks\nghost-limit 1073741824\nverbosity=2\n"

@@ -28,7 +28,7 @@ from typing import Any
 
 ARMED_DIR = "/run/mec-migration/armed"
 # Of what the receiver and this file say to each other; the receiver compares it with its own.
-PROTOCOL = 5
+PROTOCOL = 6
 GATE_DIR = os.path.join(os.path.dirname(os.path.realpath(__file__)), "gate")
 GATE_TIMEOUT_S = 30.0
 HOOK_TIMEOUT_S = 30.0

@@ -264,7 +264,7 @@ def test_a_start_whose_answer_is_lost_is_one(state, armed, monkeypatch):
     assert container.docker_said == "the connection was reset"
 
 
-@pytest.mark.parametrize("said", ["", "not json\n", '{"pid": 1, "protocol": 5, "bundle": "/nowhere"}\n'])
+@pytest.mark.parametrize("said", ["", "not json\n", '{"pid": 1, "protocol": 6, "bundle": "/nowhere"}\n'])
 def test_a_start_that_fails_in_any_way_leaves_nothing(said, armed, docker, ended, tmp_path, monkeypatch):
     """The runtime ends before its first word, says something else, or its bundle cannot be read."""
     monkeypatch.setattr(module, "ARMED_DIR", str(tmp_path / "armed"))
