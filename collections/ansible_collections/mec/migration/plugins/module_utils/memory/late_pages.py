@@ -74,6 +74,24 @@ class Arrival(NamedTuple):
     extent: Extent
 
 
+class _Bell:
+    """Wakes another thread that waits for a connection, too; *rung* can be read from then."""
+
+    def __init__(self) -> None:
+        self.rung, self._rings = socket.socketpair()
+        for end in (self.rung, self._rings):
+            end.setblocking(False)
+
+    def ring(self) -> None:
+        # Where it rings already, once is enough.
+        with contextlib.suppress(BlockingIOError):
+            self._rings.send(b"a")
+
+    def hush(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self.rung.recv(1 << 16)
+
+
 class LatePages:
     """What is late, and how it comes. Used by three threads: of rounds, of lazy fill and of the connection.
 
@@ -93,9 +111,8 @@ class LatePages:
         self._channel: Channel | None = None
         self._begun = self._closed = False
         self.failed = ""
-        self._bell, self._rings = socket.socketpair()
-        for end in (self._bell, self._rings):
-            end.setblocking(False)
+        # For lazy fill: something has come. For the connection: something is wanted.
+        self._come, self._wanting = _Bell(), _Bell()
         self._wanted_at = 0.0
         self._busy_bytes = REQUEST_BYTES
         self.received_bytes = 0
@@ -138,7 +155,7 @@ class LatePages:
     def fail(self, why: str) -> None:
         """The rest will never come."""
         self.failed = self.failed or why
-        self._wake()
+        self._come.ring()
 
     def split(self, extents: list[Extent]) -> tuple[list[Extent], list[Extent]]:
         """Those parts whose content is here, and those that are late."""
@@ -171,16 +188,16 @@ class LatePages:
                 start = place.start + extent.source - place.source
                 end = start + extent.end - extent.start
                 self._wanted.append(_Wanted(place.process, start, end, self._wanted_at))
+        self._wanting.ring()
 
     @property
     def arrival(self) -> int:
         """A descriptor that is readable when something has come, or never will."""
-        return self._bell.fileno()
+        return self._come.rung.fileno()
 
     def take_arrived(self) -> list[Arrival]:
         """What has come since this was asked last."""
-        with contextlib.suppress(BlockingIOError):
-            self._bell.recv(1 << 16)
+        self._come.hush()
         with self._changed:
             found, self._arrived = list(self._arrived), deque()
         return found
@@ -210,6 +227,10 @@ class LatePages:
                 if not flight:
                     channel.request("pages.done")
                     return
+                if not channel.has_something(unless=self._wanting.rung):
+                    # Asked for at once, not after the answer that is on its way.
+                    self._wanting.hush()
+                    continue
                 self._take(flight[0], channel.answer("pages.fetch").body)
                 flight.popleft()
         except TransferError:
@@ -275,9 +296,4 @@ class LatePages:
                 self._busy_bytes = max(self._busy_bytes // 2, FEWEST_BYTES)
             elif waited_s < SHORT_S:
                 self._busy_bytes = min(self._busy_bytes * 2, REQUEST_BYTES)
-        self._wake()
-
-    def _wake(self) -> None:
-        # Where it rings already, once is enough.
-        with contextlib.suppress(BlockingIOError):
-            self._rings.send(b"a")
+        self._come.ring()

@@ -344,10 +344,16 @@ class Channel:
         rate = min(max(int(mbit * BYTES_PER_S_OF_MBIT), 1), NOT_PACED) if mbit else NOT_PACED
         self._socket.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, struct.pack("=I", rate))
 
-    def has_something(self) -> bool:
-        """Whether something has come that was not received yet, be it the connection's end."""
-        readable, _writable, _odd = select.select([self._socket], [], [], 0)
-        return bool(readable)
+    def has_something(self, *, unless: socket.socket | None = None) -> bool:
+        """Whether something has come that was not received yet, be it the connection's end.
+
+        :param unless: wait for something, until this can be read from.
+        """
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return True
+        others = [] if unless is None else [unless]
+        readable, _writable, _odd = select.select([self._socket, *others], [], [], None if others else 0)
+        return self._socket in readable
 
     def set_timeout(self, timeout_s: float | None) -> None:
         self._socket.settimeout(timeout_s)
