@@ -13,6 +13,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import ctypes
+import select
 import socket
 import threading
 import time
@@ -28,8 +29,11 @@ from .extents import Extent, Extents
 # Of one request, and how many are on their way: less would leave the link idle.
 REQUEST_BYTES, REQUEST_RUNS = 128 << 10, 512
 IN_FLIGHT = 4
-# While the service waits for pages now and then, what it waits for comes behind what is on its way. So that
-# is one request, and so small that the service waits for about so long.
+# As long after the service waited for a page it is likely to wait for another one: nothing else is asked for
+# then, for that would be in its way. So the service makes headway over a slow link, and what it does not
+# touch comes a little later.
+SOON_S = 0.005
+# As long there is one request on its way, and so small that the service waits for about so long.
 BUSY_S = 0.2
 FEWEST_BYTES = 8 << 10
 SHORT_S, LONG_S = 0.001, 0.002
@@ -86,6 +90,10 @@ class _Bell:
         # Where it rings already, once is enough.
         with contextlib.suppress(BlockingIOError):
             self._rings.send(b"a")
+
+    def wait(self, timeout_s: float) -> None:
+        select.select([self.rung], [], [], timeout_s)
+        self.hush()
 
     def hush(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -224,9 +232,12 @@ class LatePages:
                     runs = [Run(start, end, True) for start, end, _source in piece.places]
                     flight.append(piece)
                     channel.ask("pages.fetch", process=piece.process, runs=pack_runs(runs))
-                if not flight:
+                if not flight and (self._closed or not any(self._waiting.values())):
                     channel.request("pages.done")
                     return
+                if not flight:
+                    self._wanting.wait(SOON_S)
+                    continue
                 if not channel.has_something(unless=self._wanting.rung):
                     # Asked for at once, not after the answer that is on its way.
                     self._wanting.hush()
@@ -262,8 +273,9 @@ class LatePages:
                 if places := self._waiting[process].drop(start, end):
                     self.waited += 1
                     return _Piece(process, places, since)
-            busy = time.monotonic() - self._wanted_at < BUSY_S
-            if in_flight >= (1 if busy else IN_FLIGHT):
+            quiet_s = time.monotonic() - self._wanted_at
+            busy = quiet_s < BUSY_S
+            if in_flight >= (1 if busy else IN_FLIGHT) or quiet_s < SOON_S:
                 return None
             for process, waiting in self._waiting.items():
                 places, left_bytes = [], self._busy_bytes if busy else REQUEST_BYTES

@@ -29,7 +29,7 @@ from ansible_collections.mec.migration.plugins.module_utils.base.errors import M
 from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
 from ansible_collections.mec.migration.plugins.module_utils.memory.extents import Extent, Mapped
 from ansible_collections.mec.migration.plugins.module_utils.memory.kill_guard import KillGuard
-from ansible_collections.mec.migration.plugins.module_utils.memory.late_pages import LatePages
+from ansible_collections.mec.migration.plugins.module_utils.memory.late_pages import SOON_S, LatePages
 from ansible_collections.mec.migration.plugins.module_utils.memory.lazy_restore import (
     BUSY_FILL_BYTES,
     RESTORE_FINISHED,
@@ -236,13 +236,17 @@ def test_it_finds_what_still_has_to_come_from_the_source(restored: Restored, beh
     lazy.begin()
     pid = restored.start(behaviour)
     time.sleep(0.3)
-    while (piece := late._next(0)) is not None:
+    while not late.complete:
+        piece = late._next(0)
+        if piece is None:
+            # It has just waited for a page.
+            time.sleep(SOON_S)
+            continue
         content = b"".join(
             restored.content[start - restored.address : end - restored.address]
             for start, end, _source in piece.places
         )
         late._take(piece, content)
-        time.sleep(0.001)
     lazy.wait(120)
     assert os.waitpid(pid, 0)[1] == 0
     assert late.waited > 0
