@@ -92,7 +92,8 @@ RETURN = r"""
 window:
   description:
     - The frozen window by its parts, C(frozen_ms), C(frozen_bytes), C(freeze_ms), C(memory_ms),
-      C(files_ms), C(dump_ms), C(images_ms), C(restore_wait_ms), C(pages_scanned), C(pages_changed), and
+      C(files_ms), C(dump_ms), C(images_ms), C(restore_wait_ms), C(pages_scanned), C(pages_changed),
+      C(left_bytes) (of memory, which the target fetches once the service runs there, see O(postcopy)), and
       under C(target) what the target measured. C(started) is in seconds since the epoch on this host's
       clock. C(dump_note) says why CRIU had to walk through all memory, page by page; it is empty if it
       could pass over it. C(files_note) says why large files were read whole where something in them had
@@ -136,7 +137,8 @@ phases:
 target:
   description:
     - What the target said when it had verified the service; C(container_id), C(health), C(on_handover) (with
-      C(ms) and C(error); empty without such a program) and figures.
+      C(ms) and C(error); empty without such a program), C(late_sent_bytes) (of post-copy, on the wire) and
+      figures.
     - C(not_put_back) names settings of processes and sockets that the target could not set again. Each is
       a warning, too.
   type: dict

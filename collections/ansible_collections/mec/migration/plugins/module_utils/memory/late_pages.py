@@ -92,7 +92,9 @@ class _Bell:
             self._rings.send(b"a")
 
     def wait(self, timeout_s: float) -> None:
-        select.select([self.rung], [], [], timeout_s)
+        poll = select.poll()
+        poll.register(self.rung, select.POLLIN)
+        poll.poll(timeout_s * 1000)
         self.hush()
 
     def hush(self) -> None:

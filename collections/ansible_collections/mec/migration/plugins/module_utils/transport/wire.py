@@ -351,9 +351,13 @@ class Channel:
         """
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             return True
-        others = [] if unless is None else [unless]
-        readable, _writable, _odd = select.select([self._socket, *others], [], [], None if others else 0)
-        return self._socket in readable
+        # Not select(2): of a service of a thousand processes descriptors have larger numbers than it takes.
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if unless is not None:
+            poll.register(unless, select.POLLIN)
+        readable = [descriptor for descriptor, _event in poll.poll(0 if unless is None else None)]
+        return self._socket.fileno() in readable
 
     def set_timeout(self, timeout_s: float | None) -> None:
         self._socket.settimeout(timeout_s)

@@ -215,7 +215,7 @@ def _peer(what: Heard, side: Side, host_gone: str) -> tuple[str, Reach]:
             return name, Reach.GONE if name == host_gone else Reach.UNREACHABLE
     if not side.peer_engine_id and not side.peer_address:
         # It had not come so far as to know the other host: nobody has anything of it there.
-        return f"the other host of {side.migration_id}", Reach.ANSWERS
+        return "a host that is not known", Reach.ANSWERS
     if host_gone:
         return host_gone, Reach.GONE
     silent = f"perhaps {' or '.join(what.silent)}" if what.silent else "none of those that were asked"
