@@ -132,11 +132,15 @@ def traced(service: Moved) -> list[str]:
     for host in service.hosts:
         passed |= set(host.run(f"cat {crash_points.TRACE_FILE}").split())
         host.run(f"rm -f {crash_points.ARMED_FILE} {crash_points.TRACE_FILE}")
-    known = set(crash_points.points())
+    known = set(all_points())
     print("not passed in a move without faults:", ", ".join(sorted(known - passed)) or "none", flush=True)
     # Layers go in pieces where the target has some that are like them.
     elsewhere = set(crash_points.ELSEWHERE.split())
     return sorted(point for point in passed - known if point.split("/")[2] not in elsewhere)
+
+
+def all_points() -> list[str]:
+    return crash_points.points() + crash_points.points(crash_points.POSTCOPY_CALLS)
 
 
 def commit() -> str:
@@ -162,13 +166,17 @@ def main() -> int:
         help="of the cases that have held before so many, by the commit's hash",
     )
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--postcopy", action="store_true", help="moves with post-copy, and only its points")
     parser.add_argument("--page", type=Path, help="write docs/crash-points.md anew from all results")
     parser.add_argument("--again", action="store_true", help="also what the results have already")
     arguments = parser.parse_args()
     scratch = ROOT / "reports/crash"
     scratch.mkdir(parents=True, exist_ok=True)
     patterns = arguments.points.split(",")
-    points = [p for p in crash_points.points() if any(fnmatch.fnmatchcase(p, one) for one in patterns)]
+    offered = (
+        crash_points.points(crash_points.POSTCOPY_CALLS) if arguments.postcopy else crash_points.points()
+    )
+    points = [p for p in offered if any(fnmatch.fnmatchcase(p, one) for one in patterns)]
     cases = [(point, fault) for fault in arguments.faults.split(",") for point in points]
     if arguments.sample:
         held = {(one["point"], one["fault"]) for one in read_results(RESULTS) if not one["faults"]}
@@ -181,6 +189,8 @@ def main() -> int:
         lab = Lab(ROOT / arguments.inventory, Path(short))
         containers = containers_of(ROOT / arguments.inventory)
         service = Moved(lab, containers, SERVICE, "redis")
+        if arguments.postcopy:
+            service.options["migrate_postcopy"] = "always"
         harness = Harness(service, containers, scratch)
         start([service])
         unknown = traced(service)
@@ -200,7 +210,7 @@ def main() -> int:
         for host in service.hosts:
             host.wipe([SERVICE])
     if arguments.page:
-        write_page(arguments.page, crash_points.points(), FAULTS, read_results(arguments.results))
+        write_page(arguments.page, all_points(), FAULTS, read_results(arguments.results))
     return 1 if broken else 0
 
 

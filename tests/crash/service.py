@@ -85,6 +85,8 @@ class Moved:
         self.run = run or docker_run(name, [], {})
         self._first = {host.name: first_process(one) for host, one in zip(self.hosts, containers)}
         self.usual: set[str] = set()
+        # What its moves are given besides.
+        self.options: dict[str, str] = {}
         port = port or int(catalogue()[name]["port"])
         self.addresses = [(host.address, port) for host in self.hosts]
         self._limit = "--limit", ",".join(host.name for host in self.hosts)
@@ -114,7 +116,7 @@ class Moved:
     def start_move(self, source: Host, target: Host) -> subprocess.Popen[str]:
         """A move by the role's tasks."""
         names = {"service": self.name, "source": source.name, "target": target.name}
-        return self.lab.start("../tests/crash/move", *self._limit, **names, **TIMEOUTS)
+        return self.lab.start("../tests/crash/move", *self._limit, **names, **TIMEOUTS, **self.options)
 
     def move(self, target: Host | None = None) -> Play:
         """To that host, or the other one."""

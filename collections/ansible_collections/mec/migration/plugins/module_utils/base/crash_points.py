@@ -91,8 +91,19 @@ CALLS: dict[tuple[str, str], str] = {
         """,
 }
 
-# Calls that only other moves pass: layers in pieces, an agent that is asked anew, an end before the mark,
-# post-copy.
+# What it passes besides with post-copy.
+POSTCOPY_CALLS: dict[tuple[str, str], str] = {
+    ("source", FIRST): "send.pages.offer",
+    ("source", LAST): """
+        send.memory.late receive.pages.fetch answer.pages.fetch receive.pages.done answer.pages.done
+        """,
+    ("target", LAST): """
+        receive.pages.offer receive.memory.late send.pages.fetch receive.answer.pages.fetch
+        send.pages.done receive.answer.pages.done
+        """,
+}
+
+# Calls that only other moves pass: layers in pieces, an agent that is asked anew, an end before the mark.
 ELSEWHERE = """
     control.commit control.cancel control.change cgroup.thaw cgroup.end
     send.handover.abort receive.handover.abort answer.handover.abort receive.answer.handover.abort
@@ -101,18 +112,15 @@ ELSEWHERE = """
     send.layers.chunks receive.layers.chunks answer.layers.chunks receive.answer.layers.chunks
     send.layers.rebuild receive.layers.rebuild answer.layers.rebuild receive.answer.layers.rebuild
     send.layers.skeleton receive.layers.skeleton
-    send.memory.late receive.memory.late send.pages.offer receive.pages.offer
-    send.pages.fetch receive.pages.fetch answer.pages.fetch receive.answer.pages.fetch
-    send.pages.done receive.pages.done answer.pages.done receive.answer.pages.done
     docker.connect_container_to_network docker.get_image docker.history docker.images docker.logs
     docker.unpause criu.allocate
     """
 
 
-def points() -> list[str]:
+def points(passed: dict[tuple[str, str], str] = CALLS) -> list[str]:
     """The names of all points that such a move passes, in about its order."""
     found = []
-    for (side, stage), calls in CALLS.items():
+    for (side, stage), calls in passed.items():
         for call in calls.split():
             moments = (AFTER,) if call.startswith(RECEIVE) else (BEFORE, AFTER)
             found += [f"{side}/{stage}/{call}/{moment}" for moment in moments]
