@@ -98,7 +98,8 @@ crash: venv  ## a real move for each crash point and fault; writes docs/crash-po
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(CRASH_LAB) -e testbed_hosts=2
 	$(BIN)/ansible-playbook -i inventories/$(CRASH_LAB) mec.migration.prepare
 	$(BIN)/ansible-playbook -i inventories/$(CRASH_LAB) playbooks/deploy.yml -e service=redis-aof -e target=edge-a
-	PYTHONPATH=tests:collections $(BIN)/python -m crash.run --inventory inventories/$(CRASH_LAB) \
+	PYTHONPATH=tests:collections $(BIN)/python -m crash.run --inventory inventories/$(CRASH_LAB) $(ARGS)
+	PYTHONPATH=tests:collections $(BIN)/python -m crash.run --inventory inventories/$(CRASH_LAB) --postcopy \
 	  --page docs/crash-points.md $(ARGS)
 
 # Which ones the commit chooses.

@@ -93,7 +93,8 @@ A cell says where the service runs in the end, on the move's `source` or its `ta
 that playbook was run. `word` means that `resolve` asked for `resolve_from_older_state`, as it must where
 the target may have served clients and its copy is lost; there writes since the hand-over are lost by the
 operator's word, and only the rest of the history is checked. `not passed` is a point that this move did not
-come by; `not run` says that nobody has tried.
+come by; `not run` says that nobody has tried. The points of `memory.late` and `pages` are those of moves
+with `migrate_postcopy: always`.
 """
 
 

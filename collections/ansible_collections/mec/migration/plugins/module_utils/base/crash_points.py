@@ -117,10 +117,13 @@ ELSEWHERE = """
     """
 
 
-def points(passed: dict[tuple[str, str], str] = CALLS) -> list[str]:
-    """The names of all points that such a move passes, in about its order."""
+def points(passed: dict[tuple[str, str], str] | None = None) -> list[str]:
+    """The names of all points that such a move passes, in about its order.
+
+    :param passed: of others than :data:`CALLS`.
+    """
     found = []
-    for (side, stage), calls in passed.items():
+    for (side, stage), calls in (passed or CALLS).items():
         for call in calls.split():
             moments = (AFTER,) if call.startswith(RECEIVE) else (BEFORE, AFTER)
             found += [f"{side}/{stage}/{call}/{moment}" for moment in moments]

@@ -37,6 +37,8 @@ SOON_S = 0.005
 BUSY_S = 0.2
 FEWEST_BYTES = 8 << 10
 SHORT_S, LONG_S = 0.001, 0.002
+# A connection that breaks while CRIU still restores must be there again so soon.
+RESTORE_PATIENCE_S = 2.0
 # Before it begins: how often it is looked whether the source is still there.
 LOOK_S = 0.2
 
@@ -119,7 +121,7 @@ class LatePages:
         self._wanted: deque[_Wanted] = deque()
         self._arrived: deque[Arrival] = deque()
         self._channel: Channel | None = None
-        self._begun = self._closed = False
+        self._begun = self._runs = self._closed = False
         self.failed = ""
         # For lazy fill: something has come. For the connection: something is wanted.
         self._come, self._wanting = _Bell(), _Bell()
@@ -154,6 +156,12 @@ class LatePages:
         """The service is about to run."""
         with self._changed:
             self._begun = True
+            self._changed.notify_all()
+
+    def runs(self) -> None:
+        """The service runs: from here on the rest is waited for, however long the connection is gone."""
+        with self._changed:
+            self._runs = True
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -222,6 +230,7 @@ class LatePages:
         """
         with self._changed:
             before, self._channel = self._channel, channel
+            self._changed.notify_all()
         if before is not None:
             # The source has given it up already.
             before.interrupt()
@@ -247,6 +256,7 @@ class LatePages:
                 self._take(flight[0], channel.answer("pages.fetch").body)
                 flight.popleft()
         except TransferError:
+            self._lost(channel)
             raise
         except MigrationError as error:
             self.fail(error.message)
@@ -256,6 +266,14 @@ class LatePages:
                 for piece in flight:
                     for extent in piece.places:
                         self._waiting[piece.process].put(extent)
+
+    def _lost(self, channel: Channel) -> None:
+        """Before the service runs here, it had better go on at the source than be waited for."""
+        with self._changed:
+            if not self._changed.wait_for(
+                lambda: self._runs or self._closed or self._channel is not channel, RESTORE_PATIENCE_S
+            ):
+                self.fail("the connection to the source broke before the service ran")
 
     def _wait_for_begin(self, channel: Channel) -> bool:
         with self._changed:

@@ -222,6 +222,7 @@ class LazyPages:
         if number == RESTORE_FINISHED:
             self._restored = True
             self._restored_at = time.monotonic()
+            self._late.runs()
             for space in self._spaces.values():
                 space.settled = True
             # CRIU has still to let go of the processes: what they touch first does not wait for us then.

@@ -122,6 +122,7 @@ class PageServer:
                 self._error = error.message
                 break
         self._close()
+        self._readers.clear()
         self._over.set()
 
     def _close(self) -> None:

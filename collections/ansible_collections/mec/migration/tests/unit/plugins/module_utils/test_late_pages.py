@@ -86,8 +86,10 @@ class Postcopy:
         )
 
     def close(self):
-        self.server.stop()
         self.late.close()
+        self.server.stop()
+        # Its buffers are mapped memory, which other tests would see go.
+        assert not self.connections or self.server.wait(60)
         for peer in [self.rounds, *self.connections]:
             peer.close()
 
@@ -223,6 +225,26 @@ def test_a_target_that_cannot_be_reached_any_more_is_given_up(postcopy, monkeypa
     postcopy.connections[0].channel.interrupt()
     assert postcopy.server.wait(60)
     assert postcopy.server.error == "no route"
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_only_before_it_runs_a_source_that_has_gone_ends_the_restore(postcopy, monkeypatch, runs):
+    monkeypatch.setattr(late_pages, "RESTORE_PATIENCE_S", 0.2)
+    read = PageServer._read
+
+    def ends(self, message):
+        postcopy.server.stop()
+        return read(self, message)
+
+    monkeypatch.setattr(PageServer, "_read", ends)
+    postcopy.leave()
+    if runs:
+        postcopy.late.runs()
+    postcopy.late.begin()
+    peer = postcopy.connections[0]
+    until(lambda: not peer._thread.is_alive())
+    assert bool(postcopy.late.failed) is not runs
+    assert not postcopy.late.complete
 
 
 def test_a_frozen_service_that_somebody_ended_is_told(postcopy, victim):
