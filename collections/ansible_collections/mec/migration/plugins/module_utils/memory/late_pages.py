@@ -37,8 +37,8 @@ SOON_S = 0.005
 BUSY_S = 0.2
 FEWEST_BYTES = 8 << 10
 SHORT_S, LONG_S = 0.001, 0.002
-# A connection that breaks while CRIU still restores must be there again so soon.
-RESTORE_PATIENCE_S = 2.0
+# While CRIU still restores: so soon a page must come, and a connection that broke must be there again.
+RESTORE_PATIENCE_S = 3.0
 # Before it begins: how often it is looked whether the source is still there.
 LOOK_S = 0.2
 
@@ -237,6 +237,7 @@ class LatePages:
         if not self._wait_for_begin(channel):
             return
         flight: deque[_Piece] = deque()
+        heard = time.monotonic()
         try:
             while True:
                 while not self._closed and (piece := self._next(len(flight))) is not None:
@@ -248,15 +249,14 @@ class LatePages:
                     return
                 if not flight:
                     self._wanting.wait(SOON_S)
+                    heard = time.monotonic()
                     continue
-                if not channel.has_something(unless=self._wanting.rung):
-                    # Asked for at once, not after the answer that is on its way.
-                    self._wanting.hush()
-                    continue
-                self._take(flight[0], channel.answer("pages.fetch").body)
-                flight.popleft()
-        except TransferError:
-            self._lost(channel)
+                if self._answered(channel, heard):
+                    self._take(flight[0], channel.answer("pages.fetch").body)
+                    flight.popleft()
+                    heard = time.monotonic()
+        except TransferError as error:
+            self._lost(channel, error)
             raise
         except MigrationError as error:
             self.fail(error.message)
@@ -267,13 +267,26 @@ class LatePages:
                     for extent in piece.places:
                         self._waiting[piece.process].put(extent)
 
-    def _lost(self, channel: Channel) -> None:
+    def _answered(self, channel: Channel, heard: float) -> bool:
+        """Whether an answer has come, before something is wanted: that is asked for at once, not after it.
+
+        :param heard: when one came last.
+        :raises TransferError: none comes, and the service does not run yet.
+        """
+        if channel.has_something(unless=self._wanting.rung, timeout_s=LOOK_S):
+            return True
+        self._wanting.hush()
+        if not self._runs and time.monotonic() - heard > RESTORE_PATIENCE_S:
+            raise TransferError(f"no page came from the source in {RESTORE_PATIENCE_S:g} s")
+        return False
+
+    def _lost(self, channel: Channel, why: TransferError) -> None:
         """Before the service runs here, it had better go on at the source than be waited for."""
         with self._changed:
             if not self._changed.wait_for(
                 lambda: self._runs or self._closed or self._channel is not channel, RESTORE_PATIENCE_S
             ):
-                self.fail("the connection to the source broke before the service ran")
+                self.fail(f"before the service ran {why.message}")
 
     def _wait_for_begin(self, channel: Channel) -> bool:
         with self._changed:

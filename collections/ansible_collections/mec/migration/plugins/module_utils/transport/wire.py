@@ -344,10 +344,10 @@ class Channel:
         rate = min(max(int(mbit * BYTES_PER_S_OF_MBIT), 1), NOT_PACED) if mbit else NOT_PACED
         self._socket.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, struct.pack("=I", rate))
 
-    def has_something(self, *, unless: socket.socket | None = None) -> bool:
+    def has_something(self, *, unless: socket.socket | None = None, timeout_s: float = 0) -> bool:
         """Whether something has come that was not received yet, be it the connection's end.
 
-        :param unless: wait for something, until this can be read from.
+        :param unless: wait no longer than until this can be read from.
         """
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             return True
@@ -356,7 +356,7 @@ class Channel:
         poll.register(self._socket, select.POLLIN)
         if unless is not None:
             poll.register(unless, select.POLLIN)
-        readable = [descriptor for descriptor, _event in poll.poll(0 if unless is None else None)]
+        readable = [descriptor for descriptor, _event in poll.poll(timeout_s * 1000)]
         return self._socket.fileno() in readable
 
     def set_timeout(self, timeout_s: float | None) -> None:

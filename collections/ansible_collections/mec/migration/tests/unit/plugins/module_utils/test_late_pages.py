@@ -247,6 +247,25 @@ def test_only_before_it_runs_a_source_that_has_gone_ends_the_restore(postcopy, m
     assert not postcopy.late.complete
 
 
+def test_only_before_it_runs_a_page_that_does_not_come_ends_the_restore(postcopy, monkeypatch):
+    """A host that vanished without a word closes no connection."""
+    monkeypatch.setattr(late_pages, "RESTORE_PATIENCE_S", 0.3)
+    monkeypatch.setattr(late_pages, "LOOK_S", 0.05)
+    go_on = threading.Event()
+    read = PageServer._read
+
+    def silent(self, message):
+        go_on.wait(60)
+        return read(self, message)
+
+    monkeypatch.setattr(PageServer, "_read", silent)
+    postcopy.leave()
+    postcopy.late.begin()
+    until(lambda: postcopy.late.failed)
+    assert "no page came from the source" in postcopy.late.failed
+    go_on.set()
+
+
 def test_a_frozen_service_that_somebody_ended_is_told(postcopy, victim):
     postcopy.leave()
     victim.kill()
