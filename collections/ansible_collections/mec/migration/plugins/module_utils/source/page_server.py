@@ -23,6 +23,8 @@ from ..transport.wire import Channel, Message
 
 # The target waits as long for a page, see `memory/lazy_restore.py`.
 PATIENCE_S = 300.0
+# Its host answers, and nobody listens there: the agent has ended, unless a firewall says so for a while.
+REFUSED_S = 20.0
 RETRY_S = 0.5
 HEARD_S = 10.0
 MOST_BYTES = 1 << 20
@@ -103,7 +105,7 @@ class PageServer:
         return channel
 
     def _run(self) -> None:
-        broken = 0.0
+        broken = refused = 0.0
         while not self._stopped:
             try:
                 if self._channel is None:
@@ -113,8 +115,10 @@ class PageServer:
                 break
             except (TransferError, OSError) as error:
                 self._close()
-                broken = broken or time.monotonic()
-                if time.monotonic() - broken > PATIENCE_S:
+                now = time.monotonic()
+                broken = broken or now
+                refused = (refused or now) if isinstance(error.__cause__, ConnectionRefusedError) else 0.0
+                if now - broken > PATIENCE_S or (refused and now - refused > REFUSED_S):
                     self._error = str(error)
                     break
                 time.sleep(RETRY_S)

@@ -227,6 +227,20 @@ def test_a_target_that_cannot_be_reached_any_more_is_given_up(postcopy, monkeypa
     assert postcopy.server.error == "no route"
 
 
+def test_a_target_on_which_nobody_listens_is_given_up_sooner(postcopy, monkeypatch):
+    monkeypatch.setattr(page_server, "RETRY_S", 0.01)
+    monkeypatch.setattr(page_server, "REFUSED_S", 0.2)
+    postcopy.leave()
+
+    def nobody_listens():
+        raise TransferError("refused") from ConnectionRefusedError()
+
+    monkeypatch.setattr(postcopy.server, "_connect", nobody_listens)
+    postcopy.connections[0].channel.interrupt()
+    assert postcopy.server.wait(10)
+    assert postcopy.server.error == "refused"
+
+
 @pytest.mark.parametrize("runs", [False, True])
 def test_only_before_it_runs_a_source_that_has_gone_ends_the_restore(postcopy, monkeypatch, runs):
     monkeypatch.setattr(late_pages, "RESTORE_PATIENCE_S", 0.2)
