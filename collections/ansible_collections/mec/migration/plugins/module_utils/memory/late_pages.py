@@ -10,7 +10,6 @@ because a connection broke, is the same both times, for its owner is frozen.
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import ctypes
 import select
@@ -41,15 +40,6 @@ SHORT_S, LONG_S = 0.001, 0.002
 RESTORE_PATIENCE_S = 3.0
 # Before it begins: how often it is looked whether the source is still there.
 LOOK_S = 0.2
-
-
-class _Place(NamedTuple):
-    """[source, end) of this process's memory is where [start, …) of *process* goes."""
-
-    source: int
-    end: int
-    process: int
-    start: int
 
 
 class _Wanted(NamedTuple):
@@ -115,8 +105,8 @@ class LatePages:
         self._changed = threading.Condition()
         # By process: what is late and was not asked for yet.
         self._waiting: dict[int, Extents] = {}
-        self._places: list[_Place] = []
-        # By address in this process's memory: what has not come.
+        # What has not come: [start, end) of this process's memory, whose content is that of the source's
+        # process from ``source`` on.
         self._absent = Extents()
         self._wanted: deque[_Wanted] = deque()
         self._arrived: deque[Arrival] = deque()
@@ -129,9 +119,6 @@ class LatePages:
         self._busy_bytes = REQUEST_BYTES
         self.received_bytes = 0
         self.waited = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._places)
 
     @property
     def complete(self) -> bool:
@@ -147,8 +134,6 @@ class LatePages:
             for start, end, source in places:
                 waiting.put(Extent(start, end, source))
                 self._absent.put(Extent(source, source + end - start, start))
-                self._places.append(_Place(source, source + end - start, process, start))
-            self._places.sort()
 
     # -- lazy fill ---------------------------------------------------------------------------------
 
@@ -193,19 +178,18 @@ class LatePages:
                     here.append(Extent(start + at - source, end, at))
         return here, late
 
-    def want(self, late: list[Extent]) -> None:
-        """The service waits for the first of these; ask for them next."""
+    def want(self, process: int, late: list[Extent]) -> None:
+        """The service waits for the first of these; ask for them next. What has come meanwhile is left out.
+
+        :param process: whose content it is; where it lies in the process now does not matter.
+        """
         with self._changed:
             self._wanted_at = time.monotonic()
             for extent in late:
-                at = bisect.bisect_right(self._places, (extent.source,)) - 1
-                # An equal source sorts before its own place.
-                if at + 1 < len(self._places) and self._places[at + 1].source == extent.source:
-                    at += 1
-                place = self._places[at]
-                start = place.start + extent.source - place.source
-                end = start + extent.end - extent.start
-                self._wanted.append(_Wanted(place.process, start, end, self._wanted_at))
+                for first, last, start in self._absent.between(
+                    extent.source, extent.source + extent.end - extent.start
+                ):
+                    self._wanted.append(_Wanted(process, start, start + last - first, self._wanted_at))
         self._wanting.ring()
 
     @property

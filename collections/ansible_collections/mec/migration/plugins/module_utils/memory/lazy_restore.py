@@ -174,7 +174,7 @@ class LazyPages:
                     self._event(self._spaces[descriptor])
             for space in list(self._spaces.values()):
                 if space.waits and (late := space.retry()):
-                    self._late.want(late)
+                    self._late.want(space.number, late)
             asked = asked + 1 if asking else 0
             if asking:
                 # Whoever asked asks again soon, and must not find us at a long piece.
@@ -258,7 +258,7 @@ class LazyPages:
         event, first, second, third = _MESSAGE.unpack(message)
         if event == EVENT_PAGEFAULT:
             if late := space.fault(second):
-                self._late.want(late)
+                self._late.want(space.number, late)
         elif event == EVENT_FORK:
             self._add(space.fork(first & 0xFFFFFFFF))
         elif event == EVENT_REMAP:

@@ -9,7 +9,6 @@ runs on the target by then, and waits there for what only this host has.
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import threading
 import time
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..base.errors import MigrationError, TransferError
-from ..base.page_ranges import RangeSet, unpack_runs
+from ..base.page_ranges import PAGE_BYTES, RangeSet, unpack_runs
 from ..kernel.process_memory import Reader, anonymous_ranges
 from ..transport.wire import Channel, Message
 
@@ -43,6 +42,7 @@ class PageServer:
     """Answers ``pages.fetch`` in a thread of its own.
 
     :param connect: makes a connection to the target's agent.
+    :ivar error: why it was given up; empty if it was not.
     """
 
     def __init__(self, connect: Callable[[], Channel]) -> None:
@@ -52,7 +52,7 @@ class PageServer:
         self._channel: Channel | None = None
         self._stopped = False
         self._over = threading.Event()
-        self._error = ""
+        self.error = ""
         self._sent_before = 0
 
     @property
@@ -86,11 +86,6 @@ class PageServer:
         """Whether the target has fetched all, or that was given up, within *timeout_s*."""
         return self._over.wait(timeout_s)
 
-    @property
-    def error(self) -> str:
-        """Why it was given up; empty if it was not."""
-        return self._error
-
     def stop(self) -> None:
         """Nobody needs the pages from here any more."""
         self._stopped = True
@@ -119,11 +114,11 @@ class PageServer:
                 broken = broken or now
                 refused = (refused or now) if isinstance(error.__cause__, ConnectionRefusedError) else 0.0
                 if now - broken > PATIENCE_S or (refused and now - refused > REFUSED_S):
-                    self._error = str(error)
+                    self.error = str(error)
                     break
                 time.sleep(RETRY_S)
             except MigrationError as error:
-                self._error = error.message
+                self.error = error.message
                 break
         self._close()
         self._readers.clear()
@@ -167,7 +162,9 @@ class PageServer:
         left = self._left.get(process)
         if left is None or wanted - left.pages or wanted.size_bytes > MOST_BYTES:
             raise MigrationError(f"the target asked for pages of process {process} that were not left to it")
-        return _content(left.pid, self._readers.setdefault(left.pid, Reader(left.pid)), wanted)
+        if process not in self._readers:
+            self._readers[process] = Reader(left.pid)
+        return _content(left.pid, self._readers[process], wanted)
 
 
 def _wait_until_heard(channel: Channel) -> None:
@@ -183,26 +180,15 @@ def _content(pid: int, reader: Reader, wanted: RangeSet) -> bytes:
 
     :raises MigrationError: the process is gone.
     """
-    content = bytearray(wanted.size_bytes)
-    places: dict[int, int] = {}
-    at = 0
-    for start, end in wanted:
-        places[start] = at
-        at += end - start
-    starts = list(places)
-    read = []
-    for batch in reader.batches(wanted):
-        offset = 0
-        for start, end in batch.ranges:
-            first = starts[bisect.bisect_right(starts, start) - 1]
-            place = places[first] + start - first
-            content[place : place + end - start] = batch.data[offset : offset + end - start]
-            offset += end - start
-            read.append((start, end))
-    unread = wanted - RangeSet(read)
-    if unread and unread - anonymous_ranges(pid):
+    content = reader.content(wanted)
+    if len(content) == wanted.size_bytes:
+        return content
+    starts = [at for start, end in wanted for at in range(start, end, PAGE_BYTES)]
+    pages = [reader.content(RangeSet([(at, at + PAGE_BYTES)])) for at in starts]
+    # After reading: a process that is gone has no memory, and would have given zeros for all.
+    if wanted - anonymous_ranges(pid):
         raise MigrationError(
-            f"{unread.size_bytes} bytes of process {pid} cannot be read on the source any more: has somebody "
-            "ended its frozen container?"
+            f"{wanted.size_bytes - len(content)} bytes of process {pid} cannot be read on the source any "
+            "more: has somebody ended its frozen container?"
         )
-    return bytes(content)
+    return b"".join(page or bytes(PAGE_BYTES) for page in pages)
