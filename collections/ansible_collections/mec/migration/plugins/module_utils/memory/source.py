@@ -83,6 +83,10 @@ class _Changes:
         self.old = b"".join(old) if len(old) == len(new) else b""
 
 
+def _size_bytes(by_pid: dict[int, RangeSet]) -> int:
+    return sum(pages.size_bytes for pages in by_pid.values())
+
+
 def _first_of(
     by_pid: dict[int, RangeSet], most_bytes: int
 ) -> tuple[dict[int, RangeSet], dict[int, RangeSet]]:
@@ -204,12 +208,18 @@ class MemorySource:
                     scanned += pages.size_bytes // PAGE_BYTES
                     changed += self._send_pages(channel, self._process(number, SEGMENT), reader, pages)
         channel.ask("memory.round_end", number=self.rounds, last=frozen)
+        return self._result(start, channel.sent_bytes - before, scanned, changed, frozen_ms)
+
+    def _result(
+        self, start: float, sent_bytes: int, scanned: int, changed: int, frozen_ms: float
+    ) -> RoundResult:
+        """Of the round that began at *start*; *scanned* and *changed* are pages."""
         return RoundResult(
             number=self.rounds,
             pages_scanned=scanned,
             pages_changed=changed,
             changed_bytes=changed * PAGE_BYTES,
-            sent_bytes=channel.sent_bytes - before,
+            sent_bytes=sent_bytes,
             seconds=time.monotonic() - start,
             frozen_ms=frozen_ms,
         )
@@ -231,12 +241,12 @@ class MemorySource:
         kept, self._kept = self._kept, {}
         written, _frozen_ms = self._written(pids, False)
         self._kept = {pid: pages | kept.get(pid, RangeSet()) for pid, pages in written.items()}
-        return sum(pages.size_bytes for pages in written.values())
+        return _size_bytes(written)
 
     @property
     def kept_bytes(self) -> int:
         """What is kept for the next round."""
-        return sum(pages.size_bytes for pages in self._kept.values())
+        return _size_bytes(self._kept)
 
     def leave(self, channel: Channel, pids: dict[int, int]) -> tuple[RoundResult, dict[int, RangeSet]]:
         """In place of the last round of a frozen container: say what has changed, and send none of it.
@@ -262,16 +272,8 @@ class MemorySource:
                     channel.send("memory.late", process=process.number, runs=pack_runs(runs))
                 process.known |= left[pid]
         channel.ask("memory.round_end", number=self.rounds, last=True)
-        scanned, changed = (sum(pages.size_bytes for pages in each.values()) for each in (by_pid, left))
-        return RoundResult(
-            number=self.rounds,
-            pages_scanned=scanned // PAGE_BYTES,
-            pages_changed=changed // PAGE_BYTES,
-            changed_bytes=changed,
-            sent_bytes=channel.sent_bytes - before,
-            seconds=time.monotonic() - start,
-            frozen_ms=0.0,
-        ), left
+        scanned, changed = (_size_bytes(each) // PAGE_BYTES for each in (by_pid, left))
+        return self._result(start, channel.sent_bytes - before, scanned, changed, 0.0), left
 
     @staticmethod
     def _changed(process: _Process, reader: Reader, pages: RangeSet) -> RangeSet:

@@ -111,11 +111,7 @@ class MemoryTarget:
             path = os.path.join(self._path(self._round + 1), image_names(process).pages)
             pages = self._files[process] = _RoundFile(path)
         data = memoryview(message.body)
-        try:
-            runs = unpack_runs(message.integers("runs"))
-        except ValueError as error:
-            raise TransferError(f"pages of process {process}: {error}", phase="pre-copy") from error
-        self._refuse_too_much(process, runs)
+        runs = self._runs(message, process)
         if message.flag("delta"):
             held = self._held_content(process, runs)
             if len(held) != len(data):
@@ -146,13 +142,21 @@ class MemoryTarget:
                 "the migration again",
                 phase="handover",
             )
+        runs = self._runs(message, process)
+        late = RangeSet((start, end) for start, end, _has_data in runs)
+        self._late[process] = self._late.get(process, RangeSet()) | late
+
+    def _runs(self, message: Message, process: int) -> list[Run]:
+        """What of a process the message brings or names.
+
+        :raises TransferError: it is damaged, or more than this host has memory for.
+        """
         try:
             runs = unpack_runs(message.integers("runs"))
         except ValueError as error:
-            raise TransferError(f"late pages of process {process}: {error}", phase="handover") from error
+            raise TransferError(f"pages of process {process}: {error}", phase="pre-copy") from error
         self._refuse_too_much(process, runs)
-        late = RangeSet((start, end) for start, end, _has_data in runs)
-        self._late[process] = self._late.get(process, RangeSet()) | late
+        return runs
 
     def _refuse_too_much(self, process: int, runs: list[Run]) -> None:
         """Pages of zeros take nothing on the way, and memory here."""

@@ -368,25 +368,24 @@ class Move:
 
         :raises MigrationError: it does not; the source stays frozen.
         """
-        late_sent_bytes = self._serve_pages()
+        self._serve_pages()
         with self.step("verify"):
             try:
-                return dict(self._ask_to_finish(health_timeout_s), late_sent_bytes=late_sent_bytes)
+                return self._ask_to_finish(health_timeout_s)
             except (TransferError, OSError):
                 # The connection may have broken since the hand-over.
                 if self._channel is not None:
                     self._channel.close()
                 self._channel = self._connect()
-                return dict(self._ask_to_finish(health_timeout_s), late_sent_bytes=late_sent_bytes)
+                return self._ask_to_finish(health_timeout_s)
 
-    def _serve_pages(self) -> int:
-        """Until the target has fetched what was left for it, or will not any more; returns the bytes sent."""
+    def _serve_pages(self) -> None:
+        """Until the target has fetched what was left for it, or will not any more."""
         if self._page_server is None:
-            return 0
+            return
         with self.step("post-copy"):
             while not self._page_server.wait(PROGRESS_S):
                 self._progress(phase="post-copy", sent_bytes=self._page_server.sent_bytes)
-            return self._page_server.sent_bytes
 
     def _ask_to_finish(self, health_timeout_s: float) -> dict[str, Any]:
         if self._channel is None:
@@ -394,7 +393,9 @@ class Move:
         # Docker here may have been slow to write down what the service had printed when it was frozen.
         self._log.send_new(self._channel)
         self._channel.set_timeout(FINISH_TIMEOUT_S + health_timeout_s)
-        return dict(self._channel.request("finish", health_timeout_s=health_timeout_s).fields)
+        answer = self._channel.request("finish", health_timeout_s=health_timeout_s).fields
+        late_sent_bytes = self._page_server.sent_bytes if self._page_server is not None else 0
+        return dict(answer, late_sent_bytes=late_sent_bytes)
 
     def end_target(self, operation: str, reason: str) -> str:
         """Tell the target's agent what became of the migration; returns why that failed, empty if it did not.

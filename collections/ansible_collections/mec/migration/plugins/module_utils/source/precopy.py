@@ -90,7 +90,7 @@ class PreCopy:
         if self.throttle is not None:
             self.throttle.watch()
         more = 0
-        if self.may_leave and not self.rounds and self._is_hopeless():
+        if self.may_leave and not self.rounds and self._probe():
             return self.rounds[first:]
         while len(self.rounds) - first < self.rule.max_rounds + more:
             check()
@@ -132,11 +132,11 @@ class PreCopy:
         self.progress(phase="pre-copy", cpu_percent=throttle.percent)
         return True
 
-    def _is_hopeless(self) -> bool:
-        """Send a little of memory and see how much is written meanwhile.
+    def _probe(self) -> bool:
+        """Send a little of memory and see how much is written meanwhile; returns whether rounds are hopeless.
 
-        Where all of it could be sent and most would be dirty again, sending it would be idle: each page is
-        to travel once, when the service has come to rest.
+        Where most of what they send would be dirty again by their end, each page is to travel once, when the
+        service has come to rest.
         """
         if self._memory.looks_at_all or self._service.memory_bytes < PROBE_SHARE * PROBE_BYTES:
             return False

@@ -47,7 +47,7 @@ from .run_journal import RunJournal
 from .settings import TargetSettings
 
 IMAGES, FINAL = "images", "final"
-# Answered at once, also while a restore is under way
+# Answered at once, also while a restore is under way.
 UNLOCKED = ("hello", "handover.status", "pages.offer")
 RESTORE_TIMEOUT_S = 45.0
 # Once it is settled here the source has so long to say that it is, too.
