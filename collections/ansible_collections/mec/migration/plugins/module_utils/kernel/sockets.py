@@ -114,35 +114,33 @@ def addresses() -> list[str]:
     return sorted(found)
 
 
-def unread_netlink(pid: int) -> Iterator[int]:
-    """Inodes of the netlink sockets of a process's network that have data which nobody has read."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/netlink", encoding="ascii") as lines:
+def _rows(pid: int, table: str) -> Iterator[list[str]]:
+    """The words of each line of a table below /proc/PID/net; none if it is not there."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{table}", encoding="ascii") as lines:
+        # The heading.
         next(lines, "")
         for line in lines:
-            # sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
-            words = line.split()
-            if int(words[4]):
-                yield int(words[9])
+            yield line.split()
+
+
+def unread_netlink(pid: int) -> Iterator[int]:
+    """Inodes of the netlink sockets of a process's network that have data which nobody has read."""
+    # sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+    return (int(words[9]) for words in _rows(pid, "netlink") if int(words[4]))
 
 
 def connected_datagrams(pid: int) -> Iterator[int]:
     """Inodes of the UDP sockets of a process's network that have a peer."""
     for protocol in ("udp", "udp6", "udplite", "udplite6"):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{protocol}", encoding="ascii") as lines:
-            next(lines, "")
-            for line in lines:
-                words = line.split()
-                if words[3] == _CONNECTED:
-                    yield int(words[9])
+        for words in _rows(pid, protocol):
+            if words[3] == _CONNECTED:
+                yield int(words[9])
 
 
 def unsent_datagrams(pid: int) -> Iterator[int]:
     """Inodes of the sockets of a process's network that hold back what they were given to send."""
     for protocol in DATAGRAMS:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{protocol}", encoding="ascii") as lines:
-            next(lines, "")
-            for line in lines:
-                # sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
-                words = line.split()
-                if int(words[4].partition(":")[0], 16):
-                    yield int(words[9])
+        for words in _rows(pid, protocol):
+            # sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
+            if int(words[4].partition(":")[0], 16):
+                yield int(words[9])

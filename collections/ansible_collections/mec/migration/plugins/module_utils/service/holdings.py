@@ -236,8 +236,13 @@ def _on_their_way(init: int, processes: Iterable[Process]) -> set[int]:
     return found - set(holders(found)) if found else found
 
 
+def dump_order(init: int, processes: dict[int, Process]) -> Iterable[int]:
+    """Those that CRIU dumps, in its order. What was begun by `docker exec` is none of them."""
+    return in_dump_order({pid: process.parent for pid, process in processes.items()}, init)
+
+
 def _strangers(init: int, processes: dict[int, Process]) -> Iterator[Stranger]:
-    order = in_dump_order({pid: process.parent for pid, process in processes.items()}, init)
+    order = dump_order(init, processes)
     return strangers({pid: {file.number: file.link for file in processes[pid].files} for pid in order})
 
 

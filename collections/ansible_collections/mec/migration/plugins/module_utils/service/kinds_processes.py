@@ -9,10 +9,9 @@ import os
 import stat
 from collections.abc import Iterator
 
-from ..kernel.epolls import in_dump_order
 from ..kernel.identity import common_identity
 from ..kernel.processes import start_time
-from .holdings import Holdings, Process
+from .holdings import Holdings, Process, dump_order
 from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
 
 # Docker starts health checks as it does `docker exec`; what is younger may be one.
@@ -57,7 +56,7 @@ def _below_terminal(holdings: Holdings) -> Iterator[Found]:
 
 
 def _terminal_by_name(holdings: Holdings) -> Iterator[Found]:
-    moving = set(in_dump_order({pid: each.parent for pid, each in holdings.processes.items()}, holdings.init))
+    moving = set(dump_order(holdings.init, holdings.processes))
     for process, file in holdings.files():
         if process.pid in moving and stat.S_ISCHR(file.mode) and file.rdev == DEV_TTY:
             yield Found(process, f"has /dev/tty open (file descriptor {file.number})")

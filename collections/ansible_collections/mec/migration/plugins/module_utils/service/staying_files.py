@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ..kernel.mountinfo import mounts
+from ..kernel.process_memory import areas
+from ..kernel.removed_files import SUFFIX
+from .open_files import fields
 
-GONE = " (deleted)"
 # Beyond it none is asked about.
 MOST = 2000
 
@@ -45,7 +47,7 @@ def staying_files(pids: Iterable[int], places: Mapping[str, str]) -> list[Stayin
             for link, path, is_log in _used(pid):
                 place = max((point for point in points if _is_below(link, point)), key=len, default="")
                 # Ansible's results are text.
-                if place in places and not link.endswith(GONE) and link.isprintable():
+                if place in places and not link.endswith(SUFFIX) and link.isprintable():
                     with contextlib.suppress(OSError):
                         status = os.stat(path)
                         on_host = os.path.normpath(f"{places[place]}/{link[len(place) :]}")
@@ -71,20 +73,11 @@ def _used(pid: int) -> Iterator[tuple[str, str, bool]]:
             link = os.readlink(path)
             if link.startswith("/"):
                 yield link, path, _is_log(pid, name)
-    for line in sorted(_mapped(pid)):
-        yield line, f"/proc/{pid}/root{line}", False
+    mapped = {area.path for area in areas(pid) if area.path.startswith("/")}
+    for link in sorted(mapped):
+        yield link, f"/proc/{pid}/root{link}", False
 
 
 def _is_log(pid: int, descriptor: str) -> bool:
-    with open(f"/proc/{pid}/fdinfo/{descriptor}", encoding="ascii") as lines:
-        for line in lines:
-            if line.startswith("flags:"):
-                flags = int(line.split()[1], 8)
-                return flags & os.O_ACCMODE == os.O_WRONLY and bool(flags & os.O_APPEND)
-    return False
-
-
-def _mapped(pid: int) -> set[str]:
-    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as lines:
-        words = (line.rstrip("\n").split(None, 5) for line in lines)
-        return {each[5] for each in words if len(each) > 5 and each[5].startswith("/")}
+    flags = int(fields(f"/proc/{pid}/fdinfo/{descriptor}")["flags"], 8)
+    return flags & os.O_ACCMODE == os.O_WRONLY and bool(flags & os.O_APPEND)
