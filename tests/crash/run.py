@@ -118,8 +118,11 @@ def legal(wrong: list[str], ended: Ended) -> list[str]:
     return [one for one in wrong if any(word in one for word in ("twice", "nobody", "nowhere"))]
 
 
-def traced(service: Moved) -> list[str]:
-    """The points that a move passes which the registry does not have."""
+def traced(service: Moved, offered: list[str]) -> list[str]:
+    """The points that a move passes which the registry does not have.
+
+    :param offered: those that it is to pass; which it does not is printed.
+    """
     target = service.away()
     target.run(f"docker rmi -f {catalogue()[SERVICE]['image']}; docker volume rm redis-aof-data", check=False)
     for host in service.hosts:
@@ -132,8 +135,8 @@ def traced(service: Moved) -> list[str]:
     for host in service.hosts:
         passed |= set(host.run(f"cat {crash_points.TRACE_FILE}").split())
         host.run(f"rm -f {crash_points.ARMED_FILE} {crash_points.TRACE_FILE}")
-    known = set(all_points())
-    print("not passed in a move without faults:", ", ".join(sorted(known - passed)) or "none", flush=True)
+    known, absent = set(all_points()), sorted(set(offered) - passed)
+    print("not passed in a move without faults:", ", ".join(absent) or "none", flush=True)
     # Layers go in pieces where the target has some that are like them.
     elsewhere = set(crash_points.ELSEWHERE.split())
     return sorted(point for point in passed - known if point.split("/")[2] not in elsewhere)
@@ -203,7 +206,7 @@ def main() -> int:
             service.options["migrate_postcopy"] = "always"
         harness = Harness(service, containers, scratch)
         start([service])
-        unknown = traced(service)
+        unknown = traced(service, offered)
         assert not unknown, f"points that the registry lacks: {unknown}"
         for number, (point, fault) in enumerate(cases, 1):
             try:

@@ -46,7 +46,10 @@ def main(module: str) -> None:
 
 
 def remove(directory: str) -> None:
-    """Remove *directory*, which never is there in part under its own name."""
+    """Remove *directory*, which never is there in part under its own name.
+
+    As in ``keep_code.py``: neither of the two can count on the other, which may not be there.
+    """
     aside = f"{directory}.{os.getpid()}"
     with contextlib.suppress(FileNotFoundError):
         os.rename(directory, aside)
