@@ -109,10 +109,11 @@ def test_a_privileged_container_moves(lab: Lab, source: Host, target: Host, star
     assert [target.docker("exec", "load", *look.split()) for look in looks] == before
 
 
+# A line is one write: of a line that a move cuts Docker keeps two entries, which --tail counts as two.
 TALK = """
-import itertools, time
+import itertools, os, time
 for number in itertools.count():
-    print(number, flush=True)
+    os.write(1, b"%d\\n" % number)
     time.sleep(0.02 if number > 2000 else 0)
 """
 # A file is full after some seconds, so that Docker begins others during a move and after it.
@@ -150,3 +151,24 @@ def test_docker_logs_go_on(driver: tuple[str, ...], lab: Lab, source: Host, targ
 
 def numbers(host: Host, *options: str) -> list[int]:
     return [int(line) for line in host.docker("logs", *options, "talker").split()]
+
+
+HALF = """
+import os, signal
+os.write(1, b"one\\nha")
+signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b"lf\\nend\\n"))
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--log-opt", "max-size=1m", "--log-opt", "max-file=3")])
+def test_a_line_that_a_move_cuts(
+    options: tuple[str, ...], lab: Lab, source: Host, target: Host, run: Run
+) -> None:
+    run("talker", HALF, *options)
+    wait_for("a line", lambda: "one" in source.docker("logs", "talker"))
+    lab.move("talker", target)
+    target.docker("kill", "--signal", "USR1", "talker")
+    wait_for("the end", lambda: "end" in target.docker("logs", "talker"))
+    assert target.docker("logs", "talker") == "one\nhalf\nend"
