@@ -20,13 +20,15 @@ class PolicyError(DecisionError):
         file.
     :param found: what stands there.
     :param allowed: what may stand there.
+    :param line: where the key is in the file, if that is known.
     """
 
-    def __init__(self, file: str, key: str, found: Any, allowed: str) -> None:
+    def __init__(self, file: str, key: str, found: Any, allowed: str, line: int | None = None) -> None:
         shown = found if isinstance(found, str) else repr(found)
         if len(shown) > 200:
             shown = shown[:200] + "..."
-        super().__init__(f"policy {file}: key {key}: found {shown}; allowed: {allowed}")
+        where = f"{file}: line {line}" if line else file
+        super().__init__(f"policy {where}: key {key}: found {shown}; allowed: {allowed}")
         self.file = file
         self.key = key
         self.found = found

@@ -19,35 +19,13 @@ import yaml
 
 from ..base.errors import DecisionError, PolicyError, TraceError
 from ..base.requirements import require_jsonschema
+from .strict_yaml import line_of, parsed
 from .table import check_file
 
 SCHEMA_FILE = Path(__file__).with_name("policy.schema.json")
 DEFAULT_DIRECTORY = Path(__file__).with_name("policies")
 SUFFIXES = (".yml", ".yaml")
-# libyaml where PyYAML was built with it: ten times faster, which a warm lookup feels.
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# A table of measured costs between 500 hosts has a quarter of a million values. An alias counts as often as
-# it is used, so that a few lines that name each other are no document of a billion values.
-MAX_VALUES, MAX_DEPTH = 1_000_000, 50
 MAX_NUMBER = 1e300
-# The key <<, whose mapping is taken over; what is named beside it may override that.
-MERGE = "tag:yaml.org,2002:merge"
-
-
-class _Loader(_SafeLoader):
-    """Refuses a key that is twice in a mapping, of which YAML parsers keep the last one without a word."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: dict[str, int] = {}
-        for key, _value in node.value:
-            if key.tag == MERGE:
-                continue
-            # Cells and hosts are named in text, so 0 and '0' are one name.
-            name, line = str(self.construct_object(key, deep=True)), key.start_mark.line + 1
-            if name in seen:
-                raise ValueError(f"key {name} twice, in line {seen[name]} and in line {line}")
-            seen[name] = line
-        return super().construct_mapping(node, deep=deep)
 
 
 @dataclass(frozen=True)
@@ -65,6 +43,19 @@ class Policy:
     def data_file(self, name: str) -> str:
         """Path of a data file that the policy names, counted from the data directory."""
         return os.path.join(self.data_directory, os.path.expanduser(name))
+
+    def wrong(self, key: str, found: Any, allowed: str) -> PolicyError:
+        """What is to be raised for *key*."""
+        return PolicyError(self.path, key, found, allowed, self._line_of(key))
+
+    def _line_of(self, key: str) -> int | None:
+        """The line of *key* in the file, or None where the policy is not what the file says."""
+        try:
+            with open(self.path, "rb") as stream:
+                content = stream.read()
+            return line_of(content, key) if _parse(content) == self.document else None
+        except (OSError, yaml.YAMLError, ValueError, RecursionError):
+            return None
 
     def data_files(self) -> list[str]:
         """Paths of all data files of the policy."""
@@ -157,53 +148,32 @@ def read_policy(path: str | Path, data_directory: str | Path | None = None) -> P
 @lru_cache(maxsize=32)
 def _parse(content: bytes) -> Any:
     # Callers must not change what they get: 1,000 lookups in one task share it.
-    return _plain(yaml.load(content, Loader=_Loader), [MAX_VALUES])  # noqa: S506 - a safe loader
-
-
-def _plain(value: Any, left: list[int], depth: int = 0) -> Any:
-    """*value* with text for keys: a cell 0 and a host 1 are named in text.
-
-    :param left: how many values there may still be.
-    :raises ValueError: it has more, or is nested too deeply, as one is that holds itself.
-    """
-    left[0] -= 1
-    if left[0] < 0 or depth > MAX_DEPTH:
-        raise ValueError(
-            f"more than {MAX_VALUES} values, or more than {MAX_DEPTH} mappings and lists in each other"
-        )
-    if isinstance(value, dict):
-        return {str(key): _plain(inner, left, depth + 1) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner, left, depth + 1) for inner in value]
-    return value
+    return parsed(content)
 
 
 def check(policy: Policy) -> Policy:
     """``policy`` unchanged, or a :class:`PolicyError` for the first thing that is wrong with it."""
     for key, value in _numbers(policy.document):
         if not abs(value) <= MAX_NUMBER:
-            raise PolicyError(policy.path, key, value, f"a finite number, at most {MAX_NUMBER:g}")
+            raise policy.wrong(key, value, f"a finite number, at most {MAX_NUMBER:g}")
     jsonschema = require_jsonschema()
     errors = list(jsonschema.Draft202012Validator(schema()).iter_errors(policy.document))
     if errors:
         # The deepest says most; of several there the first by name, so that it is always the same one.
         first = min(errors, key=lambda error: (-len(error.absolute_path), str(list(error.absolute_path))))
-        raise _policy_error(policy.path, first)
+        raise _policy_error(policy, first)
     rows = policy.get("mobility", "rows", {})
     for cell, row in rows.items():
         total = math.fsum(row.values())
         if abs(total - 1) > 1e-9:
-            raise PolicyError(
-                policy.path,
+            raise policy.wrong(
                 f"mobility.rows.{cell}",
                 f"probabilities that sum to {total!r}",
                 "a sum of 1",
             )
     drift = policy.get("mobility", "drift", None)
     if drift is not None and abs(math.fsum(drift) - 1) > 1e-9:
-        raise PolicyError(
-            policy.path, "mobility.drift", f"weights that sum to {math.fsum(drift)!r}", "a sum of 1"
-        )
+        raise policy.wrong("mobility.drift", f"weights that sum to {math.fsum(drift)!r}", "a sum of 1")
     _check_costs(policy)
     return policy
 
@@ -223,8 +193,7 @@ def _check_costs(policy: Policy) -> None:
             # Monotone in the distance, so the ends of the range say whether it is ever negative.
             least = part[constant] + min(0.0, part[proportional] * part[base])
             if least < 0:
-                raise PolicyError(
-                    policy.path,
+                raise policy.wrong(
                     key,
                     f"a cost of {least!r} at distance 1",
                     f"{constant} + {proportional} * {base} of at least 0",
@@ -250,7 +219,7 @@ def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
         yield path, value
 
 
-def _policy_error(path: str, error: Any) -> PolicyError:
+def _policy_error(policy: Policy, error: Any) -> PolicyError:
     key = ""
     for part in error.absolute_path:
         key += f"[{part}]" if isinstance(part, int) else f"{'.' if key else ''}{part}"
@@ -259,11 +228,11 @@ def _policy_error(path: str, error: Any) -> PolicyError:
         allowed_keys = sorted(error.schema.get("properties", {}))
         unknown = sorted(str(name) for name in found if name not in allowed_keys)
         key = f"{key}.{unknown[0]}" if key else unknown[0]
-        return PolicyError(path, key, "an unknown key", "the keys " + ", ".join(allowed_keys))
+        return policy.wrong(key, "an unknown key", "the keys " + ", ".join(allowed_keys))
     if error.validator == "required":
         missing = next(name for name in expected if name not in found)
         key = f"{key}.{missing}" if key else missing
-        return PolicyError(path, key, "no such key", "it is required")
+        return policy.wrong(key, "no such key", "it is required")
     wording = {
         "enum": lambda: "one of " + ", ".join(map(str, expected)),
         "const": lambda: repr(expected),
@@ -276,7 +245,7 @@ def _policy_error(path: str, error: Any) -> PolicyError:
     allowed = wording.get(error.validator, lambda: f"{error.validator}: {expected}")()
     if error.validator == "type" and expected == "number" and _is_number(found):
         allowed = f"a number. YAML takes {found!r} for text, write {float(found)!r}"
-    return PolicyError(path, key or "$", found, allowed)
+    return policy.wrong(key or "$", found, allowed)
 
 
 def _is_number(text: Any) -> bool:

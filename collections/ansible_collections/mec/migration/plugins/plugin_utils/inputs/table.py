@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from ..base.errors import TraceError
@@ -26,6 +26,7 @@ TOO_LATE = (
 # How the moments of a table may be written.
 SECONDS, ISO, ISO_WITHOUT_ZONE = "in seconds", "in ISO 8601 with a zone", "in ISO 8601 without a zone"
 _WHOLE = re.compile(r"[+-]?[0-9]{1,12}", re.ASCII)
+_LEAP_SECOND = re.compile(r"(.*[T ][0-9]{2}:[0-9]{2}):60(|[.,+-].*)", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
 
 
@@ -145,7 +146,16 @@ def seconds_of_iso(text: str) -> float:
 
 
 def _moment_of_iso(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    text = text.replace("Z", "+00:00")
+    leap = _LEAP_SECOND.fullmatch(text)
+    if not leap:
+        return datetime.fromisoformat(text)
+    # Seconds since the epoch do not count leap seconds, so one has the number of the second after it.
+    moment = datetime.fromisoformat(f"{leap[1]}:59{leap[2]}") + timedelta(seconds=1)
+    day_s = 86_400
+    if _seconds_of(moment) % day_s >= 1:
+        raise ValueError(f"{text} is not at the end of a day in UTC, where leap seconds are")
+    return moment
 
 
 def _seconds_of(moment: datetime) -> float:

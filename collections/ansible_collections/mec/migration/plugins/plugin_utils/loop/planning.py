@@ -162,7 +162,7 @@ def plan(
     now = dict(held)
     all_predicted: dict[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
     for service in services:
-        name, user = str(service["name"]).strip(), str(service.get("user") or "").strip()
+        name, user = _name(service["name"], "name"), _name(service.get("user"), "user")
         entry: dict[str, Any] = {"service": name, "user": user, "action": SKIP}
         try:
             here = current_host(name, loads)
@@ -211,17 +211,33 @@ def names_of(services: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     found: list[str] = []
     for service in services:
-        name = str(service.get("name") or "").strip()
+        name = _name(service.get("name"), "a service's name")
         if not name:
             raise DecisionError(f"services: a service has no name; each needs name and user: {dict(service)}")
+        _name(service.get("user"), f"the user of {name}")
+        unknown = sorted(str(key) for key in set(service) - {"name", "user"})
+        if unknown:
+            raise DecisionError(f"services: {name} has the unknown key {unknown[0]}; allowed: name and user")
         if name in found:
-            users = [str(one.get("user")) for one in services if str(one.get("name")).strip() == name]
+            users = [str(one.get("user")) for one in services if _name(one.get("name"), "name") == name]
             raise DecisionError(
                 f"services: {name} is listed {len(users)} times, for the users {', '.join(users)}; "
                 "allowed: each service once"
             )
         found.append(name)
     return found
+
+
+def _name(value: Any, what: str) -> str:
+    """*value* as text, without spaces around it; empty where there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        hint = ". YAML takes on, off, yes and no for true and false, write them in quotes"
+        raise DecisionError(
+            f"services: {what} is {value!r}; allowed: text{hint if isinstance(value, bool) else ''}"
+        )
+    return str(value).strip()
 
 
 def _decide(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import DecisionError, PolicyError
+from ..base.errors import DecisionError
 from ..base.requirements import require_numpy
 from ..inputs.hosts import LATITUDE_VARIABLE, LONGITUDE_VARIABLE, Host
 from ..inputs.policy import Policy
@@ -60,8 +60,7 @@ def build_mobility(
         move = float(section["move_probability"])
         drift = section.get("drift")
         if drift is not None and len(drift) != cells.directions:
-            raise PolicyError(
-                policy.path,
+            raise policy.wrong(
                 "mobility.drift",
                 f"{len(drift)} weights",
                 f"{cells.directions}, one a direction, counter-clockwise from east",
@@ -98,14 +97,12 @@ def transitions(policy: Policy, cells: CellMap) -> Mobility:
     for name, row in policy.document["mobility"]["rows"].items():
         cell = cells.index(name)
         if cell is None:
-            raise PolicyError(policy.path, f"mobility.rows.{name}", name, "a cell of the map")
+            raise policy.wrong(f"mobility.rows.{name}", name, "a cell of the map")
         rows[cell] = []
         for following, probability in row.items():
             target = cells.index(following)
             if target is None:
-                raise PolicyError(
-                    policy.path, f"mobility.rows.{name}.{following}", following, "a cell of the map"
-                )
+                raise policy.wrong(f"mobility.rows.{name}.{following}", following, "a cell of the map")
             rows[cell].append((target, float(probability)))
     width = max(len(row) for row in rows)
     next_state = np.zeros((len(cells), width), dtype=np.int64)

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..base.errors import TraceError
+from ..base.errors import ModelError, TraceError
 from ..base.requirements import require_numpy
 from ..inputs.table import (
     MAX_FILE_BYTES,
@@ -329,7 +329,10 @@ def place_of(path: str | Path, line: int, row: Mapping[str, str], cells: CellMap
         return index
     latitude = degrees_of(path, line, row, "lat", 90.0)
     longitude = degrees_of(path, line, row, "lon", 180.0)
-    index, distance_m = cells.nearest(cells.project(latitude, longitude))
+    try:
+        index, distance_m = cells.nearest(cells.project(latitude, longitude))
+    except ModelError as error:
+        raise TraceError(f"{path}: line {line}: {error}") from error
     if distance_m > cells.reach_m():
         raise TraceError(
             f"{path}: line {line}: ({latitude}, {longitude}) is {distance_m:.0f} m from the nearest "

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import DecisionError, TraceError
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.earth import middle, offset_m
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.hosts import cell_name
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.route import moment_s
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.planning import names_of, positions_of
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.replay import read_replay
 from ansible_collections.mec.migration.plugins.plugin_utils.mdp.cells import (
@@ -66,6 +67,8 @@ READERS = {
         ("user,cell,time\nu,0,1e400\n", "line 2: time is '1e400'"),
         ("user,lat,lon,slot\nu,59.9,10.7,0\nu,0,0,1\n", "line 3: .*off the map"),
         (b"user,cell,slot\nu,0,\xff\n", r"trace\.csv: cannot be read"),
+        ("user,cell,time\nu,0,2016-12-31T12:30:60Z\n", "line 2: time is '2016-12-31T12:30:60Z'"),
+        ("user,cell,time\nu,0,2016-12-31T23:59:61Z\n", "line 2: time is '2016-12-31T23:59:61Z'"),
         ("user,cell,slot\n" + "u" * 200_000 + ",0,1\n", "line 2: field larger than"),
     ],
 )
@@ -96,6 +99,21 @@ def test_times_that_all_look_like_dates_are_said(tmp_path, column, last, said_so
     assert (
         any(f"line 2: {column} is 20261128, and all others look like dates" in one for one in said) == said_so
     )
+
+
+@pytest.mark.parametrize("zone", ["Z", "+00:00", "+05:30", ""])
+def test_a_leap_second_is_a_moment(tmp_path, zone):
+    there = "2017-01-01T05:29" if zone == "+05:30" else "2016-12-31T23:59"
+    text = f"user,cell,time\nu,0,{there}:59{zone}\nu,1,{there}:60{zone}\nu,2,{there}:60.5{zone}\n"
+    seen = read_recorded(written(tmp_path, text), CELLS).users["u"]
+    assert [at - seen.at[0] for at in seen.at] == [0, 1, 1.5]
+    assert moment_s("2016-12-31T23:59:60Z", "now") == 1483228800
+
+
+def test_degrees_on_a_map_without_an_origin_name_the_line(tmp_path):
+    path = written(tmp_path, "user,lat,lon,slot\nu,59.9,10.7,0\n")
+    with pytest.raises(TraceError, match=r"trace\.csv: line 2: the map has no origin"):
+        read_trace(path, square_grid(2, 3, 500.0))
 
 
 def test_spaces_and_a_byte_order_mark_are_no_part_of_names(tmp_path):
@@ -234,6 +252,15 @@ def test_a_town_at_180_degrees_is_as_one_beside_it():
 def test_services_and_users_are_there_once():
     with pytest.raises(DecisionError, match="one is listed 2 times, for the users anna, bo"):
         names_of([{"name": "one", "user": "anna"}, {"name": "two"}, {"name": " one", "user": "bo"}])
+    for wrong, words in (
+        ({"name": True, "user": "anna"}, "a service's name is True; allowed: text. YAML takes on, off"),
+        ({"name": "one", "user": False}, "the user of one is False; allowed: text. YAML takes"),
+        ({"name": ["one"], "user": "anna"}, r"a service's name is \['one'\]; allowed: text$"),
+        ({"name": "one", "usr": "anna"}, "one has the unknown key usr; allowed: name and user"),
+    ):
+        with pytest.raises(DecisionError, match=words):
+            names_of([wrong])
+    assert names_of([{"name": 7, "user": 0}, {"name": "one"}]) == ["7", "one"]
     assert list(positions_of({"format": 1, "users": {"anna ": {"cell": 1}}})) == ["anna"]
     for users, words in (
         ({"anna": {"cell": 1}, " anna": {"cell": 2}}, "is there twice"),

@@ -371,9 +371,7 @@ def test_a_user_off_the_map_is_nothing_to_others():
     )
 
 
-@pytest.mark.parametrize(
-    "service", [{"name": "one"}, {"name": "one", "user": None}, {"name": "one", "usr": 1}]
-)
+@pytest.mark.parametrize("service", [{"name": "one"}, {"name": "one", "user": None}])
 def test_a_service_without_a_user_says_so(service):
     made = plan([service], everyone("one"), loads(a=["one"]), CostModel([]), Wants("a"), measured=False)
     assert (made.services[0]["user"], made.services[0]["reason"]) == ("", "it has no user")

@@ -17,6 +17,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.base.errors import (
 )
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import (
     DEFAULT_DIRECTORY,
+    Policy,
     check,
     file_digest,
     find_policy,
@@ -24,6 +25,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import
     read_policy,
     schema,
 )
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.strict_yaml import line_of
 from ansible_collections.mec.migration.plugins.plugin_utils.mdp.strategies import STRATEGIES
 
 DEFAULT = yaml.safe_load((DEFAULT_DIRECTORY / "default.yml").read_text())
@@ -132,11 +134,48 @@ LAYERS = [
         (ROWS, "key 0 twice"),
         ("\n".join(LAYERS), "more than 1000000 values"),
         ("a: &a [*a]", "more than 50 mappings and lists in each other"),
+        ("a: 1\nslot_seconds: 1:00", "1:00 in line 2 is 60 to YAML; write 60, or '1:00' if it is a name"),
+        ("slot_seconds: 1:00.5", "1:00.5 in line 1 is 60.5 to YAML"),
+        ("map: {cell_size_m: 0500}", "0500 in line 1 is 320 to YAML"),
+        ("rows: {010: {'10': 1}}", "010 in line 1 is 8 to YAML"),
+        ("rows:\n  NO: {SE: 1}", "key NO in line 2 is False to YAML; write 'NO'"),
+        ("rows: {~: {SE: 1}}", "key ~ in line 1 is None to YAML"),
+        ("a: !!bool maybe", "a value that is not of its type"),
+        ("a: !!float ''", "a value that is not of its type"),
     ],
 )
 def test_what_yaml_would_take_and_nobody_means_is_refused(tmp_path, content, words):
     with pytest.raises(PolicyError, match=words):
         read_policy(write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "key"),
+    [
+        (TEXT.replace("discount: 0.95", "discount: 2"), 6, "discount"),
+        (TEXT.replace("cell_size_m: 500", "cell_size_m: 0"), 12, "map.cell_size_m"),
+        (TEXT.replace("\nstrategy: mdp_direction", ""), 1, "strategy"),
+    ],
+)
+def test_an_error_names_the_line(tmp_path, content, line, key):
+    path = write(tmp_path, content)
+    where = f"line {line}: " if line > 1 else ""
+    with pytest.raises(PolicyError, match=f"policy {path}: {where}key {key}: found"):
+        check(read_policy(path))
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [("b.c[1]", 4), ("b.d.e.f", 6), ("b.nothing", 2), ("nothing", None), ("b.c[7]", 3), ("b.c[1].x", 4)],
+)
+def test_the_line_of_a_key(key, line):
+    assert line_of(b"a: 1\nb:\n  c: [1,\n    2]\n  d:\n    e.f: 3\n", key) == line
+
+
+def test_what_a_sweep_varies_is_in_no_line(tmp_path):
+    policy = read_policy(write(tmp_path, TEXT))
+    with pytest.raises(PolicyError, match=f"policy {policy.path}: key discount: found 2"):
+        check(Policy(policy.path, {**policy.document, "discount": 2}, policy.data_directory))
 
 
 def test_a_merge_may_be_overridden_and_keys_are_text(tmp_path):
