@@ -52,8 +52,9 @@ def learn(
     """
     told: dict[str, dict[str, Any]] = {}
     moments = [float(position["now"]) for position in positions.values() if position.get("now") is not None]
+    now_s = moments[0] if moments else now_s
     for name in [name for name in store.pending if name not in positions]:
-        store.see(name, None, moments[0] if moments else now_s, slot_s)
+        store.see(name, None, now_s, slot_s)
     for name, position in positions.items():
         told[name] = dict(position)
         try:
@@ -62,7 +63,8 @@ def learn(
         except DecisionError:
             # Whoever decides for this user says what is wrong.
             continue
-        moment_s = float(position.get("now") or now_s)
+        now = position.get("now")
+        moment_s = now_s if now is None else float(now)
         store.see(name, cell, moment_s, slot_s)
         if user.route is None:
             continue

@@ -64,6 +64,9 @@ class TrustStore:
         left: list[Announced] = []
         failed: list[tuple[str, float]] = []
         for one in self.pending.get(user, ()):
+            if one.at_s > now_s + (MAX_AGE + 0.5) * slot_s:
+                # Nobody announces as far ahead as that: the clock, or a replay, has gone back.
+                continue
             if one.at_s > now_s + 0.5 * slot_s:
                 left.append(one)
             elif one.at_s > now_s - 0.5 * slot_s:

@@ -378,6 +378,24 @@ def test_trust_is_learned_by_age(tmp_path):
     assert trust[2][2] < 0.1
 
 
+def test_the_first_moment_of_a_replay_is_a_moment():
+    store = trust_store.TrustStore()
+    position = {"user_cell": "0", "route": points(1), "now": 0.0}
+    learn(store, {"anna": position}, HEADER, now_s=1.8e9, slot_s=60.0)
+    assert [one.at_s for one in store.pending["anna"]] == [60.0]
+    # A user who tells no route any more is looked at in the time of the others.
+    later = {"anna": {"user_cell": "1"}, "bo": {**position, "now": 60.0}}
+    learn(store, later, HEADER, now_s=1.8e9, slot_s=60.0)
+    assert store.trust.users[("anna", "", 1)].announced[1] > 0
+
+
+def test_what_was_announced_by_a_clock_that_was_ahead_is_forgotten():
+    store = trust_store.TrustStore()
+    learn(store, {"anna": {"user_cell": "0", "route": points(1), "now": 1e6}}, HEADER, now_s=0, slot_s=60.0)
+    learn(store, {"anna": {"user_cell": "0", "route": points(1), "now": 60.0}}, HEADER, now_s=0, slot_s=60.0)
+    assert [one.at_s for one in store.pending["anna"]] == [120.0]
+
+
 @pytest.mark.parametrize("stays", [True, False])
 def test_whether_users_leave_who_say_so_is_learned_apart(stays):
     store = trust_store.TrustStore()
