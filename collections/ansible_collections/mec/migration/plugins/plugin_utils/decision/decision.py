@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
-from ..base.errors import DecisionError, PlaceError
+from ..base.errors import DecisionError, ModelError, PlaceError
 from ..inputs.earth import sector_of_heading
 from ..inputs.policy import check
 from .route import nearest_cell
@@ -41,7 +41,10 @@ def solved_policy(setting: Setting) -> SolvedPolicy:
         # Importing numpy costs more than twenty warm decisions.
         from .solved_world import solve_to_file  # noqa: PLC0415
 
-        solve_to_file(stream, key, setting)
+        try:
+            solve_to_file(stream, key, setting)
+        except ModelError as error:
+            raise ModelError(f"policy {setting.policy.path}: {error}") from error
 
     return load_or_solve(setting.cache_directory, key, write)
 
@@ -131,6 +134,7 @@ def _decision(
             expected=expected,
             migration_costs=migration_costs,
             header=solved.header,
+            full=full,
         ),
         "user_cell": cell,
         "full_hosts": [names[place] for place in full],
@@ -173,6 +177,7 @@ def _reason(
     expected: Sequence[float],
     migration_costs: Sequence[float],
     header: Mapping[str, Any],
+    full: Sequence[int],
 ) -> str:
     blocked = f"; {names[wanted]} would be better and is full" if wanted not in (here, target) else ""
     stay = f"staying on {names[here]} is expected to cost {expected[here]:.3f}"
@@ -185,7 +190,10 @@ def _reason(
     others = [place for place in range(len(names)) if place != here]
     if not others:
         return f"{header['strategy']}: {stay} and there is no other host"
-    best = min(others, key=lambda place: expected[place])
+    room = [place for place in others if place not in full]
+    if not room:
+        return f"{header['strategy']}: {stay}; all other hosts are full{blocked}"
+    best = min(room, key=lambda place: expected[place])
     return (
         f"{header['strategy']}: {stay}; the best move, to {names[best]}, {expected[best]:.3f}, "
         f"{migration_costs[best]:.3f} of it for the move{blocked}"

@@ -99,6 +99,12 @@ def test_a_full_host_is_no_target(tmp_path):
     assert full["full_hosts"] == ["b"]
     assert "b would be better and is full" in full["reason"]
     assert free["policy_hash"] == full["policy_hash"]
+    # A host without room is no move, not even the best of those that are not made.
+    stay = decide(setting(tmp_path, hosts, services={"b": 3}), "s", "a", User(cell="0"))
+    assert "the best move, to c, " in stay["reason"]
+    both = [Host("a", "0"), Host("b", "40", capacity=0)]
+    alone = decide(setting(tmp_path, both), "s", "a", User(cell="41"))
+    assert alone["reason"].endswith("; all other hosts are full; b would be better and is full")
     # A service on a full host may stay there.
     stays = decide(setting(tmp_path, hosts, services={"b": 3}), "s", "b", User(cell="40"))
     assert stays["target"] == "b"
@@ -375,6 +381,12 @@ def test_a_thousand_services_after_solving(tmp_path):
     for place in range(1_000):
         decide(setting(tmp_path), f"s-{place}", "a", User(cell=str(place % 91)))
     assert time.process_time() - start < 60  # under two seconds on a quiet machine
+
+
+def test_what_cannot_be_solved_names_the_policy(tmp_path):
+    document = default_with(discount=0.999999)
+    with pytest.raises(DecisionError, match=r"policy site\.yml: an error bound of 0\.001 is out of reach"):
+        decide(setting(tmp_path, document=document), "s", "a", User(cell="0"))
 
 
 def test_yaml_with_a_nan_is_an_error_that_names_the_key(tmp_path):
