@@ -6,17 +6,25 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mec.migration.plugins.plugin_utils.evaluation.evaluation import evaluate_trace
+from ansible_collections.mec.migration.plugins.plugin_utils.evaluation.evaluation import (
+    evaluate_cases,
+    spread_hosts,
+    trace_case,
+)
+from ansible_collections.mec.migration.plugins.plugin_utils.evaluation.simulation import schedule, simulate
+from ansible_collections.mec.migration.plugins.plugin_utils.evaluation.sweep import combinations
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import (
     Policy,
     check,
     read_policy,
 )
-from ansible_collections.mec.migration.plugins.plugin_utils.mdp.strategies import STRATEGIES
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.model import build_mobility, build_world
+from ansible_collections.mec.migration.plugins.plugin_utils.mdp.strategies import STRATEGIES, mdp_direction
 
 Rows = dict[str, dict[str, Any]]
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,11 +36,13 @@ def evaluate(
     known_slots: tuple[int, ...] = (),
     wrong_routes: float = 0.0,
     strategies: tuple[str, ...] = tuple(STRATEGIES),
+    exchanged: bool = False,
     **document: Any,
 ) -> Rows:
+    """:param exchanged: learn from the taxis that the figures are from otherwise, and the other way round."""
     policy = check(read_policy(ROOT / "policies" / "taxi.yml", trace_dir))
     changed = Policy(policy.path, {**copy.deepcopy(policy.document), **document}, str(trace_dir))
-    done = evaluate_trace(
+    case = trace_case(
         changed,
         str(trace_dir / "trace.npz"),
         hosts=hosts,
@@ -40,6 +50,9 @@ def evaluate(
         known_slots=known_slots,
         wrong_routes=wrong_routes,
     )
+    if exchanged:
+        case = replace(case, train=case.test, test=case.train)
+    done = evaluate_cases([case])[0]
     return {row["strategy"]: row for row in done.rows}
 
 
@@ -75,14 +88,42 @@ def test_with_a_host_in_each_cell_no_strategy_comes_near(trace_dir: Path) -> Non
     assert found["hysteresis"]["gap_closed"] < found["mdp_direction"]["gap_closed"] < 0.5
 
 
-def test_routes_are_worth_more_than_all_modelling(trace_dir: Path) -> None:
-    found = evaluate(trace_dir, known_slots=(1, 3, 5), strategies=("mdp_direction",))
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_routes_are_worth_more_than_all_modelling(trace_dir: Path, exchanged: bool) -> None:
+    found = evaluate(trace_dir, known_slots=(1, 3, 5), strategies=("mdp_direction",), exchanged=exchanged)
     for known, least in ((1, 0.75), (3, 0.84), (5, 0.90)):
         assert found[f"mdp_direction_known_{known}"]["gap_closed"] >= least
 
 
+@pytest.mark.parametrize("exchanged", [False, True])
 @pytest.mark.parametrize(("wrong", "below"), [(0.3, 0.0), (1.0, 0.01)])
-def test_wrong_routes_cost_next_to_nothing(trace_dir: Path, wrong: float, below: float) -> None:
-    found = evaluate(trace_dir, known_slots=(5,), wrong_routes=wrong, strategies=("mdp_direction",))
+def test_wrong_routes_cost_next_to_nothing(
+    trace_dir: Path, wrong: float, below: float, exchanged: bool
+) -> None:
+    found = evaluate(
+        trace_dir, known_slots=(5,), wrong_routes=wrong, strategies=("mdp_direction",), exchanged=exchanged
+    )
     without, known = found["mdp_direction"], found["mdp_direction_known_5"]
     assert known["gap_closed"] >= without["gap_closed"] - below
+
+
+def test_a_longer_memory_is_no_worse_in_fourteen_of_sixteen_settings(trace_dir: Path) -> None:
+    """How many dwell levels there are is chosen on the taxis that are learned from."""
+    policy = check(read_policy(ROOT / "policies" / "taxi.yml", trace_dir))
+    case = trace_case(policy, str(trace_dir / "trace.npz"))
+    sweep = {"hosts": [50, 100, 150, 209], "x": [0, 1, 2, 4]}
+    mobilities = [
+        build_mobility(one, case.cells, case.train)
+        for one, _varied in combinations(policy, {"mobility.dwell_levels": [1, "auto"]})
+    ]
+    assert mobilities[1][0].space.dwell_levels > 1
+    plans = [schedule(case.cells, one[0], case.test) for one in mobilities]
+    no_worse = 0
+    for setting, varied in combinations(policy, sweep):
+        hosts = spread_hosts(case.cells, varied["hosts"])
+        costs = []
+        for mobility, plan in zip(mobilities, plans, strict=True):
+            world = build_world(setting, case.cells, hosts, mobility)
+            costs.append(simulate(world, plan, mdp_direction(world), None).mean_cost)
+        no_worse += costs[1] <= costs[0]
+    assert no_worse >= 14
