@@ -21,7 +21,7 @@ from ..plugin_utils.base.plain import plain
 from ..plugin_utils.decision.request import policy_of_lookup
 from ..plugin_utils.inputs.hosts import hosts_from_inventory
 from ..plugin_utils.inputs.policy import check
-from ..plugin_utils.loop.planning import Decide, cordoned_hosts, plan, positions_of
+from ..plugin_utils.loop.planning import Decide, cordoned_hosts, names_of, plan, positions_of
 from ..plugin_utils.loop.routes import learn, map_header
 from ..plugin_utils.loop.waves import Limits
 from ..plugin_utils.mdp.model import build_map, build_mobility
@@ -80,6 +80,7 @@ class ActionModule(ActionBase):
                 arguments["policy"],
                 [host for host in loads if host not in cordoned_hosts(loads)],
                 variables,
+                self._active_users(arguments, variables),
             ),
             measured=self._takes_measured_costs(arguments["policy"], variables),
             leave=arguments["leave"],
@@ -112,7 +113,17 @@ class ActionModule(ActionBase):
         with changed(path, write=not self._task.check_mode) as store:
             return learn(store, positions, header, now_s=time.time(), slot_s=slot_s)
 
-    def _decider(self, policy: str, candidates: list[str], variables: dict[str, Any]) -> Decide:
+    def _active_users(self, arguments: dict[str, Any], variables: dict[str, Any]) -> int:
+        """How many of the services run, each for its user; 0 where costs do not depend on that."""
+        if not policy_of_lookup(self._lookup(), arguments["policy"], variables).depends_on_load():
+            # The number is part of the hash of the solved policy, which need not be solved for each one.
+            return 0
+        running = {name for load in arguments["loads"].values() for name in load["running"]}
+        return len(running.intersection(names_of(arguments["services"])))
+
+    def _decider(
+        self, policy: str, candidates: list[str], variables: dict[str, Any], active_users: int
+    ) -> Decide:
         lookup = self._lookup()
 
         def decide(
@@ -120,7 +131,12 @@ class ActionModule(ActionBase):
         ) -> dict[str, Any]:
             # Where all hosts are cordoned a service may stay where it is.
             offered = candidates or [term["current_host"]]
-            options: dict[str, Any] = {"policy": policy, "candidates": offered, "services": held}
+            options: dict[str, Any] = {
+                "policy": policy,
+                "candidates": offered,
+                "services": held,
+                "active_users": active_users,
+            }
             if costs is not None:
                 options["measured_costs"] = costs
             lookup.set_options(var_options=variables, direct=options)

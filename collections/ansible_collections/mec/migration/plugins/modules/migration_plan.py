@@ -49,7 +49,9 @@ options:
     elements: str
     default: []
   policy:
-    description: Name or path of the policy, as for P(mec.migration.mdp_decision#lookup).
+    description:
+      - Name or path of the policy, as for P(mec.migration.mdp_decision#lookup).
+      - Where its costs are of the family C(load_dependent), as many users are active as services run.
     type: str
     default: default
   costs_file:

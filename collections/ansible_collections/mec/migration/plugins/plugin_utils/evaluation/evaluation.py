@@ -49,6 +49,10 @@ CONFIDENCE = 0.95
 # How much a part is of: small enough to be spread, large enough to be worth a message.
 USERS_A_PART = 48
 MARGINS_A_PART = 17
+LOAD_IS_NONE = (
+    "the policy has costs of the family load_dependent; they are taken as with no user at all, since users "
+    "are evaluated one by one (kind figure_8 has the load)"
+)
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,7 @@ class _Planned:
         if unknown:
             raise DecisionError(f"strategy {unknown[0]!r}; allowed: {', '.join(STRATEGIES)}")
         self.case = case
+        self.said = [*case.said, *([LOAD_IS_NONE] if case.policy.depends_on_load() else [])]
         self.hosts = len(spread_hosts(case.cells, case.hosts))
         if not case.train or not case.test:
             raise DecisionError("there is no session to simulate")
@@ -258,7 +263,7 @@ class _Planned:
             "test_users": len(outcomes[OFFLINE].slots),
             "test_slots": int(outcomes[OFFLINE].slots.sum()),
             "costs": case.policy.document["costs"],
-            "warnings": list(case.said),
+            "warnings": self.said,
         }
         if case.known_slots:
             settings["wrong_routes"] = case.wrong_routes

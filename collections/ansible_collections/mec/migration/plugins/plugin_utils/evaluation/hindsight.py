@@ -112,6 +112,8 @@ def _paths(
     names = [host.name for host in hosts]
     found: dict[str, tuple[int, list[Slot]]] = {}
     for index, done in enumerate(rounds):
+        here_now = sum(entry.get("current_host") in names for entry in done["services"])
+        active_users = here_now if policy.depends_on_load() else 0
         moved = {move["service"]: move["target"] for move in done["moves"] if move["outcome"] == "moved"}
         for entry in done["services"]:
             if entry.get("current_host") not in names:
@@ -119,7 +121,7 @@ def _paths(
                 continue
             measured = policy.document["costs"]["migration"]["family"] == "measured"
             table = entry["move_seconds"] if measured else None
-            costs = build_costs(policy, cells, hosts, measured_costs=table)
+            costs = build_costs(policy, cells, hosts, measured_costs=table, active_users=active_users)
             here = names.index(entry["current_host"])
             cell = cells.index(entry["decision"]["user_cell"]) if "decision" in entry else None
             slot = Slot(

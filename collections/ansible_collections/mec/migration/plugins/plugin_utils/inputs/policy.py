@@ -44,6 +44,13 @@ class Policy:
         """Path of a data file that the policy names, counted from the data directory."""
         return os.path.join(self.data_directory, os.path.expanduser(name))
 
+    def depends_on_load(self) -> bool:
+        """Whether costs depend on how many users there are."""
+        costs = self.document.get("costs")
+        parts = [costs.get(name) for name in ("migration", "transmission")] if isinstance(costs, dict) else []
+        parts += [part.get("fallback") for part in parts if isinstance(part, dict)]
+        return any(isinstance(part, dict) and part.get("family") == "load_dependent" for part in parts)
+
     def wrong(self, key: str, found: Any, allowed: str) -> PolicyError:
         """What is to be raised for *key*."""
         return PolicyError(self.path, key, found, allowed, self._line_of(key))

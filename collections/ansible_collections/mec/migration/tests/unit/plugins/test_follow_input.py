@@ -202,6 +202,14 @@ def test_what_cannot_be_planned_with_is_named(tmp_path, options, words):
     assert f"mec.migration.migration_plan: {words}" in output
 
 
+def test_costs_that_depend_on_the_load_know_how_many_services_run(tmp_path):
+    show = {"ansible.builtin.debug": {"msg": "cost {{ found.services[0].decision.slot_costs['edge-b'] }}"}}
+    status, output = play(tmp_path, plan(policy="load_dependent"), show)
+    assert status == 0, output
+    # Two users, a resource for 1.5 * 100, and five rings between the user and edge-b.
+    assert float(output.split('"cost ')[1].split('"')[0]) == pytest.approx((1 - 0.8**5) / (1 - 2 / 150))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -313,3 +313,10 @@ def test_figure_6_is_written_with_every_point(tmp_path):
     page = (tmp_path / "figure_6.html").read_text()
     assert page.count("<polyline") == 2 + 5
     assert not re.search(r"(src|href)=|<script|https?://", page)
+
+
+@pytest.mark.parametrize(("name", "said"), [("load_dependent", 1), ("default", 0)])
+def test_an_evaluation_without_load_says_so(name, said):
+    policy = check(read_policy(DEFAULT_DIRECTORY / f"{name}.yml"))
+    found = evaluate_walk(policy, users=4, slots=3, strategies=("never",), hosts=3)
+    assert len([word for word in found.settings["warnings"] if "taken as with no user" in word]) == said

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import pytest
@@ -14,6 +15,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.evaluation.hindsight
     hindsight,
     lines,
 )
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import Policy, check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_of_cells import HOSTS, POLICY
@@ -76,6 +78,17 @@ ROUNDS = st.lists(
     min_size=1,
     max_size=5,
 )
+
+
+def test_services_are_the_load_that_costs_depend_on():
+    document = copy.deepcopy(POLICY.document)
+    document["costs"]["transmission"] = {"family": "load_dependent", "max_users": 4, "theta": 0.5}
+    policy = check(Policy("test", document, "."))
+    one, other = done("redis", "a", "2"), done("web", "a", "0")
+    alone, both = [one], [{"services": [*one["services"], *other["services"]], "moves": []}]
+    for rounds, users in ((alone, 1), (both, 2)):
+        cost = hindsight(rounds, policy, HOSTS)[0]["cost"]
+        assert cost == pytest.approx((1 - 0.5**2) / (1 - users / 6), abs=1e-4)
 
 
 @given(ROUNDS)
