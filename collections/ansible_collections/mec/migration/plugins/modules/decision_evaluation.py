@@ -51,7 +51,9 @@ options:
     description: How many hosts to spread evenly over the cells. One in each cell if it is not set.
     type: int
   capacity:
-    description: Services that each host may hold. No limit if it is not set.
+    description:
+      - Services that each host may hold. No limit if it is not set.
+      - The offline optimum knows no limit, and starts services wherever that is best.
     type: int
   strategies:
     description: Strategies to compare, all if it is empty. The baselines and the offline optimum
@@ -64,6 +66,7 @@ options:
       - For O(kind=trace). Also shows what V(mdp_direction) is worth where users announce so many next slots,
         one row
         for each number. How far the announcements are trusted is learned on the way.
+      - Without O(capacity), as routes are evaluated without limits of room.
     type: list
     elements: int
     default: []

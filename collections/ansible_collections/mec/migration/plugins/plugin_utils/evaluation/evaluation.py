@@ -98,6 +98,11 @@ def trace_case(policy: Policy, trace_file: str, **options: Any) -> Case:
             f"wrong_routes is {wrong_routes}, known_slots {list(known_slots)}; allowed: 0 to 1, and 1 to "
             f"{MAX_AGE}"
         )
+    if known_slots and options.get("capacity") is not None:
+        raise DecisionError(
+            f"known_slots is {list(known_slots)} and capacity {options['capacity']}; allowed: one of them, "
+            "as routes are evaluated without limits of room"
+        )
     said: list[str] = []
     cells = build_map(policy, said)
     slot_s = float(policy.document.get("slot_seconds", 60))

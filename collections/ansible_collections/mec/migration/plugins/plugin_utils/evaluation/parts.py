@@ -193,7 +193,7 @@ def strategy(shared: Sequence[Any], needs: Sequence[Any]) -> dict[str, Any]:
 def offline(shared: Sequence[Any], _needs: Sequence[Any]) -> dict[str, Any]:
     """What the offline optimum costs some users."""
     scene = _scene(shared)
-    return _arrays(offline_optimum(scene.world, _plan(scene, shared[3])))
+    return _arrays(offline_optimum(scene.world, _plan(scene, shared[3]), anywhere=scene.room is not None))
 
 
 def routes(

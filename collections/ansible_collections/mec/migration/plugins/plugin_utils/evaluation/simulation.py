@@ -131,18 +131,23 @@ def simulate(
     return outcome_of(plan, cost_migration, cost_transmission, migrations)
 
 
-def offline_optimum(world: World, plan: Schedule) -> Outcome:
+def offline_optimum(world: World, plan: Schedule, *, anywhere: bool = False) -> Outcome:
     """The least that any strategy can cost on this schedule: dynamic programming with the future
     known.
 
     Backwards over all sessions at once: V_t(h) = min_a [c_m(h, a) + c_t(u_t, a) + V_{t+1}(a)]. It
-    knows no capacity, so it is a lower bound with capacities too.
+    knows no capacity.
+
+    :param anywhere: sessions start wherever that is best, not on the nearest host. Only so is it a lower
+        bound with capacities, too: where the nearest host is full a session starts, free of charge, on
+        another one, which may be where its user goes.
     """
     slots, count = plan.cell.shape
     hosts = world.rings.shape[1]
     improve = Improvement(world.migration_cost)
     value = np.zeros((count, hosts))
     choice: list[NDArray[np.int32] | None] = [None] * slots
+    first = np.zeros(count, dtype=np.int64)
     for slot in range(slots - 1, -1, -1):
         active = np.flatnonzero(plan.cell[slot] >= 0)
         if active.size == 0:
@@ -150,6 +155,7 @@ def offline_optimum(world: World, plan: Schedule) -> Outcome:
         ahead = value[active] + world.transmission_cost[plan.cell[slot, active]]
         best, target = improve(ahead)
         value[active] = best
+        first[active] = ahead.argmin(axis=1)
         choice[slot] = target
     host = np.full(count, -1, dtype=np.int64)
     cost_migration, cost_transmission = np.zeros(count), np.zeros(count)
@@ -157,7 +163,8 @@ def offline_optimum(world: World, plan: Schedule) -> Outcome:
     for slot in range(slots):
         active = np.flatnonzero(plan.cell[slot] >= 0)
         fresh = plan.starts[active] == slot
-        host[active[fresh]] = world.nearest_host[plan.cell[slot, active[fresh]]]
+        begins = active[fresh]
+        host[begins] = first[begins] if anywhere else world.nearest_host[plan.cell[slot, begins]]
         table = choice[slot]
         if table is None:
             continue

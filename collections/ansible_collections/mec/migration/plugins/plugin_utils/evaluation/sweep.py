@@ -66,7 +66,8 @@ def _set(document: dict[str, Any], name: str, value: Any) -> None:
 
 def _set_x(document: dict[str, Any], x: Any) -> None:
     migration = document["costs"]["migration"]
-    if migration["family"] != "constant_plus_exponential" or not isinstance(x, (int, float)) or x < 0:
+    wrong = isinstance(x, bool) or not isinstance(x, (int, float)) or x < 0
+    if wrong or migration["family"] != "constant_plus_exponential":
         raise DecisionError(
             f"sweep.x has {x!r} where costs.migration.family is {migration['family']!r}; allowed: numbers "
             "from 0, with constant_plus_exponential"

@@ -163,6 +163,30 @@ def test_a_session_that_ends_makes_room():
     assert simulate(WORLD, plan, STRATEGIES["never"](WORLD), room).transmission.sum() == 0
 
 
+def test_with_capacities_the_offline_optimum_may_start_anywhere():
+    # Where the nearest host is full a session starts on another one, for nothing, where its user may go.
+    for seed in range(20):
+        plan = schedule(CELLS, WORLD.mobility, sessions(seed, users=5))
+        nearest, anywhere = (offline_optimum(WORLD, plan, anywhere=one).total.sum() for one in (False, True))
+        for name in ("never", "mdp_direction"):
+            found = simulate(WORLD, plan, STRATEGIES[name](WORLD), np.full(5, 1)).total
+            assert found.sum() >= anywhere - 1e-9
+        assert anywhere <= nearest + 1e-9
+    first, second = (int(np.flatnonzero(WORLD.distance_m[:, host] == 0)[0]) for host in (0, 1))
+    path = np.array([first, second, second, second, second])
+    plan = schedule(CELLS, WORLD.mobility, [Session(0, 0, path)])
+    there = simulate(WORLD, plan, STRATEGIES["never"](WORLD), np.array([0, 1, 0, 0, 0])).total.sum()
+    assert offline_optimum(WORLD, plan, anywhere=True).total.sum() <= there
+    assert offline_optimum(WORLD, plan).total.sum() > there
+
+
+def test_routes_are_not_evaluated_with_limits_of_room(trace_dir):
+    with pytest.raises(DecisionError, match=r"known_slots is \[2\] and capacity 3; allowed: one of them"):
+        evaluate_trace(
+            taxi_policy(trace_dir), str(trace_dir / "trace.npz"), hosts=3, known_slots=[2], capacity=3
+        )
+
+
 def test_one_step_benefit_is_the_largest_benefit():
     world = replace(WORLD, migration_cost=0.1 * WORLD.migration_cost)
     action = STRATEGIES["one_step_benefit"](world)

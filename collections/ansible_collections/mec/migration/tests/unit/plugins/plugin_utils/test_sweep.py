@@ -76,6 +76,7 @@ def test_a_sweep_is_all_combinations(policy):
         ({"seed": [None]}, DecisionError, "whole numbers"),
         ({"hosts": ["5"]}, DecisionError, "whole numbers"),
         ({"x": [-1]}, DecisionError, "numbers from 0"),
+        ({"x": [True]}, DecisionError, "numbers from 0"),
         ({"mobilty.smoothing": [1]}, DecisionError, "no section 'mobilty'"),
         ({"mobility.smothing": [1]}, PolicyError, "smothing"),
         ({"discount": [1.5]}, PolicyError, "discount"),
