@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..base.errors import DecisionError
@@ -35,7 +35,11 @@ def rescore(
     here = decision["current_host"]
     expected = {str(name): float(cost) for name, cost in decision["expected_costs"].items()}
     moves = {str(name): float(cost) for name, cost in decision["migration_costs"].items()}
+    if isinstance(exclude, str) or not isinstance(exclude, Sequence):
+        raise DecisionError(f"exclude is {exclude!r}; allowed: a list of hosts")
     for what, table in (("migration_costs", migration_costs), ("extra_costs", extra_costs)):
+        if not isinstance(table or {}, Mapping):
+            raise DecisionError(f"{what} is {table!r}; allowed: {{host: cost}}")
         for name, value in (table or {}).items():
             if name not in expected:
                 raise DecisionError(
@@ -61,7 +65,6 @@ def rescore(
     advantage = expected[here] - expected[target]
     if advantage < least:
         target, advantage = here, 0.0
-    action = f"moving to {target}" if target != here else "staying"
     return {
         **decision,
         "migrate": target != here,
@@ -70,6 +73,34 @@ def rescore(
         "expected_costs": expected,
         "migration_costs": moves,
         "advantage": advantage,
-        "reason": f"re-scored: {action} is expected to cost {expected[target]:.3f}, staying "
-        f"{expected[here]:.3f}",
+        "reason": _reason(expected, here, target, barred, least, [str(name) for name in exclude]),
     }
+
+
+def _reason(
+    expected: Mapping[str, float],
+    here: str,
+    target: str,
+    barred: Collection[str],
+    least: float,
+    excluded: Collection[str],
+) -> str:
+    """The decision in a sentence, and what stood against a host that would be better."""
+    stay = f"staying on {here} is expected to cost {expected[here]:.3f}"
+    words = f"re-scored: {stay}"
+    if target != here:
+        words = f"re-scored: moving to {target} is expected to cost {expected[target]:.3f}; {stay}"
+    else:
+        room = [name for name in expected if name != here and name not in barred]
+        if room:
+            best = min(room, key=lambda name: expected[name])
+            saves = expected[here] - expected[best]
+            words += f"; the best move, to {best}, {expected[best]:.3f}"
+            words += f", saves less than {least:.3f}" if saves > 0 else ""
+        else:
+            words += "; no other host takes it"
+    closed = [name for name in expected if name in barred and name != here]
+    better = min(closed, key=lambda name: expected[name], default=target)
+    if expected[better] < expected[target]:
+        words += f"; {better} would be better and is {'excluded' if better in excluded else 'full'}"
+    return words

@@ -45,12 +45,28 @@ def test_overrides(overrides, target, advantage):
     assert (found["target"], found["advantage"]) == (target, pytest.approx(advantage))
     assert found["migrate"] is (target != "a")
     assert found["service"] == "redis-42"
-    assert f"staying {found['current_cost']:.3f}" in found["reason"]
+    assert f"staying on a is expected to cost {found['current_cost']:.3f}" in found["reason"]
     assert repr(DECISION) == before
 
 
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({}, "re-scored: moving to b is expected to cost 3.000; staying on a is expected to cost 5.000"),
+        ({"exclude": ["b"]}, "cost 5.000; b would be better and is excluded"),
+        ({"exclude": ["b", "c"]}, "cost 5.000; no other host takes it; b would be better and is excluded"),
+        ({"minimum_advantage": 2.5}, "cost 5.000; the best move, to b, 3.000, saves less than 2.500"),
+        ({"extra_costs": {"b": 2.5, "c": 3.0}}, "cost 5.000; the best move, to b, 5.500"),
+    ],
+)
+def test_the_reason_says_what_stood_against_the_others(overrides, words):
+    assert RESCORE(DECISION, **overrides)["reason"].endswith(words)
+
+
 def test_a_full_host_stays_out():
-    assert RESCORE({**DECISION, "full_hosts": ["b"]})["target"] == "c"
+    found = RESCORE({**DECISION, "full_hosts": ["b"]})
+    assert found["target"] == "c"
+    assert found["reason"].endswith("; b would be better and is full")
 
 
 def test_a_list_is_scored_one_by_one():
@@ -68,6 +84,8 @@ def test_a_list_is_scored_one_by_one():
         (DECISION, {"migration_costs": {"b": float("nan")}}, "migration_costs.b is nan"),
         (DECISION, {"migration_costs": {"a": 1}}, "'a' is the current host"),
         (DECISION, {"colour": "red"}, "colour"),
+        (DECISION, {"exclude": "b"}, "exclude is 'b'; allowed: a list of hosts"),
+        (DECISION, {"migration_costs": [1]}, r"migration_costs is \[1\]; allowed: {host: cost}"),
     ],
 )
 def test_wrong_overrides(decision, overrides, message):
