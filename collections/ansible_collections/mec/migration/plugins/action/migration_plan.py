@@ -111,7 +111,8 @@ class ActionModule(ActionBase):
         header = map_header(cells, build_mobility(policy, cells)[1])
         slot_s = float(policy.document.get("slot_seconds", 60))
         with changed(path, write=not self._task.check_mode) as store:
-            return learn(store, positions, header, now_s=time.time(), slot_s=slot_s)
+            partial = bool(arguments["positions"].get("partial"))
+            return learn(store, positions, header, now_s=time.time(), slot_s=slot_s, partial=partial)
 
     def _active_users(self, arguments: dict[str, Any], variables: dict[str, Any]) -> int:
         """How many of the services run, each for its user; 0 where costs do not depend on that."""

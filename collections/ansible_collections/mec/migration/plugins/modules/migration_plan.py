@@ -35,6 +35,8 @@ options:
         C(time) beside C(users) is for people. Routes count from C(now) beside it, else from C(time) where it
         is a
         moment, else from the clock.
+      - Users who are not named are not there, which tells whether those leave who say so.
+        With V(partial=true) beside C(users) nothing is told of them.
     type: dict
     default: {"format": 1, "users": {}}
   loads:

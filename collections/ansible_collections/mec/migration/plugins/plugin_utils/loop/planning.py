@@ -36,7 +36,8 @@ def positions_of(document: Any) -> dict[str, dict[str, Any]]:
 
     :param document: ``{"format": 1, "users": {name: {"cell"} or {"latitude", "longitude"}, and optionally
         "heading", "dwell_slots" and "route"}}``. ``time`` beside ``users`` is for people. Routes count from
-        ``now``, else from ``time`` where it is a moment, else from the clock.
+        ``now``, else from ``time`` where it is a moment, else from the clock. ``partial``: of users who are
+        not in it nothing is told; else they are not there.
     :raises DecisionError: it is something else.
     """
     if not isinstance(document, Mapping) or document.get("format") != 1:
@@ -47,10 +48,14 @@ def positions_of(document: Any) -> dict[str, dict[str, Any]]:
             f'positions: {found_format}; allowed: {{"format": 1, "users": {{name: position}}}}'
         )
     users = document.get("users")
-    unknown = sorted(str(key) for key in set(document) - {"format", "time", "now", "users"})
+    unknown = sorted(str(key) for key in set(document) - {"format", "time", "now", "partial", "users"})
     if not isinstance(users, Mapping) or unknown:
         wrong = f"unknown key {unknown[0]}" if unknown else "no users"
-        raise DecisionError(f"positions: {wrong}; allowed: format, time, now, and users by their names")
+        raise DecisionError(
+            f"positions: {wrong}; allowed: format, time, now, partial, and users by their names"
+        )
+    if document.get("partial") not in (None, True, False):
+        raise DecisionError(f"positions: partial is {document['partial']!r}; allowed: true or false")
     now_s = moment_of(document)
     found: dict[str, dict[str, Any]] = {}
     for key, place in users.items():

@@ -41,6 +41,7 @@ def learn(
     *,
     now_s: float,
     slot_s: float,
+    partial: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """The positions with ``route_trust`` at those that have a route; *store* learns from all of them.
 
@@ -49,11 +50,12 @@ def learn(
     :param positions: as ``positions_of`` returns them.
     :param header: of the solved policy; it has the map.
     :param now_s: seconds since the epoch, of positions that bear no moment.
+    :param partial: users who are not in *positions* may be there all the same.
     """
     told: dict[str, dict[str, Any]] = {}
     moments = [float(position["now"]) for position in positions.values() if position.get("now") is not None]
     now_s = moments[0] if moments else now_s
-    for name in [name for name in store.pending if name not in positions]:
+    for name in [] if partial else [name for name in store.pending if name not in positions]:
         store.see(name, None, now_s, slot_s)
     for name, position in positions.items():
         told[name] = dict(position)

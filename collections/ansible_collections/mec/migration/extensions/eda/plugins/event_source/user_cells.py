@@ -356,6 +356,8 @@ async def events(
                     "changes": [{**vars(one), "position": users[one.user]} for one in settled],
                     "positions": {
                         "format": 1,
+                        # The others may well be there.
+                        "partial": True,
                         **moments,
                         "users": {one.user: users[one.user] for one in settled},
                     },

@@ -102,7 +102,8 @@ def test_one_event_when_the_change_has_lasted(world):
         {"user": "anna", "old_cell": "0", "new_cell": "1", "position": {"cell": "1"}},
         {"user": "bo", "old_cell": None, "new_cell": "3", "position": {"cell": "3"}},
     ]
-    assert event["positions"] == {"format": 1, "users": {"anna": {"cell": "1"}, "bo": {"cell": "3"}}}
+    users = {"anna": {"cell": "1"}, "bo": {"cell": "3"}}
+    assert event["positions"] == {"format": 1, "partial": True, "users": users}
     assert event["policy"] == str(world.policy)
     assert event["time"].endswith("+00:00")
     json.dumps(event)

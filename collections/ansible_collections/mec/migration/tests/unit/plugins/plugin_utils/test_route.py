@@ -29,7 +29,7 @@ from ansible_collections.mec.migration.plugins.plugin_utils.inputs.policy import
     read_policy,
 )
 from ansible_collections.mec.migration.plugins.plugin_utils.inputs.route import route_of
-from ansible_collections.mec.migration.plugins.plugin_utils.inputs.route_trust import RouteTrust
+from ansible_collections.mec.migration.plugins.plugin_utils.inputs.route_trust import LEAVES, RouteTrust
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.planning import positions_of
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.replay import read_replay
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.routes import learn, map_header
@@ -410,6 +410,21 @@ def test_whether_users_leave_who_say_so_is_learned_apart(stays):
         learn(store, other, HEADER, now_s=0.0, slot_s=60.0)
     assert told["steps"][0][0] > 0.9
     assert told["leaves"][1] < 0.1 if stays else told["leaves"][1] > 0.9
+
+
+def test_who_is_not_in_a_partial_document_has_not_left():
+    for partial, counted in ((True, 0.0), (False, 1.0)):
+        store = trust_store.TrustStore()
+        route = [{"in_seconds": 60, "leaves": True}]
+        anna, bo = ({name: {"user_cell": "3", "now": at}} for name, at in (("anna", 0.0), ("bo", 60.0)))
+        anna["anna"]["route"] = route
+        learn(store, anna, HEADER, now_s=0.0, slot_s=60.0)
+        learn(store, bo, HEADER, now_s=0.0, slot_s=60.0, partial=partial)
+        seen = store.trust.users.get(("anna", "", LEAVES))
+        assert (seen.true[1] if seen else 0.0) == counted
+    assert positions_of({"format": 1, "partial": True, "users": {}}) == {}
+    with pytest.raises(DecisionError, match="partial is 'some'; allowed: true or false"):
+        positions_of({"format": 1, "partial": "some", "users": {}})
 
 
 def test_a_new_user_is_trusted_as_the_source_is():
