@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 from collections.abc import Callable
 
 
@@ -25,6 +27,13 @@ def detach_process() -> None:
         os._exit(0)
 
 
+def allow_descriptors() -> None:
+    """As many as may be: an agent needs one for each process of its service, which may have thousands."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def fork_off(serve: Callable[[], None], leave: Callable[[], None]) -> None:
     """Go on in a process of its own: the caller returns, the fork serves and never does.
 
@@ -36,6 +45,7 @@ def fork_off(serve: Callable[[], None], leave: Callable[[], None]) -> None:
     code = 1
     try:
         detach_process()
+        allow_descriptors()
         serve()
         code = 0
     finally:

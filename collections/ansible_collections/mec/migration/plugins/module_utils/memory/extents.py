@@ -68,6 +68,11 @@ class Extents:
         """In place of what was there before."""
         self._replace(extent.start, extent.end, [extent])
 
+    def add(self, extents: Iterable[Extent]) -> None:
+        """Many that overlap nothing that is here, nor each other: much sooner than one by one."""
+        self._sorted.extend(extents)
+        self._sorted.sort()
+
     def drop(self, start: int, end: int) -> list[Extent]:
         """Take [start, end) out; returns those parts."""
         return self._replace(start, end, [])

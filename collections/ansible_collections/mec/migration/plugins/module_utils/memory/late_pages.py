@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import select
 import socket
 import threading
@@ -40,6 +41,17 @@ SHORT_S, LONG_S = 0.001, 0.002
 RESTORE_PATIENCE_S = 3.0
 # Before it begins: how often it is looked whether the source is still there.
 LOOK_S = 0.2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.process_vm_writev.restype = ctypes.c_ssize_t
+_libc.process_vm_writev.argtypes = [
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_ulong,
+    ctypes.c_void_p,
+    ctypes.c_ulong,
+    ctypes.c_ulong,
+]
 
 
 class _Wanted(NamedTuple):
@@ -97,7 +109,8 @@ class _Bell:
 class LatePages:
     """What is late, and how it comes. Used by three threads: of rounds, of lazy fill and of the connection.
 
-    :ivar waited: how many requests were made because the service waited for a page.
+    :ivar waited: how often the service waited for a page.
+    :ivar obstacle: what keeps pages from coming now; empty if nothing does.
     :ivar failed: why the rest will never come; empty if it may.
     """
 
@@ -112,7 +125,7 @@ class LatePages:
         self._arrived: deque[Arrival] = deque()
         self._channel: Channel | None = None
         self._begun = self._runs = self._closed = False
-        self.failed = ""
+        self.failed = self.obstacle = ""
         # For lazy fill: something has come. For the connection: something is wanted.
         self._come, self._wanting = _Bell(), _Bell()
         self._wanted_at = 0.0
@@ -128,12 +141,11 @@ class LatePages:
     # -- the rounds --------------------------------------------------------------------------------
 
     def add(self, process: int, places: Iterable[Extent]) -> None:
-        """Content of *process* that will come, and where it is to go."""
+        """Content of *process* that will come, and where it is to go; nothing that was said before."""
         with self._changed:
-            waiting = self._waiting.setdefault(process, Extents())
-            for start, end, source in places:
-                waiting.put(Extent(start, end, source))
-                self._absent.put(Extent(source, source + end - start, start))
+            new = list(places)
+            self._waiting.setdefault(process, Extents()).add(new)
+            self._absent.add(Extent(source, source + end - start, start) for start, end, source in new)
 
     # -- lazy fill ---------------------------------------------------------------------------------
 
@@ -185,11 +197,13 @@ class LatePages:
         """
         with self._changed:
             self._wanted_at = time.monotonic()
+            before = len(self._wanted)
             for extent in late:
                 for first, last, start in self._absent.between(
                     extent.source, extent.source + extent.end - extent.start
                 ):
                     self._wanted.append(_Wanted(process, start, start + last - first, self._wanted_at))
+            self.waited += len(self._wanted) > before
         self._wanting.ring()
 
     @property
@@ -221,24 +235,8 @@ class LatePages:
         if not self._wait_for_begin(channel):
             return
         flight: deque[_Piece] = deque()
-        heard = time.monotonic()
         try:
-            while True:
-                while not self._closed and (piece := self._next(len(flight))) is not None:
-                    runs = [Run(start, end, True) for start, end, _source in piece.places]
-                    flight.append(piece)
-                    channel.ask("pages.fetch", process=piece.process, runs=pack_runs(runs))
-                if not flight and (self._closed or not any(self._waiting.values())):
-                    channel.request("pages.done")
-                    return
-                if not flight:
-                    self._wanting.wait(SOON_S)
-                    heard = time.monotonic()
-                    continue
-                if self._answered(channel, heard):
-                    self._take(flight[0], channel.answer("pages.fetch").body)
-                    flight.popleft()
-                    heard = time.monotonic()
+            self._fetch_all(channel, flight)
         except TransferError as error:
             self._lost(channel, error)
             raise
@@ -250,6 +248,30 @@ class LatePages:
                 for piece in flight:
                     for extent in piece.places:
                         self._waiting[piece.process].put(extent)
+                        if piece.since:
+                            self._wanted.append(_Wanted(piece.process, extent.start, extent.end, piece.since))
+
+    def _fetch_all(self, channel: Channel, flight: deque[_Piece]) -> None:
+        """:param flight: what is on its way, also once this raises."""
+        heard = time.monotonic()
+        while True:
+            while not self._closed and (piece := self._next(len(flight))) is not None:
+                runs = [Run(start, end, True) for start, end, _source in piece.places]
+                flight.append(piece)
+                channel.ask("pages.fetch", process=piece.process, runs=pack_runs(runs))
+            # What an earlier connection broke with is asked for again, once its thread has noticed that.
+            if not flight and (self._closed or not self._absent):
+                channel.request("pages.done")
+                return
+            if not flight:
+                self._wanting.wait(SOON_S)
+                heard = time.monotonic()
+                if self._channel is not channel:
+                    raise TransferError("the source offers pages over another connection")
+            elif self._answered(channel, heard):
+                self._take(flight[0], channel.answer("pages.fetch").body)
+                flight.popleft()
+                heard = time.monotonic()
 
     def _answered(self, channel: Channel, heard: float) -> bool:
         """Whether an answer has come, before something is wanted: that is asked for at once, not after it.
@@ -268,7 +290,8 @@ class LatePages:
         """Before the service runs here, it had better go on at the source than be waited for."""
         with self._changed:
             if not self._changed.wait_for(
-                lambda: self._runs or self._closed or self._channel is not channel, RESTORE_PATIENCE_S
+                lambda: self._runs or self._closed or not self._absent or self._channel is not channel,
+                RESTORE_PATIENCE_S,
             ):
                 self.fail(f"before the service ran {why.message}")
 
@@ -288,7 +311,6 @@ class LatePages:
                 process, start, end, since = self._wanted.popleft()
                 # Else it is on its way already.
                 if places := self._waiting[process].drop(start, end):
-                    self.waited += 1
                     return _Piece(process, places, since)
             quiet_s = time.monotonic() - self._wanted_at
             busy = quiet_s < BUSY_S
@@ -310,10 +332,16 @@ class LatePages:
             raise TransferError(
                 f"{len(content)} bytes came of {size_bytes} of process {piece.process}", phase="handover"
             )
-        at = 0
-        for start, end, source in piece.places:
-            ctypes.memmove(source, content[at : at + end - start], end - start)
-            at += end - start
+        done = 0
+        while (done := done + _put(piece.places, content, done)) < size_bytes:
+            self.obstacle = (
+                "there is no room on the target for pages that come from the source: free space in the "
+                "directory of its images (mec_migration_images_dir)"
+            )
+            if self._closed:
+                return
+            time.sleep(LOOK_S)
+        self.obstacle = ""
         with self._changed:
             for extent in piece.places:
                 self._absent.drop(extent.source, extent.source + extent.end - extent.start)
@@ -326,3 +354,27 @@ class LatePages:
             elif waited_s < SHORT_S:
                 self._busy_bytes = min(self._busy_bytes * 2, REQUEST_BYTES)
         self._come.ring()
+
+
+class _Vector(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("size_bytes", ctypes.c_size_t))
+
+
+def _put(places: list[Extent], content: bytes, done: int) -> int:
+    """Copy *content* from byte *done* on to where its *places* lie in this process's memory.
+
+    By the kernel, for memory of a file system that is full ends whoever copies to it by himself (SIGBUS).
+
+    :returns: the bytes that found room.
+    """
+    where = []
+    at = -done
+    for start, end, source in places:
+        skipped = max(0, -at)
+        at += end - start
+        if at > 0:
+            where.append(_Vector(source + skipped, end - start - skipped))
+    address = ctypes.cast(ctypes.c_char_p(content), ctypes.c_void_p).value or 0
+    what = _Vector(address + done, len(content) - done)
+    vectors = (_Vector * len(where))(*where)
+    return max(0, int(_libc.process_vm_writev(os.getpid(), ctypes.byref(what), 1, vectors, len(where), 0)))

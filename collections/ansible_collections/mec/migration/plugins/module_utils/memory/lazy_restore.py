@@ -30,7 +30,16 @@ from ..base.priority import no_hurry
 from .extents import Extent
 from .kill_guard import KillGuard
 from .late_pages import LatePages
-from .space import EVENT_FORK, EVENT_PAGEFAULT, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP, FILL_BYTES, Space
+from .space import (
+    EVENT_FORK,
+    EVENT_PAGEFAULT,
+    EVENT_REMAP,
+    EVENT_REMOVE,
+    EVENT_UNMAP,
+    FILL_BYTES,
+    SHORT_OF_MEMORY_S,
+    Space,
+)
 
 SOCKET_NAME = "lazy-pages.socket"
 RESTORE_FINISHED = 0x52535446
@@ -42,6 +51,8 @@ MOST_ASKED = 64
 FIRST_BYTES = 2 << 20
 # The source tries as long to be reached again.
 LATE_PATIENCE_S = 300.0
+# So often it is looked whether those that wait for the source are still there.
+LOOK_S = 1.0
 _MESSAGE = struct.Struct("=B7xQQQ")
 
 
@@ -78,6 +89,7 @@ class LazyPages:
         self._listener.listen(1)
         self._poll = select.epoll()
         self._spaces: dict[int, Space] = {}
+        self._by_number: dict[int, list[Space]] = {}
         self._restored = False
         self._restored_at = 0.0
         self._given_up = False
@@ -108,17 +120,16 @@ class LazyPages:
     def wait(self, timeout_s: float) -> None:
         """Wait until all memory is in place.
 
-        :param timeout_s: for as long nothing need happen; longer where something came from the source.
+        :param timeout_s: for as long nothing need happen; longer while something is to come from the source.
         :raises MigrationError: filling failed, or did not end; the guard ends the service.
         """
-        since = time.monotonic()
-        end, come_bytes = since + timeout_s, 0
+        since, come_bytes = time.monotonic(), 0
         while not self.finished.wait(1.0):
             if self._late.received_bytes > come_bytes:
                 come_bytes, since = self._late.received_bytes, time.monotonic()
-                end = since + max(timeout_s, LATE_PATIENCE_S)
-            if time.monotonic() > end:
-                self._late.fail(f"no more of it came in {time.monotonic() - since:.0f} s")
+            waited_s = time.monotonic() - since
+            if waited_s > (timeout_s if self._late.complete else max(timeout_s, LATE_PATIENCE_S)):
+                self._late.fail(self._why_not(waited_s))
         if self._error is not None:
             raise MigrationError(
                 f"filling the memory failed: {self._error}. The copy on the target was ended, because its "
@@ -126,6 +137,13 @@ class LazyPages:
                 phase="verify",
                 container_state="exited",
             ) from self._error
+
+    def _why_not(self, waited_s: float) -> str:
+        if any(space.short for space in list(self._spaces.values())):
+            return "there is no memory for it on the target, within the container's limit or on the host"
+        if self._late.complete:
+            return f"it was not in place after {waited_s:.0f} s"
+        return self._late.obstacle or f"no more of it came in {waited_s:.0f} s"
 
     @property
     def figures(self) -> dict[str, float]:
@@ -163,6 +181,9 @@ class LazyPages:
         while not self._restored or not all(space.done for space in self._spaces.values()):
             events = self._poll.poll(self._patience_s())
             asking = False
+            if not events and not self._late.complete:
+                for space in self._spaces.values():
+                    space.look()
             for descriptor, _kind in events:
                 if descriptor == self._late.arrival:
                     self._take_late()
@@ -199,16 +220,17 @@ class LazyPages:
         if self._late.failed:
             raise OSError(self._late.failed)
         for number, extent in self._late.take_arrived():
-            for space in self._spaces.values():
-                if space.number == number:
-                    space.arrived(extent)
+            for space in self._by_number.get(number, ()):
+                space.arrived(extent)
 
     def _patience_s(self) -> float | None:
         if self._restored and any(space.fillable for space in self._spaces.values()):
             return 0
         if any(space.waits for space in self._spaces.values()):
             return 0.001
-        return None
+        if any(space.short for space in self._spaces.values()):
+            return SHORT_OF_MEMORY_S
+        return None if self._late.complete else LOOK_S
 
     def _hear(self, connection: socket.socket) -> None:
         """A task with its descriptor, a zombie without one, or the end of the restore."""
@@ -241,6 +263,8 @@ class LazyPages:
     def _add(self, space: Space) -> None:
         self._guard.hold(space.descriptor)
         self._spaces[space.descriptor] = space
+        # A child's content comes as its parent's.
+        self._by_number.setdefault(space.number, []).append(space)
         self._poll.register(space.descriptor, select.EPOLLIN)
 
     def _event(self, space: Space) -> None:
@@ -248,9 +272,8 @@ class LazyPages:
             message = os.read(space.descriptor, _MESSAGE.size)
         except BlockingIOError:
             return
-        except OSError:
-            space.gone = True
-            message = b""
+        # Any other error ends the service: where a fork is not heard of (there are no descriptors left) the
+        # child would find zeros for content.
         if len(message) < _MESSAGE.size:
             self._poll.unregister(space.descriptor)
             space.gone = True

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import struct
+import time
 from collections.abc import Iterable
 
 from ..base.page_ranges import RangeSet
@@ -24,14 +25,19 @@ FILL_BYTES = 512 << 10
 # What comes with a page that the service waits for: what lies here, and what must come from the source.
 FAULT_BYTES, LATE_BYTES = 16 << 10, 64 << 10
 MADV_REMOVE = 9
+# Where the container or the host has no memory for a page it is tried again so much later.
+SHORT_OF_MEMORY_S = 0.05
 
 # linux/userfaultfd.h
 UFFDIO_COPY = 0xC028AA03
 UFFDIO_ZEROPAGE = 0xC020AA04
 UFFDIO_UNREGISTER = 0x8010AA01
+UFFDIO_WAKE = 0x8010AA02
+UFFDIO_CONTINUE = 0xC020AA07
 EVENT_PAGEFAULT, EVENT_FORK, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP = 0x12, 0x13, 0x14, 0x15, 0x16
 _COPY = struct.Struct("=QQQQq")
 _ZERO = struct.Struct("=QQQq")
+_CONTINUE = struct.Struct("=QQQq")
 _RANGE = struct.Struct("=QQ")
 
 _libc = ctypes.CDLL(None)
@@ -54,7 +60,9 @@ class Space:
         # What still lies on the source, and which faults wait for that.
         self._late = Extents(late)
         self._wanted: set[int] = set()
-        self._moved = False
+        # Once something of it was moved: the same by where its content comes to lie.
+        self._places: Extents | None = None
+        self._short_until = 0.0
         self._next, self._ahead_bytes = -1, PAGE_BYTES
         self._again: set[int] = set()
         self._spent: list[tuple[int, int]] = []
@@ -70,12 +78,24 @@ class Space:
     @property
     def fillable(self) -> bool:
         """Whether there is something to be filled that nobody asked for."""
-        return not self.gone and bool(self._left)
+        return not self.gone and bool(self._left) and not self.short
 
     @property
     def waits(self) -> bool:
         """Whether a fault could not be served yet; see :meth:`retry`."""
-        return bool(self._again)
+        return bool(self._again) and not self.short
+
+    @property
+    def short(self) -> bool:
+        """Whether there was no memory for a page a moment ago."""
+        return bool(self._short_until) and time.monotonic() < self._short_until
+
+    def look(self) -> None:
+        """See whether the process is still there, which else is only seen when a page is put in place."""
+        late = next(iter(self._late), None)
+        if late is not None and not self._left:
+            # Pages of this kind cannot be continued: the call does nothing but say why not.
+            self._call(UFFDIO_CONTINUE, bytearray(_CONTINUE.pack(late.start, PAGE_BYTES, 0, 0)))
 
     def retry(self) -> list[Extent]:
         """Serve the faults again that came while the address space was changing; returns as :meth:`fault`."""
@@ -84,7 +104,9 @@ class Space:
 
     def fork(self, descriptor: int) -> Space:
         child = Space(descriptor, list(self._left), list(self._late), self.number)
-        child.settled, child._moved = self.settled, self._moved
+        child.settled = self.settled
+        if self._places is not None:
+            child._places = Extents(self._places)
         # Each of the two still needs the same content.
         self._shared = child._shared = True
         return child
@@ -152,25 +174,24 @@ class Space:
             return late
         # Memory that the service never touched before: zeros. If it is there already, the call says so.
         request = bytearray(_ZERO.pack(address, PAGE_BYTES, 0, 0))
-        if self._call(UFFDIO_ZEROPAGE, request) == errno.EAGAIN:
+        code = self._call(UFFDIO_ZEROPAGE, request)
+        if code in (errno.EAGAIN, errno.ENOMEM):
             self._again.add(address)
+        elif code and self.settled:
+            # It is there already, or was unmapped while somebody waited for it, whom nobody else wakes.
+            self._call(UFFDIO_WAKE, bytearray(_RANGE.pack(address, PAGE_BYTES)))
         return []
 
     def arrived(self, extent: Extent) -> None:
         """Content has come for *extent*, which is as it was on the source."""
-        if self._moved:
-            # Rare, and there may be many: what lies elsewhere now is found by where its content lies.
-            size = extent.end - extent.start
-            here = [
-                each.part(each.start + first - each.source, each.start + last - each.source)
-                for each in self._late
-                for first, last in [_overlap(each, extent.source, extent.source + size)]
-                if first < last
-            ]
+        if self._places is None:
+            here = self._late.drop(extent.start, extent.end)
+        else:
+            # What lies elsewhere now is found by where its content lies.
+            found = self._places.drop(extent.source, extent.source + extent.end - extent.start)
+            here = [_turned(each) for each in found]
             for each in here:
                 self._late.drop(each.start, each.end)
-        else:
-            here = self._late.drop(extent.start, extent.end)
         for each in here:
             self._left.put(each)
             for address in [wanted for wanted in self._wanted if each.start <= wanted < each.end]:
@@ -180,14 +201,21 @@ class Space:
     def drop(self, start: int, end: int) -> None:
         """[start, end) is not to be filled any more."""
         self._left.drop(start, end)
-        self._late.drop(start, end)
+        for extent in self._late.drop(start, end):
+            if self._places is not None:
+                turned = _turned(extent)
+                self._places.drop(turned.start, turned.end)
         self._serve_again(start, end)
 
     def remap(self, old: int, new: int, size: int) -> None:
-        self._moved = self._moved or bool(self._late)
+        if self._places is None and self._late:
+            self._places = Extents(_turned(extent) for extent in self._late)
         for extents in (self._left, self._late):
             for start, end, source in extents.drop(old, old + size):
-                extents.put(Extent(start + new - old, end + new - old, source))
+                moved = Extent(start + new - old, end + new - old, source)
+                extents.put(moved)
+                if extents is self._late and self._places is not None:
+                    self._places.put(_turned(moved))
         self._serve_again(old, old + size)
 
     def _serve_again(self, start: int, end: int) -> None:
@@ -210,9 +238,10 @@ class Space:
                 # One call cannot cross from a mapping into the next.
                 piece = max(PAGE_BYTES, piece // 2 // PAGE_BYTES * PAGE_BYTES)
                 continue
-            if (code == errno.EAGAIN and not done) or (code == errno.ENOENT and not self.settled):
+            again = code == errno.ENOMEM or (code == errno.EAGAIN and not done)
+            if again or (code == errno.ENOENT and not self.settled):
                 # The address space is changing, and the event that says how is waiting to be read; or
-                # the restore has not come to this mapping yet.
+                # there is no memory for it now; or the restore has not come to this mapping yet.
                 self._left.put(Extent(address, address + size, source))
                 return False
             if code and not done:
@@ -229,15 +258,17 @@ class Space:
             if error.errno in (errno.ESRCH, errno.ENOSPC):
                 self.gone = True
                 return 0
+            if error.errno == errno.ENOMEM:
+                self._short_until = time.monotonic() + SHORT_OF_MEMORY_S
             if error.errno in (errno.EAGAIN, errno.EEXIST, errno.ENOENT, errno.ENOMEM, errno.EINVAL):
                 return int(error.errno)
             raise
         return 0
 
 
-def _overlap(extent: Extent, start: int, end: int) -> tuple[int, int]:
-    """What the content of *extent* has in common with [start, end) of this process's memory."""
-    return max(extent.source, start), min(extent.source + extent.end - extent.start, end)
+def _turned(extent: Extent) -> Extent:
+    """The same by where its content lies, or back."""
+    return Extent(extent.source, extent.source + extent.end - extent.start, extent.start)
 
 
 def userfaultfd_works() -> bool:

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
-from ..base.errors import TransferError
+from ..base.errors import MigrationError, TransferError
 from ..base.page_ranges import Range, RangeSet, Run, unpack_runs
 from ..criu.images import EntryKey, entry_keys, image_names, key_range, layered_entries, write_pagemap
 from ..kernel.process_memory import PAGE_BYTES
@@ -63,6 +63,7 @@ class MemoryTarget:
         self._shared: SharedPages | None = None
         # Of the round that is coming in.
         self._late: dict[int, RangeSet] = {}
+        self._expected_bytes = 0
         self.late = LatePages()
 
     def prepare(self) -> None:
@@ -246,17 +247,38 @@ class MemoryTarget:
         newest = self._newest.setdefault(process, Extents())
         fresh = late - known
         if fresh:
+            self._require_room(fresh.size_bytes, process)
             name = os.path.join(path, f"late-{process}.img")
             with open(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "r+b") as file:
                 file.truncate(fresh.size_bytes)
             mapped = Mapped(name, filled=False)
             self._maps.append(mapped)
             source = mapped.address
+            arriving = []
             for start, end in fresh:
-                newest.put(Extent(start, end, source))
+                arriving.append(Extent(start, end, source))
                 source += end - start
+            newest.add(arriving)
         self._known[process] = known | late
         self.late.add(process, newest.within(late))
+
+    def _require_room(self, size_bytes: int, process: int) -> None:
+        """Now, while the source can still take the service back.
+
+        :raises MigrationError: there is none for so much.
+        """
+        room = os.statvfs(self._dir)
+        # Of several processes the pages of each come to lie there, and none has come yet.
+        self._expected_bytes += size_bytes
+        free_bytes = room.f_bavail * room.f_frsize
+        if self._expected_bytes > free_bytes:
+            raise MigrationError(
+                f"with pages of process {process} that are to be fetched later the target needs "
+                f"{self._expected_bytes} bytes in {self._dir}, where {free_bytes} are free. Free space "
+                "there, or let mec_migration_images_dir name a directory with more",
+                phase="handover",
+                container_state="created",
+            )
 
     def _is_chained(self, process: int) -> bool:
         """Whether CRIU will read it."""

@@ -32,6 +32,7 @@ from ..files.tmpfs import TmpfsSource, TmpfsTrees
 from ..kernel import settings
 from ..kernel.identity import needed_identity
 from ..kernel.mptcp import holds_mptcp
+from ..kernel.processes import start_time
 from ..kernel.removed_files import removed_on
 from ..kernel.watches import watches
 from ..memory import copy_on_write
@@ -328,7 +329,9 @@ class HandOver:
         if self._page_server is None or not self.leave_pages:
             return self._memory.round(self._channel, pids, frozen=True)
         done, left = self._memory.leave(self._channel, pids)
-        self._page_server.serve({pids[pid]: LeftPages(pid, pages) for pid, pages in left.items()})
+        self._page_server.serve(
+            {pids[pid]: LeftPages(pid, start_time(pid), pages) for pid, pages in left.items()}
+        )
         return done
 
     def _send_missing(self, pids: dict[int, int], missing: dict[int, RangeSet]) -> None:

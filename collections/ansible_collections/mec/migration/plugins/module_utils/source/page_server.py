@@ -10,6 +10,8 @@ runs on the target by then, and waits there for what only this host has.
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +19,8 @@ from typing import NamedTuple
 
 from ..base.errors import MigrationError, TransferError
 from ..base.page_ranges import PAGE_BYTES, RangeSet, unpack_runs
-from ..kernel.process_memory import Reader, anonymous_ranges
+from ..kernel.process_memory import anonymous_ranges
+from ..kernel.processes import start_time
 from ..transport.wire import Channel, Message
 
 # The target waits as long for a page, see `memory/lazy_restore.py`.
@@ -32,9 +35,13 @@ NEVER, WHEN_NEEDED, ALWAYS = "never", "when_needed", "always"
 
 
 class LeftPages(NamedTuple):
-    """What of a process was left to be fetched."""
+    """What of a process was left to be fetched.
+
+    :ivar born: its :func:`start_time`, for another process may get its number.
+    """
 
     pid: int
+    born: str
     pages: RangeSet
 
 
@@ -48,7 +55,7 @@ class PageServer:
     def __init__(self, connect: Callable[[], Channel]) -> None:
         self._connect = connect
         self._left: dict[int, LeftPages] = {}
-        self._readers: dict[int, Reader] = {}
+        self._memories: dict[int, _Memory] = {}
         self._channel: Channel | None = None
         self._stopped = False
         self._over = threading.Event()
@@ -86,11 +93,20 @@ class PageServer:
         """Whether the target has fetched all, or that was given up, within *timeout_s*."""
         return self._over.wait(timeout_s)
 
+    def limit(self, mbit: float) -> None:
+        """From another thread: send no faster from now on."""
+        channel = self._channel
+        if channel is not None:
+            # One that is just being closed needs no limit.
+            with contextlib.suppress(OSError):
+                channel.limit(mbit)
+
     def stop(self) -> None:
         """Nobody needs the pages from here any more."""
         self._stopped = True
-        if self._channel is not None:
-            self._channel.interrupt()
+        channel = self._channel
+        if channel is not None:
+            channel.interrupt()
 
     def _offer(self) -> Channel:
         channel = self._connect()
@@ -100,29 +116,41 @@ class PageServer:
         return channel
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:
+            self.error = error.message if isinstance(error, MigrationError) else repr(error)
+        finally:
+            self._close()
+            for memory in self._memories.values():
+                memory.close()
+            self._over.set()
+
+    def _serve(self) -> None:
+        """Until the target has all.
+
+        :raises MigrationError: it cannot be reached any more, or asked for what is not here.
+        """
         broken = refused = 0.0
         while not self._stopped:
+            channel = self._channel
             try:
-                if self._channel is None:
-                    self._channel = self._offer()
+                if channel is None:
+                    channel = self._channel = self._offer()
                 broken = 0.0
-                self._answer(self._channel)
-                break
-            except (TransferError, OSError) as error:
+                self._answer(channel)
+                return
+            except (MigrationError, OSError) as error:
+                if channel is not None and not isinstance(error, (TransferError, OSError)):
+                    raise
+                # Also what kept the connection from being made (a full disk) may be over soon.
                 self._close()
                 now = time.monotonic()
                 broken = broken or now
                 refused = (refused or now) if isinstance(error.__cause__, ConnectionRefusedError) else 0.0
                 if now - broken > PATIENCE_S or (refused and now - refused > REFUSED_S):
-                    self.error = str(error)
-                    break
+                    raise
                 time.sleep(RETRY_S)
-            except MigrationError as error:
-                self.error = error.message
-                break
-        self._close()
-        self._readers.clear()
-        self._over.set()
 
     def _close(self) -> None:
         channel, self._channel = self._channel, None
@@ -162,9 +190,10 @@ class PageServer:
         left = self._left.get(process)
         if left is None or wanted - left.pages or wanted.size_bytes > MOST_BYTES:
             raise MigrationError(f"the target asked for pages of process {process} that were not left to it")
-        if process not in self._readers:
-            self._readers[process] = Reader(left.pid)
-        return _content(left.pid, self._readers[process], wanted)
+        memory = self._memories.get(process)
+        if memory is None:
+            memory = self._memories[process] = _Memory(left)
+        return memory.content(wanted)
 
 
 def _wait_until_heard(channel: Channel) -> None:
@@ -175,20 +204,62 @@ def _wait_until_heard(channel: Channel) -> None:
             pass
 
 
-def _content(pid: int, reader: Reader, wanted: RangeSet) -> bytes:
-    """The content of *wanted*; zeros for pages that nobody may read (guard pages), which CRIU leaves alone.
+class _Memory:
+    """A frozen process's memory, opened once: whoever gets its number later is not meant by it.
 
     :raises MigrationError: the process is gone.
     """
-    content = reader.content(wanted)
-    if len(content) == wanted.size_bytes:
-        return content
-    starts = [at for start, end in wanted for at in range(start, end, PAGE_BYTES)]
-    pages = [reader.content(RangeSet([(at, at + PAGE_BYTES)])) for at in starts]
-    # After reading: a process that is gone has no memory, and would have given zeros for all.
-    if wanted - anonymous_ranges(pid):
-        raise MigrationError(
-            f"{wanted.size_bytes - len(content)} bytes of process {pid} cannot be read on the source any "
-            "more: has somebody ended its frozen container?"
+
+    def __init__(self, left: LeftPages) -> None:
+        self._left = left
+        try:
+            self._fd = os.open(f"/proc/{left.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, ProcessLookupError) as error:
+            raise self._gone() from error
+        if start_time(left.pid) != left.born:
+            os.close(self._fd)
+            raise self._gone()
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def content(self, wanted: RangeSet) -> bytes:
+        """The content of *wanted*; zeros for pages that nobody may read (guard pages), which CRIU skips.
+
+        :raises MigrationError: the process is gone.
+        """
+        content = bytearray(wanted.size_bytes)
+        room = memoryview(content)
+        at, complete = 0, True
+        for start, end in wanted:
+            complete = self._read(start, room[at : at + end - start]) and complete
+            at += end - start
+        # After reading: a process that is gone has no memory, and would have given zeros for all.
+        if not complete and (
+            wanted - anonymous_ranges(self._left.pid) or start_time(self._left.pid) != self._left.born
+        ):
+            raise self._gone()
+        return bytes(content)
+
+    def _read(self, start: int, room: memoryview) -> bool:
+        """Fill *room* with what lies from *start* on; whether all of it could be read."""
+        at, complete = 0, True
+        while at < len(room):
+            try:
+                got = os.preadv(self._fd, [room[at:]], start + at)
+            except OSError as error:
+                # EIO: unmapped, or a guard page. EFAULT: said by older kernels.
+                if error.errno not in (errno.EIO, errno.EFAULT):
+                    raise
+                got = 0
+            at += got - got % PAGE_BYTES
+            if at < len(room) and got < PAGE_BYTES:
+                complete = False
+                at += PAGE_BYTES
+        return complete
+
+    def _gone(self) -> MigrationError:
+        return MigrationError(
+            f"memory of process {self._left.pid} cannot be read on the source any more: has somebody ended "
+            "its frozen container?"
         )
-    return b"".join(page or bytes(PAGE_BYTES) for page in pages)

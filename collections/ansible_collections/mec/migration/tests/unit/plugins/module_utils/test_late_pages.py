@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import os
 import shutil
+import subprocess
 import tempfile
 import threading
 import time
@@ -20,6 +21,7 @@ from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memor
     PAGE_BYTES,
     present_pages,
 )
+from ansible_collections.mec.migration.plugins.module_utils.kernel.processes import start_time
 from ansible_collections.mec.migration.plugins.module_utils.memory import late_pages
 from ansible_collections.mec.migration.plugins.module_utils.memory.copy_on_write import Fork, SharedPages
 from ansible_collections.mec.migration.plugins.module_utils.memory.extents import Extent
@@ -76,8 +78,19 @@ class Postcopy:
         self.server.start()
         done, left = self.source.leave(self.rounds.channel, {self.victim.pid: NUMBER})
         self.rounds.channel.answer("memory.round_end")
-        self.server.serve({NUMBER: LeftPages(self.victim.pid, left[self.victim.pid])})
+        self.server.serve(
+            {NUMBER: LeftPages(self.victim.pid, start_time(self.victim.pid), left[self.victim.pid])}
+        )
         return done
+
+    def leave_it_to_the_test(self):
+        """What :meth:`offer` gives has nobody behind it who answers."""
+        self.source.leave(self.rounds.channel, {self.victim.pid: NUMBER})
+        self.rounds.channel.answer("memory.round_end")
+
+    def offer(self):
+        self.connect().send("pages.offer")
+        return self.connections[-1]
 
     def extents(self):
         return self.target.extents(NUMBER, present_pages(self.victim.pid))
@@ -92,7 +105,7 @@ class Postcopy:
         self.late.close()
         self.server.stop()
         # Its buffers are mapped memory, which other tests would see go.
-        assert not self.connections or self.server.wait(60)
+        assert self.server._channel is None or self.server.wait(60)
         for peer in [self.rounds, *self.connections]:
             peer.close()
 
@@ -393,3 +406,149 @@ def test_pages_shared_with_a_parent_are_filled_by_themselves_once_they_are_late(
     late = RangeSet([(0x11000, 0x12000)])
     shared.late(parent, late)
     assert shared.of(parent) == shared.of(child) == pages - late
+
+
+def asked_on(peer):
+    """What the target asks next on a connection that a test answers."""
+    return peer.channel.receive()
+
+
+def test_what_was_on_its_way_when_a_connection_broke_is_asked_for_over_the_next(
+    postcopy, victim, monkeypatch
+):
+    """The thread of the first one notices late that it broke, and nothing else is left to be asked for."""
+    postcopy.round()
+    victim.do("write", 10, 2, 7)
+    postcopy.leave_it_to_the_test()
+    postcopy.late.begin()
+    first = postcopy.offer()
+    assert asked_on(first).kind == "pages.fetch"
+    interrupt = first._far.interrupt
+    monkeypatch.setattr(first._far, "interrupt", lambda: threading.Timer(0.5, interrupt).start())
+    second = postcopy.offer()
+    assert asked_on(second).kind == "pages.fetch"
+    for peer in (first, second):
+        peer.channel.interrupt()
+
+
+def test_what_the_service_waits_for_comes_first_over_the_next_connection_too(postcopy):
+    postcopy.leave_it_to_the_test()
+    _here, late = postcopy.late.split(postcopy.extents())
+    place = late[0]
+    postcopy.late.want(NUMBER, [place.part(place.start, place.start + PAGE_BYTES)])
+    postcopy.late.begin()
+    wanted = RangeSet([(place.start, place.start + PAGE_BYTES)])
+    for _connection in range(2):
+        peer = postcopy.offer()
+        assert late_pages_of(asked_on(peer)) == wanted
+        peer.channel.interrupt()
+        until(lambda peer=peer: not peer._thread.is_alive())
+    assert postcopy.late.waited == 1
+
+
+def test_a_connection_that_breaks_when_all_has_come_harms_nothing(postcopy, victim, monkeypatch):
+    monkeypatch.setattr(late_pages, "RESTORE_PATIENCE_S", 0.2)
+    postcopy.round()
+    victim.do("write", 10, 1, 7)
+    postcopy.leave_it_to_the_test()
+    postcopy.late.begin()
+    peer = postcopy.offer()
+    message = asked_on(peer)
+    while message.kind == "pages.fetch":
+        peer.channel.send("ok", bytes(late_pages_of(message).size_bytes))
+        message = asked_on(peer)
+    assert message.kind == "pages.done"
+    peer.channel.interrupt()
+    until(lambda: not peer._thread.is_alive())
+    assert postcopy.late.complete
+    assert postcopy.late.failed == ""
+
+
+def test_a_service_that_waits_for_what_is_on_its_way_waits(postcopy):
+    postcopy.leave_it_to_the_test()
+    _here, late = postcopy.late.split(postcopy.extents())
+    postcopy.late.begin()
+    peer = postcopy.offer()
+    asked_on(peer)
+    place = late[-1]
+    postcopy.late.want(NUMBER, [place.part(place.end - PAGE_BYTES, place.end)])
+    assert postcopy.late.waited == 1
+    peer.channel.interrupt()
+
+
+def test_another_process_of_the_same_number_is_not_read(postcopy, victim):
+    postcopy.server.start()
+    _done, left = postcopy.source.leave(postcopy.rounds.channel, {victim.pid: NUMBER})
+    postcopy.rounds.channel.answer("memory.round_end")
+    postcopy.server.serve({NUMBER: LeftPages(victim.pid, "1", left[victim.pid])})
+    postcopy.late.begin()
+    assert postcopy.server.wait(60)
+    assert "has somebody ended its frozen container?" in postcopy.server.error
+    assert postcopy.late.received_bytes == 0
+
+
+def test_a_page_server_that_fails_in_any_way_is_over_and_says_why(postcopy, monkeypatch):
+    def fails(self, message):
+        raise RuntimeError("no idea")
+
+    monkeypatch.setattr(PageServer, "_read", fails)
+    postcopy.leave()
+    postcopy.late.begin()
+    assert postcopy.server.wait(60)
+    assert "no idea" in postcopy.server.error
+
+
+def test_what_keeps_a_connection_from_being_made_may_be_over_soon(postcopy, monkeypatch):
+    """A full disk, for one: a key passes through a file."""
+    monkeypatch.setattr(page_server, "RETRY_S", 0.01)
+    postcopy.leave()
+    connect, tries = postcopy.connect, []
+
+    def full_at_first():
+        tries.append(1)
+        if len(tries) < 4:
+            raise MigrationError("no space left on device")
+        return connect()
+
+    monkeypatch.setattr(postcopy.server, "_connect", full_at_first)
+    postcopy.connections[0].channel.interrupt()
+    postcopy.late.begin()
+    assert postcopy.server.wait(60)
+    assert postcopy.server.error == ""
+    assert postcopy.late.complete
+
+
+@pytest.fixture
+def small(directory, victim):
+    """The target's images lie in a file system of 1 MiB."""
+    made = Postcopy(directory, victim)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "mec-test", made.images], check=True)
+    yield made
+    made.close()
+    subprocess.run(["umount", "--lazy", made.images], check=True)
+
+
+def test_more_than_finds_room_on_the_target_is_refused_while_the_source_can_go_on(small):
+    small.server.start()
+    small.source.leave(small.rounds.channel, {small.victim.pid: NUMBER})
+    with pytest.raises(MigrationError, match=r"where [0-9]+ are free\. Free space there"):
+        small.rounds.channel.answer("memory.round_end")
+
+
+def test_pages_for_which_there_is_no_room_now_wait_for_it(small, directory, monkeypatch):
+    tracker = Named()
+    tracker.written = RangeSet([(small.victim.base, small.victim.base + 200 * PAGE_BYTES)])
+    small.source = MemorySource(os.path.join(directory, "source"), tracker)
+    monkeypatch.setattr(late_pages, "LOOK_S", 0.01)
+    small.leave()
+    filler = os.path.join(small.images, "filler")
+    with open(filler, "wb", 0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(PAGE_BYTES)):
+            pass
+    small.late.begin()
+    until(lambda: small.late.obstacle)
+    assert "there is no room on the target" in small.late.obstacle
+    os.unlink(filler)
+    assert small.server.wait(60)
+    assert small.late.complete
+    assert small.is_right(small.target.extents(NUMBER, tracker.written))

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import array
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
 import random
+import resource
 import signal
 import socket
 import struct
@@ -23,10 +25,13 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
 from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.memory import lazy_restore as module
+from ansible_collections.mec.migration.plugins.module_utils.memory import space as space_module
 from ansible_collections.mec.migration.plugins.module_utils.memory.extents import Extent, Mapped
 from ansible_collections.mec.migration.plugins.module_utils.memory.kill_guard import KillGuard
 from ansible_collections.mec.migration.plugins.module_utils.memory.late_pages import SOON_S, LatePages
@@ -163,8 +168,22 @@ class Restored:
                 return False
         return True
 
+    def forks_when_told(self) -> bool:
+        return os.read(self.over[0], 1) == b"x" and self.forks()
+
     def touches_nothing(self) -> bool:
         return os.read(self.over[0], 1) == b"x"
+
+    def unmaps_what_another_thread_waits_for(self) -> bool:
+        _reader, writer = os.pipe()
+        waiting = self.address + 300 * PAGE
+        # A system call, which is told that it is gone where the process itself would be ended.
+        thread = threading.Thread(target=lambda: libc.write(writer, ctypes.c_void_p(waiting), PAGE))
+        thread.start()
+        time.sleep(0.5)
+        libc.munmap(waiting, PAGE)
+        thread.join(20)
+        return not thread.is_alive()
 
     def ends_at_once(self) -> bool:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -251,6 +270,115 @@ def test_it_finds_what_still_has_to_come_from_the_source(restored: Restored, beh
     assert os.waitpid(pid, 0)[1] == 0
     assert late.waited > 0
     assert not killed.exists()
+
+
+class Late:
+    """All of it but its last page, which it touches before the restore is over, has still to come."""
+
+    def __init__(self, restored: Restored) -> None:
+        self.restored = restored
+        self.killed = restored.work_dir / "killed"
+        path = restored.work_dir / "late.img"
+        path.write_bytes(bytes((PAGES - 1) * PAGE) + restored.content[-PAGE:])
+        self.mapped = Mapped(str(path))
+        self.whole = Extent(restored.address, restored.address + PAGES * PAGE, self.mapped.address)
+        self.late = LatePages()
+        self.late.add(NUMBER, [self.whole.part(self.whole.start, self.whole.end - PAGE)])
+        self.lazy = LazyPages(
+            str(restored.work_dir),
+            lambda number: [self.whole],
+            KillGuard(self.killed.touch),
+            lambda number: [],
+            self.late,
+        )
+        self.lazy.begin()
+
+    def come(self) -> None:
+        while not self.late.complete:
+            time.sleep(SOON_S)
+            if piece := self.late._next(0):
+                pieces = [
+                    (start - self.whole.start, end - self.whole.start) for start, end, _at in piece.places
+                ]
+                self.late._take(piece, b"".join(self.restored.content[start:end] for start, end in pieces))
+
+
+@pytest.fixture
+def late(restored: Restored) -> Late:
+    return Late(restored)
+
+
+def test_whoever_waits_for_a_page_that_is_unmapped_meanwhile_goes_on(late: Late) -> None:
+    pid = late.restored.start("unmaps_what_another_thread_waits_for")
+    assert os.waitpid(pid, 0)[1] == 0
+    late.come()
+    late.lazy.wait(120)
+    assert not late.killed.exists()
+
+
+def test_a_process_that_ends_needs_nothing_of_the_source_any_more(late: Late) -> None:
+    """However long the source cannot be reached."""
+    os.waitpid(late.restored.start("ends_at_once"), 0)
+    late.lazy.wait(60)
+    assert not late.killed.exists()
+    assert late.late.received_bytes == 0
+
+
+def test_what_comes_late_may_begin_to_come_late(late: Late, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link that breaks right after the hand-over is waited for as long as one that breaks later."""
+    pid = late.restored.start("reads_at_random")
+    monkeypatch.setattr(module, "LATE_PATIENCE_S", 60.0)
+    later = threading.Timer(2.5, late.come)
+    later.start()
+    late.lazy.wait(timeout_s=0.5)
+    later.join()
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_page_for_which_there_is_no_memory_now_is_filled_later(
+    restored: Restored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The container is at its limit, and nothing in it may be ended."""
+    refused: list[int] = []
+
+    def ioctl(descriptor: int, request: int, argument: bytearray, mutate: bool) -> int:
+        filling = request in (space_module.UFFDIO_COPY, space_module.UFFDIO_ZEROPAGE)
+        if filling and len(refused) < 9:
+            refused.append(request)
+            if request == space_module.UFFDIO_COPY:
+                struct.pack_into("=q", argument, 32, -errno.ENOMEM)
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return int(fcntl.ioctl(descriptor, request, argument, mutate))
+
+    monkeypatch.setattr(space_module, "fcntl", SimpleNamespace(ioctl=ioctl))
+    killed = restored.work_dir / "killed"
+    lazy = serve(restored, KillGuard(killed.touch))
+    pid = restored.start("reads_at_random")
+    lazy.wait(120)
+    assert len(refused) == 9
+    assert os.waitpid(pid, 0)[1] == 0
+    assert not killed.exists()
+
+
+def test_a_child_that_cannot_be_watched_ends_the_service(
+    restored: Restored, may_fill: threading.Event
+) -> None:
+    killed = restored.work_dir / "killed"
+    lazy = serve(restored, KillGuard(killed.touch))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    pid = restored.start("forks_when_told")
+    while not lazy._restored:
+        time.sleep(0.01)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        os.write(restored.over[1], b"x")
+        with pytest.raises(MigrationError, match="Too many open files"):
+            lazy.wait(60)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert killed.exists()
 
 
 def test_what_will_never_come_ends_the_service(restored: Restored) -> None:
