@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -13,11 +14,15 @@ Value = TypeVar("Value")
 
 
 class InThread(Generic[Value]):
-    """Starts *function* at once; its exception comes out of :meth:`result`."""
+    """Starts *function* at once; its exception comes out of :meth:`result`.
+
+    :ivar ended_at: when it ended, by the monotonic clock; 0 until then.
+    """
 
     def __init__(self, function: Callable[[], Value]) -> None:
         self._values: list[Value] = []
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
+        self.ended_at = 0.0
         self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
         self._thread.start()
 
@@ -25,7 +30,9 @@ class InThread(Generic[Value]):
         try:
             self._values.append(function())
         except BaseException as error:
-            self._error = error
+            self.error = error
+        finally:
+            self.ended_at = time.monotonic()
 
     @property
     def running(self) -> bool:
@@ -36,6 +43,6 @@ class InThread(Generic[Value]):
 
     def result(self) -> Value:
         self.wait()
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return self._values[0]

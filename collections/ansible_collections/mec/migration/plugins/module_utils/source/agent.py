@@ -200,15 +200,15 @@ class SourceAgent:
         self._lock.leave()
 
     def _give_up(self, why: str) -> None:
-        if self._journal.state == states.HANDED_OVER:
+        with self._stepping:
+            if self._journal.state != states.HANDED_OVER:
+                self._roll_back(why)
+                return
             # Where the service runs is known; what is left to do needs nobody's word.
             try:
                 self._finish(30.0)
             except (MigrationError, OSError):
                 self._stop.set()
-        else:
-            with self._stepping:
-                self._roll_back(why)
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -314,6 +314,10 @@ class SourceAgent:
     def _cancel(self, request: Request) -> dict[str, Any]:
         """End it before the mark; say so after it."""
         why = str(request.fields.get("why") or "no reason was given")
+        state = self._journal.state
+        if state == states.HANDED_OVER:
+            # What is under way is its end, which may take minutes.
+            return {"cancelled": False, "state": state, "target_left": ""}
         self._move.cancel(why)
         # What is under way ends at once, or is the frozen window.
         if not self._stepping.acquire(timeout=120):

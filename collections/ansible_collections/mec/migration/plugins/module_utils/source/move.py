@@ -187,9 +187,9 @@ class Move:
     # -- from other threads ------------------------------------------------------------------------
 
     def cancel(self, why: str) -> None:
-        """End what is being done, unless the service is about to be frozen: that is quickly over."""
+        """End what is being done, unless the service is about to be frozen, which is quickly over, or was."""
         with self._gate:
-            if self._freezing or self._page_server is not None:
+            if self._freezing or self._journal.state not in (states.OPEN, states.FROZEN):
                 return
             self._cancelled = why
             if self._channel is not None:
@@ -202,6 +202,8 @@ class Move:
             with self._gate:
                 if self._channel is not None and not self._freezing:
                     self._channel.limit(limit_mbit)
+                if self._page_server is not None:
+                    self._page_server.limit(limit_mbit)
         if downtime_ms is not None:
             self._downtime_ms = downtime_ms
             if self._copy is not None:
@@ -371,13 +373,28 @@ class Move:
         self._serve_pages()
         with self.step("verify"):
             try:
-                return self._ask_to_finish(health_timeout_s)
-            except (TransferError, OSError):
-                # The connection may have broken since the hand-over.
-                if self._channel is not None:
-                    self._channel.close()
-                self._channel = self._connect()
-                return self._ask_to_finish(health_timeout_s)
+                return self._ask_twice_to_finish(health_timeout_s)
+            except MigrationError as error:
+                left = self._page_server.error if self._page_server is not None else ""
+                if not left:
+                    raise
+                raise type(error)(
+                    f"{error.message.rstrip('.')}. Before that, pages that the target was to fetch could not "
+                    f"be sent any more: {left}",
+                    phase=error.phase,
+                    container_state=error.container_state,
+                    log_tail=error.log_tail,
+                ) from error
+
+    def _ask_twice_to_finish(self, health_timeout_s: float) -> dict[str, Any]:
+        try:
+            return self._ask_to_finish(health_timeout_s)
+        except (TransferError, OSError):
+            # The connection may have broken since the hand-over.
+            if self._channel is not None:
+                self._channel.close()
+            self._channel = self._connect()
+            return self._ask_to_finish(health_timeout_s)
 
     def _serve_pages(self) -> None:
         """Until the target has fetched what was left for it, or will not any more."""

@@ -148,7 +148,11 @@ class TargetAgent:
         while not self._stop.wait(0.2):
             idle_s = time.monotonic() - self._last_word()
             settled = self._journal.state == states.SETTLED
-            if not self._in_use() and idle_s > (SETTLED_S if settled else self._settings.idle_timeout_s):
+            if self._filling is not None and self._filling.running:
+                # It ends by itself, however long the source cannot be reached.
+                continue
+            over = settled or (self._filling is not None and self._filling.error is not None)
+            if not self._in_use() and idle_s > (SETTLED_S if over else self._settings.idle_timeout_s):
                 # What is settled, or runs, the journal says to whoever asks.
                 with self._lock:
                     if not settled and not self._restored:
@@ -165,7 +169,8 @@ class TargetAgent:
         self._wipe()
 
     def _last_word(self) -> float:
-        return max(self._listener.last_word, self._control.last_word)
+        filled_at = self._filling.ended_at if self._filling is not None else 0.0
+        return max(self._listener.last_word, self._control.last_word, filled_at)
 
     def _in_use(self) -> bool:
         return bool(self._listener.connected or self._control.busy)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import socket
 import threading
 import time
 from types import SimpleNamespace
@@ -23,13 +24,19 @@ from ansible_collections.mec.migration.plugins.module_utils.source.agent import 
     SourceSettings,
     detach,
 )
+from ansible_collections.mec.migration.plugins.module_utils.source.page_server import PageServer
 from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
 from ansible_collections.mec.migration.plugins.module_utils.state import migration_lock
 from ansible_collections.mec.migration.plugins.module_utils.state.journal import SOURCE, TARGET, Journal
 from ansible_collections.mec.migration.plugins.module_utils.transport.control import (
     SOURCE_CONTROL,
     NoAgentError,
+    Request,
     control,
+)
+from ansible_collections.mec.migration.plugins.module_utils.transport.wire import (
+    SO_MAX_PACING_RATE,
+    Channel,
 )
 
 CONTAINER = "c" * 64
@@ -427,6 +434,64 @@ def test_what_does_not_run_is_not_moved(host, state, words):
     with pytest.raises(PreflightError, match=words):
         start(host, "redis-1")
     nothing_left(host)
+
+
+def agent_here(host):
+    """One in this process, whose requests a test makes itself."""
+    settings = SourceSettings("redis-1", "redis", [], "ann@laptop", "10.0.0.1", 600.0)
+    agent = SourceAgent(settings, DOCKER)
+    agent.open()
+    return agent
+
+
+def test_while_the_target_fetches_pages_a_cancel_is_answered_at_once(host):
+    agent = agent_here(host)
+    agent._journal.write(states.HANDED_OVER)
+    with agent._stepping:
+        done = agent._cancel(Request("cancel", {"why": "by bob@server"}, print))
+    assert done == {"cancelled": False, "state": states.HANDED_OVER, "target_left": ""}
+    agent.close()
+
+
+@pytest.mark.parametrize("state", [states.MARK_SENT, states.HANDED_OVER])
+def test_a_cancel_that_comes_too_late_does_not_keep_the_move_from_its_end(host, state):
+    agent = agent_here(host)
+    agent._journal.write(state)
+    agent._move.cancel("by bob@server")
+    with agent._move.step("commit"):
+        pass
+    agent.close()
+
+
+def test_a_limit_that_is_changed_holds_for_late_pages_too(host):
+    agent = agent_here(host)
+    near, far = socket.socketpair()
+    with near, far:
+        agent._move._page_server = PageServer(lambda: Channel(near))
+        agent._move._page_server.start()
+        agent._move.change(8.0, None)
+        assert near.getsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE) == 1_000_000
+        agent._move._page_server.stop()
+        agent._move._page_server.wait(60)
+    agent.close()
+
+
+def test_a_move_that_fails_says_why_pages_were_not_sent_any_more(host, monkeypatch):
+    def refuses(self, health_timeout_s):
+        raise MigrationError("filling the memory failed", phase="verify", container_state="exited")
+
+    monkeypatch.setattr(module.Move, "_ask_to_finish", refuses)
+    agent = agent_here(host)
+    server = agent._move._page_server = PageServer(None)
+    server.error = "no route to host"
+    server._over.set()
+    with pytest.raises(
+        MigrationError, match=r"filling the memory failed\..*any more: no route to host"
+    ) as caught:
+        agent._move.finish(30.0)
+    assert caught.value.container_state == "exited"
+    agent._move._page_server = None
+    agent.close()
 
 
 @pytest.mark.parametrize("state", [states.MARK_SENT, states.HANDED_OVER])

@@ -398,6 +398,39 @@ def test_one_that_nobody_speaks_to_gives_up(host, credentials):
     assert (target.journal.state, target.journal.outcome) == (states.SETTLED, states.DESTROYED)
 
 
+def test_one_whose_memory_is_being_filled_waits_for_that(host, credentials, monkeypatch):
+    """However long nobody speaks to it: only it can see to the copy that runs."""
+    filled = threading.Event()
+    monkeypatch.setattr(module.PutBack, "run", lambda self, container_id: filled.wait(60))
+    target = Target(host, credentials)
+    target.arm()
+    target.ask("handover.end", **MARK)
+    target.may_be_idle(0.2)
+    monkeypatch.setattr(module, "IN_USE_S", 0.1)
+    target.channel.close()
+    target.serving.join(2)
+    assert target.serving.is_alive()
+    filled.set()
+    assert target.ended()
+    assert target.journal.state == states.FILLED
+
+
+def test_one_whose_copy_was_ended_is_not_there_for_long(host, credentials, monkeypatch):
+    def fails(self, container_id):
+        raise MigrationError("filling the memory failed")
+
+    monkeypatch.setattr(module.PutBack, "run", fails)
+    monkeypatch.setattr(module, "SETTLED_S", 0.2)
+    monkeypatch.setattr(module, "IN_USE_S", 0.1)
+    target = Target(host, credentials)
+    target.arm()
+    target.ask("handover.end", **MARK)
+    with pytest.raises(MigrationError, match="filling the memory failed"):
+        target.ask("finish", health_timeout_s=60)
+    assert target.ended()
+    assert target.journal.state == states.RUNNING
+
+
 @pytest.mark.parametrize(("moment", "journals"), [("before", []), ("after", ["redis-1.target.json"])])
 def test_of_one_that_is_killed_while_it_begins_its_journal_is_there_or_nothing(
     host, credentials, monkeypatch, moment, journals
