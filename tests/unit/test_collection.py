@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.mec.migration.plugins.filter.misspelt import OPTIONS, misspelt
+from ansible_collections.mec.migration.plugins.filter.misspelt import EVALUATION, OPTIONS, misspelt
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTION = ROOT / "collections/ansible_collections/mec/migration"
@@ -104,6 +104,16 @@ def test_misspelt_options_are_said(tmp_path: Path) -> None:
     )
     assert "is no option of these playbooks; do you mean migrate_bandwidth_limit_mbit?" in told.stdout
     assert told.stdout.count("is no option") == 1
+
+
+def test_options_of_an_evaluation_are_its_own() -> None:
+    (play,) = yaml.safe_load((COLLECTION / "playbooks/evaluate.yml").read_text())
+    (given,) = (task[name] for task in play["tasks"] for name in task if name.endswith("decision_evaluation"))
+    assert {word.split("{{ ")[1].split(" ")[0].split("(")[0] for word in given.values()} <= EVALUATION
+    assert misspelt(["hosts", "known_slot", "users", "trace_file"], evaluation=True) == [
+        "hosts is no option of these playbooks; do you mean hosts_count?",
+        "known_slot is no option of these playbooks; do you mean known_slots?",
+    ]
 
 
 def test_every_option_of_the_playbooks_is_one_that_others_are_likened_to() -> None:

@@ -19,6 +19,10 @@ options:
     type: list
     elements: str
     required: true
+  evaluation:
+    description: They are of C(mec.migration.evaluate), which has options of its own.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -41,6 +45,27 @@ from collections.abc import Callable, Iterable
 ALIKE = 0.85
 # Shorter names are like too many others.
 LEAST_LETTERS = 5
+EVALUATION = frozenset(
+    [
+        "kind",
+        "policy",
+        "trace_dir",
+        "trace",
+        "hosts_count",
+        "capacity",
+        "seed",
+        "strategies",
+        "known_slots",
+        "wrong_routes",
+        "sweep",
+        "scheduler",
+        "users",
+        "slots",
+        "runs",
+        "output_dir",
+        "reports_dir",
+    ]
+)
 OPTIONS = frozenset(
     [
         "service",
@@ -114,18 +139,22 @@ OPTIONS = frozenset(
 )
 
 
-def misspelt(names: Iterable[str]) -> list[str]:
-    """A sentence for each of *names* that is no option but nearly one."""
+def misspelt(names: Iterable[str], evaluation: bool = False) -> list[str]:
+    """A sentence for each of *names* that is no option but nearly one.
+
+    :param evaluation: of ``mec.migration.evaluate``.
+    """
     told = []
+    options = EVALUATION if evaluation else OPTIONS
     for name in sorted(str(one) for one in names):
-        if len(name) < LEAST_LETTERS or name in OPTIONS:
+        if len(name) < LEAST_LETTERS or name in options:
             continue
         cut_off = [
             option
-            for option in sorted(OPTIONS)
-            if name.startswith("migrate_") and option.startswith(f"{name}_")
+            for option in sorted(options)
+            if (evaluation or name.startswith("migrate_")) and option.startswith(f"{name}_")
         ]
-        like = cut_off or difflib.get_close_matches(name, OPTIONS, n=1, cutoff=ALIKE)
+        like = cut_off or difflib.get_close_matches(name, options, n=1, cutoff=ALIKE)
         if like:
             told.append(f"{name} is no option of these playbooks; do you mean {like[0]}?")
     return told
