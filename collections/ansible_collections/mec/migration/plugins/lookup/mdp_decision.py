@@ -91,8 +91,9 @@ options:
     description:
       - Where the user will be, as a list of points. Or a dictionary with C(points), C(source) (whose
         routes they are), and C(announced) (a moment) or C(announced_seconds_ago).
-      - A point has C(in_seconds), counted from the announcement, or C(time), which is ISO 8601 or seconds
-        since 1970. It also has a place, which is a C(cell), or C(latitude) and C(longitude), with a
+      - A point has C(in_seconds), counted from the announcement, or C(time), which is ISO 8601 (UTC if it
+        names no zone) or seconds since 1970. It also has a place, which is a C(cell), or C(latitude) and
+        C(longitude), with a
         C(probability) (1 if it is left out); or C(alternatives), a list of such places. A probability is
         that of the place if the route held until then. What is missing to 1 goes by the mobility of the
         policy.
