@@ -25,7 +25,8 @@ TIE = 1e-9
 class Joint:
     """``target`` host of each service, and the services that move, in an order in which room is made.
 
-    ``cost``: the sum of expected costs. ``bound``: no assignment costs less. ``method``: in words.
+    ``cost``: the sum of expected costs, and a ``penalty`` for each service that stays where it must not.
+    ``bound``: no assignment costs less. ``method``: in words.
     """
 
     target: tuple[int, ...]
@@ -33,9 +34,12 @@ class Joint:
     cost: float
     bound: float
     method: str
+    penalty: float = 0.0
 
 
-def solve_joint(costs: Costs, here: Sequence[int], room: Sequence[float]) -> Joint:
+def solve_joint(
+    costs: Costs, here: Sequence[int], room: Sequence[float], stay: Sequence[float] | None = None
+) -> Joint:
     """The best hosts for all services.
 
     :param costs: of each service on each host, its move included; infinite where it must not be. Where it is
@@ -43,6 +47,8 @@ def solve_joint(costs: Costs, here: Sequence[int], room: Sequence[float]) -> Joi
     :param here: the host of each service now.
     :param room: how many of these services each host may hold, infinite for no limit. A host that holds more
         takes none.
+    :param stay: what it costs a service to stay on a host to be emptied; nothing if it is None. It decides
+        who leaves where not all can.
     """
     services, hosts = len(here), len(room)
     if not services:
@@ -51,12 +57,13 @@ def solve_joint(costs: Costs, here: Sequence[int], room: Sequence[float]) -> Joi
     for host in here:
         held[host] += 1
     # To stay must be possible, and be the last resort where a host is to be emptied.
-    finite = [cost for row in costs for cost in row if math.isfinite(cost)]
+    stay = stay or [0.0] * services
+    finite = [cost for row in (*costs, stay) for cost in row if math.isfinite(cost)]
     last_resort = (max(finite, default=1.0) - min(finite, default=0.0) + 1.0) * (services + 1)
     table = [list(row) for row in costs]
     for service, host in enumerate(here):
         if not math.isfinite(table[service][host]):
-            table[service][host] = last_resort
+            table[service][host] = last_resort + stay[service]
     # A host that holds more than it may takes none, whoever leaves it.
     places = [max(limit, now) for limit, now in zip(room, held, strict=True)]
     for host, limit in enumerate(room):
@@ -69,21 +76,26 @@ def solve_joint(costs: Costs, here: Sequence[int], room: Sequence[float]) -> Joi
         from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
     except ImportError:
         bound = sum(min(row) for row in table)
-        return _joint(greedy, table, bound, "greedy, since scipy is not there")
+        return _joint(greedy, table, bound, "greedy, since scipy is not there", last_resort)
     target = _assigned(table, here, places, linear_sum_assignment)
     exact = (target, ordered(target, here, room))
     bound = _sum(table, target)
     return _joint(
-        exact if _sum(table, exact[0]) <= _sum(table, greedy[0]) else greedy, table, bound, "assignment"
+        exact if _sum(table, exact[0]) <= _sum(table, greedy[0]) else greedy,
+        table,
+        bound,
+        "assignment",
+        last_resort,
     )
 
 
 Placed = tuple[list[int], list[int]]
 
 
-def _joint(placed: Placed, table: Costs, bound: float, method: str) -> Joint:
+def _joint(placed: Placed, table: Costs, bound: float, method: str, penalty: float) -> Joint:
     target, order = placed
-    return Joint(tuple(target), tuple(order), _sum(table, target), min(bound, _sum(table, target)), method)
+    cost = _sum(table, target)
+    return Joint(tuple(target), tuple(order), cost, min(bound, cost), method, penalty)
 
 
 def _sum(table: Costs, target: Sequence[int]) -> float:

@@ -51,7 +51,9 @@ def decide_jointly(
         place[entry["target"]] if entry["action"] == MOVE else at
         for entry, at in zip(members, here, strict=True)
     ]
-    found = solve_joint(costs, here, room)
+    found = solve_joint(
+        costs, here, room, [_expected(entry, entry["current_host"], extra) for entry in members]
+    )
     alone = _total(members, hosts, before, extra)
     together = _total(members, hosts, found.target, extra)
     staying = sum(
@@ -65,7 +67,7 @@ def decide_jointly(
         found = Joint(
             tuple(before),
             tuple(i for i, to in enumerate(before) if to != here[i]),
-            alone,
+            alone + stayed * found.penalty,
             found.bound,
             "one by one",
         )

@@ -12,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 from ansible_collections.mec.migration.plugins.plugin_utils.loop.joint import ordered, solve_joint
+from ansible_collections.mec.migration.plugins.plugin_utils.loop.joint_plan import decide_jointly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,6 +88,33 @@ def test_a_host_to_be_emptied_is_left_by_whoever_finds_room():
     costs = [[math.inf, 5.0, 9.0], [math.inf, 4.0, 9.0], [math.inf, 1.0, 9.0]]
     found = solve_joint(costs, [0, 0, 0], [3.0, 1.0, 1.0])
     assert sorted(found.target) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("scipy", [True, False])
+def test_where_not_all_can_leave_the_one_leaves_that_saves_most(monkeypatch, scipy):
+    if not scipy:
+        monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    entries = [
+        {
+            "service": name,
+            "current_host": "full",
+            "action": "skip",
+            "reason": "",
+            "decision": {
+                "expected_costs": {"full": here, "other": there},
+                "slot_costs": {"full": 0, "other": 0},
+            },
+        }
+        # To be on the other host is cheapest for two, who lose least by staying.
+        for name, here, there in (("one", 6.4, 2.7), ("two", 1.4, 0.9), ("three", 8.9, 6.8))
+    ]
+    entries[0].update(action="move", target="other")
+    order, report = decide_jointly(entries, {"full": 3, "other": 1}, {"other": 2}, ["full"])
+    assert order == ["one"]
+    assert [entry["action"] for entry in entries] == ["move", "skip", "skip"]
+    assert report["cost"] == pytest.approx(2.7 + 1.4 + 8.9)
+    assert report["gap"] >= 0
+    assert report["bound"] <= report["cost"]
 
 
 def test_a_chain_of_full_hosts_moves_in_the_order_that_makes_room():
