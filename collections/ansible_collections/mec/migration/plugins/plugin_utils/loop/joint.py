@@ -19,6 +19,8 @@ from typing import Any
 
 Costs = Sequence[Sequence[float]]
 TIE = 1e-9
+# The method that finds the best of all plans.
+EXACT = "assignment"
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def solve_joint(
         exact if _sum(table, exact[0]) <= _sum(table, greedy[0]) else greedy,
         table,
         bound,
-        "assignment",
+        EXACT,
         last_resort,
     )
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .joint import Joint, solve_joint
+from .joint import EXACT, Joint, solve_joint
 
 MOVE, STAY, SKIP = "move", "stay", "skip"
 # So many more slots of use count where services want more places than there are. Expected costs take it that
@@ -73,7 +73,7 @@ def decide_jointly(
         )
         together = alone
     for index, entry in enumerate(members):
-        _apply(entry, hosts[found.target[index]], leave)
+        _apply(entry, hosts[found.target[index]], leave, proven=found.method == EXACT)
     order = [
         *(str(entry["service"]) for entry in others),
         *(str(members[index]["service"]) for index in found.order),
@@ -117,8 +117,11 @@ def _total(
     return math.fsum(_expected(entry, hosts[to], extra) for entry, to in zip(members, target, strict=True))
 
 
-def _apply(entry: dict[str, Any], host: str, leave: Sequence[str]) -> None:
-    """Say in *entry* that the service is to be on *host*, and why where that is another than alone."""
+def _apply(entry: dict[str, Any], host: str, leave: Sequence[str], *, proven: bool) -> None:
+    """Say in *entry* that the service is to be on *host*, and why where that is another than alone.
+
+    :param proven: no plan costs less.
+    """
     here, expected = entry["current_host"], entry["decision"]["expected_costs"]
     alone = entry["target"] if entry["action"] == MOVE else here
     if host == alone:
@@ -128,6 +131,7 @@ def _apply(entry: dict[str, Any], host: str, leave: Sequence[str]) -> None:
     entry.pop("prediction", None)
     does = "staying" if host == here else f"moving to {host}"
     was = "staying" if alone == here else f"moving to {alone}"
+    least = "least" if proven else "less"
     emptied = f"{here} is emptied; " if here in leave else ""
     if host == here and here in leave:
         entry["action"] = SKIP
@@ -137,5 +141,5 @@ def _apply(entry: dict[str, Any], host: str, leave: Sequence[str]) -> None:
         entry["target"] = host
     entry["reason"] = (
         f"{emptied}{does} is expected to cost {expected[host]:.3f}, {was} {expected[alone]:.3f}; with all "
-        "services together this costs least, since hosts have room for so many only"
+        f"services together this costs {least}, since hosts have room for so many only"
     )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 
 import pytest
@@ -280,7 +281,7 @@ def together(costs, *, joint, slots=None, **options):
     )  # fmt: skip
 
 
-def test_a_joint_plan_costs_least_and_keeps_capacities_wave_by_wave():
+def test_a_joint_plan_costs_least_and_keeps_capacities_wave_by_wave(monkeypatch):
     costs = {
         # Alone, "one" takes the last place of c, which "three" needs more.
         "one": {"a": 5.0, "b": 4.5, "c": 4.0},
@@ -297,6 +298,9 @@ def test_a_joint_plan_costs_least_and_keeps_capacities_wave_by_wave():
     assert joint.waves[1][0]["after"] == ["three"]
     assert joint.waves[0][0]["after"] == []
     assert "with all services together this costs least" in joint.services[0]["reason"]
+    # Nobody knows the least without scipy.
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    assert "together this costs less" in together(costs, joint=True).services[0]["reason"]
 
 
 def test_where_hosts_are_full_one_more_slot_of_use_counts():
