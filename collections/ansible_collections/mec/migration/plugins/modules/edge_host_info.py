@@ -62,6 +62,14 @@ edge_host:
       description: Machine, as C(uname -m) says it.
       type: str
       sample: x86_64
+    page_bytes:
+      description: Bytes of a page of memory.
+      type: int
+      sample: 4096
+    python_bits:
+      description: Bits of an address of the host's Python, which are those of its programs.
+      type: int
+      sample: 64
     cpu:
       description:
         - RV(edge_host.cpu.vendor), RV(edge_host.cpu.model), RV(edge_host.cpu.count) and

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from .ptrace import SYS_KCMP, syscall
+from .calls import syscall
 
 EPOLL = "anon_inode:[eventpoll]"
 KCMP_EPOLL_TFD = 7
@@ -84,13 +84,13 @@ def _places(pid: int, slot: _Slot, inode: int, descriptors: Descriptors) -> Iter
 def _is_at(pid: int, number: int, owner: int, slot: _Slot) -> bool:
     """Whether a descriptor is the file in a set of *owner*."""
     with contextlib.suppress(OSError):
-        return syscall(SYS_KCMP, pid, owner, KCMP_EPOLL_TFD, number, ctypes.addressof(slot)) == 0
+        return syscall("kcmp", pid, owner, KCMP_EPOLL_TFD, number, ctypes.addressof(slot)) == 0
     return False
 
 
 def _is_same(pid: int, number: int, other: tuple[int, int]) -> bool:
     with contextlib.suppress(OSError):
-        return syscall(SYS_KCMP, pid, other[0], 0, number, other[1]) == 0
+        return syscall("kcmp", pid, other[0], 0, number, other[1]) == 0
     return False
 
 

@@ -11,18 +11,15 @@ that capability. The effective user, which all else goes by, stays root.
 from __future__ import annotations
 
 import ctypes
-import platform
 import resource
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 from ..base.threads import InThread
+from .calls import syscall
 from .libc import check
 from .processes import status
-from .ptrace import syscall
 
-# setresuid, setresgid: called as such they change one thread only, unlike the C library's.
-_CALLS = {"x86_64": (117, 119), "aarch64": (147, 149)}
 # linux/prctl.h, linux/securebits.h
 PR_GET_SECUREBITS, PR_SET_SECUREBITS = 27, 28
 SECBIT_NO_SETUID_FIXUP = 1 << 2
@@ -74,16 +71,16 @@ def as_real(identity: Identity | None, start: Callable[[], Value]) -> Value:
 
     :raises OSError: the kernel does not allow it.
     """
-    calls = _CALLS.get(platform.machine())
-    if identity is None or calls is None:
+    if identity is None:
         return start()
 
     def apart() -> Value:
         # access(2) goes by the real user, and takes its capabilities away unless this is set.
         bits = check(_libc.prctl(PR_GET_SECUREBITS), "prctl")
         check(_libc.prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP), "prctl")
-        syscall(calls[1], identity.group, -1, -1)
-        syscall(calls[0], identity.user, -1, -1)
+        # Unlike those of the C library they change one thread only.
+        syscall("setresgid", identity.group, -1, -1)
+        syscall("setresuid", identity.user, -1, -1)
         return start()
 
     return InThread(apart).result()

@@ -17,16 +17,15 @@ import contextlib
 import ctypes
 import errno
 import os
-import platform
 import socket
 import struct
 import tempfile
 from collections.abc import Iterable
 
+from .calls import syscall
 from .libc import check, unmount
 from .mountinfo import mounts
 
-_BPF_CALL = {"x86_64": 321, "aarch64": 280}
 # include/uapi/linux/bpf.h
 BPF_PROG_LOAD, BPF_LINK_CREATE = 5, 28
 PROGRAM_OF_SOCKET_OPTIONS, AT_GETSOCKOPT = 25, 21
@@ -41,7 +40,6 @@ CALL, LEAVE, JUMP, UNLESS_EQUAL, UNLESS_EQUAL_32, IF_GREATER = 0x85, 0x95, 0x05,
 SOL_SOCKET, SO_PROTOCOL, IPPROTO_MPTCP = 1, 38, 262
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
 
 
 def holds_mptcp(pids: Iterable[int]) -> bool:
@@ -174,8 +172,5 @@ def _root_cgroup() -> int:
 
 
 def _bpf(command: int, attributes: bytes) -> int:
-    number = _BPF_CALL.get(platform.machine())
-    if number is None:
-        raise OSError(0, f"not made for {platform.machine()}")
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    return check(int(_libc.syscall(ctypes.c_long(number), command, buffer, len(attributes))), "bpf")
+    return syscall("bpf", command, ctypes.addressof(buffer), len(attributes))

@@ -20,6 +20,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from . import processes
+from .calls import syscall
 
 # linux/ptrace.h
 PTRACE_CONT, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_DETACH, PTRACE_SYSCALL = 7, 12, 13, 17, 24
@@ -31,7 +32,7 @@ WALL = 0x40000000  # __WALL: threads, too
 SYSCALL_STOP = signal.SIGTRAP | 0x80
 
 # arch/x86/entry/syscalls/syscall_64.tbl
-SYS_CLOSE, SYS_KCMP, SYS_USERFAULTFD, SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 3, 312, 323, 434, 438
+SYS_CLOSE = 3
 KCMP_VM, KCMP_FS = 1, 3
 # Calls that end with EINTR, and are not begun anew by the kernel, when a thread is stopped and goes on:
 # read, write, readv, writev, connect, accept, send*, recv* (with a timeout), semop, rt_sigtimedwait,
@@ -49,8 +50,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _ptrace = _libc.ptrace
 _ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 _ptrace.restype = ctypes.c_long
-_syscall = _libc.syscall
-_syscall.restype = ctypes.c_long
 
 
 class RemoteError(Exception):
@@ -98,14 +97,6 @@ def supported() -> str:
     return "" if machine == "x86_64" else f"it is made for x86_64, this is {machine}"
 
 
-def syscall(number: int, *arguments: int) -> int:
-    """A system call of this process. :raises OSError: it failed."""
-    result = int(_syscall(ctypes.c_long(number), *(ctypes.c_long(value) for value in arguments)))
-    if result < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return result
-
-
 def share_memory(pid: int, other: int) -> bool:
     """Whether two processes have one memory (between vfork and exec, or by clone).
 
@@ -115,7 +106,7 @@ def share_memory(pid: int, other: int) -> bool:
 
 
 def _share(pid: int, other: int, what: int) -> bool:
-    return syscall(SYS_KCMP, pid, other, what, 0, 0) == 0
+    return syscall("kcmp", pid, other, what, 0, 0) == 0
 
 
 def sharing_memory(pids: Collection[int]) -> dict[int, int]:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from .calls import SYS_PIDFD_GETFD, SYS_PIDFD_OPEN, syscall
 from .process_memory import Area, areas
 from .processes import stat_fields
 from .ptrace import (
@@ -32,14 +33,11 @@ from .ptrace import (
     PTRACE_SETSIGMASK,
     PTRACE_SYSCALL,
     SYS_CLOSE,
-    SYS_PIDFD_GETFD,
-    SYS_PIDFD_OPEN,
     SYSCALL_INSTRUCTION,
     SYSCALL_STOP,
     RemoteError,
     TracedThread,
     TryAgain,
-    syscall,
 )
 
 # Given the result of the call before; returns the number and the arguments, or () to leave a call out.

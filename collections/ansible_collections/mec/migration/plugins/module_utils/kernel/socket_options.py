@@ -18,7 +18,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .ptrace import SYS_PIDFD_GETFD, SYS_PIDFD_OPEN, syscall
+from .calls import SYS_PIDFD_GETFD, SYS_PIDFD_OPEN, syscall
 
 SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6, SOL_NETLINK = 1, 0, 6, 17, 41, 270
 MCAST_JOIN_GROUP, MCAST_MSFILTER = 42, 48

@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import platform
 from typing import NamedTuple
 
-# ioprio_set, ioprio_get
-_CALLS = {"x86_64": (251, 252), "aarch64": (30, 31)}
+from .calls import syscall
+
 IOPRIO_WHO_PROCESS = 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class TaskSettings(NamedTuple):
@@ -122,14 +119,16 @@ def _read(task: int, name: str) -> str:
 
 
 def _io_priority(tid: int) -> int:
-    calls = _CALLS.get(platform.machine())
-    if calls is None:
+    try:
+        value = syscall("ioprio_get", IOPRIO_WHO_PROCESS, tid)
+    except OSError:
         return -1
-    value = int(_libc.syscall(calls[1], IOPRIO_WHO_PROCESS, tid))
     # Class 0: none was set, it follows from the nice value.
     return value if value >> 13 else -1
 
 
 def _set_io_priority(tid: int, value: int) -> bool:
-    calls = _CALLS.get(platform.machine())
-    return calls is not None and bool(_libc.syscall(calls[0], IOPRIO_WHO_PROCESS, tid, value) == 0)
+    try:
+        return syscall("ioprio_set", IOPRIO_WHO_PROCESS, tid, value) == 0
+    except OSError:
+        return False

@@ -16,10 +16,8 @@ import os
 import secrets
 from collections.abc import Iterable
 
-from .ptrace import syscall
+from .calls import SYS_FSCONFIG, SYS_FSMOUNT, SYS_FSOPEN, syscall
 
-# The same on all architectures that Linux has had these on from the start (5.2).
-SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT = 430, 431, 432
 FSOPEN_CLOEXEC = FSMOUNT_CLOEXEC = 1
 FSCONFIG_CMD_CREATE = 6
 PREFIX = "mec-migration-"

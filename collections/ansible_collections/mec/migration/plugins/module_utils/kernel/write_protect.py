@@ -20,6 +20,7 @@ import struct
 from typing import Any
 
 from ..base.page_ranges import Range, RangeSet
+from .calls import number_of, syscall
 from .process_memory import (
     PAGE_BYTES,
     PAGE_IS_WPALLOWED,
@@ -27,7 +28,7 @@ from .process_memory import (
     Pagemap,
     Query,
 )
-from .ptrace import SYS_USERFAULTFD, RemoteError, share_memory, supported, syscall
+from .ptrace import RemoteError, share_memory, supported
 from .ptrace_child import in_child
 from .remote_syscall import Stopped, take_descriptor
 
@@ -92,7 +93,7 @@ def inject(stopped: Stopped, pid: int) -> WriteProtection:
 
     :raises RemoteError: it cannot be had.
     """
-    descriptor = take_descriptor(stopped, pid, SYS_USERFAULTFD, UFFD_FLAGS)
+    descriptor = take_descriptor(stopped, pid, number_of("userfaultfd"), UFFD_FLAGS)
     protection = WriteProtection(descriptor)
     if os.readlink(f"/proc/self/fd/{descriptor}") != LINK:
         protection.close()
@@ -161,7 +162,7 @@ def _kernel_obstacle() -> str:
     start = ctypes.addressof(holder)
     place = [Range(start, start + 2 * PAGE_BYTES)]
     try:
-        protection = WriteProtection(syscall(SYS_USERFAULTFD, UFFD_FLAGS))
+        protection = WriteProtection(syscall("userfaultfd", UFFD_FLAGS))
     except OSError as error:
         return f"the kernel has no userfaultfd ({error.strerror})"
     try:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable
 
 from ..base.page_ranges import RangeSet
+from ..kernel.calls import syscall
 from ..kernel.process_memory import PAGE_BYTES
 from .extents import Extent, Extents
 
@@ -273,12 +274,9 @@ def _turned(extent: Extent) -> Extent:
 
 def userfaultfd_works() -> bool:
     """Whether this kernel offers userfaultfd to us."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    number = {"x86_64": 323, "aarch64": 282}.get(os.uname().machine)
-    if number is None:
-        return False
-    descriptor = libc.syscall(number, os.O_CLOEXEC | os.O_NONBLOCK)
-    if descriptor < 0:
+    try:
+        descriptor = syscall("userfaultfd", os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
         return False
     os.close(descriptor)
     return True

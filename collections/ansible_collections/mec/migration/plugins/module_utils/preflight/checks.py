@@ -26,6 +26,7 @@ from .networks import (
     own_network_warnings,
 )
 from .pair import Container, Facts, Pair, Port, version_of
+from .processors import architecture_problems, processor_problems
 from .room import source_memory, source_space, target_memory, target_space
 from .storage import (
     mount_problems,
@@ -42,17 +43,6 @@ KERNEL_NEEDED = (4, 18)
 TIME_NAMESPACE_KERNEL = (5, 6)
 TIME_NAMESPACE_RUNC = (1, 2, 4)
 
-# Processor features that a program can use directly, as in /proc/cpuinfo; CRIU's own list
-# (criu/arch/x86/cpu.c, x86_ins_capability_mask) and what came after it. Others concern the kernel.
-_X86_FEATURES = """
-fpu tsc cx8 sep cmov clflush mmx fxsr sse sse2 syscall mmxext rdtscp 3dnowext 3dnow pni pclmulqdq ssse3 cx16
-sse4_1 sse4_2 movbe popcnt aes xsave avx f16c rdrand abm sse4a misalignsse 3dnowprefetch xop fma4 tbm fma
-lahf_lm fsgsbase bmi1 hle avx2 bmi2 erms rtm mpx avx512f avx512dq rdseed adx clflushopt clwb avx512pf avx512er
-avx512cd sha_ni avx512bw avx512vl avx512ifma xsaveopt xsavec xgetbv1 xsaves avx512vbmi avx512_vbmi2 gfni vaes
-vpclmulqdq avx512_vnni avx512_bitalg avx512_vpopcntdq rdpid clzero avx512_4vnniw avx512_4fmaps avx_vnni
-avx512_bf16 avx512_fp16 fsrm ospke movdiri movdir64b serialize waitpkg amx_tile amx_int8 amx_bf16 user_shstk
-"""
-X86_FEATURES = frozenset(_X86_FEATURES.split())
 ANY_ADDRESSES = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
 
@@ -74,36 +64,6 @@ def _same_host(pair: Pair) -> Iterator[str]:
             f"source {pair.source['hostname']} and target {pair.target['hostname']} are the same Docker "
             f"daemon ({ours}). If one was cloned from the other, remove the engine-id file below Docker's "
             "root directory on the clone"
-        )
-
-
-def _architecture(pair: Pair) -> Iterator[str]:
-    ours, theirs = pair.source["architecture"], pair.target["architecture"]
-    if ours != theirs:
-        yield (
-            f"{pair.target['hostname']} is {theirs}, {pair.source['hostname']} is {ours}; memory cannot "
-            "move between architectures. Choose a target of the same one"
-        )
-
-
-def missing_features(source: Facts, target: Facts) -> list[str]:
-    """Processor features that programs may be using on the source and that the target lacks."""
-    missing = set(source["cpu"]["features"]) - set(target["cpu"]["features"])
-    if source["architecture"] in ("x86_64", "i686"):
-        missing &= X86_FEATURES
-    return sorted(missing)
-
-
-def _processor(pair: Pair) -> Iterator[str]:
-    if pair.source["architecture"] != pair.target["architecture"]:
-        return
-    missing = missing_features(pair.source, pair.target)
-    if missing:
-        shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
-        yield (
-            f"the processor of {pair.target['hostname']} ({pair.target['cpu']['model']}) lacks {shown}, "
-            f"which programs started on {pair.source['hostname']} ({pair.source['cpu']['model']}) may be "
-            "using. Choose another target, or `ignore: [processor]` if the service uses none of it"
         )
 
 
@@ -315,8 +275,8 @@ CHECKS = (
     Check("memory", source_memory, needs_target=False),
     Check("target", _target_host),
     Check("same_host", _same_host),
-    Check("architecture", _architecture),
-    Check("processor", _processor),
+    Check("architecture", architecture_problems),
+    Check("processor", processor_problems),
     Check("kernel", _kernel),
     Check("time_namespace", _time_namespace),
     Check("cgroup", _cgroup),

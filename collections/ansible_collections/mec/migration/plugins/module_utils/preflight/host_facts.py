@@ -15,6 +15,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +26,7 @@ from ..criu.program import version as criu_version
 from ..criu.rpc import features
 from ..docker.engine import Engine
 from ..kernel.mountinfo import mounts
-from ..kernel.process_memory import Pagemap, anonymous_ranges
+from ..kernel.process_memory import PAGE_BYTES, Pagemap, anonymous_ranges
 from ..kernel.sockets import Listener, addresses, command, holders, listeners
 from ..kernel.storage import storage
 from ..memory.trackers import COMPARE, best, obstacles
@@ -43,6 +44,27 @@ RUNTIME_FILES = (
     "gate/criu",
 )
 
+# /proc/cpuinfo of arm64: ARM's own number, and those of its cores that edge hosts have (lscpu has them all).
+ARM = "0x41"
+ARM_CORES = {
+    "0xd03": "Cortex-A53",
+    "0xd05": "Cortex-A55",
+    "0xd07": "Cortex-A57",
+    "0xd08": "Cortex-A72",
+    "0xd09": "Cortex-A73",
+    "0xd0b": "Cortex-A76",
+    "0xd0c": "Neoverse-N1",
+    "0xd40": "Neoverse-V1",
+    "0xd41": "Cortex-A78",
+    "0xd42": "Cortex-A78AE",
+    "0xd46": "Cortex-A510",
+    "0xd47": "Cortex-A710",
+    "0xd49": "Neoverse-N2",
+    "0xd4f": "Neoverse-V2",
+    "0xd80": "Cortex-A520",
+    "0xd81": "Cortex-A720",
+}
+
 
 def collect(images_dir: str = IMAGES_DIR, paths: list[str] | None = None) -> dict[str, Any]:
     """Everything, as plain values.
@@ -55,6 +77,8 @@ def collect(images_dir: str = IMAGES_DIR, paths: list[str] | None = None) -> dic
         "hostname": platform.node(),
         "kernel": platform.release(),
         "architecture": platform.machine(),
+        "page_bytes": PAGE_BYTES,
+        "python_bits": sys.maxsize.bit_length() + 1,
         "cpu": cpu_facts(),
         "memory": memory_facts(),
         "cgroup": cgroup_facts(),
@@ -77,16 +101,18 @@ def collect(images_dir: str = IMAGES_DIR, paths: list[str] | None = None) -> dic
     }
 
 
-def cpu_facts() -> dict[str, Any]:
+def cpu_facts(cpuinfo: str = "/proc/cpuinfo") -> dict[str, Any]:
     """Vendor, model and features of the first processor, as /proc/cpuinfo names them."""
     fields: dict[str, str] = {}
-    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+    with open(cpuinfo, encoding="utf-8", errors="replace") as lines:
         for line in lines:
             name, _sep, value = line.partition(":")
             fields.setdefault(name.strip(), value.strip())
+    vendor, part = fields.get("CPU implementer", ""), fields.get("CPU part", "")
     return {
-        "vendor": fields.get("vendor_id") or fields.get("CPU implementer", ""),
-        "model": fields.get("model name") or fields.get("CPU part", ""),
+        "vendor": fields.get("vendor_id") or vendor,
+        # On arm64 there are numbers only.
+        "model": fields.get("model name") or ARM_CORES.get(part if vendor == ARM else "", f"{vendor} {part}"),
         "count": os.cpu_count() or 1,
         "features": sorted((fields.get("flags") or fields.get("Features", "")).split()),
     }

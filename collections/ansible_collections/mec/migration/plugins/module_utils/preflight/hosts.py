@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ..base.paths import RUNTIME_NAME
 from ..image.opened import store_problem
+from ..kernel.calls import PROCESSORS
 from .pair import ROLE, Facts, version_of
 
 # The target's page maps are written with 64-bit counts, which CRIU reads from 4.2 on.
@@ -25,11 +26,23 @@ def host_problems(host: Facts, *, restores: bool) -> list[str]:
     :param restores: it is the target.
     """
     return [
+        *_machine_problems(host),
         *_criu_problems(host, restores=restores),
         *_docker_problems(host),
         *(_armed_runtime_problems(host) if restores else ()),
         *_images_dir_problems(host),
     ]
+
+
+def _machine_problems(host: Facts) -> Iterator[str]:
+    name, machine = host["hostname"], host["architecture"]
+    if machine not in PROCESSORS:
+        yield f"{name} is {machine}; services can move between hosts that are {' or '.join(PROCESSORS)}"
+    elif host["python_bits"] != 64:
+        yield (
+            f"{name} has a 64-bit kernel ({machine}) and programs of {host['python_bits']} bits, which CRIU "
+            "cannot move there. Install a 64-bit system on it (Raspberry Pi OS comes in both)"
+        )
 
 
 def _criu_problems(host: Facts, *, restores: bool) -> Iterator[str]:

@@ -124,10 +124,35 @@ def test_all_facts_can_be_had_and_written_as_json_on_any_machine(tmp_path):
     status = os.stat(__file__)
     assert facts["files"][__file__] == {"mode": status.st_mode, "size_bytes": status.st_size}
     assert facts["cpu"]["features"]
+    assert facts["cpu"]["model"]
+    assert facts["page_bytes"] == os.sysconf("SC_PAGE_SIZE")
+    assert facts["python_bits"] == 64
     assert facts["memory"]["total_bytes"] >= facts["memory"]["available_bytes"] > 0
     assert facts["trackers"]["auto"] in facts["trackers"]["available"]
     assert "127.0.0.1" in facts["addresses"]
     assert facts["space"]["images_dir"]["free_bytes"] > 0
+
+
+# What Linux 6.12 shows of a Raspberry Pi 5's processor.
+RASPBERRY_PI_5 = """processor\t: 0
+BogoMIPS\t: 108.00
+Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x4
+CPU part\t: 0xd0b
+CPU revision\t: 1
+"""
+
+
+def test_a_processor_of_arm_has_a_name(tmp_path):
+    (tmp_path / "cpuinfo").write_text(RASPBERRY_PI_5)
+    facts = host_facts.cpu_facts(str(tmp_path / "cpuinfo"))
+    assert facts["vendor"] == "0x41"
+    assert facts["model"] == "Cortex-A76"
+    assert {"asimd", "atomics", "asimddp"} < set(facts["features"])
+    (tmp_path / "cpuinfo").write_text(RASPBERRY_PI_5.replace("0x41", "0x61"))
+    assert host_facts.cpu_facts(str(tmp_path / "cpuinfo"))["model"] == "0x61 0xd0b"
 
 
 def test_room_of_a_directory_that_is_still_to_be_made(tmp_path):

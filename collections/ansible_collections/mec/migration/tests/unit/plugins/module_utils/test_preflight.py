@@ -108,6 +108,7 @@ def test_swap_is_said_for_memory_can_reach_a_disk(side):
 
 
 SOURCE_OR_TARGET = {
+    "32-bit programs": ({"python_bits": 32}, ["programs of 32 bits", "64-bit system"]),
     "no CRIU": ({"criu__version": "", "criu__path": ""}, ["CRIU is not installed", "4.2", "role"]),
     "CRIU does not run": ({"criu__version": ""}, ["/usr/sbin/criu does not run"]),
     "old CRIU": ({"criu__version": "4.1.1"}, ["4.1.1", "4.2 or later"]),
@@ -185,7 +186,10 @@ def test_what_the_target_lacks(changes, words):
 
 def test_another_architecture_is_told_once():
     arm = host("east", architecture="aarch64", cpu__features=["fp", "asimd"])
-    assert "aarch64" in only(found(host("west"), arm, container("redis")))
+    for source, target in ((host("west"), arm), (arm, host("west"))):
+        text = only(found(source, target, container("redis")))
+        assert "aarch64" in text
+        assert "x86_64" in text
 
 
 def test_a_lesser_processor_is_refused_with_what_it_lacks_and_can_be_overridden():
@@ -208,9 +212,36 @@ def test_features_that_only_the_kernel_uses_do_not_count():
 
 
 def test_on_arm_every_feature_counts():
-    west = host("west", architecture="aarch64", cpu__features=["asimd", "sve"])
+    west = host("west", architecture="aarch64", cpu__features=["asimd", "paca"])
     east = host("east", architecture="aarch64", cpu__features=["asimd"])
-    assert "sve" in only(found(west, east, container("redis")))
+    assert "paca" in only(found(west, east, container("redis")))
+    assert found(east, west, container("redis")) == []
+
+
+def test_on_arm_registers_that_criu_does_not_carry_are_named():
+    both = [
+        host(
+            name,
+            architecture="aarch64",
+            cpu__features=["asimd", "sve", "sme", "sve2"],
+            cpu__model="Neoverse-V2",
+        )
+        for name in ("west", "east")
+    ]
+    text = only(found(*both, container("redis")))
+    assert "the processor of west (Neoverse-V2) has sve and sme" in text
+    assert "`arm64.nosve arm64.nosme`" in text
+    assert found(*both, container("redis"), ["processor"]) == []
+    # What only the target has was never in use.
+    plain = host("west", architecture="aarch64", cpu__features=["asimd"])
+    assert found(plain, both[1], container("redis")) == []
+
+
+def test_pages_of_another_size_are_refused():
+    pair = host("west", architecture="aarch64"), host("east", architecture="aarch64", page_bytes=16384)
+    text = only(found(*pair, container("redis")))
+    assert "16384 bytes on east and 4096 on west" in text
+    assert found(pair[1], host("third", architecture="aarch64", page_bytes=16384), container("redis")) == []
 
 
 def test_a_kernel_a_major_version_behind_can_be_tried():

@@ -1,0 +1,62 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""System calls by number, where the C library has no function for them or does more than the call.
+
+Calls that are younger than Linux 5.0 have the same number on every processor, older ones do not.
+Sources: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h of Linux.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+
+_NUMBERS = {
+    "x86_64": {
+        "setresuid": 117,
+        "setresgid": 119,
+        "ioprio_set": 251,
+        "ioprio_get": 252,
+        "kcmp": 312,
+        "bpf": 321,
+        "userfaultfd": 323,
+    },
+    "aarch64": {
+        "ioprio_set": 30,
+        "ioprio_get": 31,
+        "setresuid": 147,
+        "setresgid": 149,
+        "kcmp": 272,
+        "bpf": 280,
+        "userfaultfd": 282,
+    },
+}
+PROCESSORS = tuple(_NUMBERS)
+"""As ``uname -m`` says them."""
+SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT, SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 430, 431, 432, 434, 438
+
+_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_syscall.restype = ctypes.c_long
+
+
+def number_of(name: str) -> int:
+    """The number of a system call on this machine.
+
+    :raises OSError: it is not known for this processor.
+    """
+    machine = platform.machine()
+    if machine not in _NUMBERS:
+        raise OSError(errno.ENOSYS, f"the number of {name} is not known for {machine}")
+    return _NUMBERS[machine][name]
+
+
+def syscall(call: str | int, *arguments: int) -> int:
+    """A system call of this process, by its name or its number. :raises OSError: it failed."""
+    number = number_of(call) if isinstance(call, str) else call
+    result = int(_syscall(ctypes.c_long(number), *(ctypes.c_long(value) for value in arguments)))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
