@@ -41,6 +41,15 @@ def status(task: int | str, name: str) -> str:
     return ""
 
 
+def program_bits(pid: int) -> int:
+    """Of an address of the program that it executes, as the head of an ELF file says; 0: it is gone."""
+    try:
+        with open(f"/proc/{pid}/exe", "rb") as program:
+            return {b"\x7fELF\x01": 32, b"\x7fELF\x02": 64}.get(program.read(5), 0)
+    except OSError:
+        return 0
+
+
 def container_pids(pids: list[int]) -> dict[int, int]:
     """Number on the host -> number inside the container (the innermost PID namespace)."""
     inside = {pid: status(pid, "NSpid").split() for pid in pids}

@@ -285,4 +285,23 @@ KINDS = (
         "Choose another target, or `ignore: [processor]` if the service uses none of them",
         PREFLIGHT + "test_a_lesser_processor_is_refused_with_what_it_lacks_and_can_be_overridden",
     ),
+    Kind(
+        "vector-registers",
+        "The registers of SVE and SME, on arm64 (NEON and pointer authentication: kept)",
+        REFUSED,
+        "`sve` and `sme` among the source's features in /proc/cpuinfo",
+        "CRIU does not carry them, and whether a thread uses them at that moment is not known",
+        "Boot the source with `arm64.nosve arm64.nosme`, or `ignore: [processor]` if neither the service nor "
+        "its libraries use them",
+        PREFLIGHT + "test_on_arm_registers_that_criu_does_not_carry_are_named",
+    ),
+    Kind(
+        "page-size",
+        "Pages of another size (arm64: 4, 16 or 64 KiB)",
+        REFUSED,
+        "sysconf(3) on both hosts",
+        "what is mapped fits one size only",
+        "Boot both with kernels of the same",
+        PREFLIGHT + "test_pages_of_another_size_are_refused",
+    ),
 )

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import stat
 from collections.abc import Iterator
 
 from ..kernel.identity import common_identity
-from ..kernel.processes import start_time
+from ..kernel.processes import program_bits, start_time
 from .holdings import Holdings, Process, dump_order
 from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
 
@@ -177,6 +178,13 @@ def _program_in_memory(holdings: Holdings) -> Iterator[Found]:
     for process in holdings.processes.values():
         if process.program.startswith("/memfd:"):
             yield Found(process, "executes a program that lies in memory only (memfd_create, fexecve)")
+
+
+def _program_of_32_bits(holdings: Holdings) -> Iterator[Found]:
+    if platform.machine() == "aarch64":
+        for process in holdings.processes.values():
+            if program_bits(process.pid) == 32:
+                yield Found(process, "is a 32-bit program on a 64-bit kernel (arm64)")
 
 
 def _huge_pages(holdings: Holdings) -> Iterator[Found]:
@@ -392,6 +400,16 @@ KINDS = (
         "Start it from a file",
         TEST + "test_a_program_that_lies_in_memory_only",
         _program_in_memory,
+    ),
+    Kind(
+        "32-bit-on-arm64",
+        "A 32-bit program (armhf, arm/v7) on an arm64 kernel",
+        REFUSED,
+        "the head of /proc/PID/exe",
+        "CRIU reads the registers of 64-bit programs only there",
+        "Take the image for arm64 (`docker run --platform linux/arm64`)",
+        TEST + "test_a_32_bit_program_on_arm64",
+        _program_of_32_bits,
     ),
     Kind(
         "huge-pages",

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.kernel.mountinfo import mounts
+from ansible_collections.mec.migration.plugins.module_utils.kernel.processes import program_bits
 from ansible_collections.mec.migration.plugins.module_utils.service import kinds_files, kinds_processes
 from ansible_collections.mec.migration.plugins.module_utils.service.holdings import read_holdings
 from ansible_collections.mec.migration.plugins.module_utils.service.inventory import KINDS, causes_now, judge
@@ -657,6 +658,22 @@ def test_datagrams_to_a_process_outside():
         )
         found = told(program)
     only(found, "outside the container", "Log to standard output")
+
+
+def test_a_32_bit_program_on_arm64(monkeypatch):
+    assert told("") == []
+    monkeypatch.setattr(kinds_processes, "program_bits", lambda _pid: 32)
+    monkeypatch.setattr(kinds_processes.platform, "machine", lambda: "x86_64")
+    assert told("") == []
+    monkeypatch.setattr(kinds_processes.platform, "machine", lambda: "aarch64")
+    only(told(""), "is a 32-bit program on a 64-bit kernel", "linux/arm64")
+    monkeypatch.setattr(kinds_processes, "program_bits", lambda _pid: 64)
+    assert told("") == []
+
+
+def test_the_bits_of_a_program():
+    assert program_bits(os.getpid()) == 64
+    assert program_bits(1 << 30) == 0
 
 
 def test_a_program_that_lies_in_memory_only():
