@@ -17,12 +17,11 @@ import os
 from collections.abc import Iterator
 from typing import Union
 
-from ..base.page_ranges import Range
+from ..base.page_ranges import ADDRESS_SPACE_BYTES, Range
 from ..kernel.process_memory import PAGE_BYTES
 
 # Full: the content is kept. Lean: neither host keeps the service's memory twice.
 FULL, LEAN = "full", "lean"
-ADDRESS_SPACE_BYTES = 1 << 47
 WINDOW_BYTES = 64 << 20
 PROBE_BYTES = 64 << 10
 # Of BLAKE2b (RFC 7693). Two pages have the same one by chance in 2**64 pages, and by intent at no less cost.

@@ -282,6 +282,18 @@ def test_more_ranges_than_one_call_takes():
 # -- what was sent ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("top", [1 << 47, 1 << 48, 1 << 52], ids=["x86-64", "arm64", "arm64 with LPA2"])
+def test_a_mirror_reaches_to_the_top_of_the_address_space(directory, top):
+    mirror = Mirror(os.path.join(directory, "mirror"))
+    page = ctypes.create_string_buffer(b"x" * PAGE_BYTES, PAGE_BYTES)
+    there = Range(top - PAGE_BYTES, top)
+    assert mirror.compare(*there, ctypes.addressof(page)) == ([there], [])
+    mirror.write(*there, ctypes.addressof(page))
+    assert mirror.compare(*there, ctypes.addressof(page)) == ([], [there])
+    assert mirror.read(*there) == page.raw
+    mirror.close()
+
+
 @pytest.mark.parametrize("lean", [False, True], ids=["mirror", "digests"])
 def test_changed_pages_are_told_from_equal_ones(lean, directory):
     sent = Digests() if lean else Mirror(os.path.join(directory, "mirror"))
