@@ -167,12 +167,12 @@ def test_errors_say_what_was_found_and_what_is_allowed(site, arguments, message)
     assert message in site.error(CALL + arguments)
 
 
-def test_a_wrong_policy_names_file_and_key(site):
+def test_a_wrong_policy_names_file_line_and_key(site):
     (site.root / "policies").mkdir()
     path = site.root / "policies" / "site.yml"
     path.write_text((DEFAULT_DIRECTORY / "default.yml").read_text().replace("0.95", "1.0"))
     said = site.error(CALL + f"user_cell=1, policy='site', {HOSTS})")
-    assert f"policy {path}: key discount: found 1.0; allowed: less than 1" in said.replace("\\n", " ")
+    assert f"policy {path}: line 6: key discount: found 1.0; allowed: less than 1" in said.replace("\\n", " ")
 
 
 def test_unknown_keys_of_a_term_and_a_missing_current_host(site):
