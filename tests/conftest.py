@@ -69,7 +69,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     global _deselected  # noqa: PLW0603
     if config.getoption("--trace-dir"):
         return
-    without = [item for item in items if "trace_dir" in getattr(item, "fixturenames", ())]
+    # Unit tests of the collection may have a fixture of this name of their own.
+    here = Path(__file__).parent
+    without = [
+        item
+        for item in items
+        if "trace_dir" in getattr(item, "fixturenames", ()) and item.path.is_relative_to(here)
+    ]
     if without:
         _deselected = len(without)
         config.hook.pytest_deselected(items=without)

@@ -92,6 +92,21 @@ def test_a_playbook_that_would_play_nothing_fails(tmp_path: Path, name: str, opt
     assert seen in told.stdout + told.stderr
 
 
+def test_without_a_recorded_trace_all_unit_tests_of_the_collection_run() -> None:
+    own = COLLECTION / "tests/unit/plugins/plugin_utils/test_evaluation.py"
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", "--quiet", "--collect-only", str(own), str(Path(__file__).parent)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout
+    assert "test_both_trace_formats_say_the_same" in told.stdout
+    assert "deselected" not in told.stdout
+
+
 def test_misspelt_options_are_said(tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text("edge_hosts: {hosts: {edge-a: {}}}\n")
     told = subprocess.run(
