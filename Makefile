@@ -208,6 +208,11 @@ bench: bench-lab  ## moves beside three other ways, the whole grid (a day); goes
 bench-quick: bench-lab  ## moves beside docker checkpoint and podman: 256 MiB at 100 Mbit/s
 	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_fresh=true -e bench_runs=2 $(ARGS)
 
+# Recorded movement is not part of the repository: ARGS="--trace-dir=<directory with cells.csv and trace.npz>".
+.PHONY: decisions
+decisions: venv  ## what decisions are worth on a day of taxis, the figures of docs/evaluation.md (minutes)
+	PYTHONPATH=collections $(BIN)/pytest tests/decision $(ARGS)
+
 .PHONY: bench-decisions
 bench-decisions: venv  ## how long decisions take that are solved already (seconds)
 	$(BIN)/python tests/benchmarks/decisions.py $(ARGS)
