@@ -22,6 +22,7 @@ PAGES, CHUNKS = 64, int(os.environ.get("CHUNKS", "256"))
 SIZE = PAGES * PAGE
 READ, WRITE = 1, 2
 DONTNEED, FREE, MAYMOVE, FIXED = 4, 8, 1, 2
+FAILED = (1 << 64) - 1
 libc = ctypes.CDLL(None, use_errno=True)
 for name, kinds in {
     "mmap": [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long],
@@ -115,14 +116,19 @@ def unmaps(chunk):
 
 
 def moves(chunk):
-    chunk.address = libc.mremap(chunk.address, SIZE, SIZE, MAYMOVE | FIXED, fresh())
+    moved = libc.mremap(chunk.address, SIZE, SIZE, MAYMOVE | FIXED, fresh())
+    if moved == FAILED:
+        return os.strerror(ctypes.get_errno())
+    chunk.address = moved
     return all_right(chunk)
 
 
 def moves_in_parts(chunk):
     new = fresh()
     for first in range(0, PAGES, 16):
-        libc.mremap(chunk.at(first), 16 * PAGE, 16 * PAGE, MAYMOVE | FIXED, new + first * PAGE)
+        part = chunk.at(first), 16 * PAGE, 16 * PAGE
+        if libc.mremap(*part, MAYMOVE | FIXED, new + first * PAGE) == FAILED:
+            return os.strerror(ctypes.get_errno())
     chunk.address = new
     return all_right(chunk)
 

@@ -133,7 +133,7 @@ class LazyPages:
         if self._error is not None:
             raise MigrationError(
                 f"filling the memory failed: {self._error}. The copy on the target was ended, because its "
-                "memory is not complete. The source is still frozen: mec.migration.resolve thaws it",
+                "memory is not complete. What the source still has mec.migration.resolve can let run again",
                 phase="verify",
                 container_state="exited",
             ) from self._error
@@ -287,6 +287,6 @@ class LazyPages:
         elif event == EVENT_REMAP:
             space.remap(first, second, third)
         elif event in (EVENT_REMOVE, EVENT_UNMAP):
+            # What was removed stays registered, and is found as zeros: a mapping of which only a part is
+            # registered is split, and the service could not move it as one (mremap).
             space.drop(first, second)
-            if event == EVENT_REMOVE:
-                space.unregister(first, second)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ..base.errors import MigrationError
 from ..base.page_ranges import Range, RangeSet, Run, pack_runs
-from ..kernel.process_memory import PAGE_BYTES, Batch, Reader
+from ..kernel.process_memory import PAGE_BYTES, Batch, Reader, anonymous_ranges
 from ..kernel.processes import start_time
 from ..transport.wire import Channel
 from .page_delta import DeltaEncoder
@@ -265,7 +265,8 @@ class MemorySource:
                 if self._tracker.looks_at_all:
                     left[pid] = self._changed(process, Reader(pid), pages)
                 else:
-                    left[pid] = pages
+                    # What was unmapped after it was written cannot be fetched, and nobody needs it.
+                    left[pid] = pages & anonymous_ranges(pid)
                 ranges = list(left[pid])
                 for first in range(0, len(ranges), LATE_RUNS):
                     runs = [Run(start, end, True) for start, end in ranges[first : first + LATE_RUNS]]

@@ -32,7 +32,6 @@ SHORT_OF_MEMORY_S = 0.05
 # linux/userfaultfd.h
 UFFDIO_COPY = 0xC028AA03
 UFFDIO_ZEROPAGE = 0xC020AA04
-UFFDIO_UNREGISTER = 0x8010AA01
 UFFDIO_WAKE = 0x8010AA02
 UFFDIO_CONTINUE = 0xC020AA07
 EVENT_PAGEFAULT, EVENT_FORK, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP = 0x12, 0x13, 0x14, 0x15, 0x16
@@ -224,9 +223,6 @@ class Space:
         moved = {address for address in self._wanted if start <= address < end}
         self._wanted -= moved
         self._again |= moved
-
-    def unregister(self, start: int, end: int) -> None:
-        self._call(UFFDIO_UNREGISTER, bytearray(_RANGE.pack(start, end - start)))
 
     def _copy(self, address: int, end: int, source: int) -> bool:
         """Whether all of it is in place; if not, the rest is back among what is left."""

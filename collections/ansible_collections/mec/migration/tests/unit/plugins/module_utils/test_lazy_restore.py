@@ -155,11 +155,18 @@ class Restored:
     def moves_and_drops(self) -> bool:
         drop = self.address + 10 * PAGE
         libc.madvise(drop, 20 * PAGE, 4)
+        # A part of what is moved as one.
+        libc.madvise(self.address + 50 * PAGE, 10 * PAGE, 4)
+        if self._page(52) != bytes(PAGE):
+            return False
         moved = int(libc.mremap(self.address + 40 * PAGE, 100 * PAGE, 100 * PAGE, 3, anonymous(100)))
         libc.munmap(self.address + 200 * PAGE, 5 * PAGE)
         for number in range(PAGES):
             if 10 <= number < 30:
                 if self._page(number) != bytes(PAGE):
+                    return False
+            elif 50 <= number < 60:
+                if self._page(number - 40, moved) != bytes(PAGE):
                     return False
             elif 40 <= number < 140:
                 if self._page(number - 40, moved) != self._wanted(number):
