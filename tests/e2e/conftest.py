@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ LEFT_BY_TOOLS = (
 )
 StartService = Callable[..., None]
 Serve = Callable[..., Service]
+Run = Callable[..., None]
+RUN = "import base64, os; exec(base64.b64decode(os.environ['PROGRAM']))"
 
 
 OTHER_TESTBEDS = ("docker28", "hooks", "operators", "services", "store", "vm")
@@ -134,3 +137,25 @@ def serve(lab: Lab, start: StartService, tmp_path: Path) -> Iterator[Serve]:
     for one in clients:
         one.end()
     watch.end()
+
+
+@pytest.fixture
+def run(source: Host, target: Host, start: StartService) -> Iterator[Run]:
+    """Starts a Python program in a container on the source; in the end no host has anything of it."""
+    names = []
+
+    def begin(name: str, program: str, *options: str) -> None:
+        start("load", source)
+        image = source.inspect("load")["Config"]["Image"]
+        names.append(name)
+        encoded = base64.b64encode(program.encode()).decode()
+        source.docker(
+            *("run", "--detach", "--name", name, *options, "--env", f"PROGRAM={encoded}"),
+            *(image, "python3", "-uc", RUN),
+        )
+
+    yield begin
+    for host in (source, target):
+        for name in names:
+            host.docker("rm", "--force", "--volumes", name, check=False)
+            host.docker("volume", "rm", "--force", name, check=False)

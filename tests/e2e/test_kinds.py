@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import StartService
+from .conftest import Run, StartService
 from .edge import Host, Lab, wait_for
 
 HERE = Path(__file__).parent
-RUN = "import base64, os; exec(base64.b64decode(os.environ['PROGRAM']))"
-
-
-Run = Callable[..., None]
-
-
-@pytest.fixture
-def run(source: Host, target: Host, start: StartService) -> Iterator[Run]:
-    """Starts a Python program in a container on the source; in the end no host has anything of it."""
-    names = []
-
-    def begin(name: str, program: str, *options: str) -> None:
-        start("load", source)
-        image = source.inspect("load")["Config"]["Image"]
-        names.append(name)
-        encoded = base64.b64encode(program.encode()).decode()
-        source.docker(
-            *("run", "--detach", "--name", name, *options, "--env", f"PROGRAM={encoded}"),
-            *(image, "python3", "-uc", RUN),
-        )
-
-    yield begin
-    for host in (source, target):
-        for name in names:
-            host.docker("rm", "--force", "--volumes", name, check=False)
-            host.docker("volume", "rm", "--force", name, check=False)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from .conftest import Serve
-from .edge import Host, Lab, Service
+from .conftest import Run, Serve
+from .edge import Host, Lab, Service, wait_for
 from .test_faults import KILL_HANDOVER, KILL_RECEIVER
 
 
@@ -75,3 +79,43 @@ def test_processes_that_share_memory_with_those_they_were_forked_from(serve: Ser
     web = serve("web", SHARED_MIB="64")
     web.move(web.target, migrate_postcopy="always")
     web.lost_nothing()
+
+
+@pytest.mark.parametrize("memory", ["full", "lean"])
+def test_a_service_that_never_leaves_its_memory_alone(
+    lab: Lab, source: Host, target: Host, run: Run, memory: str
+) -> None:
+    run("restless", (Path(__file__).parent / "restless.py").read_text())
+    wait_for("it is at work", lambda: said_by(source))
+    report = lab.move(
+        "restless",
+        target,
+        migrate_bandwidth_limit_mbit=40,
+        migrate_postcopy="always",
+        migrate_memory=memory,
+        migrate_max_rounds=1,
+    )
+    assert report["late_waits"] > 50
+    target.docker("kill", "--signal", "USR1", "restless")
+    account = wait_for("its account", lambda: [each for each in said_by(target) if "right" in each])[-1]
+    # /proc/PID/mem is the one way to memory on which the kernel does not wait for a page.
+    assert set(account["wrong"]) <= {"looks_at_itself: Input/output error, as said"}
+    assert account["right"] == account["pages"]
+    done = [each["done"] for each in said_by(target) if "done" in each][-1]
+    assert min(done.values()) > 10
+
+
+def said_by(host: Host) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in host.docker("logs", "restless").splitlines()]
+
+
+def test_a_service_that_is_stopped_while_pages_are_late(storm: Service, source: Host, target: Host) -> None:
+    """Whoever stopped it is told; it is on the target, and complete, for what it lacked it does not need."""
+    stop = target.when("journal:target:running", "sleep 2; docker stop --time 1 load")
+    failed = storm.migrate(target, **POSTCOPY)
+    stop.fired(failed)
+    failed.refused("the restored container is exited", "load is frozen on edge-a; run ansible-playbook")
+    storm.resolve().ok()
+    wait_for("it runs again", lambda: target.state("load") == "running")
+    assert source.state("load") == "absent"
+    storm.watch.at_most_one()

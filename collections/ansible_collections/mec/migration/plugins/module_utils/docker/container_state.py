@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from typing import Any
 
@@ -61,6 +62,11 @@ def wait_healthy(client: Any, container_id: str, timeout_s: float, docker_said: 
                 container_state=state,
                 log_tail=container_log(client, container_id),
             )
+        pid = inspected["State"].get("Pid")
+        if pid and not os.path.exists(f"/proc/{pid}") and time.monotonic() < end:
+            # It has just ended, and Docker has not noticed yet.
+            time.sleep(0.1)
+            continue
         health = (inspected["State"].get("Health") or {}).get("Status")
         if health in (None, "healthy", "none"):
             return "running" if health is None else f"running and {health}"

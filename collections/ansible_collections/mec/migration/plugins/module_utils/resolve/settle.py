@@ -107,11 +107,11 @@ def keep(client: Any, order: Order, check_mode: bool) -> str:
     if check_mode:
         return f"the target's side is {now}"
     container_id = Journal(order.migration_id, TARGET).entry.container_id
-    if container_state(client, container_id)[0] in (RUNNING, FROZEN):
+    if container_state(client, container_id)[0] != ABSENT:
         with contextlib.suppress(NoAgentError):
-            # It waits until the memory is complete.
+            # It waits until the memory is complete, and starts a copy that has ended.
             control(order.migration_id, "finish", timeout_s=180.0, name=CONTROL)
-            return f"the service runs here, and its agent was in state {now}"
+            return f"the service is kept here by its agent, which was in state {now}"
     with _locked(f"name-{order.service}", order):
         journal, now = _journal(order, TARGET), _state(order, TARGET)
         complete = now in (states.FILLED, states.KEPT) or (now == states.RUNNING and not journal.entry.lazy)

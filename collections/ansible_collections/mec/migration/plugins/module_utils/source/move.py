@@ -376,7 +376,7 @@ class Move:
                 return self._ask_twice_to_finish(health_timeout_s)
             except MigrationError as error:
                 left = self._page_server.error if self._page_server is not None else ""
-                if not left:
+                if not left or left in error.message:
                     raise
                 raise type(error)(
                     f"{error.message.rstrip('.')}. Before that, pages that the target was to fetch could not "

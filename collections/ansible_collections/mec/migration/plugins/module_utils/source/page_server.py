@@ -260,6 +260,6 @@ class _Memory:
 
     def _gone(self) -> MigrationError:
         return MigrationError(
-            f"memory of process {self._left.pid} cannot be read on the source any more: has somebody ended "
-            "its frozen container?"
+            f"memory of process {self._left.pid} cannot be read on the source any more; somebody has ended "
+            "its frozen container"
         )

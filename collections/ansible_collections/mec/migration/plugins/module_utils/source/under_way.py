@@ -11,7 +11,7 @@ from typing import Any
 
 from ..base.errors import MigrationError
 from ..docker.container_state import FROZEN, RUNNING, container_state
-from ..state.journal import OPEN
+from ..state import journal as states
 from ..state.migration_lock import MigrationLock, Owner
 from ..transport.control import ABANDONED_S, CONTROL, SOURCE_CONTROL, control
 
@@ -56,7 +56,9 @@ def in_the_way(owner: Owner) -> str:
     """As :func:`under_way`; empty where the migration was abandoned, which the next one takes over."""
     with contextlib.suppress(MigrationError):
         status = control(owner.migration_id, "status", timeout_s=5.0, name=SOURCE_CONTROL)
-        between_steps = not status["busy"] and status["state"] == OPEN and status["phase"] != OPEN
+        between_steps = (
+            not status["busy"] and status["state"] == states.OPEN and status["phase"] != states.OPEN
+        )
         if between_steps and status["idle_s"] > ABANDONED_S:
             return ""
     return under_way(owner)
@@ -64,17 +66,19 @@ def in_the_way(owner: Owner) -> str:
 
 def under_way(owner: Owner) -> str:
     """A sentence about the migration that is in the way, and what can be done."""
-    phase, since = "", time.strftime("%H:%M:%S UTC", time.gmtime(owner.since))
+    phase, state, since = "", "", time.strftime("%H:%M:%S UTC", time.gmtime(owner.since))
     with contextlib.suppress(MigrationError):
         status = control(owner.migration_id, "status", timeout_s=5.0, name=SOURCE_CONTROL)
-        phase = f", in phase {status['phase']}"
+        phase, state = f", in phase {status['phase']}", status["state"]
     if not phase:
         with contextlib.suppress(MigrationError):
             status = control(owner.migration_id, "status", timeout_s=5.0, name=CONTROL)
-            phase = f", in state {status['state']} on its target"
+            phase, state = f", in state {status['state']} on its target", status["state"]
+    what_to_do = f"to end it run the playbook mec.migration.cancel -e service={owner.service}"
+    if state in (states.HANDED_OVER, states.RUNNING, states.FILLED):
+        what_to_do = "the service runs on its target already, so wait for its end and try again"
     return (
         f"{owner.service} is being moved already: migration {owner.migration_id}, started by "
         f"{owner.started_by or 'someone unknown'} at {since}{phase}. Nothing of it was touched. Module "
-        "mec.migration.migration_journal_info follows it; to end it run the playbook mec.migration.cancel "
-        f"-e service={owner.service}"
+        f"mec.migration.migration_journal_info follows it; {what_to_do}"
     )

@@ -9,6 +9,7 @@ import os
 import time
 
 import pytest
+from ansible_collections.mec.migration.plugins.module_utils.base import paths
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
 from ansible_collections.mec.migration.plugins.module_utils.resolve import settle
 from ansible_collections.mec.migration.plugins.module_utils.resolve.settle import Order
@@ -17,6 +18,7 @@ from ansible_collections.mec.migration.plugins.module_utils.state import migrati
 from ansible_collections.mec.migration.plugins.module_utils.state.journal import SOURCE, TARGET, Journal
 from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import MigrationLock, Owner
 from ansible_collections.mec.migration.plugins.module_utils.target import endings
+from ansible_collections.mec.migration.plugins.module_utils.transport.control import CONTROL, ControlServer
 
 HERE, THERE = "5" * 64, "7" * 64
 ALWAYS = {"Name": "always", "MaximumRetryCount": 0}
@@ -151,6 +153,24 @@ def test_a_complete_copy_gets_its_policy_and_is_started():
     assert settle.keep(docker, order("filled"), False)
     assert docker.asked == [("policy", THERE, "always"), ("start", THERE)]
     assert outcome(TARGET) == states.KEPT
+
+
+@pytest.mark.parametrize("now", ["exited", "running"])
+def test_a_complete_copy_whose_agent_lives_is_kept_by_that(tmp_path, monkeypatch, now):
+    """It may have ended while pages were fetched; the agent holds the lock of its name."""
+    monkeypatch.setattr(paths, "RUN_DIR", str(tmp_path / "run"))
+    target(states.FILLED)
+    asked = []
+    server = ControlServer(os.path.join(paths.state_dir("redis-1"), CONTROL))
+    server.start({"finish": lambda request: asked.append(request.operation) or {}})
+    lock = MigrationLock("name-redis")
+    lock.take(Owner("redis-1", "redis", "ada", time.time()))
+    try:
+        assert settle.keep(Docker(there=now), order("filled"), False)
+    finally:
+        lock.release()
+        server.close()
+    assert asked == ["finish"]
 
 
 @pytest.mark.parametrize("health", ["unhealthy", "starting"])

@@ -5,11 +5,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from ansible_collections.mec.migration.plugins.module_utils.base import paths
 from ansible_collections.mec.migration.plugins.module_utils.source import under_way as module
 from ansible_collections.mec.migration.plugins.module_utils.source.under_way import look
 from ansible_collections.mec.migration.plugins.module_utils.state import migration_lock
 from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import MigrationLock, Owner
+from ansible_collections.mec.migration.plugins.module_utils.transport.control import (
+    SOURCE_CONTROL,
+    ControlServer,
+)
 
 CONTAINER = "c" * 64
 OWNER = Owner("redis-1", "redis", "ann@laptop", 1.0)
@@ -63,3 +70,15 @@ def test_whoever_moves_it_is_named(states, state, lock):
 def test_what_nobody_moves_and_is_frozen_is_said_to_be(states):
     states += [("frozen", nothing), ("frozen", nothing)]
     assert look(None, "redis") == ("frozen", {"Id": CONTAINER}, "")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("open", "mec.migration.cancel -e service=redis"), ("handed_over", "wait for its end")],
+)
+def test_only_what_can_be_cancelled_is_said_to_be(monkeypatch, tmp_path, state, said):
+    monkeypatch.setattr(paths, "RUN_DIR", str(tmp_path))
+    server = ControlServer(os.path.join(paths.state_dir("redis-1"), SOURCE_CONTROL))
+    server.start({"status": lambda request: {"phase": "post-copy", "state": state}})
+    assert said in module.under_way(OWNER)
+    server.close()
