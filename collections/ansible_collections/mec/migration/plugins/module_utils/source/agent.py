@@ -75,7 +75,9 @@ class SourceAgent:
         self._take_lock()
         try:
             # While this waited for the lock, whoever held it may have moved the container and removed it.
-            self._require_container(container_id)
+            state, _inspected = container_state(self._client, container_id)
+            if state not in (RUNNING, FROZEN):
+                raise self._does_not_run(state, container_id)
             settle_leftovers(container_id, settings.container)
             self._service = Service(self._client, container_id, settings.move_binds)
             engine = self._client.info()
@@ -101,36 +103,41 @@ class SourceAgent:
         self._move = Move(self._service, self._journal, self._dir, log)
 
     def _container_id(self) -> str:
-        name = self._settings.container
-        state, inspected = self._require_container(name)
-        container_id = str(inspected["Id"])
-        if state == FROZEN and MigrationLock(container_id).held() is None:
-            open_here = [e for e in read_journals().entries if e.container_id == container_id]
-            left = "Let it run first (docker unpause, or its freezer)"
-            if open_here:
-                last = open_here[-1].migration_id
-                left = f"Migration {last} left it so: run the playbook mec.migration.resolve"
-            raise PreflightError(
-                f"Container {name} is frozen on this host, and must be running to be moved. {left}",
-                container_state=FROZEN,
-            )
-        return container_id
+        """Of what runs here, or of what somebody moves: who that is the lock tells.
 
-    def _require_container(self, container: str) -> tuple[str, dict[str, Any]]:
-        """Whether a container runs or is frozen, and what Docker knows of it; all others are refused."""
-        state, inspected = container_state(self._client, container)
-        if state in (RUNNING, FROZEN):
-            return state, inspected
-        what_to_do = "Start it, or name the host where it runs"
+        :raises PreflightError: it does neither.
+        """
+        name = self._settings.container
+        # Whoever moves it may come to the end between the look at it and the one at its lock.
+        for _look in range(2):
+            state, inspected = container_state(self._client, name)
+            container_id = str(inspected.get("Id", ""))
+            if state == RUNNING or (container_id and MigrationLock(container_id).held() is not None):
+                return container_id
+        raise self._does_not_run(state, container_id)
+
+    def _does_not_run(self, state: str, container_id: str) -> PreflightError:
+        """Why it is refused, and what to do: to start what somebody moves would make a second copy."""
+        name = self._settings.container
+        left_by = [
+            entry.migration_id
+            for entry in read_journals().entries
+            # Docker says nothing of one that waits for its restore.
+            if (entry.container_id == container_id if container_id else entry.service == name)
+        ]
         if state == ABSENT:
-            # Started here it could be a second copy.
             what_to_do = (
                 "Nothing was touched. If it was here a moment ago, another migration has moved it: run the "
                 "playbook again, which looks for it anew. Only where no host has it, start it"
             )
-        raise PreflightError(
-            f"Container {self._settings.container} is {state} on this host, and must be running to be "
-            f"moved. {what_to_do}",
+        elif left_by:
+            what_to_do = f"Migration {left_by[-1]} left it so: run the playbook mec.migration.resolve"
+        elif state == FROZEN:
+            what_to_do = "Let it run first (docker unpause, or its freezer)"
+        else:
+            what_to_do = "Start it, or name the host where it runs"
+        return PreflightError(
+            f"Container {name} is {state} on this host, and must be running to be moved. {what_to_do}",
             container_state=state,
         )
 

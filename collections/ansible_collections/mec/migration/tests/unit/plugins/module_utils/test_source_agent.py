@@ -224,7 +224,8 @@ def test_a_container_that_ends_while_it_is_copied_is_said_to_have_ended(host, mo
 
 def test_a_second_one_is_refused_at_once_and_touches_nothing(busy):
     before = {path: (busy.root / path).stat().st_mtime_ns for path in files(busy)}
-    for state in ("running", "frozen"):
+    # It is exited right before whoever moved it removes it here.
+    for state in ("running", "frozen", "exited"):
         busy.state = state
         begun = time.monotonic()
         with pytest.raises(PreflightError) as caught:
@@ -346,6 +347,30 @@ def test_what_somebody_else_has_just_moved_must_not_be_started_here(host):
         start(host, "redis-2")
     assert "Only where no host has it" in str(refused.value)
     assert refused.value.container_state == "absent"
+    nothing_left(host)
+
+
+@pytest.mark.parametrize(("state", "known"), [("exited", {"Id": CONTAINER}), ("created", {})])
+def test_what_an_open_migration_has_left_must_not_be_started_here(host, monkeypatch, state, known):
+    Journal("redis-1", SOURCE).write(states.HANDED_OVER, service="redis", container_id=CONTAINER)
+    monkeypatch.setattr(module, "container_state", lambda client, name: (state, known))
+    with pytest.raises(PreflightError, match=f"is {state} .* redis-1 left it so: .*resolve") as refused:
+        start(host, "redis-2")
+    assert "Start it" not in str(refused.value)
+
+
+def test_what_nobody_moves_and_does_not_run_is_to_be_started(host):
+    host.state = "exited"
+    with pytest.raises(PreflightError, match=r"Container redis is exited on this host.*Start it"):
+        start(host, "redis-2")
+    nothing_left(host)
+
+
+def test_what_is_removed_between_two_looks_must_not_be_started_here(host, monkeypatch):
+    seen = iter([("exited", {"Id": CONTAINER}), ("absent", {})])
+    monkeypatch.setattr(module, "container_state", lambda client, name: next(seen))
+    with pytest.raises(PreflightError, match=r"Container redis is absent.*another migration has moved it"):
+        start(host, "redis-2")
     nothing_left(host)
 
 
