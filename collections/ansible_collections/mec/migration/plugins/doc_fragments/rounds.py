@@ -41,7 +41,8 @@ options:
       - Until all have come both hosts and the link between them are needed. Should the link break, the
         service waits, up to five minutes. Should a host or its agent end meanwhile, the copy on the target
         ends. The service is still frozen on the source then, as it was at the hand-over; what clients have
-        written since is lost, so that the playbook C(mec.migration.resolve) asks for a word.
+        written since is lost, so that the playbook C(mec.migration.resolve) asks for a word. A restart of
+        Docker's daemon without its C(live-restore) ends containers, and with them what the source had left.
       - With V(when_needed) that is done where the last pages would keep the service frozen for longer than
         O(downtime_ms) and a tenth of a second; with V(always) in every move. The service is not slowed down
         then, whatever O(throttle) says.

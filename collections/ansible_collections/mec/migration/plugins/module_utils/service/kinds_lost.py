@@ -206,6 +206,17 @@ KINDS = (
         "",
     ),
     Kind(
+        "memory-from-outside",
+        "Reads of memory by /proc/PID/mem or ptrace(2) (debuggers) of pages that have not come yet: for a "
+        "moment after the move, with `migrate_postcopy` until all have",
+        UNSEEN,
+        "",
+        "the kernel waits for a page in all other ways (accesses, system calls, process_vm_readv), and gives "
+        "an error (EIO) in these",
+        "Let whoever looks ask again",
+        "tests/e2e/test_postcopy.py::test_a_service_that_never_leaves_its_memory_alone",
+    ),
+    Kind(
         "process-history",
         "CPU time that was used so far, start times of processes, the scheduler's slice, PR_MCE_KILL",
         UNSEEN,

@@ -314,10 +314,16 @@ def _older_state(source: SourceSays, target: TargetSays, word: bool, why: str) -
             "restart the container there with Docker, and remove the migration's journal there"
         )
     if not word:
+        what = f"the service as it was {_since(source, target)}; what clients have written since"
+        if source.container is Container.EXITED:
+            what = (
+                f"its files as they were {_since(source, target)}, and the container has ended, with its "
+                "host, its daemon or by hand; what it had in memory, and what clients have written since,"
+            )
         return _ask(
             f"{why} (journal there: {target.state.value}, container: {target.container.value}), and it "
-            f"cannot be kept. {source.host} still has the service as it was {_since(source, target)}; what "
-            f"clients have written since would be lost. To start it from there: {OLDER_STATE}=true",
+            f"cannot be kept. {source.host} still has {what} would be lost. To start it from there: "
+            f"{OLDER_STATE}=true",
             OLDER_STATE,
         )
     return _back(source, target, f"the operator chose the state of {_since(source, target)}", chosen=True)

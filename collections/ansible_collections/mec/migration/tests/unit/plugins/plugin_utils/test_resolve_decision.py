@@ -231,6 +231,15 @@ def test_a_copy_that_may_have_served_needs_the_word_which_names_the_time(target,
     assert (told.target, told.source) == (OnTarget.DESTROY, OnSource.RELEASE)
 
 
+@pytest.mark.parametrize(
+    ("here", "said"), [(FROZEN, "the service as it was"), (EXITED, "the container has ended")]
+)
+def test_the_operator_is_told_what_the_source_still_has(here, said):
+    asked = ask(SourceState.HANDED_OVER, here, TargetState.RUNNING, EXITED)
+    assert asked.word == OLDER_STATE
+    assert said in asked.reason
+
+
 def test_a_copy_that_is_being_filled_is_kept_by_its_agent():
     decision = ask(SourceState.MARK_SENT, FROZEN, TargetState.RUNNING, RUNNING, target_agent=True)
     assert (decision.target, decision.source) == (OnTarget.FINISH, OnSource.END)
