@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 FORMAT = 2
+# What came late, to be worth a line: less is the connection's own.
+TELLING_LATE_BYTES = 10_000
 
 
 def build(facts: dict[str, Any]) -> dict[str, Any]:
@@ -215,7 +217,7 @@ def lines(report: dict[str, Any]) -> list[str]:
             "it wrote faster than the link sent, and was slowed down until it was frozen, to "
             f"{report['cpu_percent']:.0f} % of what it used of the processors (migrate_throttle)"
         )
-    if report.get("late_bytes"):
+    if report.get("late_bytes", 0) >= TELLING_LATE_BYTES:
         told.append(
             f"{_mb(report['late_bytes'])} of it came while the service ran on the target already, which "
             f"waited {report['late_waits']} times for some of that (migrate_postcopy)"

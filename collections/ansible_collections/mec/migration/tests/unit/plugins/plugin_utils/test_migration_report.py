@@ -213,3 +213,10 @@ def test_a_service_that_was_slowed_down_is_told():
     assert [line for line in lines(report) if "slowed down until it was frozen, to 22 %" in line]
     given["handover"]["throttle_obstacle"] = "the service cannot be slowed down: no CPU controller"
     assert "warning: the service cannot be slowed down: no CPU controller" in lines(build(given))
+
+
+@pytest.mark.parametrize(("late_bytes", "told"), [(0, 0), (700, 0), (5_000_000, 1)])
+def test_what_came_late_is_told_where_it_is_something(late_bytes, told):
+    given = facts()
+    given["handover"]["target"] = {"late_sent_bytes": late_bytes}
+    assert len([line for line in lines(build(given)) if "came while the service ran" in line]) == told
