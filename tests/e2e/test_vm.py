@@ -18,11 +18,10 @@ from .conftest import Serve
 from .edge import ROOT, Host, Lab, Patience
 from .test_faults import KILL_RECEIVER, RUNS_ON
 from .test_move import LIMITS, specification
+from .units_there import run_units
 
 pytestmark = pytest.mark.vm
 
-COLLECTION = "ansible_collections/mec/migration"
-UNITS = f"{COLLECTION}/tests/unit/plugins/module_utils"
 PAGE_BYTES = 4096
 HUGE_PAGE = 512
 
@@ -54,15 +53,7 @@ def in_cgroup(host: Host, container: str) -> dict[str, str]:
 
 def test_units_of_the_tracker(target: Host) -> None:
     """What only this kernel can show, of which the unit tests skip some elsewhere: none here."""
-    packed = ["tar", "--create", "--exclude=__pycache__", f"{COLLECTION}/plugins/module_utils", UNITS]
-    archive = subprocess.run(packed, cwd=ROOT / "collections", stdout=subprocess.PIPE, check=True).stdout
-    names = [f"{UNITS}/test_{name}.py" for name in ("soft_dirty_tracker", "memory_rounds")]
-    pytest_there = f"python3 -m pytest -q -p no:cacheprovider -c /dev/null --rootdir . {' '.join(names)}"
-    command = f"d=$(mktemp -d) && cd $d && tar x && PYTHONPATH=. {pytest_there}; rm -rf $d"
-    words = [*target.ssh, command]
-    done = subprocess.run(words, input=archive, capture_output=True, timeout=Patience.of(60), check=False)
-    output = done.stdout.decode()
-    assert re.search(r"^[1-9][0-9]* passed in", output, re.MULTILINE), output + done.stderr.decode()
+    assert run_units(target, ("soft_dirty_tracker", "memory_rounds")).skipped == 0
 
 
 @pytest.mark.parametrize("huge_pages", ["never", "always"])
