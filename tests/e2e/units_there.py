@@ -27,7 +27,9 @@ def run_units(host: Host, tests: Iterable[str], timeout_s: float = 60) -> Counts
     packed.append(f"{COLLECTION}/roles/edge_host/files")
     archive = subprocess.run(packed, cwd=ROOT / "collections", stdout=subprocess.PIPE, check=True).stdout
     names = [f"{UNITS}/test_{name}.py" for name in tests]
-    pytest_there = f"python3 -m pytest -q -p no:cacheprovider -c /dev/null --rootdir . {' '.join(names)}"
+    pytest_there = (
+        f"python3 -m pytest -q -p no:cacheprovider -p no:warnings -c /dev/null --rootdir . {' '.join(names)}"
+    )
     command = f"d=$(mktemp -d) && cd $d && tar x && PYTHONPATH=. {pytest_there}; rm -rf $d"
     words = [*host.ssh, command]
     done = subprocess.run(

@@ -30,6 +30,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
 from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.kernel.calls import number_of
 from ansible_collections.mec.migration.plugins.module_utils.memory import lazy_restore as module
 from ansible_collections.mec.migration.plugins.module_utils.memory import space as space_module
 from ansible_collections.mec.migration.plugins.module_utils.memory.extents import Extent, Mapped
@@ -96,7 +97,7 @@ class Restored:
 
     def watch(self) -> int:
         """The descriptor that tells who touches the memory."""
-        descriptor = int(libc.syscall(323, os.O_CLOEXEC | os.O_NONBLOCK))
+        descriptor = int(libc.syscall(number_of("userfaultfd"), os.O_CLOEXEC | os.O_NONBLOCK))
         fcntl.ioctl(descriptor, UFFDIO_API, bytearray(struct.pack("=QQQ", 0xAA, EVENTS, 0)), True)
         register = bytearray(struct.pack("=QQQQ", self.address, PAGES * PAGE, 1, 0))
         fcntl.ioctl(descriptor, UFFDIO_REGISTER, register, True)
