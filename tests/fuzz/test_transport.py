@@ -16,6 +16,7 @@ from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges imp
     Run,
     pack_runs,
 )
+from ansible_collections.mec.migration.plugins.module_utils.kernel.processes import start_time
 from ansible_collections.mec.migration.plugins.module_utils.memory.target import MemoryTarget
 from ansible_collections.mec.migration.plugins.module_utils.source.page_server import LeftPages, PageServer
 from ansible_collections.mec.migration.plugins.module_utils.transport.wire import PREFIX, Channel, Message
@@ -119,7 +120,9 @@ def test_pages_of_post_copy(seconds, tmp_path):
         except MigrationError:
             pass
         server = PageServer(lambda: None)
-        server.serve({1: LeftPages(os.getpid(), page)})
+        server.serve({1: LeftPages(os.getpid(), start_time(os.getpid()), page)})
         with contextlib.suppress(MigrationError):
             # All that may come of it is the page that was left; this process has none there.
             in_time(5, functools.partial(server._read, Message("pages.fetch", damaged, b"")))
+        for memory in server._memories.values():
+            memory.close()
