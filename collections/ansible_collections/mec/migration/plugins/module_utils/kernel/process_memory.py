@@ -261,6 +261,24 @@ def always_dumped(pid: int) -> RangeSet:
         return pagemap.written_of_files(files) | vdso
 
 
+def read_pages(memory: int, start: int, room: memoryview) -> int | None:
+    """Read a process's memory from *start* on, by one call.
+
+    :param memory: of /proc/PID/mem.
+    :param room: for the content; as long as what is wanted.
+    :returns: how many bytes of whole pages were read; 0 where the first one is unmapped, or a guard page,
+        which nobody may read; None where the process has ended, and has no memory any more.
+    """
+    try:
+        got = os.preadv(memory, [room], start)
+    except OSError as error:
+        # EFAULT: said by older kernels.
+        if error.errno not in (errno.EIO, errno.EFAULT):
+            raise
+        return 0
+    return got - got % PAGE_BYTES if got else None
+
+
 class Batch(NamedTuple):
     """Pages that were read together: *ranges* in order, their content back to back in *data*."""
 
@@ -332,18 +350,9 @@ class Reader:
             start, end = whole
             while start < end:
                 wanted = end - start
-                try:
-                    got = os.preadv(memory, [room[size : size + wanted]], start)
-                except OSError as error:
-                    # EIO: unmapped meanwhile, or a guard page. EFAULT: said by older kernels.
-                    if error.errno not in (errno.EIO, errno.EFAULT):
-                        raise
-                    start += PAGE_BYTES
-                    continue
-                if not got:
-                    # The process has ended: it has no memory any more.
+                got = read_pages(memory, start, room[size : size + wanted])
+                if got is None:
                     return done, size
-                got -= got % PAGE_BYTES
                 if got:
                     done.append(whole if got == whole.end - whole.start else Range(start, start + got))
                     size += got

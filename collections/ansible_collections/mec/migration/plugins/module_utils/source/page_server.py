@@ -10,7 +10,6 @@ runs on the target by then, and waits there for what only this host has.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import threading
 import time
@@ -19,7 +18,7 @@ from typing import NamedTuple
 
 from ..base.errors import MigrationError, TransferError
 from ..base.page_ranges import PAGE_BYTES, RangeSet, unpack_runs
-from ..kernel.process_memory import anonymous_ranges
+from ..kernel.process_memory import anonymous_ranges, read_pages
 from ..kernel.processes import start_time
 from ..transport.wire import Channel, Message
 
@@ -245,17 +244,12 @@ class _Memory:
         """Fill *room* with what lies from *start* on; whether all of it could be read."""
         at, complete = 0, True
         while at < len(room):
-            try:
-                got = os.preadv(self._fd, [room[at:]], start + at)
-            except OSError as error:
-                # EIO: unmapped, or a guard page. EFAULT: said by older kernels.
-                if error.errno not in (errno.EIO, errno.EFAULT):
-                    raise
-                got = 0
-            at += got - got % PAGE_BYTES
-            if at < len(room) and got < PAGE_BYTES:
+            got = read_pages(self._fd, start + at, room[at:])
+            if got is None:
+                return False
+            if not got:
                 complete = False
-                at += PAGE_BYTES
+            at += got or PAGE_BYTES
         return complete
 
     def _gone(self) -> MigrationError:
