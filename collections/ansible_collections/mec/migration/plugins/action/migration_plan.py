@@ -20,7 +20,7 @@ from ..plugin_utils.base.errors import DecisionError
 from ..plugin_utils.base.plain import plain
 from ..plugin_utils.decision.request import policy_of_lookup
 from ..plugin_utils.inputs.hosts import hosts_from_inventory
-from ..plugin_utils.inputs.policy import check
+from ..plugin_utils.inputs.policy import Policy, check
 from ..plugin_utils.loop.planning import Decide, cordoned_hosts, names_of, plan, positions_of
 from ..plugin_utils.loop.routes import learn, map_header
 from ..plugin_utils.loop.waves import Limits
@@ -71,6 +71,7 @@ class ActionModule(ActionBase):
         records = recent_records(arguments["costs_file"], _warn)
         hosts = hosts_from_inventory(loads, variables.get("hostvars", {}))
         positions = self._with_trust(positions_of(arguments["positions"]), arguments, variables)
+        policy = policy_of_lookup(self._lookup(), arguments["policy"], variables)
         made = plan(
             arguments["services"],
             positions,
@@ -80,9 +81,9 @@ class ActionModule(ActionBase):
                 arguments["policy"],
                 [host for host in loads if host not in cordoned_hosts(loads)],
                 variables,
-                self._active_users(arguments, variables),
+                self._active_users(policy, arguments),
             ),
-            measured=self._takes_measured_costs(arguments["policy"], variables),
+            measured=self._takes_measured_costs(policy),
             leave=arguments["leave"],
             capacities={host.name: host.capacity for host in hosts if host.capacity is not None},
             limits=Limits(arguments["per_host"], arguments["per_link"], arguments["per_source"]),
@@ -114,9 +115,10 @@ class ActionModule(ActionBase):
             partial = bool(arguments["positions"].get("partial"))
             return learn(store, positions, header, now_s=time.time(), slot_s=slot_s, partial=partial)
 
-    def _active_users(self, arguments: dict[str, Any], variables: dict[str, Any]) -> int:
+    @staticmethod
+    def _active_users(policy: Policy, arguments: dict[str, Any]) -> int:
         """How many of the services run, each for its user; 0 where costs do not depend on that."""
-        if not policy_of_lookup(self._lookup(), arguments["policy"], variables).depends_on_load():
+        if not policy.depends_on_load():
             # The number is part of the hash of the solved policy, which need not be solved for each one.
             return 0
         running = {name for load in arguments["loads"].values() for name in load["running"]}
@@ -146,8 +148,8 @@ class ActionModule(ActionBase):
 
         return decide
 
-    def _takes_measured_costs(self, name: str, variables: dict[str, Any]) -> bool:
-        policy = policy_of_lookup(self._lookup(), name, variables)
+    @staticmethod
+    def _takes_measured_costs(policy: Policy) -> bool:
         costs = policy.get("costs", "migration", {})
         return isinstance(costs, dict) and costs.get("family") == "measured"
 
