@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ansible_collections.mec.migration.plugins.module_utils.base import crash_points
 from e2e.edge import ROOT, Host, Lab, catalogue
+from e2e.images import copy_image
 
 from .history import Clients
 from .service import Ended, Moved, containers_of, start
@@ -148,8 +149,7 @@ def provide_image(hosts: list[Host]) -> None:
     there = [host for host in hosts if host.docker("image", "ls", "--quiet", image)]
     for host in hosts:
         if host not in there:
-            with subprocess.Popen([*there[0].ssh, f"docker save {image}"], stdout=subprocess.PIPE) as saved:
-                subprocess.run([*host.ssh, "docker load"], stdin=saved.stdout, check=True, timeout=300)
+            copy_image(image, there[0], host)
 
 
 def all_points() -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from .conftest import Serve
 from .edge import Host
-from .test_faults import KILL_RECEIVER, RUNS_ON
+from .test_faults import kill_receiver_while_armed
 from .test_move import LIMITS, specification
 from .units_there import run_units
 
@@ -66,9 +66,4 @@ def test_a_tracker_of_another_processor_is_refused(serve: Serve, source: Host, t
 
 
 def test_receiver_killed_while_armed(serve: Serve, source: Host, target: Host) -> None:
-    redis = serve("redis", client=["--preload-mib=16"])
-    fault = target.when("round:1", KILL_RECEIVER)
-    failed = redis.migrate(target)
-    fault.fired(failed)
-    failed.refused(RUNS_ON)
-    redis.goes_on(source)
+    kill_receiver_while_armed(serve("redis", client=["--preload-mib=16"]), source, target)

@@ -71,6 +71,10 @@ def docker_gets_over_it(service: Service, target: Host) -> None:
 
 
 def test_receiver_killed_while_armed(redis: Service, source: Host, target: Host) -> None:
+    kill_receiver_while_armed(redis, source, target)
+
+
+def kill_receiver_while_armed(redis: Service, source: Host, target: Host) -> None:
     fault = target.when("round:1", KILL_RECEIVER)
     failed = redis.migrate(target)
     fault.fired(failed)

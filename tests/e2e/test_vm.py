@@ -16,7 +16,7 @@ import pytest
 
 from .conftest import Serve
 from .edge import ROOT, Host, Lab, Patience
-from .test_faults import KILL_RECEIVER, RUNS_ON
+from .test_faults import kill_receiver_while_armed
 from .test_move import LIMITS, specification
 from .units_there import run_units
 
@@ -115,12 +115,7 @@ def test_several_processes(serve: Serve, target: Host) -> None:
 
 
 def test_receiver_killed_while_armed(serve: Serve, source: Host, target: Host) -> None:
-    redis = serve("redis", client=["--preload-mib=16"])
-    fault = target.when("round:1", KILL_RECEIVER)
-    failed = redis.migrate(target)
-    fault.fired(failed)
-    failed.refused(RUNS_ON)
-    redis.goes_on(source)
+    kill_receiver_while_armed(serve("redis", client=["--preload-mib=16"]), source, target)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 from e2e.edge import Client, Host, Lab, Play, catalogue, docker_run
+from e2e.images import copy_image
 
 LOCKS = "/var/lib/mec-migration/locks"
 # Twelve clients that write every other millisecond would need a processor of their own.
@@ -75,12 +75,8 @@ class Fleet:
     def provide_image(self, kind: str, host: Host) -> None:
         """Docker runs only what the host has; the first host has all images."""
         image = catalogue()[kind]["image"]
-        if host.docker("image", "ls", "--quiet", image):
-            return
-        save = [*self.lab.hosts[0].ssh, shlex.join(["docker", "save", image])]
-        with subprocess.Popen(save, stdout=subprocess.PIPE) as saving:
-            subprocess.run([*host.ssh, "docker load"], stdin=saving.stdout, check=True, capture_output=True)
-        assert saving.returncode == 0
+        if not host.docker("image", "ls", "--quiet", image):
+            copy_image(image, self.lab.hosts[0], host)
 
     def command(self, **variables: Any) -> dict[str, Any]:
         """What each run of a playbook is given."""
