@@ -34,8 +34,8 @@ _NUMBERS = {
         "userfaultfd": 282,
     },
 }
+# As ``uname -m`` says them.
 PROCESSORS = tuple(_NUMBERS)
-"""As ``uname -m`` says them."""
 SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT, SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 430, 431, 432, 434, 438
 
 _syscall = ctypes.CDLL(None, use_errno=True).syscall

@@ -363,7 +363,8 @@ class _Vector(ctypes.Structure):
 def _put(places: list[Extent], content: bytes, done: int) -> int:
     """Copy *content* from byte *done* on to where its *places* lie in this process's memory.
 
-    By the kernel, for memory of a file system that is full ends whoever copies to it by himself (SIGBUS).
+    The kernel does it: where the file system that the memory belongs to is full a process that wrote there
+    itself would be ended (SIGBUS).
 
     :returns: the bytes that found room.
     """
