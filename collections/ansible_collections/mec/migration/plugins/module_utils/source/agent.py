@@ -114,6 +114,9 @@ class SourceAgent:
             container_id = str(inspected.get("Id", ""))
             if state == RUNNING or (container_id and MigrationLock(container_id).held() is not None):
                 return container_id
+            if not container_id and (owner := MigrationLock(f"name-{name}").held()) is not None:
+                # It is being moved to this host, where it may run at any moment.
+                raise PreflightError(under_way(owner), container_state=state)
         raise self._does_not_run(state, container_id)
 
     def _does_not_run(self, state: str, container_id: str) -> PreflightError:
@@ -429,8 +432,15 @@ def settle_leftovers(container_id: str, name: str) -> None:
                 f"the journal {damaged.path} cannot be read: {damaged.why}. It may say that {name} runs "
                 "elsewhere, so see where it runs, then remove that file"
             )
+    mover = MigrationLock(f"name-{name}").held()
     for entry in journals.entries:
         if entry.container_id != container_id:
+            continue
+        if mover is not None and mover.migration_id == entry.migration_id:
+            # It came here a moment ago, and its source is still there.
+            raise PreflightError(under_way(mover))
+        if entry.outcome == states.KEPT:
+            # Its source has not said that it is settled: if it is not, somebody will ask what became of it.
             continue
         settled = entry.state == states.SETTLED or (entry.side == SOURCE and entry.state == states.OPEN)
         if not settled:

@@ -75,7 +75,7 @@ def under_way(owner: Owner) -> str:
             status = control(owner.migration_id, "status", timeout_s=5.0, name=CONTROL)
             phase, state = f", in state {status['state']} on its target", status["state"]
     what_to_do = f"to end it run the playbook mec.migration.cancel -e service={owner.service}"
-    if state in (states.HANDED_OVER, states.RUNNING, states.FILLED):
+    if state in (states.HANDED_OVER, states.RUNNING, states.FILLED, states.SETTLED):
         what_to_do = "the service runs on its target already, so wait for its end and try again"
     return (
         f"{owner.service} is being moved already: migration {owner.migration_id}, started by "

@@ -125,6 +125,9 @@ def clean_stale(client: Any, service: str, check_mode: bool) -> str:
         migration_id = entry.migration_id
         if _at_work(migration_id):
             raise in_progress(service, migration_id, entry.started_by)
+        if entry.outcome == states.KEPT:
+            # Its source has not said that it is settled: if it is not, resolve has to know this.
+            continue
         reasons.append(clean_target(client, migration_id, check_mode) or f"journal of {migration_id}")
     return "; ".join(reasons)
 

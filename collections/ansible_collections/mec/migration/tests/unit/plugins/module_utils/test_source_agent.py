@@ -28,6 +28,7 @@ from ansible_collections.mec.migration.plugins.module_utils.source.page_server i
 from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
 from ansible_collections.mec.migration.plugins.module_utils.state import migration_lock
 from ansible_collections.mec.migration.plugins.module_utils.state.journal import SOURCE, TARGET, Journal
+from ansible_collections.mec.migration.plugins.module_utils.state.migration_lock import MigrationLock, Owner
 from ansible_collections.mec.migration.plugins.module_utils.transport.control import (
     SOURCE_CONTROL,
     NoAgentError,
@@ -429,8 +430,43 @@ def test_a_copy_that_came_here_and_is_not_settled_does_not_go_on(host):
         start(host, "redis-2")
 
 
-def test_of_a_settled_one_nothing_stays(host):
+def test_that_the_target_kept_it_is_known_until_the_source_is_settled(host):
+    """Else resolve would offer the source's frozen copy, and the service may be on a third host by then."""
     Journal("redis-0", TARGET).write(states.SETTLED, outcome=states.KEPT, container_id=CONTAINER)
+    start(host, "redis-2")
+    cancel("redis-2")
+    assert Journal("redis-0", TARGET).entry.outcome == states.KEPT
+
+
+@pytest.mark.parametrize(
+    "facts", [{"state": states.RUNNING}, {"state": states.SETTLED, "outcome": states.KEPT}]
+)
+def test_what_has_just_come_here_is_said_to_be_on_its_way(host, facts):
+    Journal("redis-1", TARGET).write(service="redis", container_id=CONTAINER, **facts)
+    lock = MigrationLock("name-redis")
+    lock.take(Owner("redis-1", "redis", "ann@laptop", 1.0))
+    try:
+        with pytest.raises(PreflightError, match="being moved already: migration redis-1, started by ann"):
+            start(host, "redis-2")
+    finally:
+        lock.release()
+    assert Journal("redis-1", TARGET).exists
+
+
+@pytest.mark.parametrize("state", ["created", "absent"])
+def test_what_is_being_moved_here_is_said_to_be(host, monkeypatch, state):
+    monkeypatch.setattr(module, "container_state", lambda client, name: (state, {}))
+    lock = MigrationLock("name-redis")
+    lock.take(Owner("redis-1", "redis", "ann@laptop", 1.0))
+    try:
+        with pytest.raises(PreflightError, match="being moved already: migration redis-1, started by ann"):
+            start(host, "redis-2")
+    finally:
+        lock.release()
+
+
+def test_of_a_settled_one_nothing_stays(host):
+    Journal("redis-0", TARGET).write(states.SETTLED, outcome=states.DESTROYED, container_id=CONTAINER)
     Journal("redis-1", SOURCE).write(states.SETTLED, outcome=states.ROLLED_BACK, container_id=CONTAINER)
     start(host, "redis-2")
     cancel("redis-2")
