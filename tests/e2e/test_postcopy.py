@@ -109,13 +109,32 @@ def said_by(host: Host) -> list[dict[str, Any]]:
     return [json.loads(line) for line in host.docker("logs", "restless").splitlines()]
 
 
-def test_a_service_that_is_stopped_while_pages_are_late(storm: Service, source: Host, target: Host) -> None:
-    """Whoever stopped it is told; it is on the target, and complete, for what it lacked it does not need."""
-    stop = target.when("journal:target:running", "sleep 2; docker stop --time 1 load")
-    failed = storm.migrate(target, **POSTCOPY)
-    stop.fired(failed)
-    failed.refused("the restored container is exited", "load is frozen on edge-a; run ansible-playbook")
-    storm.resolve().ok()
-    wait_for("it runs again", lambda: target.state("load") == "running")
+KILL = "kill -9 $(docker inspect --format '{{.State.Pid}}' load)"
+NONE = ["--restart", "no"]
+
+
+@pytest.mark.parametrize(
+    ("options", "command", "then", "said"),
+    [
+        ([], "docker stop --time 1 load", "exited", "it was stopped with Docker"),
+        ([], "docker restart --time 1 load", "running", ""),
+        ([], KILL, "running", "(exit code 137), and was started anew: its restart policy is unless-stopped"),
+        (NONE, KILL, "exited", "(exit code 137), and stays so: its restart policy is no"),
+        ([*NONE, "--rm"], KILL, "absent", "Docker has removed it, as it was started with --rm"),
+        ([], "pkill -9 -x dockerd", "running", ""),
+    ],
+    ids=["stop", "restart", "end", "end-no-policy", "end-rm", "daemon-killed"],
+)
+def test_a_service_that_ends_while_pages_are_late(
+    serve: Serve, source: Host, target: Host, options: list[str], command: str, then: str, said: str
+) -> None:
+    """What it lacked of its memory nobody needs any more; its end counts as Docker has it."""
+    load = serve("load", docker=options, MEMORY_MIB="64", DIRTY_PAGES="4000")
+    end = target.when("journal:target:running", f"sleep 2; {command}")
+    moved = load.migrate(target, **POSTCOPY)
+    end.fired(moved)
+    assert said in moved.ok().text
+    target.heal()
+    wait_for(f"it is {then}", lambda: target.state("load") == then)
     assert source.state("load") == "absent"
-    storm.watch.at_most_one()
+    load.watch.at_most_one()

@@ -139,6 +139,8 @@ target:
     - What the target said when it had verified the service; C(container_id), C(health), C(on_handover) (with
       C(ms) and C(error); empty without such a program), C(late_sent_bytes) (of post-copy, on the wire) and
       figures.
+    - C(how_it_ended) says how the service ended on the target before that, and what was done by its restart
+      policy; empty if it did not. It is a warning, too.
     - C(not_put_back) names settings of processes and sockets that the target could not set again. Each is
       a warning, too.
   type: dict

@@ -16,6 +16,10 @@ from ..kernel.cgroup import Cgroup
 RUNNING, FROZEN, ABSENT = "running", "frozen", "absent"
 
 
+class EndedError(MigrationError):
+    """The container has ended."""
+
+
 def container_state(client: Any, container: str) -> tuple[str, dict[str, Any]]:
     """``running``, ``frozen``, ``absent`` or Docker's word for it, and what Docker knows of it.
 
@@ -48,13 +52,21 @@ def wait_healthy(client: Any, container_id: str, timeout_s: float, docker_said: 
 
     :param docker_said: an error of its start, if there was one.
     :returns: a sentence with what was seen.
-    :raises MigrationError: it stopped, or is unhealthy, or is not healthy in time.
+    :raises EndedError: it has ended.
+    :raises MigrationError: it is frozen, or unhealthy, or not healthy in time.
     """
     end = time.monotonic() + timeout_s
     while True:
         state, inspected = container_state(client, container_id)
-        if state != RUNNING:
+        if state == FROZEN:
             raise MigrationError(
+                "somebody has paused the restored container; let it run again there (docker unpause). The "
+                "source is still frozen: mec.migration.resolve decides",
+                phase="verify",
+                container_state=FROZEN,
+            )
+        if state != RUNNING:
+            raise EndedError(
                 f"the restored container is {state}; its processes ended after the restore"
                 f"{docker_said and f', and Docker said of its start: {docker_said}'}. The source is still "
                 "frozen: mec.migration.resolve decides",

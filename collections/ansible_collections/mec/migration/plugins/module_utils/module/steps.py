@@ -85,6 +85,8 @@ def warnings(result: dict[str, Any]) -> dict[str, list[str]]:
         f"The service runs on the target, where this could not be set again: {each}"
         for each in target.get("not_put_back") or []
     ]
+    if target.get("how_it_ended"):
+        told.append(f"The service has moved, and on the target {target['how_it_ended']}")
     log_error = target.get("log_error") or result.get("log_error")
     if log_error:
         told.append(f"`docker logs` on the target does not show all from before the move: {log_error}")

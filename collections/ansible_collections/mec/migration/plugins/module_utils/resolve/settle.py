@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from ..base.errors import MigrationError
 from ..base.paths import migration_dir
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
+from ..docker.restart_policy import give_back
 from ..kernel.cgroup import Cgroup, end_container
 from ..kernel.scratch import wipe
 from ..state import journal as states
@@ -94,7 +95,7 @@ def _destroy(client: Any, order: Order, patience_s: float) -> None:
 
 
 def keep(client: Any, order: Order, check_mode: bool) -> str:
-    """On the target: wait until the copy is complete, give it its restart policy, see that it runs.
+    """On the target: wait until the copy is complete, give it its restart policy, do what that says.
 
     :returns: why something was, or would be, changed; empty if nothing was.
     :raises MigrationError: it is not complete, or Docker does not start it.
@@ -109,9 +110,10 @@ def keep(client: Any, order: Order, check_mode: bool) -> str:
     container_id = Journal(order.migration_id, TARGET).entry.container_id
     if container_state(client, container_id)[0] != ABSENT:
         with contextlib.suppress(NoAgentError):
-            # It waits until the memory is complete, and starts a copy that has ended.
-            control(order.migration_id, "finish", timeout_s=180.0, name=CONTROL)
-            return f"the service is kept here by its agent, which was in state {now}"
+            # It waits until the memory is complete, and does what is to be done about a copy that has ended.
+            kept = control(order.migration_id, "finish", timeout_s=180.0, name=CONTROL)
+            what = f"the service is kept here by its agent, which was in state {now}"
+            return "; ".join(filter(None, (what, str(kept.get("how_it_ended") or ""))))
     with _locked(f"name-{order.service}", order):
         journal, now = _journal(order, TARGET), _state(order, TARGET)
         complete = now in (states.FILLED, states.KEPT) or (now == states.RUNNING and not journal.entry.lazy)
@@ -121,16 +123,10 @@ def keep(client: Any, order: Order, check_mode: bool) -> str:
                 "complete here: what runs cannot be trusted. Run the playbook mec.migration.resolve again",
                 phase="resolve",
             )
-        entry = journal.entry
-        if entry.restart_policy:
-            client.update_container(container_id, restart_policy=entry.restart_policy)
-        # After the policy: from here on Docker starts it whenever its host or its daemon comes back.
-        state, inspected = container_state(client, container_id)
-        if state not in (RUNNING, FROZEN):
-            client.start(str(inspected.get("Id") or container_id))
+        ended = give_back(client, container_id, journal.entry.restart_policy)
         wipe_arrived(journal)
         journal.write(states.SETTLED, outcome=states.KEPT, reason=order.why)
-    return f"the target's side was {now} and its container {state}; it is kept"
+    return "; ".join(filter(None, (f"the target's side was {now}; it is kept", ended)))
 
 
 def release(client: Any, order: Order, check_mode: bool) -> str:

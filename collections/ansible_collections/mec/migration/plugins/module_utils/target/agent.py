@@ -20,7 +20,8 @@ from ..base.errors import MigrationError, TransferError
 from ..base.paths import migration_dir, state_dir
 from ..base.priority import hurry
 from ..base.threads import InThread
-from ..docker.container_state import FROZEN, RUNNING, container_state, wait_healthy
+from ..docker.container_state import EndedError, wait_healthy
+from ..docker.restart_policy import give_back
 from ..files.apply import FileReceiver
 from ..files.tmpfs import TmpfsTarget
 from ..files.trees import ROOTFS_TREE
@@ -386,10 +387,12 @@ class TargetAgent:
     def _finish_message(self, message: Message, channel: Channel) -> None:
         answer = self._verify()
         container_id = str(answer["container_id"])
-        timeout_s = float(message.fields.get("health_timeout_s") or 30)
-        health = wait_healthy(self._client, container_id, timeout_s, self._armed().docker_said)
-        self._keep(container_id)
-        channel.send("ok", **dict(answer, **self._status(), health=health))
+        health = "exited"
+        with contextlib.suppress(EndedError):
+            timeout_s = float(message.fields.get("health_timeout_s") or 30)
+            health = wait_healthy(self._client, container_id, timeout_s, self._armed().docker_said)
+        answer.update(health=health, how_it_ended=self._keep(container_id))
+        channel.send("ok", **dict(answer, **self._status()))
 
     def _forget(self, message: Message, channel: Channel) -> None:
         """The source is settled: nobody will ask what became of the migration here."""
@@ -444,17 +447,16 @@ class TargetAgent:
 
     def _finish(self) -> dict[str, Any]:
         answer = self._verify()
-        self._keep(str(answer["container_id"]))
+        ended = self._keep(str(answer["container_id"]))
         self._stop.set()
-        return dict(answer, state=states.SETTLED)
+        return dict(answer, state=states.SETTLED, how_it_ended=ended)
 
-    def _keep(self, container_id: str) -> None:
-        """It needs the source no more: from here on a reboot of this host starts it again."""
-        self._client.update_container(container_id, restart_policy=self._spec["restart_policy"])
-        if container_state(self._client, container_id)[0] not in (RUNNING, FROZEN):
-            # It ended after it was seen to run, with Docker's daemon say, and before it had its policy.
-            self._client.start(container_id)
+    def _keep(self, container_id: str) -> str:
+        """It needs the source no more: its restart policy counts again; returns as :func:`give_back`."""
+        spec = self._spec
+        ended = give_back(self._client, container_id, spec["restart_policy"], bool(spec.get("auto_remove")))
         self._journal.write(states.SETTLED, outcome=states.KEPT)
+        return ended
 
     def _control_abort(self, request: Request) -> dict[str, Any]:
         # In the lock: a restore that is under way is waited for, not destroyed at its end.

@@ -402,6 +402,9 @@ class ArmedContainer:
     def _docker_start(self) -> None:
         try:
             self._client.start(self.id)
+            if self._stream is not None:
+                # From here on it is a container like any other: somebody may restart it while it is filled.
+                self._disarm()
             self._connect_later()
         except Exception as error:
             self._start_error = _docker_message(error)

@@ -85,6 +85,7 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "waited_seconds": round(max(0.0, total_seconds - sum(phase["seconds"] for phase in phases)), 2),
         "on_handover": dict((handover.get("target") or {}).get("on_handover") or {}),
         "not_put_back": list((handover.get("target") or {}).get("not_put_back") or []),
+        "how_it_ended": str((handover.get("target") or {}).get("how_it_ended") or ""),
         "late_bytes": late_bytes,
         "late_waits": int(_figures(handover).get("late_waits") or 0),
         "downtime_client_ms": None,
@@ -235,6 +236,8 @@ def lines(report: dict[str, Any]) -> list[str]:
             f"on_handover took {hook['ms']:.0f} ms"
             + (f" and failed: {hook['error']}" if hook["error"] else "")
         )
+    if report.get("how_it_ended"):
+        told.append(f"warning: on the target {report['how_it_ended']}")
     for each in report.get("not_put_back", []):
         told.append(f"warning: on the target this could not be set again: {each}")
     if report["downtime_client_ms"] is not None:

@@ -28,7 +28,7 @@ OLDER_STATE = "resolve_from_older_state"
 class OnTarget(Enum):
     """``DESTROY``: end the copy, see that none is left. ``FINISH``: wait until it is complete, keep it.
 
-    ``START``: start the complete copy, whose processes have ended, from its files, and keep it.
+    ``START``: keep the complete copy, whose processes have ended, and do what its restart policy says.
     """
 
     NOTHING = "nothing"
@@ -277,7 +277,8 @@ def _keep(target: TargetSays, source: OnSource) -> Decision:
             Verdict.FORWARD,
             OnTarget.START,
             source,
-            f"the complete copy on {target.host} has ended, with its host or its daemon; it is started again",
+            f"the complete copy on {target.host} has ended; it is kept, and started again if its restart "
+            "policy says so",
         )
     return _by_hand(
         f"{target.host} had a complete copy of the service, and its container is "

@@ -11,7 +11,10 @@ import subprocess
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
 from ansible_collections.mec.migration.plugins.module_utils.docker import container_state as module
-from ansible_collections.mec.migration.plugins.module_utils.docker.container_state import wait_healthy
+from ansible_collections.mec.migration.plugins.module_utils.docker.container_state import (
+    EndedError,
+    wait_healthy,
+)
 
 
 @pytest.fixture
@@ -41,5 +44,12 @@ def test_one_that_runs_is_content(docker):
 
 def test_one_of_which_docker_has_not_noticed_the_end_is_said_to_have_ended(docker):
     docker += [("running", ended()), ("exited", 0)]
-    with pytest.raises(MigrationError, match="the restored container is exited"):
+    with pytest.raises(EndedError, match="the restored container is exited"):
         wait_healthy(None, "redis", 60)
+
+
+def test_one_that_somebody_has_paused_is_not_said_to_have_ended(docker):
+    docker.append(("frozen", os.getpid()))
+    with pytest.raises(MigrationError, match="somebody has paused") as raised:
+        wait_healthy(None, "redis", 60)
+    assert not isinstance(raised.value, EndedError)

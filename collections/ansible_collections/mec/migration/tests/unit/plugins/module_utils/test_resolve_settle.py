@@ -32,6 +32,9 @@ class Docker:
         self.asked = []
         self.health = ""
 
+    def info(self):
+        return {}
+
     def containers(self, **_filters):
         return [
             {"Id": one, "Names": ["/redis"], "State": state} for one, state in self.states.items() if state
@@ -147,11 +150,14 @@ def test_nothing_is_done_beside_an_agent():
         lock.release()
 
 
-def test_a_complete_copy_gets_its_policy_and_is_started():
+@pytest.mark.parametrize(("policy", "starts"), [("always", True), ("no", False)])
+def test_a_complete_copy_that_has_ended_gets_its_policy_and_what_that_says_is_done(policy, starts):
     target(states.FILLED)
+    Journal("redis-1", TARGET).note(restart_policy={"Name": policy, "MaximumRetryCount": 0})
     docker = Docker(there="exited")
-    assert settle.keep(docker, order("filled"), False)
-    assert docker.asked == [("policy", THERE, "always"), ("start", THERE)]
+    said = settle.keep(docker, order("filled"), False)
+    assert docker.asked == [("policy", THERE, policy), *([("start", THERE)] if starts else [])]
+    assert ("was started anew" if starts else "stays so") in said
     assert outcome(TARGET) == states.KEPT
 
 
@@ -162,11 +168,13 @@ def test_a_complete_copy_whose_agent_lives_is_kept_by_that(tmp_path, monkeypatch
     target(states.FILLED)
     asked = []
     server = ControlServer(os.path.join(paths.state_dir("redis-1"), CONTROL))
-    server.start({"finish": lambda request: asked.append(request.operation) or {}})
+    server.start(
+        {"finish": lambda request: asked.append(request.operation) or {"how_it_ended": "it stays so"}}
+    )
     lock = MigrationLock("name-redis")
     lock.take(Owner("redis-1", "redis", "ada", time.time()))
     try:
-        assert settle.keep(Docker(there=now), order("filled"), False)
+        assert "it stays so" in settle.keep(Docker(there=now), order("filled"), False)
     finally:
         lock.release()
         server.close()

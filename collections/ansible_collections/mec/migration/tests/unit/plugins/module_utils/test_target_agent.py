@@ -19,6 +19,8 @@ from ansible_collections.mec.migration.plugins.module_utils.base.errors import (
     PreflightError,
     TransferError,
 )
+from ansible_collections.mec.migration.plugins.module_utils.docker import restart_policy
+from ansible_collections.mec.migration.plugins.module_utils.docker.container_state import EndedError
 from ansible_collections.mec.migration.plugins.module_utils.kernel.settings import Settings
 from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
 from ansible_collections.mec.migration.plugins.module_utils.state import migration_lock
@@ -108,7 +110,7 @@ def host(monkeypatch, tmp_path):
     monkeypatch.setattr(migration_lock, "LOCK_DIR", str(tmp_path / "locks"))
     monkeypatch.setattr(module, "ArmedContainer", Container)
     monkeypatch.setattr(module, "wait_healthy", lambda *unused: "running")
-    monkeypatch.setattr(module, "container_state", lambda client, container_id: ("running", {}))
+    monkeypatch.setattr(restart_policy, "container_state", lambda client, container_id: ("running", {}))
     layers = SimpleNamespace(handlers={}, close=lambda: None)
     monkeypatch.setattr(module, "LayerReceiver", lambda *unused: layers)
     monkeypatch.setattr(Container, "fails", {})
@@ -211,6 +213,22 @@ def test_it_goes_well(target):
     target.ask("forget", reason="the source is settled")
     assert target.ended()
     assert target.files() == []
+
+
+def test_a_service_that_has_ended_is_kept_as_its_restart_policy_says(target, monkeypatch):
+    target.arm()
+    target.ask("handover.end", **MARK)
+
+    def ended(*unused):
+        raise EndedError("the restored container is exited", container_state="exited")
+
+    monkeypatch.setattr(module, "wait_healthy", ended)
+    monkeypatch.setattr(
+        module, "give_back", lambda client, container_id, *policy: f"{container_id}: {policy}"
+    )
+    done = target.ask("finish", health_timeout_s=60)
+    assert (done["health"], done["how_it_ended"]) == ("exited", f"abc: ({ALWAYS}, False)")
+    assert (target.journal.state, target.journal.outcome) == (states.SETTLED, states.KEPT)
 
 
 def test_a_start_that_fails_before_it_is_proved_ended_is_ended_by_the_abort(target):
@@ -512,6 +530,12 @@ def test_what_a_killed_one_has_created_and_not_written_down_is_removed(container
     assert ID in endings.clean_stale(docker, "redis", False) or removed
     assert gone == ["abc"] * removed
     assert os.listdir(host / "journals") == []
+
+
+def test_that_it_kept_a_copy_is_known_until_its_source_is_settled(host):
+    Journal(ID, TARGET).write(states.SETTLED, outcome=states.KEPT, service="redis", container_id="abc")
+    assert not endings.clean_stale(SimpleNamespace(containers=lambda **unused: []), "redis", False)
+    assert Journal(ID, TARGET).entry.outcome == states.KEPT
 
 
 def test_it_forgets_only_what_is_put_away(target, monkeypatch):

@@ -220,3 +220,10 @@ def test_what_came_late_is_told_where_it_is_something(late_bytes, told):
     given = facts()
     given["handover"]["target"] = {"late_sent_bytes": late_bytes}
     assert len([line for line in lines(build(given)) if "came while the service ran" in line]) == told
+
+
+def test_a_service_that_ended_on_the_target_is_a_warning():
+    given = by_agents(0.0)
+    assert build(given)["how_it_ended"] == ""
+    given["handover"]["target"] = {"how_it_ended": "it has ended (exit code 3), and stays so"}
+    assert "warning: on the target it has ended (exit code 3), and stays so" in lines(build(given))

@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A restart policy that is given back, and what it means for a container that has ended without it.
+
+During a migration the policy is "no", so Docker leaves a container that ends as it is. When Docker is told
+the policy later it does nothing about an end that has passed: whoever tells it does what Docker would have
+done.
+"""
+
+from __future__ import annotations
+
+import calendar
+import json
+import os
+import time
+from typing import Any
+
+from ..base.errors import MigrationError
+from .container_state import ABSENT, FROZEN, RUNNING, container_state
+
+# Written by the daemon as it starts.
+PID_FILE = "/run/docker.pid"
+# Docker needs a moment to remove a container.
+REMOVAL_S = 10.0
+NONE, ALWAYS, UNLESS_STOPPED, ON_FAILURE = "no", "always", "unless-stopped", "on-failure"
+
+
+def give_back(
+    client: Any, container_id: str, policy: dict[str, Any] | None, removes_itself: bool = False
+) -> str:
+    """Give a container its restart policy, and start it if Docker would have started it after its end.
+
+    :param removes_itself: whether it was started with ``--rm``.
+    :returns: how it has ended and what was done; empty if it has not.
+    :raises MigrationError: somebody has removed it.
+    """
+    try:
+        if policy:
+            client.update_container(container_id, restart_policy=policy)
+    except Exception:
+        if not _is_removed(client, container_id):
+            raise
+    # After the policy: from here on Docker itself starts it.
+    state, inspected = container_state(client, container_id)
+    if state in (RUNNING, FROZEN):
+        return ""
+    if removes_itself and _is_removed(client, container_id):
+        return "it has ended, and Docker has removed it, as it was started with --rm"
+    if state == ABSENT:
+        raise MigrationError(
+            f"somebody has removed the restored container {container_id[:12]}. The source is still frozen: "
+            "mec.migration.resolve decides",
+            phase="verify",
+            container_state=ABSENT,
+        )
+    said = dict(inspected.get("State") or {})
+    code = int(said.get("ExitCode") or 0)
+    killed = ", out of memory" if said.get("OOMKilled") else ""
+    name = str((policy or {}).get("Name") or NONE)
+    if name != NONE and stopped_by_hand(client, container_id, said):
+        return (
+            f"it was stopped with Docker (docker stop or docker kill; exit code {code}), and stays so. "
+            "`docker start` starts it"
+        )
+    if name in (ALWAYS, UNLESS_STOPPED) or (name == ON_FAILURE and code):
+        client.start(container_id)
+        return f"it had ended (exit code {code}{killed}), and was started anew: its restart policy is {name}"
+    return (
+        f"it has ended (exit code {code}{killed}), and stays so: its restart policy is {name}. "
+        "`docker start` starts it"
+    )
+
+
+def _is_removed(client: Any, container_id: str) -> bool:
+    """Whether it is gone, or will be: Docker needs a moment to remove it."""
+    end = time.monotonic() + REMOVAL_S
+    while (state := container_state(client, container_id)[0]) != ABSENT:
+        if state in (RUNNING, FROZEN) or time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def stopped_by_hand(client: Any, container_id: str, state: dict[str, Any]) -> bool:
+    """Whether ``docker stop`` or ``docker kill`` ended it: then no policy starts it before the next boot.
+
+    The API does not tell, but the daemon writes it down, as it has to know it after its own restart. It says
+    the same of what it stopped itself as it came up after a crash, which nobody wanted to stay so.
+
+    :param state: of the container, as Docker tells it.
+    """
+    try:
+        info = client.info()
+        path = os.path.join(str(info["DockerRootDir"]), "containers", container_id, "config.v2.json")
+        with open(path, encoding="utf-8") as config_file:
+            if json.load(config_file)["HasBeenManuallyStopped"] is not True:
+                return False
+    except (OSError, ValueError, KeyError, TypeError):
+        # A daemon that writes it elsewhere: what ended by itself is the usual case.
+        return False
+    try:
+        daemon_began = os.stat(PID_FILE).st_mtime
+        by_its_start = _seconds(state["StartedAt"]) < daemon_began <= _seconds(state["FinishedAt"]) + 1
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+    return not by_its_start or bool(info.get("LiveRestoreEnabled"))
+
+
+def _seconds(time_of_docker: str) -> int:
+    """Since the epoch, without the fraction."""
+    return calendar.timegm(time.strptime(time_of_docker[:19], "%Y-%m-%dT%H:%M:%S"))

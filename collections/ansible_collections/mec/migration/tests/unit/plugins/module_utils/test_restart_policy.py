@@ -1,0 +1,125 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What becomes of a container that ended while a migration had taken its restart policy away."""
+
+from __future__ import annotations
+
+import calendar
+import json
+import os
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.docker import restart_policy as module
+from ansible_collections.mec.migration.plugins.module_utils.docker.restart_policy import give_back
+
+HERE = "5" * 64
+
+
+class Docker:
+    """A daemon with one container; *seen* is its state at one look after the other, the last one stays."""
+
+    def __init__(self, root, *seen, code=0, by_hand=False, oom=False, live_restore=False):
+        self.root, self.seen, self.code, self.oom, self.asked = root, list(seen), code, oom, []
+        self.live_restore = live_restore
+        (root / "containers" / HERE).mkdir(parents=True)
+        config = root / "containers" / HERE / "config.v2.json"
+        config.write_text(json.dumps({"HasBeenManuallyStopped": by_hand}))
+
+    def info(self):
+        return {"DockerRootDir": str(self.root), "LiveRestoreEnabled": self.live_restore}
+
+    def look(self):
+        state = self.seen[0] if len(self.seen) == 1 else self.seen.pop(0)
+        times = {"StartedAt": "2026-11-30T05:55:39.70262969Z", "FinishedAt": "2026-11-30T05:55:52.276768759Z"}
+        return state, {"State": {"ExitCode": self.code, "OOMKilled": self.oom, **times}}
+
+    def update_container(self, container_id, restart_policy):
+        if self.seen[0] in ("absent", "removing"):
+            raise OSError("container is marked for removal")
+        self.asked.append(restart_policy["Name"])
+
+    def start(self, container_id):
+        self.asked.append("start")
+
+
+@pytest.fixture(autouse=True)
+def looks(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "PID_FILE", str(tmp_path / "docker.pid"))
+    monkeypatch.setattr(module, "container_state", lambda client, container_id: client.look())
+    monkeypatch.setattr(module, "REMOVAL_S", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "by_hand", "starts"),
+    [
+        ("no", 0, False, False),
+        ("no", 137, False, False),
+        ("always", 0, False, True),
+        ("always", 1, True, False),
+        ("unless-stopped", 0, False, True),
+        ("unless-stopped", 143, True, False),
+        ("on-failure", 0, False, False),
+        ("on-failure", 3, False, True),
+        ("on-failure", 3, True, False),
+    ],
+)
+def test_what_ended_is_treated_as_docker_treats_it(tmp_path, policy, code, by_hand, starts):
+    docker = Docker(tmp_path, "exited", code=code, by_hand=by_hand)
+    said = give_back(docker, HERE, {"Name": policy, "MaximumRetryCount": 0})
+    assert docker.asked == [policy, *(["start"] if starts else [])]
+    assert f"exit code {code}" in said
+    assert ("was started anew" if starts else "stays so") in said
+    assert ("docker stop" in said) == by_hand
+
+
+@pytest.mark.parametrize("state", ["running", "frozen"])
+def test_of_what_runs_there_is_nothing_to_say(tmp_path, state):
+    docker = Docker(tmp_path, state)
+    assert not give_back(docker, HERE, {"Name": "always"})
+    assert docker.asked == ["always"]
+
+
+def test_what_the_kernel_ended_for_its_memory_is_said_to_have_been(tmp_path):
+    said = give_back(Docker(tmp_path, "exited", code=137, oom=True), HERE, {"Name": "no"})
+    assert "exit code 137, out of memory" in said
+
+
+@pytest.mark.parametrize(
+    ("daemon_began", "live_restore", "starts"),
+    [(20, False, False), (42, False, True), (42, True, False), (59, False, False)],
+)
+def test_what_the_daemon_stopped_as_it_came_up_nobody_has_stopped(
+    tmp_path, daemon_began, live_restore, starts
+):
+    """It was started at 39 and ended at 52: a daemon that began in between found it, and ended it."""
+    docker = Docker(tmp_path, "exited", code=137, by_hand=True, live_restore=live_restore)
+    (tmp_path / "docker.pid").write_text("7")
+    began = calendar.timegm((2026, 11, 30, 5, 55, daemon_began))
+    os.utime(tmp_path / "docker.pid", (began, began))
+    said = give_back(docker, HERE, {"Name": "unless-stopped"})
+    assert ("was started anew" in said) == starts
+
+
+def test_a_daemon_that_does_not_write_down_who_stopped_it_starts_it(tmp_path):
+    docker = Docker(tmp_path, "exited", by_hand=True)
+    (tmp_path / "containers" / HERE / "config.v2.json").write_text("{")
+    assert "was started anew" in give_back(docker, HERE, {"Name": "always"})
+
+
+@pytest.mark.parametrize("seen", [["absent"], ["removing", "removing", "absent"], ["exited", "absent"]])
+def test_what_was_started_to_be_removed_once_it_ends_is_gone(tmp_path, seen):
+    said = give_back(Docker(tmp_path, *seen), HERE, {"Name": "no"}, removes_itself=True)
+    assert "--rm" in said
+
+
+@pytest.mark.parametrize("seen", [["absent"], ["removing", "absent"]])
+def test_what_somebody_has_removed_is_not_kept(tmp_path, seen):
+    with pytest.raises(MigrationError, match="somebody has removed"):
+        give_back(Docker(tmp_path, *seen), HERE, {"Name": "always"})
+
+
+def test_a_policy_that_docker_refuses_is_not_passed_over(tmp_path):
+    with pytest.raises(OSError, match="marked for removal"):
+        give_back(Docker(tmp_path, "removing"), HERE, {"Name": "always"})
