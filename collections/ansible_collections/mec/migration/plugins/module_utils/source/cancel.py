@@ -58,8 +58,11 @@ def _without_agent(client: Any, migration_id: str, container_id: str) -> dict[st
         entry = Journal(migration_id, SOURCE).entry
         state = container_state(client, container_id)[0]
         rolled_back = entry.outcome == states.ROLLED_BACK
-        if entry.state in (states.MARK_SENT, states.HANDED_OVER):
+        if entry.state in (states.MARK_SENT, states.HANDED_OVER) or entry.outcome == states.COMMITTED:
             return {"cancelled": False, "state": entry.state, "target_left": ""}
+        if not entry.state:
+            # Its agent ended it after it was seen: in good order, one way or the other.
+            return {"cancelled": state == RUNNING, "state": states.SETTLED, "target_left": ""}
         if rolled_back and state == RUNNING:
             forget_source(migration_id)
         elif entry.state in (states.OPEN, states.FROZEN) or (rolled_back and state == FROZEN):

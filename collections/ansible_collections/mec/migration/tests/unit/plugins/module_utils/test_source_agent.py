@@ -562,3 +562,28 @@ def test_after_the_mark_a_cancel_changes_nothing(host, state):
     done = cancel()
     assert (done["cancelled"], done["state"]) == (False, state)
     assert files(host) == before
+
+
+@pytest.mark.parametrize(
+    ("written", "now", "cancelled"),
+    [
+        (None, "absent", False),
+        (None, "running", True),
+        ({"state": states.SETTLED, "outcome": states.COMMITTED}, "absent", False),
+        ({"state": states.HANDED_OVER}, "frozen", False),
+    ],
+)
+def test_what_was_committed_while_it_was_to_be_cancelled_is_not_said_to_be_cancelled(
+    host, monkeypatch, written, now, cancelled
+):
+    """Its agent came to the end after its journal was seen, and before it was asked."""
+    monkeypatch.setattr(ending, "container_state", lambda client, name: (now, {"Id": CONTAINER}))
+    journal = Journal("redis-1", SOURCE)
+    journal.write(states.HANDED_OVER, service="redis", container_id=CONTAINER)
+    (seen,) = ending.open_here("redis-1", None)
+    if written is None:
+        journal.remove()
+    else:
+        journal.write(**written)
+    done = ending.cancel(DOCKER, seen, "bob@server")
+    assert done["cancelled"] is cancelled
