@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# gps2gtfs: the circle of 30 m around a bus stop has 30 m in Sri Lanka, 23 m in Munich and 6 m in Accra.
+# gps2gtfs: the circle of 30 m around a bus stop ends at 29 m in Colombo, at 23 m in Munich and at 5 m in Accra.
 #
 # Expected: a buffer_radius in metres around stops and terminals; the docstring shows positions in the United
 # States.
