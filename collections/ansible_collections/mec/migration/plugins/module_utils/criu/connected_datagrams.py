@@ -14,9 +14,11 @@ import contextlib
 import ipaddress
 import socket
 import struct
+from typing import Any
 
 from ..base.errors import MigrationError
 from ..kernel.datagram_peers import Peer
+from ..kernel.interfaces import interface_names
 from ..kernel.socket_options import socket_of
 from ..kernel.sockets import is_own_address
 from .files_image import FILE, FilesImage
@@ -57,12 +59,21 @@ def disconnect(files: FilesImage, pids: dict[int, int]) -> list[Peer]:
                     how = integer(submessage(dict(decode_fields(message))[INTERNET_FIELD]).get(SHUTDOWN, 0))
                     with contextlib.suppress(OSError), socket_of(pid, descriptor) as found:
                         port, peer = found.getsockname()[1], found.getpeername()
-                        peers.append(Peer(number, descriptor, port, list(peer), how))
+                        peers.append(Peer(number, descriptor, port, list(peer), how, _interface(pid, peer)))
         return peers
     except (ValueError, KeyError) as error:
         raise MigrationError(
             f"the images of sockets in {files.directory} are damaged: {error!r}", phase="handover"
         ) from error
+
+
+def _interface(pid: int, peer: tuple[Any, ...]) -> str:
+    """The name of the interface that a link-local address belongs to; empty for every other address.
+
+    :raises OSError: the process is gone.
+    """
+    scope = peer[3] if len(peer) > 3 else 0
+    return interface_names(pid).get(scope, "") if scope else ""
 
 
 def _is_disconnected_by_a_move(entry: FieldValue) -> bool:

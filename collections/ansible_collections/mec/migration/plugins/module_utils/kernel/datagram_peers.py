@@ -6,12 +6,17 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import os
 import socket
+import sys
 import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from .interfaces import interface_names
+from .libc import check
 from .socket_options import INTERNET, socket_of
 
 # Docker may wire the container's network only after the restore.
@@ -19,6 +24,10 @@ NOT_YET = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.ENE
 # The process, the descriptor or the socket.
 GONE = (errno.EBADF, errno.ESRCH, errno.ENOTSOCK)
 PAUSE_S = 0.005
+# In /proc/PID/net/if_inet6: the scope of a link-local address, and the flag of one that is being looked at.
+LINK, IFA_F_TENTATIVE = 0x20, 0x40
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Peer(NamedTuple):
@@ -29,6 +38,8 @@ class Peer(NamedTuple):
     :ivar port: its own.
     :ivar address: as getpeername(2) gives it in Python: address, port and, with IPv6, flow and scope.
     :ivar shut_down: which directions, as shutdown(2) has them, and one more; 0 for none.
+    :ivar interface: of a link-local address, the name of the interface that leads to it: the scope in
+        *address* is its number on the source, and has another number here.
     """
 
     process: int
@@ -36,6 +47,7 @@ class Peer(NamedTuple):
     port: int
     address: list[Any]
     shut_down: int
+    interface: str = ""
 
     def __str__(self) -> str:
         where = f"{self.address[0]} port {self.address[1]}"
@@ -51,7 +63,10 @@ def peers_of(fields: Any) -> list[Peer]:
         peers = [Peer(*one) for one in fields]
         for peer in peers:
             numbers = (peer.process, peer.descriptor, peer.port, peer.shut_down, *peer.address[1:])
-            if not isinstance(peer.address[0], str) or not all(isinstance(each, int) for each in numbers):
+            texts = (peer.address[0], peer.interface)
+            if not all(isinstance(each, str) for each in texts) or not all(
+                isinstance(each, int) for each in numbers
+            ):
                 raise ValueError("an address is none")
         return peers
     except (IndexError, TypeError) as error:
@@ -75,7 +90,7 @@ def connect_again(pids: dict[int, int], peers: Iterable[Peer], patience_s: float
         waiting = []
         for peer in left:
             try:
-                _connect(by_number[peer.process], peer)
+                _connect(by_number[peer.process], peer, is_last=late)
             except OSError as error:
                 if error.errno in NOT_YET and not late:
                     waiting.append(peer)
@@ -87,15 +102,64 @@ def connect_again(pids: dict[int, int], peers: Iterable[Peer], patience_s: float
     return refused
 
 
-def _connect(pid: int, peer: Peer) -> None:
+def _connect(pid: int, peer: Peer, *, is_last: bool) -> None:
+    """Connect it, unless the service has done so, or has closed it.
+
+    :raises OSError: it cannot be connected, or not yet as it should be.
+    """
     with socket_of(pid, peer.descriptor) as found:
         is_datagram = found.family in INTERNET and found.type == socket.SOCK_DGRAM
         if not is_datagram or found.getsockname()[1] != peer.port:
             # Another one by now.
             return
-        with contextlib.suppress(OSError):
-            found.getpeername()
+        address = _address(pid, peer)
+        present = _peer_of(found)
+        if present is not None and present[:2] != address[:2]:
             return
-        found.connect(tuple(peer.address))
-        if peer.shut_down:
-            found.shutdown(peer.shut_down - 1)
+        if present is None:
+            found.connect(address)
+            if peer.shut_down:
+                found.shutdown(peer.shut_down - 1)
+        if not peer.interface or _scope(found):
+            return
+        # The kernel took another address of the interface, as it looks for a second or two whether the
+        # link-local one is unique. A socket that has a source keeps it until it has no peer.
+        if _has_link_local(pid, peer.interface):
+            no_peer = socket.AF_UNSPEC.to_bytes(16, sys.byteorder)
+            check(_libc.connect(found.fileno(), no_peer, len(no_peer)), "connect")
+            found.connect(address)
+        elif not is_last:
+            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+
+
+def _scope(found: socket.socket) -> int:
+    """The interface that its own address belongs to, if that is a link-local one."""
+    return int(found.getsockname()[3])
+
+
+def _has_link_local(pid: int, interface: str) -> bool:
+    """Whether it has a link-local address that is in use already."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/if_inet6", encoding="ascii") as lines:
+        for line in lines:
+            # address, index, length of the prefix, scope, flags, name
+            words = line.split()
+            scope, flags = int(words[3], 16), int(words[4], 16)
+            if words[5] == interface and scope == LINK and not flags & IFA_F_TENTATIVE:
+                return True
+    return False
+
+
+def _peer_of(found: socket.socket) -> tuple[Any, ...] | None:
+    with contextlib.suppress(OSError):
+        return tuple(found.getpeername())
+    return None
+
+
+def _address(pid: int, peer: Peer) -> tuple[Any, ...]:
+    """The address of *peer* with the number that its interface has in the network of *pid*."""
+    if not peer.interface:
+        return tuple(peer.address)
+    for index, name in interface_names(pid).items():
+        if name == peer.interface:
+            return (*peer.address[:3], index)
+    raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))

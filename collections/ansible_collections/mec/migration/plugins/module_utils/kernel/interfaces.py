@@ -23,6 +23,14 @@ def interfaces(pid: int) -> dict[str, str]:
     return asked_in(pid, "net", _addresses)
 
 
+def interface_names(pid: int) -> dict[int, str]:
+    """Index of an interface -> its name, as the process sees them.
+
+    :raises OSError: the process is gone.
+    """
+    return dict(asked_in(pid, "net", socket.if_nameindex))
+
+
 def _addresses() -> dict[str, str]:
     found = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:

@@ -15,6 +15,7 @@ import sys
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.criu import connected_datagrams
 from ansible_collections.mec.migration.plugins.module_utils.criu.connected_datagrams import disconnect
 from ansible_collections.mec.migration.plugins.module_utils.criu.files_image import MAGIC, NAME, FilesImage
 from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
@@ -24,6 +25,7 @@ from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
     write_messages,
 )
 from ansible_collections.mec.migration.plugins.module_utils.criu.open_files import FDINFO_MAGIC, IDS_MAGIC
+from ansible_collections.mec.migration.plugins.module_utils.kernel import datagram_peers
 from ansible_collections.mec.migration.plugins.module_utils.kernel.datagram_peers import (
     Peer,
     connect_again,
@@ -214,3 +216,62 @@ def test_what_cannot_be_is_said():
 def test_damaged_fields_are_an_error(damaged):
     with pytest.raises(ValueError, match=r"peers of sockets|an address is none"):
         peers_of(damaged)
+
+
+def free_port():
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as found:
+        found.bind(("::", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def scoped(monkeypatch):
+    """A socket that listens, and one that lost it as a peer behind interface eth7, which is lo here."""
+    monkeypatch.setattr(datagram_peers, "interface_names", lambda _pid: {1: "eth7"})
+    with (
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as listens,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as lost,
+    ):
+        listens.bind(("::1", 0))
+        # By its number, as a restore binds it, so that it keeps it without a peer.
+        lost.bind(("::", free_port()))
+        address = [*listens.getsockname()[:3], 55]
+        yield lost, Peer(7, lost.fileno(), lost.getsockname()[1], address, 0, "eth7")
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_an_interface_has_its_own_number_there(monkeypatch, scoped, connected):
+    lost, peer = scoped
+    port = lost.getsockname()[1]
+    if connected:
+        # Before there was a link-local address to send from.
+        lost.connect((*peer.address[:3], 1))
+    ready = iter([False, False, True])
+    monkeypatch.setattr(datagram_peers, "_has_link_local", lambda *_: next(ready))
+    assert connect_again(OURS, peers_of([list(peer)])) == []
+    assert list(ready) == []
+    assert lost.getpeername()[:2] == tuple(peer.address[:2])
+    assert lost.getsockname()[1] == port
+
+
+def test_an_interface_that_is_not_there_is_waited_for(monkeypatch, scoped):
+    lost, peer = scoped
+    names = iter([{}, {1: "lo"}, {1: "lo", 2: "eth7"}])
+    monkeypatch.setattr(datagram_peers, "interface_names", lambda _pid: next(names))
+    monkeypatch.setattr(datagram_peers, "_has_link_local", lambda *_: True)
+    connect_again(OURS, [peer])
+    assert list(names) == []
+    monkeypatch.setattr(datagram_peers, "interface_names", lambda _pid: {1: "lo"})
+    lost.close()
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
+        other.bind(("::", 0))
+        missing = peer._replace(descriptor=other.fileno(), port=other.getsockname()[1])
+        (said,) = connect_again(OURS, [missing], patience_s=0.01)
+        assert said.endswith("(Network is down)")
+
+
+def test_the_name_of_the_interface_goes_with_a_link_local_address(monkeypatch):
+    monkeypatch.setattr(connected_datagrams, "interface_names", lambda _pid: {9: "eth0"})
+    assert connected_datagrams._interface(1, ("fe80::1", 514, 0, 9)) == "eth0"
+    assert connected_datagrams._interface(1, ("2001:db8::1", 514, 0, 0)) == ""
+    assert connected_datagrams._interface(1, ("192.0.2.1", 514)) == ""
