@@ -14,6 +14,10 @@ import sys
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.kernel.processes import container_pids
 from ansible_collections.mec.migration.plugins.module_utils.kernel.settings import from_fields, put_back, read
+from ansible_collections.mec.migration.plugins.module_utils.kernel.socket_options import (
+    read_options,
+    set_options,
+)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -97,6 +101,31 @@ def test_what_was_set_is_put_back(start, listening):
     )
     assert put_back({restored.pid: 7}, travelled) == []
     assert says(restored) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "value"),
+    [
+        # IP_TOS and IP_TTL of IPv6, UDP_ENCAP, IPV6_CHECKSUM of raw sockets, UDPLITE_SEND_CSCOV.
+        ((socket.AF_INET6, socket.SOCK_STREAM, 0), (0, 1), 0x10),
+        ((socket.AF_INET6, socket.SOCK_DGRAM, 0), (0, 2), 33),
+        ((socket.AF_INET, socket.SOCK_DGRAM, 0), (17, 100), 2),
+        ((socket.AF_INET6, socket.SOCK_RAW, 89), (41, 7), 12),
+        ((socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDPLITE), (136, 10), 20),
+    ],
+)
+def test_options_of_one_kind_of_socket(kind, option, value):
+    try:
+        made = [socket.socket(*kind) for _turn in range(2)]
+    except OSError:
+        pytest.skip("this kernel has no such sockets")
+    before, after = made
+    with before, after:
+        before.setsockopt(*option, value)
+        options = read_options(before, os.getpid())
+        assert [each[:2] for each in options.values] == [option]
+        assert set_options(after, os.getpid(), options) == []
+        assert after.getsockopt(*option) == value
 
 
 def test_what_is_as_usual_is_not_sent(start):
