@@ -63,8 +63,28 @@ CAUSES = (
     ),
     Cause(
         r"in-flight socket|In-flight connection|Dangling connection",
-        "a UNIX connection with data is not accepted yet",
+        "a UNIX connection with data, or of a client that has gone, is not accepted yet",
         "start the migration again; that is over as soon as the service accepts the connection",
+    ),
+    Cause(
+        r"PIDFD_THREAD flag is currently not supported",
+        "the service has a pidfd of a single thread (PIDFD_THREAD)",
+        "let it close that before the move",
+    ),
+    Cause(
+        r"Can't create memfd in victim: Too many open files",
+        "a process of the service has as many files open as it may have",
+        "let it close some, or raise its limit (`prlimit --nofile`)",
+    ),
+    Cause(
+        r"Couldn't unlink remap .*File name too long",
+        "the service has a file open whose name was removed and is too long for CRIU to add to it",
+        "let it close that file before the move",
+    ),
+    Cause(
+        r"remote mmap\(\) failed: Cannot allocate memory",
+        "a process of the service may not have the memory that CRIU needs in it for a moment",
+        "raise its limit of address space (`prlimit --as`), or free memory on the host",
     ),
     Cause(
         r"The socket has data to read",
