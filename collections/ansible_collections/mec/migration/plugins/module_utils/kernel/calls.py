@@ -36,7 +36,8 @@ _NUMBERS = {
 }
 # As ``uname -m`` says them.
 PROCESSORS = tuple(_NUMBERS)
-SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT, SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 430, 431, 432, 434, 438
+SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT, SYS_PIDFD_OPEN = 430, 431, 432, 434
+SYS_OPENAT2, SYS_PIDFD_GETFD = 437, 438
 
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 _syscall.restype = ctypes.c_long

@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
+
+from .namespaces import asked_in
 
 # include/net/tcp_states.h; an unconnected UDP socket is in state "close".
 _LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
@@ -96,22 +98,60 @@ def command(pid: int) -> str:
         return ""
 
 
-def addresses() -> list[str]:
-    """The addresses of this host, loopback included."""
+def addresses(pid: int | str = "self", kinds: Container[str] = ("LOCAL",)) -> list[str]:
+    """The addresses of the network of *pid*, loopback included.
+
+    :param kinds: of IPv4, as the kernel's table of routes calls them.
+    """
     found = set()
     with contextlib.suppress(OSError):
         last = ""
-        with open("/proc/net/fib_trie", encoding="ascii") as trie:
+        with open(f"/proc/{pid}/net/fib_trie", encoding="ascii") as trie:
             for line in trie:
                 words = line.split()
                 if words[0] == "|--":
                     last = words[1]
-                elif words[:3] == ["/32", "host", "LOCAL"]:
+                elif words[0] == "/32" and words[2] in kinds:
                     found.add(last)
-    with contextlib.suppress(OSError), open("/proc/net/if_inet6", encoding="ascii") as table:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/if_inet6", encoding="ascii") as table:
         for line in table:
             found.add(str(ipaddress.ip_address(bytes.fromhex(line.split()[0]))))
     return sorted(found)
+
+
+def bindable_addresses(pid: int) -> set[str]:
+    """The addresses that a socket can be bound to in the network of *pid*, those of broadcasts included."""
+    return set(addresses(pid, ("LOCAL", "BROADCAST")))
+
+
+def bound_elsewhere(pid: int) -> dict[int, Listener]:
+    """Inode -> a socket that takes what comes for an address which its network does not have (IP_FREEBIND).
+
+    Where `ip_nonlocal_bind` is set every socket may, and none is told.
+    """
+    every = [each for each in listeners(pid) if is_own_address(ipaddress.ip_address(each.address))]
+    if not every:
+        return {}
+    present = bindable_addresses(pid)
+    free = {version: _binds_anywhere(pid, version) for version in ("ipv4", "ipv6")}
+    found = {}
+    for each in every:
+        address = ipaddress.ip_address(each.address)
+        plain = getattr(address, "ipv4_mapped", None) or address
+        if str(plain) not in present and not free[f"ipv{plain.version}"]:
+            found[each.inode] = each
+    return found
+
+
+def _binds_anywhere(pid: int, version: str) -> bool:
+    def read() -> bool:
+        # Of the network of the thread that reads it.
+        with open(f"/proc/sys/net/{version}/ip_nonlocal_bind", encoding="ascii") as value:
+            return value.read().strip() != "0"
+
+    with contextlib.suppress(OSError):
+        return asked_in(pid, "net", read)
+    return False
 
 
 def _rows(pid: int, table: str) -> Iterator[list[str]]:
@@ -135,6 +175,20 @@ def connected_datagrams(pid: int) -> Iterator[int]:
         for words in _rows(pid, protocol):
             if words[3] == _CONNECTED:
                 yield int(words[9])
+
+
+def datagrams_with_own_address(pid: int) -> Iterator[int]:
+    """Inodes of those among them whose own address is one that a network has for itself."""
+    for protocol in ("udp", "udp6", "udplite", "udplite6"):
+        for words in _rows(pid, protocol):
+            own = _address(words[1].partition(":")[0])
+            if words[3] == _CONNECTED and is_own_address(ipaddress.ip_address(own)):
+                yield int(words[9])
+
+
+def connected_raw6(pid: int) -> Iterator[int]:
+    """Inodes of the raw IPv6 sockets of a process's network that have a peer."""
+    return (int(words[9]) for words in _rows(pid, "raw6") if words[2].strip("0:"))
 
 
 def unsent_datagrams(pid: int) -> Iterator[int]:

@@ -17,8 +17,8 @@ NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY, NLMSG_ERROR, NLMSG_DONE = 20, 2, 3
 NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
 # include/uapi/linux/unix_diag.h: what to show, and the attributes of the answer
-SHOW_NAME, SHOW_PEER, SHOW_PENDING, SHOW_QUEUES = 1, 4, 8, 0x10
-NAME, PEER, PENDING, QUEUES = 0, 2, 3, 4
+SHOW_NAME, SHOW_FILE, SHOW_PEER, SHOW_PENDING, SHOW_QUEUES = 1, 2, 4, 8, 0x10
+NAME, FILE, PEER, PENDING, QUEUES = 0, 1, 2, 3, 4
 # include/net/tcp_states.h
 LISTEN = 10
 HEADER = struct.Struct("=IHHII")
@@ -30,9 +30,11 @@ class UnixSocket(NamedTuple):
     """One socket.
 
     :param peer: inode of the socket that it is connected to; 0 if there is none yet.
-    :param pending: of a listener, the inodes of the clients that nobody has accepted yet.
+    :param pending: of a listener, the inodes of the clients that nobody has accepted yet; 0 for one that has
+        closed its end already.
     :param unread_bytes: what has come in, for a listener the number of connections to accept.
     :param unsent_bytes: what was sent and is not read yet, for a listener the length of its queue.
+    :param file_inode: of the file that it was bound to; 0 if it is not bound to any.
     """
 
     inode: int
@@ -43,6 +45,7 @@ class UnixSocket(NamedTuple):
     pending: tuple[int, ...]
     unread_bytes: int
     unsent_bytes: int
+    file_inode: int = 0
 
 
 def unix_sockets(pid: int) -> dict[int, UnixSocket]:
@@ -56,7 +59,7 @@ def unix_sockets(pid: int) -> dict[int, UnixSocket]:
 def _ask() -> dict[int, UnixSocket]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as diagnosis:
         diagnosis.settimeout(2)
-        show = SHOW_NAME | SHOW_PEER | SHOW_PENDING | SHOW_QUEUES
+        show = SHOW_NAME | SHOW_FILE | SHOW_PEER | SHOW_PENDING | SHOW_QUEUES
         request = REQUEST.pack(socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, show, 0, 0)
         flags = NLM_F_REQUEST | NLM_F_DUMP
         diagnosis.send(HEADER.pack(HEADER.size + len(request), SOCK_DIAG_BY_FAMILY, flags, 1, 0) + request)
@@ -90,6 +93,8 @@ def _socket(body: bytes) -> UnixSocket:
         struct.unpack(f"={len(pending) // 4}I", pending),
         unread,
         unsent,
+        # struct unix_diag_vfs: inode and device.
+        struct.unpack_from("=I", values.get(FILE, bytes(4)))[0],
     )
 
 

@@ -19,6 +19,7 @@ from ..docker.container_spec import check_movable
 from ..memory.trackers import AUTO, SOFT_DIRTY, best, check
 from .hosts import host_problems
 from .networks import (
+    late_peer_warnings,
     network_problems,
     network_warnings,
     own_address_problems,
@@ -361,7 +362,12 @@ def _target_warnings(source: Facts, target: Facts, container: Container) -> list
         lacking = target if source["zstd"] else source
         found.append(f"{lacking['hostname']} has no libzstd, so nothing is compressed on the way")
     pair = Pair(source, target, container)
-    found += [*mount_warnings(pair), *network_warnings(pair), *own_address_warnings(pair)]
+    found += [
+        *mount_warnings(pair),
+        *network_warnings(pair),
+        *own_address_warnings(pair),
+        *late_peer_warnings(pair),
+    ]
     return found
 
 

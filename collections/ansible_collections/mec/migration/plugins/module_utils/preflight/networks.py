@@ -122,6 +122,18 @@ def own_address_warnings(pair: Pair) -> Iterator[str]:
             )
 
 
+def late_peer_warnings(pair: Pair) -> Iterator[str]:
+    """A UDP socket cannot be connected before its container has an address."""
+    count = pair.container.connected_datagrams
+    if count and _network_comes_late(pair):
+        which = "a connected UDP socket" if count == 1 else f"{count} connected UDP sockets"
+        yield (
+            f"container {pair.container.name} has {which}, and Docker on {pair.target['hostname']} gives it "
+            "its network only once it is restored: what it sends in the milliseconds before that gets an "
+            "error (EDESTADDRREQ). Let the service try again after such an error"
+        )
+
+
 def _network_comes_late(pair: Pair) -> bool:
     return version_of(str(pair.target["docker"]["version"])) >= NETWORK_AFTER_RESTORE
 

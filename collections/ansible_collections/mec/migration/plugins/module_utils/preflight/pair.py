@@ -32,6 +32,8 @@ class Container(NamedTuple):
 
     :param moved: destinations of the mounts whose content moves.
     :param bound: in a network of its own, the ports that they take at one of its addresses alone.
+    :param connected_datagrams: in a network of its own, how many UDP sockets have a peer
+        and one of its addresses.
     :param shared_bytes: how much of the memory is shared; CRIU dumps it once more.
     :param listening: with host networking, the ports that its processes listen on.
     :param inventory: what its processes hold that does not move.
@@ -53,6 +55,7 @@ class Container(NamedTuple):
     bound: tuple[Port, ...] = ()
     staying_files: tuple[StayingFile, ...] = ()
     shareable: tuple[str, ...] = ()
+    connected_datagrams: int = 0
 
     @property
     def name(self) -> str:

@@ -19,7 +19,13 @@ from ..image.opened import open_store
 from ..kernel.mountinfo import mounts
 from ..kernel.network_settings import changed_settings
 from ..kernel.own_network import OwnNetwork, read_network
-from ..kernel.sockets import is_own_address, listeners, open_sockets
+from ..kernel.sockets import (
+    bindable_addresses,
+    datagrams_with_own_address,
+    is_own_address,
+    listeners,
+    open_sockets,
+)
 from ..memory.sent import FULL, LEAN
 from ..memory.shared_memory import shared_bytes
 from ..service.inventory import take_inventory
@@ -61,6 +67,7 @@ def look(client: Any, name: str, move_binds: list[str]) -> Container:
         network=OwnNetwork() if on_host_network else _own_network(service),
         time_namespace=service.runc.time_namespace,
         bound=() if on_host_network else _bound(service),
+        connected_datagrams=0 if on_host_network else _connected(service),
         staying_files=tuple(service.staying_files()),
         shareable=_shareable(service) if inspected["HostConfig"].get("IpcMode") == "shareable" else (),
     )
@@ -88,10 +95,26 @@ def _listening(pids: Iterable[int], network: int | str = "self") -> tuple[Port, 
     return tuple(sorted({Port(*socket[:3]) for socket in listeners(network) if socket.inode in held}))
 
 
+def _connected(service: Service) -> int:
+    held = {inode for pid in service.processes() for inode in open_sockets(pid)}
+    return len(held.intersection(datagrams_with_own_address(service.runc.pid)))
+
+
 def _bound(service: Service) -> tuple[Port, ...]:
     """Those at an address that only this container has."""
     every = _listening(service.processes(), service.runc.pid)
-    return tuple(port for port in every if is_own_address(ipaddress.ip_address(port.address)))
+    # What is bound to another address than that (IP_FREEBIND) needs none of it to be there.
+    present = bindable_addresses(service.runc.pid)
+    return tuple(
+        port
+        for port in every
+        if is_own_address(ipaddress.ip_address(port.address)) and _plain(port.address) in present
+    )
+
+
+def _plain(address: str) -> str:
+    """IPv4 in an IPv6 socket is what it is."""
+    return str(getattr(ipaddress.ip_address(address), "ipv4_mapped", None) or address)
 
 
 class Preflight:

@@ -16,14 +16,25 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..criu.own_mounts import unreadable_mounts
+from ..kernel.bound_files import other_name
 from ..kernel.cgroup import tasks_left
 from ..kernel.epolls import Stranger, in_dump_order, strangers
 from ..kernel.identity import limits_readable
 from ..kernel.mountinfo import Mount, mounts
+from ..kernel.process_limits import address_space_left, descriptor_limit, personality
 from ..kernel.processes import stat_fields
 from ..kernel.ptrace import sharing_directory, sharing_memory
 from ..kernel.socket_options import socket_of
-from ..kernel.sockets import command, connected_datagrams, holders, unread_netlink, unsent_datagrams
+from ..kernel.sockets import (
+    Listener,
+    bound_elsewhere,
+    command,
+    connected_datagrams,
+    connected_raw6,
+    holders,
+    unread_netlink,
+    unsent_datagrams,
+)
 from ..kernel.unix_diag import LISTEN, UnixSocket, unix_sockets
 from ..kernel.watches import Watches, watches
 from .locked_memory import inherited_locked_bytes
@@ -58,6 +69,9 @@ class Process(NamedTuple):
     :param settings: contents of :data:`SETTINGS`.
     :param policies: scheduling policies of its threads (sched_getscheduler(2)).
     :param threads: how many it has, the first one included, also where that has ended.
+    :param descriptor_limit: what its file descriptors stay below; None if that is nothing.
+    :param address_space_left: how many bytes more it may map; None if that is not limited.
+    :param personality: as personality(2) has it.
     :param below_terminal: whether it has a controlling terminal and does not lead the session of that.
     :param program: the file that it executes, as /proc/PID/exe says; empty for a zombie.
     :param mappings: how many lines /proc/PID/maps has.
@@ -85,6 +99,9 @@ class Process(NamedTuple):
     program: str = ""
     threads: int = 1
     below_terminal: bool = False
+    descriptor_limit: int | None = None
+    address_space_left: int | None = None
+    personality: int = 0
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"
@@ -115,6 +132,10 @@ class Holdings(NamedTuple):
     :param datagrams_on_their_way: inodes of UDP sockets of its network that have a peer and that no process
         has open: messages between processes have them (SCM_RIGHTS).
     :param strangers: files that sets of epoll wait for and that their process does not have open.
+    :param unix_on_their_way: likewise, inodes of UNIX sockets.
+    :param renamed_sockets: inode of a UNIX socket -> the name that its file has now.
+    :param connected_raw6: inodes of raw IPv6 sockets of its network that have a peer.
+    :param bound_elsewhere: inode -> a socket that is bound to an address which its network does not have.
     """
 
     init: int
@@ -142,6 +163,10 @@ class Holdings(NamedTuple):
     watches: Watches = Watches()
     strangers: tuple[Stranger, ...] = ()
     datagrams_on_their_way: tuple[int, ...] = ()
+    unix_on_their_way: tuple[int, ...] = ()
+    renamed_sockets: dict[int, str] = {}  # noqa: RUF012 - never changed
+    bound_elsewhere: dict[int, Listener] = {}  # noqa: RUF012 - never changed
+    connected_raw6: frozenset[int] = frozenset()
 
     @property
     def first(self) -> Process | None:
@@ -224,15 +249,34 @@ def read_holdings(
         tasks_left=tasks_left(init),
         watches=watches(init, found),
         strangers=tuple(_strangers(init, found)),
-        datagrams_on_their_way=tuple(_on_their_way(init, found.values())),
+        datagrams_on_their_way=tuple(_on_their_way(init, connected_datagrams(init), found.values())),
+        unix_on_their_way=tuple(_on_their_way(init, unix, found.values())),
+        renamed_sockets=dict(_renamed_sockets(init, found.values(), unix)),
+        bound_elsewhere=bound_elsewhere(init),
+        connected_raw6=frozenset(connected_raw6(init)),
     )
 
 
-def _on_their_way(init: int, processes: Iterable[Process]) -> set[int]:
+def _renamed_sockets(
+    init: int, processes: Iterable[Process], unix: dict[int, UnixSocket]
+) -> Iterator[tuple[int, str]]:
+    held = {file.socket_inode for process in processes for file in process.files}
+    for found in unix.values():
+        if found.inode in held and found.file_inode and found.name.startswith("/"):
+            name = other_name(init, found.name, found.file_inode)
+            if name:
+                yield found.inode, name
+
+
+def _on_their_way(init: int, inodes: Iterable[int], processes: Iterable[Process]) -> set[int]:
+    """Those that no process has open; in a network shared with the host they may be anybody's."""
+    with contextlib.suppress(OSError):
+        if os.readlink(f"/proc/{init}/ns/net") == os.readlink("/proc/self/ns/net"):
+            return set()
     open_here = {file.socket_inode for process in processes for file in process.files}
     # The kernel's own have no inode.
-    found = set(connected_datagrams(init)) - open_here - {0}
-    # The network may be the host's, or another container's, too.
+    found = set(inodes) - open_here - {0}
+    # The network may be another container's, too.
     return found - set(holders(found)) if found else found
 
 
@@ -295,6 +339,9 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         program=_program(pid),
         threads=int(status["Threads"]),
         below_terminal=_below_terminal(pid),
+        descriptor_limit=descriptor_limit(pid),
+        address_space_left=address_space_left(pid),
+        personality=personality(pid),
     )
 
 

@@ -13,13 +13,24 @@ from .holdings import Holdings, read_holdings
 from .kinds import REFUSED, SAID, Kind
 from .kinds_container import KINDS as CONTAINER
 from .kinds_files import KINDS as FILES
+from .kinds_limits import KINDS as LIMITS
 from .kinds_lost import KINDS as LOST
 from .kinds_mounts import KINDS as MOUNTS
 from .kinds_processes import KINDS as PROCESSES
+from .kinds_sockets import KINDS as SOCKETS
 from .kinds_watchers import KINDS as WATCHERS
 from .service import Service
 
-KINDS: tuple[Kind, ...] = (*PROCESSES, *FILES, *WATCHERS, *MOUNTS, *LOST, *CONTAINER)
+KINDS: tuple[Kind, ...] = (
+    *PROCESSES,
+    *LIMITS,
+    *FILES,
+    *SOCKETS,
+    *WATCHERS,
+    *MOUNTS,
+    *LOST,
+    *CONTAINER,
+)
 # Gone a moment later in most services: worth another look.
 TRANSIENT = (
     "unix-backlog",
@@ -29,6 +40,8 @@ TRANSIENT = (
     "shared-memory-space",
     "strange-epoll",
     "datagram-on-its-way",
+    "client-gone",
+    "unix-on-its-way",
 )
 LOOKS, PAUSE_S = 3, 0.2
 

@@ -215,6 +215,14 @@ KINDS = (
         "Bind to every address (0.0.0.0, ::), or give the container a fixed one",
         PREFLIGHT + "test_a_port_at_its_own_address_is_refused_or_said",
     ),
+    _judged(
+        SAID,
+        "late-peers",
+        "Connected UDP sockets, with Docker 28 or later on the target: until Docker gives the container its "
+        "network, some milliseconds after the restore, they have no peer, and what is sent gets an error",
+        "Let the service try again after such an error",
+        PREFLIGHT + "test_udp_sockets_that_get_their_peer_late_are_said",
+    ),
     Kind(
         "own-network",
         "What a service with NET_ADMIN has added to its network: addresses, routes, interfaces, firewall, "

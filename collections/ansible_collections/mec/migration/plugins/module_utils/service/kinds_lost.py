@@ -157,10 +157,10 @@ KINDS = (
     Kind(
         "not-read-yet",
         "Datagrams of UDP and events of inotify that have come in and are not read yet, the mark of urgent "
-        "data (MSG_OOB) of UNIX sockets",
+        "data (MSG_OOB) of UNIX sockets, that an epoll with EPOLLET has told of something already",
         UNSEEN,
         "",
-        "CRIU does not dump these queues",
+        "CRIU does not dump these; such an epoll tells once more",
         "Nothing for most, as UDP may lose datagrams anyway; let the service look at watched files once more",
         "",
     ),
@@ -227,7 +227,8 @@ KINDS = (
     ),
     Kind(
         "inode-flags",
-        "Inode flags (+i, +a) of files; times of files on such a tmpfs below a second",
+        "Inode flags (+i, +a) of files; times below a second of files on such a tmpfs and of open deleted "
+        "files, extended attributes of the latter",
         UNSEEN,
         "",
         "they are not on the target",

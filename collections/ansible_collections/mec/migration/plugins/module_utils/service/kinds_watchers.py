@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 
 from ..kernel.watches import Holder
@@ -39,6 +40,13 @@ def _strangers(holdings: Holdings) -> Iterator[Found]:
             f"has an epoll (file descriptor {stranger.descriptor}) that waits for a file which was added as "
             f"number {stranger.number} and which it has not open itself",
         )
+
+
+def _pressure(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        is_pressure = file.link.startswith("/proc/pressure/") or file.link.endswith(".pressure")
+        if is_pressure and file.flags & os.O_ACCMODE != os.O_RDONLY:
+            yield Found(process, f"waits for pressure of {file.link} (file descriptor {file.number})")
 
 
 KINDS = (
@@ -93,5 +101,15 @@ KINDS = (
         "Let the service take a file out of the epoll (EPOLL_CTL_DEL) before it closes its own descriptor",
         TEST + "test_an_epoll_of_a_file_that_another_process_has",
         _strangers,
+    ),
+    Kind(
+        "pressure-trigger",
+        "A trigger of pressure stall information (/proc/pressure, memory.pressure and the like)",
+        SAID,
+        "such a file that is open for writing, `flags` in /proc/PID/fdinfo",
+        "CRIU opens the file again without the trigger, so that nothing is told any more",
+        "Let the service write the trigger again",
+        TEST + "test_a_trigger_of_pressure",
+        _pressure,
     ),
 )

@@ -18,6 +18,7 @@ from ..kernel.socket_options import socket_of
 # What the kernel calls files that never had a name in a directory.
 NAMELESS = ("/memfd:", "/secretmem", "/dmabuf:", "/SYSV", "/anon_hugepage", "/[aio]", "/dev/zero")
 SO_PROTOCOL = 38
+PIDFD = "anon_inode:[pidfd]"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -32,7 +33,7 @@ class OpenFile(NamedTuple):
     :param protocol: of a socket, the kernel's name of its protocol, for example ``TCP``.
     :param links: how many names it has; 0 if it could not be looked at.
     :param mount: number of the mount that it was opened on; 0 if it has no path.
-    :param flags: of a pipe, as open(2) has them.
+    :param flags: of a pipe, a pidfd or a file of pressure stall information, as open(2) has them.
     """
 
     number: int
@@ -72,8 +73,8 @@ def _file(pid: int, number: int, path: str, devices: dict[int, int]) -> OpenFile
     link = os.readlink(path)
     if link.startswith("socket:["):
         return OpenFile(number, link, mode=stat.S_IFSOCK, protocol=_protocol(pid, number, path))
-    if link.startswith("pipe:["):
-        return OpenFile(number, link, flags=int(fields(f"/proc/{pid}/fdinfo/{number}")["flags"], 8))
+    if link.startswith("pipe:[") or link == PIDFD:
+        return OpenFile(number, link, flags=_flags(pid, number))
     if not link.startswith("/"):
         return OpenFile(number, link)
     try:
@@ -82,6 +83,7 @@ def _file(pid: int, number: int, path: str, devices: dict[int, int]) -> OpenFile
         return OpenFile(number, link)
     if found.st_dev not in devices:
         devices[found.st_dev] = _magic(path)
+    is_pressure = link.startswith("/proc/pressure/") or link.endswith(".pressure")
     return OpenFile(
         number,
         link,
@@ -90,7 +92,12 @@ def _file(pid: int, number: int, path: str, devices: dict[int, int]) -> OpenFile
         devices[found.st_dev],
         links=found.st_nlink,
         mount=0 if link.startswith(NAMELESS) else mount_of(pid, number),
+        flags=_flags(pid, number) if is_pressure else 0,
     )
+
+
+def _flags(pid: int, number: int) -> int:
+    return int(fields(f"/proc/{pid}/fdinfo/{number}")["flags"], 8)
 
 
 def _magic(path: str) -> int:

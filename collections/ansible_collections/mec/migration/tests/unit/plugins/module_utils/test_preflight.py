@@ -379,6 +379,16 @@ def test_a_port_at_its_own_address_is_refused_or_said():
     assert len(found(on_network("west"), late, net)) == 1
 
 
+def test_udp_sockets_that_get_their_peer_late_are_said():
+    net = container("net", PortBindings={})._replace(connected_datagrams=2)
+    for version, count in (("26.1.5+dfsg1", 0), ("28.5.2", 1)):
+        east = on_network("east")
+        east["docker"]["version"] = version
+        said = [text for text in preflight.warnings(on_network("west"), east, net) if "EDESTADDRREQ" in text]
+        assert len(said) == count
+        assert all("2 connected UDP sockets, and Docker on east" in text for text in said)
+
+
 def test_which_ports_are_bound_to_an_own_address():
     every = ("0.0.0.0", "::", "127.0.0.1", "::1", "::ffff:127.0.0.1", "224.0.0.251", "ff02::fb")
     assert not any(is_own_address(ipaddress.ip_address(address)) for address in (*every, "255.255.255.255"))

@@ -120,3 +120,17 @@ made(libc.inotify_add_watch(watch, b"/tmp", {mask}))
     for mask in (0x80000002, 0x04000002):
         only(told(program.format(mask=mask), SAID), "has a watch with IN_ONESHOT or IN_EXCL_UNLINK")
     assert told(program.format(mask=2), SAID) == []
+
+
+@needs_root
+def test_a_trigger_of_pressure():
+    program = """
+try:
+    trigger = os.open("/proc/pressure/memory", os.O_RDWR | os.O_NONBLOCK)
+    os.write(trigger, b"some 500000 2000000\\0")
+except OSError as error:
+    print("not given:", error, flush=True)
+    sys.exit()
+"""
+    only(told(program, SAID), "waits for pressure of /proc/pressure/memory", "write the trigger again")
+    assert told("keep.append(os.open('/proc/self/status', os.O_RDONLY))", SAID) == []

@@ -1,0 +1,157 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinds of processes that are at a limit of their own, where CRIU needs a little more for a moment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import stat
+from collections.abc import Iterator
+
+from .holdings import Holdings
+from .kinds import REFUSED, SAID, Found, Kind
+from .open_files import NAMELESS, PIDFD, fields
+
+TEST = "tests/unit/plugins/module_utils/test_holdings_limits.py::"
+# Seen to be enough, and 2 descriptors and no address space are not.
+DESCRIPTORS_OF_DUMP = 4
+ADDRESS_SPACE_OF_DUMP = 4 << 20
+# criu/servicefd.c: it needs some above the highest one of a process, in steps of 128.
+DESCRIPTORS_OF_RESTORE = 256
+CAP_SYS_RESOURCE = 24
+# include/uapi/linux/limits.h, and what CRIU adds to such a name: ".cr.1a2b.ghost".
+LONGEST_NAME, ADDED_TO_NAME = 255, 14
+DELETED = " (deleted)"
+
+
+def _descriptors(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        limit = process.descriptor_limit
+        if limit is not None and process.state != "Z":
+            used = sum(file.number < limit for file in process.files)
+            if limit - used < DESCRIPTORS_OF_DUMP:
+                yield Found(process, f"has {used} of the {limit} files open that it may have open at once")
+
+
+def _address_space(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        left = process.address_space_left
+        if left is not None and left < ADDRESS_SPACE_OF_DUMP:
+            yield Found(
+                process, f"may have {max(left, 0) >> 10} KiB more of address space (`ulimit -v`, RLIMIT_AS)"
+            )
+
+
+def _most_descriptors() -> int:
+    """What CRIU may have open. It raises its own limit if it may."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(OSError, KeyError, ValueError):
+        if int(fields("/proc/self/status")["CapEff"], 16) >> CAP_SYS_RESOURCE & 1:
+            with open("/proc/sys/fs/nr_open", encoding="ascii") as most:
+                return max(limit, int(most.read()))
+    return limit
+
+
+def _high_descriptor(holdings: Holdings) -> Iterator[Found]:
+    most = _most_descriptors()
+    for process in holdings.processes.values():
+        highest = max((file.number for file in process.files), default=0)
+        if highest + DESCRIPTORS_OF_RESTORE > most:
+            yield Found(process, f"has a file open as number {highest}")
+
+
+def _long_name(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if stat.S_ISREG(file.mode) and not file.links and not file.link.startswith(NAMELESS):
+            name = file.link[: -len(DELETED)] if file.link.endswith(DELETED) else file.link
+            if len(os.fsencode(name.rpartition("/")[2])) > LONGEST_NAME - ADDED_TO_NAME:
+                yield Found(
+                    process,
+                    f"has a deleted file open whose name is longer than {LONGEST_NAME - ADDED_TO_NAME} bytes "
+                    f"(file descriptor {file.number})",
+                )
+
+
+def _pidfd_of_thread(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        # PIDFD_THREAD has the number of O_EXCL.
+        if file.link == PIDFD and file.flags & os.O_EXCL:
+            yield Found(process, f"has a pidfd of a single thread (file descriptor {file.number})")
+
+
+def _personality(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        if process.personality:
+            yield Found(
+                process, f"has the personality {process.personality:#x} (setarch, linux32, personality(2))"
+            )
+
+
+KINDS = (
+    Kind(
+        "descriptors-used-up",
+        f"A process that may open fewer than {DESCRIPTORS_OF_DUMP} files more (RLIMIT_NOFILE)",
+        REFUSED,
+        "/proc/PID/limits and /proc/PID/fd",
+        f"CRIU needs some in it while it dumps it, and {DESCRIPTORS_OF_DUMP} are enough",
+        "Let the service close some, or raise its limit: `prlimit --pid PID --nofile=NUMBER` takes effect at "
+        "once",
+        TEST + "test_a_process_that_may_open_no_more_files",
+        _descriptors,
+    ),
+    Kind(
+        "address-space-used-up",
+        f"A process that may have less than {ADDRESS_SPACE_OF_DUMP >> 20} MiB of address space more "
+        "(RLIMIT_AS)",
+        REFUSED,
+        "/proc/PID/limits and `VmSize` in /proc/PID/status",
+        "CRIU needs some in it while it dumps it",
+        "Raise its limit: `prlimit --pid PID --as=BYTES` takes effect at once",
+        TEST + "test_a_process_that_may_map_no_more",
+        _address_space,
+    ),
+    Kind(
+        "high-descriptor",
+        "A file that is open as a number near the highest that the host allows (fs.nr_open; without "
+        "CAP_SYS_RESOURCE the hard limit of open files)",
+        REFUSED,
+        "/proc/PID/fd, beside the limit of this host",
+        f"CRIU needs {DESCRIPTORS_OF_RESTORE} higher numbers while it restores it",
+        "Let the service use lower ones, or raise that limit on both hosts",
+        TEST + "test_a_file_that_is_open_as_a_high_number",
+        _high_descriptor,
+    ),
+    Kind(
+        "long-deleted-name",
+        f"An open file that is deleted and whose name was longer than {LONGEST_NAME - ADDED_TO_NAME} bytes",
+        REFUSED,
+        "/proc/PID/fd",
+        "CRIU makes it again by a name that is longer still, and no file system takes that",
+        "Let the service close it before the move",
+        TEST + "test_a_deleted_file_with_a_long_name",
+        _long_name,
+    ),
+    Kind(
+        "thread-pidfd",
+        "A pidfd of a single thread (PIDFD_THREAD; of processes: kept)",
+        REFUSED,
+        "`flags` in /proc/PID/fdinfo",
+        "CRIU cannot dump it",
+        "Close it before the move",
+        TEST + "test_a_pidfd_of_a_thread",
+        _pidfd_of_thread,
+    ),
+    Kind(
+        "personality",
+        "The personality of a process (setarch, linux32)",
+        SAID,
+        "/proc/PID/personality",
+        "CRIU does not restore it: uname(2) and the places of new mappings are the usual ones after the move",
+        "Nothing, unless the service goes by them; then let it be started anew",
+        TEST + "test_a_personality",
+        _personality,
+    ),
+)

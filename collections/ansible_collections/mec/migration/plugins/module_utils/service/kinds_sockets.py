@@ -1,0 +1,130 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinds of sockets that CRIU dumps and cannot make again on the target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .holdings import Holdings
+from .kinds import REFUSED, SAID, UNSEEN, Found, Kind
+
+TEST = "tests/unit/plugins/module_utils/test_holdings_sockets.py::"
+
+
+def _client_gone(holdings: Holdings) -> Iterator[Found]:
+    held = holdings.socket_holders()
+    for listener in holdings.unix_sockets.values():
+        holder = held.get(listener.inode)
+        if holder is not None and 0 in listener.pending:
+            name = listener.name or "without a name"
+            yield Found(
+                holder,
+                f"listens on the UNIX socket {name} and has not accepted a connection whose client has gone",
+            )
+
+
+def _on_its_way(holdings: Holdings) -> Iterator[Found]:
+    count = len(holdings.unix_on_their_way)
+    if count:
+        which = "a UNIX socket" if count == 1 else f"{count} UNIX sockets"
+        yield Found(None, f"has {which} on the way from one process to another, open in none (SCM_RIGHTS)")
+
+
+def _renamed(holdings: Holdings) -> Iterator[Found]:
+    held = holdings.socket_holders()
+    for inode, name in holdings.renamed_sockets.items():
+        first = holdings.unix_sockets[inode].name
+        yield Found(held[inode], f"has bound a UNIX socket to {first}, whose file is {name} now")
+
+
+def _bound_elsewhere(holdings: Holdings) -> Iterator[Found]:
+    held = holdings.socket_holders()
+    for inode, each in holdings.bound_elsewhere.items():
+        if inode in held:
+            yield Found(
+                held[inode],
+                f"has {each.protocol} port {each.port} bound to {each.address}, which is none of its "
+                f"network's addresses (IP_FREEBIND, IP_TRANSPARENT, or it had that address before)",
+            )
+
+
+def _connected_raw6(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.socket_inode in holdings.connected_raw6:
+            yield Found(process, f"has a connected raw IPv6 socket (file descriptor {file.number})")
+
+
+KINDS = (
+    Kind(
+        "client-gone",
+        "A UNIX connection that nobody has accepted yet and whose client has gone already",
+        REFUSED,
+        "sock_diag(7): a connection that waits at a listener and has no client; looked at again a few times",
+        "CRIU cannot dump such a connection",
+        "That is over as soon as the service accepts it: start the migration again then",
+        TEST + "test_a_connection_whose_client_has_gone",
+        _client_gone,
+    ),
+    Kind(
+        "unix-on-its-way",
+        "A UNIX socket that no process has open, as it is on the way to one in a message (SCM_RIGHTS)",
+        REFUSED,
+        "sock_diag(7) and in no /proc/PID/fd; looked at again a few times",
+        "CRIU's restore ends in a fault of its own",
+        "That is over as soon as the service takes it: start the migration again then",
+        TEST + "test_a_unix_socket_on_its_way",
+        _on_its_way,
+    ),
+    Kind(
+        "renamed-socket",
+        "A UNIX socket whose file was renamed, or given another link, after it was bound (supervisord)",
+        REFUSED,
+        "sock_diag(7) and the directory of the name that it was bound to",
+        "CRIU makes it again by its first name, so that nobody would reach it by the other one",
+        "Let the service bind the socket to the name that it is reached by",
+        TEST + "test_a_unix_socket_whose_file_was_renamed",
+        _renamed,
+    ),
+    Kind(
+        "foreign-address",
+        "A socket that is bound to an address which no interface of the container has (IP_FREEBIND, "
+        "IP_TRANSPARENT; with `net.ipv4.ip_nonlocal_bind`: kept)",
+        REFUSED,
+        "/proc/PID/net/tcp, udp and the like, beside the addresses there",
+        "CRIU cannot bind it again",
+        "Start the container with `--sysctl net.ipv4.ip_nonlocal_bind=1` (net.ipv6 for IPv6), or let the "
+        "service bind to every address (0.0.0.0, ::)",
+        TEST + "test_a_socket_at_an_address_that_its_network_does_not_have",
+        _bound_elsewhere,
+    ),
+    Kind(
+        "connected-raw6",
+        "The peer of a connected raw IPv6 socket (of IPv4: kept)",
+        SAID,
+        "/proc/PID/net/raw6",
+        "CRIU restores it without its peer",
+        "Let the service connect it again, or send with an address",
+        TEST + "test_a_connected_raw_ipv6_socket",
+        _connected_raw6,
+    ),
+    Kind(
+        "ping-number",
+        "The number of a ping socket (the identifier of its ICMP messages)",
+        UNSEEN,
+        "",
+        "it gets another one, and does not see answers to what it has sent before",
+        "Nothing: programs that use such sockets leave the number to the kernel",
+        "",
+    ),
+    Kind(
+        "timer-on-its-way",
+        "A timerfd that no process has open, as it is on the way to one in a message (SCM_RIGHTS)",
+        UNSEEN,
+        "the kernel tells of sockets only what is on its way",
+        "the restore fails, and the service runs on here",
+        "Start the migration again once the service has taken it",
+        "",
+    ),
+)

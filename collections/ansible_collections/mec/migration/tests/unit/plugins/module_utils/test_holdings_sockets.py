@@ -1,0 +1,97 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sockets that a move could not make again, from real ones."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.service.kinds import SAID
+from test_holdings import needs_root, only, told
+
+LISTENER = """
+made(libc.unshare(0x40000000))
+listener = socket.socket(socket.AF_UNIX); listener.bind("\\0gone%d" % os.getpid()); listener.listen()
+client = socket.socket(socket.AF_UNIX); client.connect(listener.getsockname())
+"""
+
+
+@needs_root
+def test_a_connection_whose_client_has_gone():
+    only(told(LISTENER + "client.close()"), "whose client has gone", "as soon as the service accepts it")
+    assert told(LISTENER) == []
+    assert told(LISTENER + "accepted = listener.accept(); client.close()") == []
+
+
+@needs_root
+@pytest.mark.parametrize("sent", ["socket.socketpair()[0]", "socket.socket(socket.AF_UNIX)"])
+def test_a_unix_socket_on_its_way(sent):
+    program = f"""
+made(libc.unshare(0x40000000))
+one, other = socket.socketpair()
+sent = {sent}
+"""
+    send = """
+socket.send_fds(one, [b"x"], [sent.fileno()])
+"""
+    (said,) = told(program + send + "sent.close()")
+    assert said.startswith("container web has a UNIX socket on the way from one process to another")
+    assert told(program + send) == []
+    assert told(program + send + "sent.close(); kept = socket.recv_fds(other, 9, 1)") == []
+
+
+RENAMED = """
+os.chdir("{path}")
+listener = socket.socket(socket.AF_UNIX, socket.{kind}); listener.bind("{path}/new")
+"""
+
+
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_a_unix_socket_whose_file_was_renamed(tmp_path, kind):
+    program = RENAMED.format(path=tmp_path, kind=kind)
+    for published in ('os.rename("new", "published")', 'os.link("new", "published"); os.unlink("new")'):
+        only(told(program + published), f"{tmp_path}/new", f"is {tmp_path}/published now", "its first name")
+        (tmp_path / "published").unlink()
+    # As it is in most services; and one whose name is gone, or another socket's by now.
+    assert told(program) == []
+    assert told(program.replace("/new", "/gone") + 'os.unlink("gone")') == []
+    again = 'os.unlink("twice"); other = socket.socket(socket.AF_UNIX); other.bind("{path}/twice")'
+    assert told(program.replace("/new", "/twice") + again.format(path=tmp_path)) == []
+
+
+@needs_root
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_a_socket_at_an_address_that_its_network_does_not_have(kind):
+    program = f"""
+made(libc.unshare(0x40000000))
+nonlocal_bind = "/proc/sys/net/ipv4/ip_nonlocal_bind"
+bound = socket.socket(socket.AF_INET, socket.{kind})
+bound.setsockopt(socket.IPPROTO_IP, 15, 1)
+bound.bind(("203.0.113.5", 6107))
+if bound.type == socket.SOCK_STREAM:
+    bound.listen()
+"""
+    only(
+        told(program), "port 6107 bound to 203.0.113.5", "none of its network's addresses", "ip_nonlocal_bind"
+    )
+    assert told(program.replace("203.0.113.5", "127.0.0.1")) == []
+    assert told(program + "open(nonlocal_bind, 'w').write('1')") == []
+    # The address of a subnet's broadcasts belongs to nobody, and may be bound to (Samba).
+    given = """
+import subprocess
+for words in ("link set lo up", "address add 203.0.113.1/24 broadcast 203.0.113.5 dev lo"):
+    subprocess.run(["ip", *words.split()], check=True)
+"""
+    assert told(program.replace("nonlocal_bind =", given + "nonlocal_bind =")) == []
+
+
+@needs_root
+def test_a_connected_raw_ipv6_socket():
+    program = """
+made(libc.unshare(0x40000000))
+import subprocess
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+"""
+    only(told(program + 'raw.connect(("::1", 0))', SAID), "connected raw IPv6 socket", "without its peer")
+    assert told(program, SAID) == []
