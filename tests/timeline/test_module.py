@@ -13,13 +13,15 @@ from .conftest import recorded
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def play(directory: Path, *options: str, **task: Any) -> tuple[int, str, dict[str, Any]]:
+def play_module(
+    directory: Path, module: str, task: dict[str, Any], *options: str
+) -> tuple[int, str, dict[str, Any]]:
     """(exit code, output, result) of a play of one task on two hosts that need not exist."""
     hosts = {"edge-a": {"mec_cell": "0"}, "edge-b": {"mec_cell": "1"}, "edge-c": {"mec_cell": "2"}}
     (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
     (directory / "result.json").unlink(missing_ok=True)
     tasks = [
-        {"mec.migration.migration_timeline": task, "register": "told"},
+        {f"mec.migration.{module}": task, "register": "told"},
         {
             "ansible.builtin.copy": {
                 "content": "{{ told | to_json }}",
@@ -41,6 +43,10 @@ def play(directory: Path, *options: str, **task: Any) -> tuple[int, str, dict[st
     )
     result = directory / "result.json"
     return done.returncode, done.stdout, json.loads(result.read_text()) if result.exists() else {}
+
+
+def play(directory: Path, *options: str, **task: Any) -> tuple[int, str, dict[str, Any]]:
+    return play_module(directory, "migration_timeline", task, *options)
 
 
 def raw(name: str) -> dict[str, Any]:

@@ -61,17 +61,17 @@ class ActionModule(ActionBase):
         # Small arrays: more threads of BLAS than one slow them down. Before numpy is loaded.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Only maps and costs need numpy; a controller without it gets an error that says so.
+        from ..plugin_utils.report.files import record_text, write  # noqa: PLC0415
         from ..plugin_utils.report.run_report import complete, of_migration  # noqa: PLC0415
         from ..plugin_utils.report.timeline_page import page  # noqa: PLC0415
 
         html_path = Path(arguments["path"])
         json_path = html_path.with_suffix(".json")
         one = arguments["migration"]
-        stale = []
+        check_mode, written = self._task.check_mode, []
         if one is not None and arguments["record"]:
             # Before the page: what the migration did is kept even if that cannot be drawn.
-            text = json.dumps(one, indent=2, sort_keys=True, allow_nan=False) + "\n"
-            stale += self._write_file(json_path, text)
+            written.append(write(json_path, record_text(one), check_mode=check_mode))
         run = arguments["run"] if one is None else of_migration(one, arguments["why"])
         hosts = hosts_from_inventory(arguments["hosts"], variables.get("hostvars", {}))
         policy = self._policy(arguments["policy"], variables) if arguments["policy"] else None
@@ -81,37 +81,15 @@ class ActionModule(ActionBase):
         files = {html_path: page(record, json_path.name if linked else "")}
         if one is None:
             files[json_path] = json.dumps(record, indent=2, allow_nan=False) + "\n"
-        for path, content in files.items():
-            stale += self._write_file(path, content)
+        written += [write(path, content, check_mode=check_mode) for path, content in files.items()]
         if one is not None and arguments["record"]:
             files[json_path] = ""
         return {
-            "changed": bool(stale),
+            "changed": any(written),
             "files": {path.suffix[1:]: str(path) for path in files},
             "verdict": record["verdict"],
         }
 
-    def _write_file(self, path: Path, content: str) -> list[Path]:
-        """Write it, unless it is so already; returns it if it was, or would be, written."""
-        if _holds(path, content):
-            return []
-        if not self._task.check_mode:
-            _replace(path, content)
-        return [path]
-
     def _policy(self, name: str, variables: dict[str, Any]) -> Policy:
         lookup = lookup_loader.get("mec.migration.mdp_decision", loader=self._loader, templar=self._templar)
         return check(policy_of_lookup(lookup, name, variables))
-
-
-def _holds(path: Path, content: str) -> bool:
-    return path.is_file() and path.read_bytes() == content.encode()
-
-
-def _replace(path: Path, content: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(content, encoding="utf-8")
-    temporary.chmod(0o644)
-    temporary.replace(path)

@@ -138,7 +138,7 @@ class HandOver:
         self._tmpfs = TmpfsSource(runc.pid, reconnected_mounts(runc), removed, self._in_memory)
         mode = cgroup_mode(runc)
         segments = self._large_segments()
-        answer = self._channel.request(
+        self._channel.ask(
             "handover.prepare",
             segments=segments,
             descriptors=descriptors(runc.pid),
@@ -148,35 +148,51 @@ class HandOver:
             settings=settings.read(self._service.processes()).as_fields(),
             **copy_on_write.as_fields(self._service.processes()),
         )
-        wanted = {segment.number for segment in segments}
-        self._ready = wanted.intersection(answer.integers("segments"))
-        if self._page_server is not None:
-            if not answer.flag("lazy"):
-                raise MigrationError(
-                    "post-copy was asked for, and the target cannot restore lazily: its kernel has no "
-                    "userfaultfd, or migrate_lazy_restore is off. Choose migrate_postcopy=never or another "
-                    "target",
-                    phase="handover",
-                )
-            self._page_server.start()
-        self._channel.share(likely_content(self._service.cgroup.pids()))
+        # While the target's runtime starts, which takes it twice as long.
         hurry()
+        with contextlib.ExitStack() as undo:
+            try:
+                dump = self._start_dump(mode, self._tmpfs)
+                undo.callback(dump.close)
+                content = likely_content(self._service.cgroup.pids())
+            finally:
+                # Else the next message's answer would be taken for this one's.
+                answer = self._channel.answer("handover.prepare")
+            wanted = {segment.number for segment in segments}
+            self._ready = wanted.intersection(answer.integers("segments"))
+            if self._page_server is not None:
+                if not answer.flag("lazy"):
+                    raise MigrationError(
+                        "post-copy was asked for, and the target cannot restore lazily: its kernel has no "
+                        "userfaultfd, or migrate_lazy_restore is off. Choose migrate_postcopy=never or "
+                        "another target",
+                        phase="handover",
+                    )
+                self._page_server.start()
+            self._channel.share(content)
+            self._hold(dump)
+            undo.pop_all()
+        self._dump = dump
+
+    def _start_dump(self, mode: str, tmpfs: TmpfsSource) -> Dump:
+        """Start CRIU, up to where it would look at the processes."""
         for name in ("images", "work"):
             path = os.path.join(self._dir, name)
             shutil.rmtree(path, ignore_errors=True)
             os.makedirs(path, mode=0o700)
+        runc = self._service.runc
         parent = ParentOfAll(self._dir, self._service.processes().values())
         self._parent_obstacle = parent.obstacle
         lazy = lazily(self._service.cgroup.pids())
         if lazy and not parent.obstacle:
             # Else the images of processes hold their memory, too.
             to_nowhere(self._images, self._service.processes(), self._memory)
-        self._dump = Dump(
+        return Dump(
             runc,
             self._service.cgroup.path,
             self._images,
             self._work,
-            [mount.dump_option for mount in self._tmpfs.mounts],
+            [mount.dump_option for mount in tmpfs.mounts],
             mode,
             None if parent.obstacle else parent,
             lazy=lazy,
@@ -184,7 +200,10 @@ class HandOver:
             identity=needed_identity(self._service.cgroup.pids()),
             mptcp=holds_mptcp(self._service.cgroup.pids()),
         )
-        self._guard = ThawGuard(self._service.cgroup, self._dump, self._settle_after_our_death)
+
+    def _hold(self, dump: Dump) -> None:
+        """From here on this host's records say that the service may be frozen, and a guard would thaw it."""
+        self._guard = ThawGuard(self._service.cgroup, dump, self._settle_after_our_death)
         try:
             self._journal.write(
                 states.FROZEN,
@@ -198,7 +217,6 @@ class HandOver:
             self._note_mark = self._journal.prepare(states.MARK_SENT)
         except BaseException:
             self._guard.release()
-            self._dump.close()
             self._settle_rolled_back()
             raise
 

@@ -26,7 +26,7 @@ display = Display()
 PROGRESS_DIR = "/run/mec-migration/progress"
 # One command waits so long for a line, so that a connection is never silent for longer.
 WAIT_S = 10
-# Where a host's tail cannot wait.
+# Where nothing had come: the host's tail may not be able to wait.
 PAUSE_S = 0.1
 ALIVE = "alive"
 
@@ -117,7 +117,8 @@ class FollowedAction(TimedAction):
                     "msg": f"{self.module_name} ended without a result (process {pid}): it was killed, or "
                     "the host ran out of memory; see the log of its kernel",
                 }
-            time.sleep(PAUSE_S)
+            if not complete:
+                time.sleep(PAUSE_S)
 
     def _read(self, path: str, pid: int, first: int) -> tuple[str, bool]:
         """The file from its line *first* on, once there is one, and whether the module still runs."""

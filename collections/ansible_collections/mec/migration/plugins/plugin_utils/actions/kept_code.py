@@ -17,13 +17,14 @@ A module is never started twice: only where it has not begun another way is trie
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib
 import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,8 @@ class KeptAction(ActionBase):
         run = self._words(interpreter, f"{KEPT_DIR}/{code}", leaf)
         told = self._low_level_execute_command(where_kept(code, run), in_data=text)
         if told["rc"] == NOT_SENT_YET and not begun(told) and not self._task.check_mode:
-            packed = archive()
+            # They may have changed since this play began.
+            code, packed = archive()
             keeper = KEEPER.read_text(encoding="utf-8")
             send = self._words(interpreter, "-c", keeper, KEPT_DIR, code, str(len(packed)), leaf)
             told = self._low_level_execute_command(send, in_data=packed + text)
@@ -164,35 +166,57 @@ def files() -> Iterator[tuple[str, bytes]]:
     yield "__main__.py", MAIN.read_bytes()
     release = f'__version__ = "{__version__}"\n__author__ = "{__author__}"\n'
     yield "ansible/__init__.py", release.encode()
-    for path in sorted(OF_ANSIBLE.rglob("*.py")):
-        name = path.relative_to(OF_ANSIBLE)
-        if name.parts[0] not in NOT_SENT:
-            yield f"ansible/module_utils/{name}", path.read_bytes()
+    for name, content in _python_below(OF_ANSIBLE):
+        if name.split("/", 1)[0] not in NOT_SENT:
+            yield f"ansible/module_utils/{name}", content
     packages = {""}
     for folder in ("module_utils", "modules"):
-        for path in sorted((PLUGINS / folder).rglob("*.py")):
-            name = path.relative_to(PLUGINS)
-            packages.update(f"{parent}/" for parent in name.parents if parent.name)
-            yield f"{PREFIX}/{name}", path.read_bytes()
+        for name, content in _python_below(PLUGINS / folder):
+            parts = f"{folder}/{name}".split("/")[:-1]
+            packages.update("/".join(parts[:end]) + "/" for end in range(1, len(parts) + 1))
+            yield f"{PREFIX}/{folder}/{name}", content
     for package in sorted(packages):
         yield f"{PREFIX}/{package}__init__.py", b""
     for end in (1, 2, 3):
         yield "/".join([*PREFIX.split("/")[:end], "__init__.py"]), b""
 
 
+def _python_below(top: Path) -> Iterator[tuple[str, bytes]]:
+    """Names, from *top* on, and contents of the Python files below it, in order."""
+    # Without pathlib, which took more time for these names than reading and hashing took.
+    names = [
+        os.path.join(directory, name)
+        for directory, _directories, found in os.walk(top)
+        for name in found
+        if name.endswith(".py")
+    ]
+    for name in sorted(names):
+        with open(name, "rb") as file:
+            yield name[len(str(top)) + 1 :], file.read()
+
+
+@functools.cache
 def digest() -> str:
     """Of the names and contents of all files: what a directory of kept code is called."""
+    return _digest(files())
+
+
+def _digest(content: Iterable[tuple[str, bytes]]) -> str:
     found = hashlib.sha256()
-    for name, content in files():
-        found.update(f"{len(name)} {len(content)} {name}".encode())
-        found.update(content)
+    for name, text in content:
+        found.update(b"%d %d %s%s" % (len(name), len(text), name.encode(), text))
     return found.hexdigest()[:32]
 
 
-def archive() -> bytes:
-    """All files as a zip archive."""
+def archive() -> tuple[str, bytes]:
+    """All files as they are now: their digest, and a zip archive of them."""
+    content = list(files())
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
-        for name, content in files():
-            target.writestr(name, content)
-    return packed.getvalue()
+        for name, text in content:
+            target.writestr(name, text)
+    return _digest(content), packed.getvalue()
+
+
+# Ansible loads an action before it forks a process for each task: what is known here all of them know.
+digest()

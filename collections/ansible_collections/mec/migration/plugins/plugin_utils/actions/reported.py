@@ -21,6 +21,8 @@ class ReportAction(ActionBase):
     _supports_check_mode = True
     module_name = ""
     arguments: ClassVar[dict[str, Any]] = {}
+    # What is said of a report, or of what one is made from, that is none.
+    wrong: ClassVar[str] = "report lacks or holds a wrong {}; give json of the filter migration_report"
 
     def act(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Do it, unless in check mode; returns what the result has beside ``changed``.
@@ -39,7 +41,4 @@ class ReportAction(ActionBase):
         except DecisionError as error:
             raise AnsibleActionFail(f"{self.module_name}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
-            raise AnsibleActionFail(
-                f"{self.module_name}: report lacks or holds a wrong {error}; give json of the filter "
-                "migration_report"
-            ) from None
+            raise AnsibleActionFail(f"{self.module_name}: {self.wrong.format(error)}") from None

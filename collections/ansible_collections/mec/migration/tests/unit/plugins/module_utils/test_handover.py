@@ -106,13 +106,18 @@ class World:
     def close(self):
         pass
 
-    def answer_to(self, kind):
-        self.do("answer memory")
+    def ask(self, kind, **fields):
+        assert kind == "handover.prepare"
+        self.do("ask to prepare")
 
-    def request(self, kind, **fields):
+    def answer_to(self, kind):
         if kind == "handover.prepare":
             self.do("prepare")
             return SimpleNamespace(integers=lambda name: [])
+        self.do("answer memory")
+        return None
+
+    def request(self, kind, **fields):
         if kind == "handover.end":
             self.do("mark")
             return self.answer
@@ -151,7 +156,7 @@ def world(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "ParentOfAll", lambda *unused: SimpleNamespace(obstacle=""))
     tmpfs = SimpleNamespace(as_fields=list, mounts=[], changed=lambda: made.do("tmpfs", {}))
     monkeypatch.setattr(module, "TmpfsSource", lambda *unused: tmpfs)
-    monkeypatch.setattr(module, "Dump", lambda *unused, **more: made.dump)
+    monkeypatch.setattr(module, "Dump", lambda *unused, **more: made.do("start CRIU", made.dump))
     guard = SimpleNamespace(release=lambda: made.do("release"))
     monkeypatch.setattr(module, "ThawGuard", lambda *unused: guard)
     finals = SimpleNamespace(
@@ -191,6 +196,7 @@ def hand_over(world, tmp_path):
         processes=lambda: {1: 1},
     )
     channel = SimpleNamespace(
+        ask=world.ask,
         request=world.request,
         answer=world.answer_to,
         share=world.share,
@@ -274,7 +280,9 @@ def test_before_the_mark_any_failure_thaws(call, failure, world, tmp_path):
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
-@pytest.mark.parametrize("call", ["prepare", "share", "write frozen", "policy"])
+@pytest.mark.parametrize(
+    "call", ["ask to prepare", "start CRIU", "prepare", "share", "write frozen", "policy"]
+)
 def test_what_fails_before_the_rounds_leaves_it_as_it_was(call, failure, world, tmp_path):
     world.fails[call] = failure
     if call == "policy":
@@ -291,6 +299,10 @@ def test_what_fails_before_the_rounds_leaves_it_as_it_was(call, failure, world, 
     assert not world.frozen
     assert world.policy == ALWAYS
     assert left(world).state in ("", states.SETTLED)
+    if call != "ask to prepare":
+        assert "prepare" in world.calls, "the next message's answer would be taken for that one's"
+    if call not in ("ask to prepare", "start CRIU"):
+        assert world.dump.closed == 1
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)

@@ -35,7 +35,7 @@ def kept(tmp_path):
 
 
 def keep(parent, name="code", archive=None, size=None, given=GIVEN):
-    packed = kept_code.archive() if archive is None else archive
+    packed = kept_code.archive()[1] if archive is None else archive
     words = [sys.executable, "-c", kept_code.KEEPER.read_text(), str(parent), name]
     size = str(len(packed) if size is None else size)
     words = [*words, size, MODULE]
@@ -72,12 +72,12 @@ def test_the_digest_changes_with_a_name_and_with_content(monkeypatch):
     found = {}
     for files in ([("a", b"b")], [("a", b"c")], [("ab", b"")], [("a", b""), ("b", b"")]):
         monkeypatch.setattr(kept_code, "files", lambda files=files: iter(files))
-        found[kept_code.digest()] = files
+        found[kept_code.archive()[0]] = files
     assert len(found) == 4
 
 
 def test_the_archive_has_each_package_and_each_file_once():
-    names = zipfile.ZipFile(BytesIO(kept_code.archive())).namelist()
+    names = zipfile.ZipFile(BytesIO(kept_code.archive()[1])).namelist()
     assert len(names) == len(set(names))
     for name in names:
         folder = os.path.dirname(name)
@@ -160,7 +160,7 @@ def test_the_command_says_whether_the_host_could_keep_it(tmp_path, monkeypatch, 
 ACTION = """
 import json, sys
 from ansible.plugins import loader as loaders
-kept_dir, prepared_dir, python, check_mode, newer, collections, module = sys.argv[1:]
+kept_dir, prepared_dir, python, check_mode, newer, changed, collections, module = sys.argv[1:]
 loaders.init_plugin_loader([collections])
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.play_context import PlayContext
@@ -168,6 +168,8 @@ from ansible.playbook.task import Task
 from ansible.template import Templar
 from ansible_collections.mec.migration.plugins.plugin_utils.actions import kept_code
 kept_code.KEPT_DIR, kept_code.PREPARED_DIR = kept_dir, prepared_dir
+if changed == "True":
+    kept_code.digest = lambda: "0" * 32
 if newer == "True":
     class Newer:
         def __init__(self, result):
@@ -198,8 +200,9 @@ print(json.dumps(result["edge_host"]["paths"]))
 def run(tmp_path):
     """Runs the module by its action, over Ansible's connection to this machine; what it says of a path."""
 
-    def run(prepared=tmp_path, python=sys.executable, check_mode=False, newer=False):
-        words = [str(tmp_path / "kept"), str(prepared), python, str(check_mode), str(newer)]
+    def run(prepared=tmp_path, python=sys.executable, check_mode=False, newer=False, changed=False):
+        flags = [str(flag) for flag in (check_mode, newer, changed)]
+        words = [str(tmp_path / "kept"), str(prepared), python, *flags]
         collections = str(Path(kept_code.__file__).parents[6])
         words = [sys.executable, "-c", ACTION, *words, collections, f"mec.migration.{MODULE}"]
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
@@ -221,6 +224,11 @@ def test_the_first_task_sends_the_code_and_later_ones_use_it(run, tmp_path):
     assert (tmp_path / "kept" / kept_code.digest()).stat().st_ino == inode
     # In check mode, too, once it is there.
     assert run(check_mode=True) == FOUND
+
+
+def test_code_that_changed_during_a_play_is_kept_by_its_own_name(run, tmp_path):
+    assert run(changed=True) == FOUND
+    assert names(tmp_path / "kept") == [kept_code.digest()]
 
 
 def test_the_result_may_be_an_object_as_in_newer_ansible(run, tmp_path):
