@@ -203,14 +203,23 @@ e2e-arm64: venv  ## migrations between arm64 hosts (emulated: an hour, and ten m
 	  -e testbed_processor=arm64
 	$(BIN)/pytest tests/e2e -m arm64 --inventory inventories/arm64 --patience 12 --services redis,load $(ARGS)
 
-# Other cells: ARGS="-e bench_bandwidths=20,100 -e bench_runs=5", see playbooks/benchmark.yml. Results: reports/benchmark.
-.PHONY: bench bench-quick bench-lab
+# Results: reports/benchmark.
+.PHONY: bench bench-quick bench-cells bench-lab
 bench: bench-lab  ## moves beside three other ways, the whole grid (a day); goes on where it was interrupted
 	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_memory=16,256,1024 \
 	  -e bench_dirty=0,1000,10000 -e bench_bandwidths=20,100,1000 -e bench_images=cold,top,warm \
 	  -e bench_write_bytes=64,4096 -e bench_methods=this,this-compare,docker,docker-rsync,podman -e bench_runs=5 $(ARGS)
 
-bench-quick: bench-lab  ## moves beside docker checkpoint and podman: 256 MiB at 100 Mbit/s
+bench-quick: bench-lab $(VENV)/.services  ## four cells: headline and write storm beside podman, a small move, PostgreSQL (ten minutes)
+	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_fresh=true -e bench_methods=this,podman -e bench_runs=2
+	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_dirty=10000 -e bench_images=warm \
+	  -e bench_methods=this-postcopy,podman -e bench_runs=1
+	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_memory=16 -e bench_dirty=0 -e bench_bandwidths=1000 \
+	  -e bench_images=warm -e bench_methods=this -e bench_runs=5
+	$(BIN)/pytest tests/e2e/test_services.py -m services -k postgresql -rP --inventory inventories/bench --services load
+
+# ARGS="-e bench_bandwidths=20,100 -e bench_runs=5", see playbooks/benchmark.yml.
+bench-cells: bench-lab  ## moves beside docker checkpoint and podman, 256 MiB at 100 Mbit/s, or what ARGS say
 	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_fresh=true -e bench_runs=2 $(ARGS)
 
 # Recorded movement is not part of the repository: ARGS="--trace-dir=<directory with cells.csv and trace.npz>".
