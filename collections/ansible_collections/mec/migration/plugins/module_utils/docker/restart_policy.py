@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from ..base.errors import MigrationError
-from .container_state import ABSENT, FROZEN, RUNNING, container_state
+from .container_state import ABSENT, FROZEN, RUNNING, EndedError, container_state, wait_healthy
 
 # Written by the daemon as it starts.
 PID_FILE = "/run/docker.pid"
@@ -72,6 +72,28 @@ def give_back(
     )
 
 
+def healthy_or_ended_well(client: Any, container_id: str, timeout_s: float, docker_said: str = "") -> str:
+    """As :func:`wait_healthy`, but that a restored container may have ended in good order, or by Docker.
+
+    :raises EndedError: it has ended by itself with an error: it may be the restore that was not good.
+    """
+    try:
+        return wait_healthy(client, container_id, timeout_s, docker_said)
+    except EndedError:
+        inspected = container_state(client, container_id)[1]
+        code = int(dict(inspected.get("State") or {}).get("ExitCode") or 0)
+        if code and not _docker_stopped_it(client.info(), container_id):
+            raise EndedError(
+                f"the restored container has ended by itself (exit code {code}), so the source still has the "
+                "service as it was at the hand-over, frozen. To go on with what is on the target, as its "
+                "restart policy says, run the playbook mec.migration.resolve. To go back, which loses what "
+                "clients have written since, remove the container on the target first",
+                phase="verify",
+                container_state="exited",
+            ) from None
+        return "exited"
+
+
 def _is_removed(client: Any, container_id: str) -> bool:
     """Whether it is gone, or will be: Docker needs a moment to remove it."""
     end = time.monotonic() + REMOVAL_S
@@ -85,19 +107,10 @@ def _is_removed(client: Any, container_id: str) -> bool:
 def stopped_by_hand(client: Any, container_id: str, state: dict[str, Any]) -> bool:
     """Whether ``docker stop`` or ``docker kill`` ended it: then no policy starts it before the next boot.
 
-    The API does not tell, but the daemon writes it down, as it has to know it after its own restart. It says
-    the same of what it stopped itself as it came up after a crash, which nobody wanted to stay so.
-
     :param state: of the container, as Docker tells it.
     """
-    try:
-        info = client.info()
-        path = os.path.join(str(info["DockerRootDir"]), "containers", container_id, "config.v2.json")
-        with open(path, encoding="utf-8") as config_file:
-            if json.load(config_file)["HasBeenManuallyStopped"] is not True:
-                return False
-    except (OSError, ValueError, KeyError, TypeError):
-        # A daemon that writes it elsewhere: what ended by itself is the usual case.
+    info = client.info()
+    if not _docker_stopped_it(info, container_id):
         return False
     try:
         daemon_began = os.stat(PID_FILE).st_mtime
@@ -105,6 +118,23 @@ def stopped_by_hand(client: Any, container_id: str, state: dict[str, Any]) -> bo
     except (OSError, ValueError, KeyError, TypeError):
         return True
     return not by_its_start or bool(info.get("LiveRestoreEnabled"))
+
+
+def _docker_stopped_it(info: dict[str, Any], container_id: str) -> bool:
+    """Whether the daemon ended it.
+
+    The API does not tell, but the daemon writes it down, as it has to know it after its own restart. It says
+    the same of what it stopped itself as it came up after a crash, which nobody wanted to stay so.
+
+    :param info: what the daemon says of itself.
+    """
+    try:
+        path = os.path.join(str(info["DockerRootDir"]), "containers", container_id, "config.v2.json")
+        with open(path, encoding="utf-8") as config_file:
+            return json.load(config_file)["HasBeenManuallyStopped"] is True
+    except (OSError, ValueError, KeyError, TypeError):
+        # A daemon that writes it elsewhere: what ended by itself is the usual case.
+        return False
 
 
 def _seconds(time_of_docker: str) -> int:

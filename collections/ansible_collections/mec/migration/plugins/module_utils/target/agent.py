@@ -20,8 +20,7 @@ from ..base.errors import MigrationError, TransferError
 from ..base.paths import migration_dir, state_dir
 from ..base.priority import hurry
 from ..base.threads import InThread
-from ..docker.container_state import EndedError, wait_healthy
-from ..docker.restart_policy import give_back
+from ..docker.restart_policy import give_back, healthy_or_ended_well
 from ..files.apply import FileReceiver
 from ..files.tmpfs import TmpfsTarget
 from ..files.trees import ROOTFS_TREE
@@ -387,10 +386,8 @@ class TargetAgent:
     def _finish_message(self, message: Message, channel: Channel) -> None:
         answer = self._verify()
         container_id = str(answer["container_id"])
-        health = "exited"
-        with contextlib.suppress(EndedError):
-            timeout_s = float(message.fields.get("health_timeout_s") or 30)
-            health = wait_healthy(self._client, container_id, timeout_s, self._armed().docker_said)
+        timeout_s = float(message.fields.get("health_timeout_s") or 30)
+        health = healthy_or_ended_well(self._client, container_id, timeout_s, self._armed().docker_said)
         answer.update(health=health, how_it_ended=self._keep(container_id))
         channel.send("ok", **dict(answer, **self._status()))
 

@@ -12,7 +12,11 @@ import os
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
 from ansible_collections.mec.migration.plugins.module_utils.docker import restart_policy as module
-from ansible_collections.mec.migration.plugins.module_utils.docker.restart_policy import give_back
+from ansible_collections.mec.migration.plugins.module_utils.docker.container_state import EndedError
+from ansible_collections.mec.migration.plugins.module_utils.docker.restart_policy import (
+    give_back,
+    healthy_or_ended_well,
+)
 
 HERE = "5" * 64
 
@@ -72,6 +76,25 @@ def test_what_ended_is_treated_as_docker_treats_it(tmp_path, policy, code, by_ha
     assert f"exit code {code}" in said
     assert ("was started anew" if starts else "stays so") in said
     assert ("docker stop" in said) == by_hand
+
+
+def ended(*unused):
+    raise EndedError("the restored container is exited")
+
+
+@pytest.mark.parametrize(("code", "by_hand"), [(0, False), (0, True), (137, True)])
+def test_what_ended_in_good_order_or_by_docker_is_no_failure(tmp_path, monkeypatch, code, by_hand):
+    monkeypatch.setattr(module, "wait_healthy", ended)
+    docker = Docker(tmp_path, "exited", code=code, by_hand=by_hand)
+    assert healthy_or_ended_well(docker, HERE, 30) == "exited"
+
+
+@pytest.mark.parametrize("code", [1, 137, 139])
+def test_what_ended_by_itself_with_an_error_may_have_been_restored_badly(tmp_path, monkeypatch, code):
+    monkeypatch.setattr(module, "wait_healthy", ended)
+    docker = Docker(tmp_path, "exited", code=code)
+    with pytest.raises(EndedError, match=rf"exit code {code}\).*mec.migration.resolve"):
+        healthy_or_ended_well(docker, HERE, 30)
 
 
 @pytest.mark.parametrize("state", ["running", "frozen"])

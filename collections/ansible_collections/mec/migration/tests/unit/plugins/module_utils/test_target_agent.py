@@ -20,7 +20,6 @@ from ansible_collections.mec.migration.plugins.module_utils.base.errors import (
     TransferError,
 )
 from ansible_collections.mec.migration.plugins.module_utils.docker import restart_policy
-from ansible_collections.mec.migration.plugins.module_utils.docker.container_state import EndedError
 from ansible_collections.mec.migration.plugins.module_utils.kernel.settings import Settings
 from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
 from ansible_collections.mec.migration.plugins.module_utils.state import migration_lock
@@ -109,7 +108,7 @@ def host(monkeypatch, tmp_path):
     monkeypatch.setattr(states, "JOURNAL_DIR", str(tmp_path / "journals"))
     monkeypatch.setattr(migration_lock, "LOCK_DIR", str(tmp_path / "locks"))
     monkeypatch.setattr(module, "ArmedContainer", Container)
-    monkeypatch.setattr(module, "wait_healthy", lambda *unused: "running")
+    monkeypatch.setattr(module, "healthy_or_ended_well", lambda *unused: "running")
     monkeypatch.setattr(restart_policy, "container_state", lambda client, container_id: ("running", {}))
     layers = SimpleNamespace(handlers={}, close=lambda: None)
     monkeypatch.setattr(module, "LayerReceiver", lambda *unused: layers)
@@ -218,11 +217,7 @@ def test_it_goes_well(target):
 def test_a_service_that_has_ended_is_kept_as_its_restart_policy_says(target, monkeypatch):
     target.arm()
     target.ask("handover.end", **MARK)
-
-    def ended(*unused):
-        raise EndedError("the restored container is exited", container_state="exited")
-
-    monkeypatch.setattr(module, "wait_healthy", ended)
+    monkeypatch.setattr(module, "healthy_or_ended_well", lambda *unused: "exited")
     monkeypatch.setattr(
         module, "give_back", lambda client, container_id, *policy: f"{container_id}: {policy}"
     )
