@@ -210,7 +210,7 @@ bench: bench-lab  ## moves beside three other ways, the whole grid (a day); goes
 	  -e bench_dirty=0,1000,10000 -e bench_bandwidths=20,100,1000 -e bench_images=cold,top,warm \
 	  -e bench_write_bytes=64,4096 -e bench_methods=this,this-compare,docker,docker-rsync,podman -e bench_runs=5 $(ARGS)
 
-bench-quick: bench-lab $(VENV)/.services  ## four cells: headline and write storm beside podman, a small move, PostgreSQL (ten minutes)
+bench-quick: bench-lab $(VENV)/.services  ## four cells: headline and write storm beside podman, a small move, PostgreSQL (a quarter of an hour)
 	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_fresh=true -e bench_methods=this,podman -e bench_runs=2
 	$(BIN)/ansible-playbook -i inventories/bench playbooks/benchmark.yml -e bench_dirty=10000 -e bench_images=warm \
 	  -e bench_methods=this-postcopy,podman -e bench_runs=1
