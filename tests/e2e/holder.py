@@ -225,6 +225,36 @@ def found_by_name():
 
 checks["UNIX listener on tmpfs"] = found_by_name
 
+
+def published(way, kind):
+    """A socket that gets its name once it is ready, as HAProxy (rename) and supervisord (link) do it."""
+    ready = socket.socket(socket.AF_UNIX, kind)
+    first, name = f"/tmp/{way}-{kind}.tmp", f"/tmp/{way}-{kind}"
+    ready.bind(first)
+    os.chmod(first, 0o640)
+    if way == "renamed":
+        os.rename(first, name)
+    else:
+        os.link(first, name)
+        os.unlink(first)
+    if kind == socket.SOCK_STREAM:
+        ready.listen()
+
+    def reached():
+        with socket.socket(socket.AF_UNIX, kind) as client:
+            client.connect(name)
+            client.send(b"hello")
+            server = ready.accept()[0] if kind == socket.SOCK_STREAM else ready
+            mode = os.stat(name).st_mode & 0o777
+            return server.recv(9) == b"hello" and mode == 0o640 and not os.path.exists(first)
+
+    return reached
+
+
+for way in ("renamed", "linked"):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        checks[f"UNIX socket that was {way}, type {int(kind)}"] = published(way, kind)
+
 listeners = []
 for family, address in ((socket.AF_INET, ("127.0.0.1", 7001)), (socket.AF_INET6, ("::1", 7002))):
     for _ in range(2):

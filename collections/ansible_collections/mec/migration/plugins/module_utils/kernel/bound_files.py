@@ -14,6 +14,7 @@ import ctypes
 import os
 import stat
 import struct
+from typing import NamedTuple
 
 from .calls import SYS_OPENAT2, syscall
 
@@ -22,8 +23,28 @@ RESOLVE_IN_ROOT = 0x10
 HOW = struct.Struct("=QQQ")
 
 
-def other_name(pid: int, name: str, inode: int) -> str:
-    """Another name of a socket's file, in the directory of the name that it was bound to; empty if none.
+# struct sockaddr_un, with the zero byte that CRIU adds.
+LONGEST_NAME = 107
+
+
+class Names(NamedTuple):
+    """Of a socket's file, in the directory of the name that it was bound to.
+
+    :ivar is_first: whether it still has that name.
+    :ivar other: another one; empty if it has none there.
+    """
+
+    is_first: bool
+    other: str
+
+    @property
+    def moved_to(self) -> str:
+        """The name to bind it to on the target; empty if that is the first one, or cannot be."""
+        return "" if self.is_first or len(os.fsencode(self.other)) > LONGEST_NAME else self.other
+
+
+def names_of(pid: int, name: str, inode: int) -> Names:
+    """The names of a socket's file; none where it is gone, or was renamed into another directory.
 
     :param pid: a process that has the same root directory as the socket's.
     :param name: the path that the socket was bound to.
@@ -33,14 +54,18 @@ def other_name(pid: int, name: str, inode: int) -> str:
     with contextlib.suppress(OSError):
         opened = _directory(pid, directory or "/")
         try:
-            if _is_only_name(opened, first, inode):
-                return ""
+            found = _status(opened, first)
+            is_first = found is not None and found.st_ino == inode
+            if is_first and found is not None and found.st_nlink == 1:
+                return Names(True, "")
             for entry in os.listdir(opened):
-                if entry != first and _socket_inode(opened, entry) == inode:
-                    return f"{directory}/{entry}"
+                other = _status(opened, entry) if entry != first else None
+                if other is not None and stat.S_ISSOCK(other.st_mode) and other.st_ino == inode:
+                    return Names(is_first, f"{directory}/{entry}")
+            return Names(is_first, "")
         finally:
             os.close(opened)
-    return ""
+    return Names(False, "")
 
 
 def _directory(pid: int, path: str) -> int:
@@ -56,16 +81,8 @@ def _directory(pid: int, path: str) -> int:
         os.close(root)
 
 
-def _is_only_name(directory: int, name: str, inode: int) -> bool:
+def _status(directory: int, name: str) -> os.stat_result | None:
+    """Of a name in a directory; None if it is gone."""
     with contextlib.suppress(OSError):
-        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        return found.st_ino == inode and found.st_nlink == 1
-    return False
-
-
-def _socket_inode(directory: int, name: str) -> int:
-    """Inode of a socket's file; 0 if it is something else, or gone."""
-    with contextlib.suppress(OSError):
-        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
-    return 0
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    return None

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..criu.own_mounts import unreadable_mounts
-from ..kernel.bound_files import other_name
+from ..kernel.bound_files import names_of
 from ..kernel.cgroup import tasks_left
 from ..kernel.epolls import Stranger, in_dump_order, strangers
 from ..kernel.identity import limits_readable
@@ -133,7 +133,7 @@ class Holdings(NamedTuple):
         has open: messages between processes have them (SCM_RIGHTS).
     :param strangers: files that sets of epoll wait for and that their process does not have open.
     :param unix_on_their_way: likewise, inodes of UNIX sockets.
-    :param renamed_sockets: inode of a UNIX socket -> the name that its file has now.
+    :param other_names: inode of a UNIX socket -> a name of its file that it would not have on the target.
     :param connected_raw6: inodes of raw IPv6 sockets of its network that have a peer.
     :param bound_elsewhere: inode -> a socket that is bound to an address which its network does not have.
     """
@@ -164,7 +164,7 @@ class Holdings(NamedTuple):
     strangers: tuple[Stranger, ...] = ()
     datagrams_on_their_way: tuple[int, ...] = ()
     unix_on_their_way: tuple[int, ...] = ()
-    renamed_sockets: dict[int, str] = {}  # noqa: RUF012 - never changed
+    other_names: dict[int, str] = {}  # noqa: RUF012 - never changed
     bound_elsewhere: dict[int, Listener] = {}  # noqa: RUF012 - never changed
     connected_raw6: frozenset[int] = frozenset()
 
@@ -251,21 +251,21 @@ def read_holdings(
         strangers=tuple(_strangers(init, found)),
         datagrams_on_their_way=tuple(_on_their_way(init, connected_datagrams(init), found.values())),
         unix_on_their_way=tuple(_on_their_way(init, unix, found.values())),
-        renamed_sockets=dict(_renamed_sockets(init, found.values(), unix)),
+        other_names=dict(_other_names(init, found.values(), unix)),
         bound_elsewhere=bound_elsewhere(init),
         connected_raw6=frozenset(connected_raw6(init)),
     )
 
 
-def _renamed_sockets(
+def _other_names(
     init: int, processes: Iterable[Process], unix: dict[int, UnixSocket]
 ) -> Iterator[tuple[int, str]]:
     held = {file.socket_inode for process in processes for file in process.files}
     for found in unix.values():
         if found.inode in held and found.file_inode and found.name.startswith("/"):
-            name = other_name(init, found.name, found.file_inode)
-            if name:
-                yield found.inode, name
+            names = names_of(init, found.name, found.file_inode)
+            if names.other and not names.moved_to:
+                yield found.inode, names.other
 
 
 def _on_their_way(init: int, inodes: Iterable[int], processes: Iterable[Process]) -> set[int]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..kernel.bound_files import LONGEST_NAME
 from .holdings import Holdings
-from .kinds import REFUSED, SAID, UNSEEN, Found, Kind
+from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
 
 TEST = "tests/unit/plugins/module_utils/test_holdings_sockets.py::"
 
@@ -32,11 +33,11 @@ def _on_its_way(holdings: Holdings) -> Iterator[Found]:
         yield Found(None, f"has {which} on the way from one process to another, open in none (SCM_RIGHTS)")
 
 
-def _renamed(holdings: Holdings) -> Iterator[Found]:
+def _other_names(holdings: Holdings) -> Iterator[Found]:
     held = holdings.socket_holders()
-    for inode, name in holdings.renamed_sockets.items():
+    for inode, name in holdings.other_names.items():
         first = holdings.unix_sockets[inode].name
-        yield Found(held[inode], f"has bound a UNIX socket to {first}, whose file is {name} now")
+        yield Found(held[inode], f"has bound a UNIX socket to {first}, whose file has the name {name}, too")
 
 
 def _bound_elsewhere(holdings: Holdings) -> Iterator[Found]:
@@ -79,13 +80,24 @@ KINDS = (
     ),
     Kind(
         "renamed-socket",
-        "A UNIX socket whose file was renamed, or given another link, after it was bound (supervisord)",
+        "A UNIX socket whose file got another name in its directory after it was bound, in place of the "
+        "first one (HAProxy, supervisord)",
+        KEPT,
+        "",
+        "",
+        "",
+        "tests/e2e/test_kinds.py::test_what_a_service_holds_is_there_after_the_move",
+    ),
+    Kind(
+        "linked-socket",
+        "A UNIX socket whose file has another name beside the one that it was bound to, or got one that is "
+        f"longer than {LONGEST_NAME} bytes",
         REFUSED,
         "sock_diag(7) and the directory of the name that it was bound to",
-        "CRIU makes it again by its first name, so that nobody would reach it by the other one",
+        "CRIU makes it again by one name, of a limited length",
         "Let the service bind the socket to the name that it is reached by",
-        TEST + "test_a_unix_socket_whose_file_was_renamed",
-        _renamed,
+        TEST + "test_a_unix_socket_whose_file_has_two_names",
+        _other_names,
     ),
     Kind(
         "foreign-address",

@@ -40,6 +40,7 @@ from ..criu.images import (
     without,
 )
 from ..criu.parent import NAME as PARENT_LINK
+from ..criu.renamed_sockets import bind_to_new_names
 from ..criu.segments import segment_number
 from ..kernel.closed_files import ClosedFiles
 from ..kernel.datagram_peers import Peer
@@ -197,6 +198,8 @@ class FinalImages:
         pids = {expected.pid: number for number, expected in self._expected.items()}
         set_aside(self.files, pids)
         self.peers = disconnect(self.files, pids)
+        for init in [pid for pid, number in pids.items() if number == 1]:
+            bind_to_new_names(self.files, init)
         self._give_segments()
         self.files.write()
         names = os.listdir(self._dir)

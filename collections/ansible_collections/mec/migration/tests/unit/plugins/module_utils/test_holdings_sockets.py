@@ -47,16 +47,28 @@ listener = socket.socket(socket.AF_UNIX, socket.{kind}); listener.bind("{path}/n
 
 
 @pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
-def test_a_unix_socket_whose_file_was_renamed(tmp_path, kind):
+def test_a_unix_socket_whose_file_has_two_names(tmp_path, kind):
     program = RENAMED.format(path=tmp_path, kind=kind)
-    for published in ('os.rename("new", "published")', 'os.link("new", "published"); os.unlink("new")'):
-        only(told(program + published), f"{tmp_path}/new", f"is {tmp_path}/published now", "its first name")
-        (tmp_path / "published").unlink()
-    # As it is in most services; and one whose name is gone, or another socket's by now.
+    only(
+        told(program + 'os.link("new", "second")'), f"{tmp_path}/new", f"has the name {tmp_path}/second, too"
+    )
+    (tmp_path / "second").unlink()
+    (tmp_path / "new").unlink()
+    # As it is in most services; one that was renamed, which is kept; one whose name is gone, or another's.
     assert told(program) == []
+    for published in ('os.rename("new", "published")', 'os.link("new", "published"); os.unlink("new")'):
+        (tmp_path / "new").unlink(missing_ok=True)
+        assert told(program + published) == []
+        (tmp_path / "published").unlink()
     assert told(program.replace("/new", "/gone") + 'os.unlink("gone")') == []
     again = 'os.unlink("twice"); other = socket.socket(socket.AF_UNIX); other.bind("{path}/twice")'
     assert told(program.replace("/new", "/twice") + again.format(path=tmp_path)) == []
+
+
+def test_a_name_that_is_too_long_to_bind_to(tmp_path):
+    name = "n" * 120
+    program = RENAMED.format(path=tmp_path, kind="SOCK_STREAM") + f'os.rename("new", "{name}")'
+    only(told(program), f"{tmp_path}/new", f"has the name {tmp_path}/{name}, too", "of a limited length")
 
 
 @needs_root
