@@ -72,9 +72,12 @@ def give_back(
     )
 
 
-def healthy_or_ended_well(client: Any, container_id: str, timeout_s: float, docker_said: str = "") -> str:
+def healthy_or_ended_well(
+    client: Any, container_id: str, timeout_s: float, docker_said: str = "", removes_itself: bool = False
+) -> str:
     """As :func:`wait_healthy`, but that a restored container may have ended in good order, or by Docker.
 
+    :param removes_itself: whether it was started with ``--rm``: then nobody can tell how it ended.
     :raises EndedError: it has ended by itself with an error: it may be the restore that was not good.
     """
     try:
@@ -82,7 +85,7 @@ def healthy_or_ended_well(client: Any, container_id: str, timeout_s: float, dock
     except EndedError:
         inspected = container_state(client, container_id)[1]
         code = int(dict(inspected.get("State") or {}).get("ExitCode") or 0)
-        if code and not _docker_stopped_it(client.info(), container_id):
+        if code and not removes_itself and not _docker_stopped_it(client.info(), container_id):
             raise EndedError(
                 f"the restored container has ended by itself (exit code {code}), so the source still has the "
                 "service as it was at the hand-over, frozen. To go on with what is on the target, as its "

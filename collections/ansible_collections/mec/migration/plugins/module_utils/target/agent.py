@@ -387,7 +387,8 @@ class TargetAgent:
         answer = self._verify()
         container_id = str(answer["container_id"])
         timeout_s = float(message.fields.get("health_timeout_s") or 30)
-        health = healthy_or_ended_well(self._client, container_id, timeout_s, self._armed().docker_said)
+        said, removes_itself = self._armed().docker_said, bool(self._spec.get("auto_remove"))
+        health = healthy_or_ended_well(self._client, container_id, timeout_s, said, removes_itself)
         answer.update(health=health, how_it_ended=self._keep(container_id))
         channel.send("ok", **dict(answer, **self._status()))
 

@@ -97,6 +97,14 @@ def test_what_ended_by_itself_with_an_error_may_have_been_restored_badly(tmp_pat
         healthy_or_ended_well(docker, HERE, 30)
 
 
+def test_of_what_removes_itself_nobody_can_tell_how_it_ended(tmp_path, monkeypatch):
+    """Docker may not have removed it yet when it is looked at."""
+    monkeypatch.setattr(module, "wait_healthy", ended)
+    for state, code in (("exited", 137), ("absent", 0)):
+        docker = Docker(tmp_path / state, state, code=code)
+        assert healthy_or_ended_well(docker, HERE, 30, removes_itself=True) == "exited"
+
+
 @pytest.mark.parametrize("state", ["running", "frozen"])
 def test_of_what_runs_there_is_nothing_to_say(tmp_path, state):
     docker = Docker(tmp_path, state)
