@@ -6,21 +6,32 @@
 from __future__ import annotations
 
 import contextlib
+from typing import NamedTuple
 
-from .processes import status
-
-
-def descriptor_limit(pid: int) -> int | None:
-    """The number that its file descriptors stay below; None if it has no limit, or is gone."""
-    return _soft_limit(pid, "Max open files")
+DESCRIPTORS, ADDRESS_SPACE = "Max open files", "Max address space"
 
 
-def address_space_left(pid: int) -> int | None:
-    """How many bytes more it may map; None if it has no limit, or is gone."""
-    limit = _soft_limit(pid, "Max address space")
-    words = status(pid, "VmSize").split()
-    # A zombie has no size any more.
-    return limit - int(words[0]) * 1024 if limit is not None and words else None
+class Limits(NamedTuple):
+    """Soft limits of a process; None for one that it does not have.
+
+    :ivar descriptors: the number that its file descriptors stay below.
+    """
+
+    descriptors: int | None = None
+    address_space_bytes: int | None = None
+
+
+def limits(pid: int) -> Limits:
+    """None for all if it is gone."""
+    found: dict[str, int] = {}
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/limits", encoding="ascii") as lines:
+        for line in lines:
+            for name in (DESCRIPTORS, ADDRESS_SPACE):
+                if line.startswith(name):
+                    soft = line[len(name) :].split()[0]
+                    if soft != "unlimited":
+                        found[name] = int(soft)
+    return Limits(found.get(DESCRIPTORS), found.get(ADDRESS_SPACE))
 
 
 def personality(pid: int) -> int:
@@ -28,12 +39,3 @@ def personality(pid: int) -> int:
     with contextlib.suppress(OSError), open(f"/proc/{pid}/personality", encoding="ascii") as file:
         return int(file.read(), 16)
     return 0
-
-
-def _soft_limit(pid: int, name: str) -> int | None:
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/limits", encoding="ascii") as lines:
-        for line in lines:
-            if line.startswith(name):
-                soft = line[len(name) :].split()[0]
-                return None if soft == "unlimited" else int(soft)
-    return None

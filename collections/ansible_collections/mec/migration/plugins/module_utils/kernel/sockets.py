@@ -169,21 +169,17 @@ def unread_netlink(pid: int) -> Iterator[int]:
     return (int(words[9]) for words in _rows(pid, "netlink") if int(words[4]))
 
 
-def connected_datagrams(pid: int) -> Iterator[int]:
-    """Inodes of the UDP sockets of a process's network that have a peer."""
+def connected_datagrams(pid: int, *, only_own: bool = False) -> Iterator[int]:
+    """Inodes of the UDP sockets of a process's network that have a peer.
+
+    :param only_own: leave out those whose own address other networks have, too, see :func:`is_own_address`.
+    """
     for protocol in ("udp", "udp6", "udplite", "udplite6"):
         for words in _rows(pid, protocol):
             if words[3] == _CONNECTED:
-                yield int(words[9])
-
-
-def datagrams_with_own_address(pid: int) -> Iterator[int]:
-    """Inodes of those among them whose own address is one that a network has for itself."""
-    for protocol in ("udp", "udp6", "udplite", "udplite6"):
-        for words in _rows(pid, protocol):
-            own = _address(words[1].partition(":")[0])
-            if words[3] == _CONNECTED and is_own_address(ipaddress.ip_address(own)):
-                yield int(words[9])
+                address = _address(words[1].partition(":")[0])
+                if not only_own or is_own_address(ipaddress.ip_address(address)):
+                    yield int(words[9])
 
 
 def connected_raw6(pid: int) -> Iterator[int]:

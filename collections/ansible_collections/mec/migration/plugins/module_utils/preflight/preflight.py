@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from ..base.errors import MigrationError, PreflightError
@@ -21,7 +21,7 @@ from ..kernel.network_settings import changed_settings
 from ..kernel.own_network import OwnNetwork, read_network
 from ..kernel.sockets import (
     bindable_addresses,
-    datagrams_with_own_address,
+    connected_datagrams,
     is_own_address,
     listeners,
     open_sockets,
@@ -56,18 +56,19 @@ def look(client: Any, name: str, move_binds: list[str]) -> Container:
         # Why it cannot be moved comes out together with everything else.
         return Container(inspected, specification(inspected), memory_bytes=0)
     on_host_network = inspected["HostConfig"]["NetworkMode"] == "host"
+    held = {inode for pid in service.processes() for inode in open_sockets(pid)}
     return Container(
         inspected=inspected,
         spec=service.spec,
         memory_bytes=service.memory_bytes,
         moved=tuple(mount["destination"] for mount in service.moved_mounts()),
-        listening=_listening(service.processes()) if on_host_network else (),
+        listening=_listening(held) if on_host_network else (),
         shared_bytes=shared_bytes(service.cgroup.pids()),
         inventory=take_inventory(service),
         network=OwnNetwork() if on_host_network else _own_network(service),
         time_namespace=service.runc.time_namespace,
-        bound=() if on_host_network else _bound(service),
-        connected_datagrams=0 if on_host_network else _connected(service),
+        bound=() if on_host_network else _bound(held, service.runc.pid),
+        connected_datagrams=0 if on_host_network else _connected(held, service.runc.pid),
         staying_files=tuple(service.staying_files()),
         shareable=_shareable(service) if inspected["HostConfig"].get("IpcMode") == "shareable" else (),
     )
@@ -89,22 +90,21 @@ def _own_network(service: Service) -> OwnNetwork:
     return found
 
 
-def _listening(pids: Iterable[int], network: int | str = "self") -> tuple[Port, ...]:
-    """The ports that these processes listen on, in the network of one of them or in the host's."""
-    held = {inode for pid in pids for inode in open_sockets(pid)}
+def _listening(held: set[int], network: int | str = "self") -> tuple[Port, ...]:
+    """The ports of these sockets that listen, in the network of a process or in the host's."""
     return tuple(sorted({Port(*socket[:3]) for socket in listeners(network) if socket.inode in held}))
 
 
-def _connected(service: Service) -> int:
-    held = {inode for pid in service.processes() for inode in open_sockets(pid)}
-    return len(held.intersection(datagrams_with_own_address(service.runc.pid)))
+def _connected(held: set[int], network: int) -> int:
+    """How many of these sockets are of UDP and have a peer, by an address that only this container has."""
+    return len(held.intersection(connected_datagrams(network, only_own=True)))
 
 
-def _bound(service: Service) -> tuple[Port, ...]:
-    """Those at an address that only this container has."""
-    every = _listening(service.processes(), service.runc.pid)
+def _bound(held: set[int], network: int) -> tuple[Port, ...]:
+    """The ports of these sockets that listen at an address which only this container has."""
+    every = _listening(held, network)
     # What is bound to another address than that (IP_FREEBIND) needs none of it to be there.
-    present = bindable_addresses(service.runc.pid)
+    present = bindable_addresses(network)
     return tuple(
         port
         for port in every

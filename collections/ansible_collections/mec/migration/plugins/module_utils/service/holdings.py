@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from ..criu.own_mounts import unreadable_mounts
@@ -21,7 +21,7 @@ from ..kernel.cgroup import tasks_left
 from ..kernel.epolls import Stranger, in_dump_order, strangers
 from ..kernel.identity import limits_readable
 from ..kernel.mountinfo import Mount, mounts
-from ..kernel.process_limits import address_space_left, descriptor_limit, personality
+from ..kernel.process_limits import limits, personality
 from ..kernel.processes import stat_fields
 from ..kernel.ptrace import sharing_directory, sharing_memory
 from ..kernel.socket_options import socket_of
@@ -213,6 +213,7 @@ def read_holdings(
     packed: list[PackedMount] = []
     unreadable: list[str] = []
     on_host: list[Mount] = []
+    held = frozenset(file.socket_inode for process in found.values() for file in process.files)
     used = {file.mount for process in found.values() for file in process.files} - {0}
     with contextlib.suppress(OSError):
         points, on_host = mounts(init), mounts()
@@ -249,18 +250,15 @@ def read_holdings(
         tasks_left=tasks_left(init),
         watches=watches(init, found),
         strangers=tuple(_strangers(init, found)),
-        datagrams_on_their_way=tuple(_on_their_way(init, connected_datagrams(init), found.values())),
-        unix_on_their_way=tuple(_on_their_way(init, unix, found.values())),
-        other_names=dict(_other_names(init, found.values(), unix)),
+        datagrams_on_their_way=tuple(_on_their_way(init, connected_datagrams(init), held)),
+        unix_on_their_way=tuple(_on_their_way(init, unix, held)),
+        other_names=dict(_other_names(init, held, unix)),
         bound_elsewhere=bound_elsewhere(init),
         connected_raw6=frozenset(connected_raw6(init)),
     )
 
 
-def _other_names(
-    init: int, processes: Iterable[Process], unix: dict[int, UnixSocket]
-) -> Iterator[tuple[int, str]]:
-    held = {file.socket_inode for process in processes for file in process.files}
+def _other_names(init: int, held: Container[int], unix: dict[int, UnixSocket]) -> Iterator[tuple[int, str]]:
     for found in unix.values():
         if found.inode in held and found.file_inode and found.name.startswith("/"):
             names = names_of(init, found.name, found.file_inode)
@@ -268,14 +266,13 @@ def _other_names(
                 yield found.inode, names.other
 
 
-def _on_their_way(init: int, inodes: Iterable[int], processes: Iterable[Process]) -> set[int]:
+def _on_their_way(init: int, inodes: Iterable[int], held: frozenset[int]) -> set[int]:
     """Those that no process has open; in a network shared with the host they may be anybody's."""
     with contextlib.suppress(OSError):
         if os.readlink(f"/proc/{init}/ns/net") == os.readlink("/proc/self/ns/net"):
             return set()
-    open_here = {file.socket_inode for process in processes for file in process.files}
     # The kernel's own have no inode.
-    found = set(inodes) - open_here - {0}
+    found = set(inodes) - held - {0}
     # The network may be another container's, too.
     return found - set(holders(found)) if found else found
 
@@ -317,6 +314,7 @@ def _is_hidden(pid: int, mount: Mount) -> bool:
 def _process(pid: int, devices: dict[int, int]) -> Process:
     status = fields(f"/proc/{pid}/status")
     private_bytes, mapped, mappings = _mappings(pid)
+    descriptor_limit, address_space_bytes = limits(pid)
     return Process(
         pid=pid,
         parent=int(status["PPid"]),
@@ -339,10 +337,15 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         program=_program(pid),
         threads=int(status["Threads"]),
         below_terminal=_below_terminal(pid),
-        descriptor_limit=descriptor_limit(pid),
-        address_space_left=address_space_left(pid),
+        descriptor_limit=descriptor_limit,
+        address_space_left=_address_space_left(address_space_bytes, status.get("VmSize", "")),
         personality=personality(pid),
     )
+
+
+def _address_space_left(limit_bytes: int | None, size: str) -> int | None:
+    """:param size: as /proc/PID/status says it, ``1234 kB``; empty of a zombie, which has none any more."""
+    return limit_bytes - int(size.split(maxsplit=1)[0]) * 1024 if limit_bytes is not None and size else None
 
 
 def _processors(ranges: str) -> frozenset[int]:

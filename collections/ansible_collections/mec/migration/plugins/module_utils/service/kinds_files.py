@@ -13,7 +13,7 @@ from functools import partial
 from ..kernel.mptcp import obstacle as mptcp_obstacle
 from ..kernel.unix_diag import LISTEN
 from .holdings import Holdings
-from .kinds import KEPT, REFUSED, SAID, Found, Kind
+from .kinds import KEPT, REFUSED, SAID, Found, Kind, on_its_way
 from .open_files import NAMELESS
 
 TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
@@ -180,10 +180,7 @@ def _held_back(holdings: Holdings) -> Iterator[Found]:
 
 
 def _on_its_way(holdings: Holdings) -> Iterator[Found]:
-    count = len(holdings.datagrams_on_their_way)
-    if count:
-        which = "a connected UDP socket" if count == 1 else f"{count} connected UDP sockets"
-        yield Found(None, f"has {which} on the way from one process to another, open in none (SCM_RIGHTS)")
+    return on_its_way(holdings.datagrams_on_their_way, "connected UDP socket")
 
 
 def _outside(holdings: Holdings) -> Iterator[tuple[Found, bool]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ..kernel.bound_files import LONGEST_NAME
 from .holdings import Holdings
-from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
+from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind, on_its_way
 
 TEST = "tests/unit/plugins/module_utils/test_holdings_sockets.py::"
 
@@ -27,10 +27,7 @@ def _client_gone(holdings: Holdings) -> Iterator[Found]:
 
 
 def _on_its_way(holdings: Holdings) -> Iterator[Found]:
-    count = len(holdings.unix_on_their_way)
-    if count:
-        which = "a UNIX socket" if count == 1 else f"{count} UNIX sockets"
-        yield Found(None, f"has {which} on the way from one process to another, open in none (SCM_RIGHTS)")
+    return on_its_way(holdings.unix_on_their_way, "UNIX socket")
 
 
 def _other_names(holdings: Holdings) -> Iterator[Found]:
