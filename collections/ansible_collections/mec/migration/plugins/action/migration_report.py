@@ -67,8 +67,9 @@ class ActionModule(ReportAction):
         # Only here: a play that writes no page shall not load what draws it.
         from ..plugin_utils.report.files import write_migration  # noqa: PLC0415
 
-        directory, check_mode = Path(asked["report_dir"]), self._task.check_mode
-        return write_migration(report, directory, asked["why"], check_mode=check_mode)
+        path = Path(asked["report_dir"]) / f"{report['migration_id']}.html"
+        moved, check_mode = "failed_task" not in report, self._task.check_mode
+        return write_migration(report, path, record=moved, why=asked["why"], check_mode=check_mode)[0]
 
     def _append_cost(self, report: dict[str, Any], asked: dict[str, Any]) -> bool:
         record = record_of(report, time.time(), asked["prediction"])

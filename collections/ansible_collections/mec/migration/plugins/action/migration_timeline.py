@@ -61,33 +61,32 @@ class ActionModule(ActionBase):
         # Small arrays: more threads of BLAS than one slow them down. Before numpy is loaded.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Only maps and costs need numpy; a controller without it gets an error that says so.
-        from ..plugin_utils.report.files import record_text, write  # noqa: PLC0415
-        from ..plugin_utils.report.run_report import complete, of_migration  # noqa: PLC0415
+        from ..plugin_utils.report.files import write, write_migration  # noqa: PLC0415
+        from ..plugin_utils.report.run_report import complete  # noqa: PLC0415
         from ..plugin_utils.report.timeline_page import page  # noqa: PLC0415
 
         html_path = Path(arguments["path"])
         json_path = html_path.with_suffix(".json")
-        one = arguments["migration"]
-        check_mode, written = self._task.check_mode, []
-        if one is not None and arguments["record"]:
-            # Before the page: what the migration did is kept even if that cannot be drawn.
-            written.append(write(json_path, record_text(one), check_mode=check_mode))
-        run = arguments["run"] if one is None else of_migration(one, arguments["why"])
         hosts = hosts_from_inventory(arguments["hosts"], variables.get("hostvars", {}))
         policy = self._policy(arguments["policy"], variables) if arguments["policy"] else None
-        record = complete(run, policy, hosts)
-        # One migration has a record of its own, where one was written.
-        linked = one is None or json_path.exists()
-        files = {html_path: page(record, json_path.name if linked else "")}
-        if one is None:
-            files[json_path] = json.dumps(record, indent=2, allow_nan=False) + "\n"
-        written += [write(path, content, check_mode=check_mode) for path, content in files.items()]
-        if one is not None and arguments["record"]:
-            files[json_path] = ""
+        one, check_mode = arguments["migration"], self._task.check_mode
+        if one is not None:
+            record, why = arguments["record"], arguments["why"]
+            changed, verdict = write_migration(
+                one, html_path, record=record, why=why, policy=policy, hosts=hosts, check_mode=check_mode
+            )
+        else:
+            run = complete(arguments["run"], policy, hosts)
+            record, verdict = True, run["verdict"]
+            text = json.dumps(run, indent=2, allow_nan=False) + "\n"
+            files = {html_path: page(run, json_path.name), json_path: text}
+            written = [write(path, content, check_mode=check_mode) for path, content in files.items()]
+            changed = any(written)
+        paths = [html_path, json_path] if record else [html_path]
         return {
-            "changed": any(written),
-            "files": {path.suffix[1:]: str(path) for path in files},
-            "verdict": record["verdict"],
+            "changed": changed,
+            "files": {path.suffix[1:]: str(path) for path in paths},
+            "verdict": verdict,
         }
 
     def _policy(self, name: str, variables: dict[str, Any]) -> Policy:

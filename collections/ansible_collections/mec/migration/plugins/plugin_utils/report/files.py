@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..inputs.hosts import Host
+from ..inputs.policy import Policy
 from .run_report import complete, of_migration
 from .timeline_page import page
 
@@ -31,25 +34,32 @@ def write(path: Path, content: str, *, check_mode: bool) -> bool:
     return True
 
 
-def record_text(report: dict[str, Any]) -> str:
-    """The record of one migration, as its file holds it."""
-    return json.dumps(report, indent=2, sort_keys=True, allow_nan=False) + "\n"
+def write_migration(
+    report: dict[str, Any],
+    html_path: Path,
+    *,
+    record: bool,
+    why: str = "",
+    policy: Policy | None = None,
+    hosts: Sequence[Host] = (),
+    check_mode: bool,
+) -> tuple[bool, dict[str, Any]]:
+    """Write the page about one migration; returns whether something was written, and the verdict.
 
-
-def write_migration(report: dict[str, Any], directory: Path, why: str, *, check_mode: bool) -> bool:
-    """Write the page about one migration, and its record if it has moved; returns whether one was written.
-
-    :param report: as ``migration_report.build`` or ``build_failed`` returns it; its id names the files.
+    :param report: as ``migration_report.build`` or ``build_failed`` returns it.
+    :param record: write that, too, beside the page.
     :param why: of one that failed: what was said.
+    :param policy: for map and costs.
     :raises DecisionError: there can be no page.
     :raises OSError: a file cannot be written.
     """
-    html_path = directory / f"{report['migration_id']}.html"
     json_path = html_path.with_suffix(".json")
     written = False
-    if "failed_task" not in report:
+    if record:
         # Before the page: what the migration did is kept even if that cannot be drawn.
-        written = write(json_path, record_text(report), check_mode=check_mode)
-    linked = json_path.name if "failed_task" not in report else ""
-    content = page(complete(of_migration(report, why), None, []), linked)
-    return write(html_path, content, check_mode=check_mode) or written
+        text = json.dumps(report, indent=2, sort_keys=True, allow_nan=False) + "\n"
+        written = write(json_path, text, check_mode=check_mode)
+    run = complete(of_migration(report, why), policy, hosts)
+    # It may have been written before.
+    content = page(run, json_path.name if json_path.exists() else "")
+    return write(html_path, content, check_mode=check_mode) or written, run["verdict"]
