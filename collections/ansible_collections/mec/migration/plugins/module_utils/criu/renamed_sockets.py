@@ -27,10 +27,10 @@ INODE, TYPE, STATE, NAME, DELETED = 2, 3, 4, 11, 15
 DATAGRAM = 2
 
 
-def bind_to_new_names(files: FilesImage, init: int) -> int:
+def bind_to_new_names(files: FilesImage, pids: dict[int, int]) -> int:
     """Edit the image of open files; returns how many sockets get another name.
 
-    :param init: the container's first process, frozen.
+    :param pids: of the frozen processes, number on the host -> number in the container.
     :raises MigrationError: the image is damaged.
     """
     try:
@@ -39,8 +39,11 @@ def bind_to_new_names(files: FilesImage, init: int) -> int:
             for index, message in files.of_type(UNIX)
             if _has_path(entry := submessage(dict(decode_fields(message))[UNIX_FIELD]))
         }
-        # The kernel is asked only where there is something to ask for.
-        sockets = unix_sockets(init) if bound else {}
+        if not bound:
+            return 0
+        # The first process: its root directory is the container's.
+        init = min(pids, key=lambda pid: pids[pid])
+        sockets = unix_sockets(init)
         changed = 0
         for index, (inode, message) in bound.items():
             found = sockets.get(inode)

@@ -58,7 +58,7 @@ def give_back(
     code = int(said.get("ExitCode") or 0)
     killed = ", out of memory" if said.get("OOMKilled") else ""
     name = str((policy or {}).get("Name") or NONE)
-    if name != NONE and stopped_by_hand(client, container_id, said):
+    if name != NONE and _stopped_by_hand(client, container_id, said):
         return (
             f"it was stopped with Docker (docker stop or docker kill; exit code {code}), and stays so. "
             "`docker start` starts it"
@@ -107,7 +107,7 @@ def _is_removed(client: Any, container_id: str) -> bool:
     return True
 
 
-def stopped_by_hand(client: Any, container_id: str, state: dict[str, Any]) -> bool:
+def _stopped_by_hand(client: Any, container_id: str, state: dict[str, Any]) -> bool:
     """Whether ``docker stop`` or ``docker kill`` ended it: then no policy starts it before the next boot.
 
     :param state: of the container, as Docker tells it.

@@ -198,8 +198,7 @@ class FinalImages:
         pids = {expected.pid: number for number, expected in self._expected.items()}
         set_aside(self.files, pids)
         self.peers = disconnect(self.files, pids)
-        for init in [pid for pid, number in pids.items() if number == 1]:
-            bind_to_new_names(self.files, init)
+        bind_to_new_names(self.files, pids)
         self._give_segments()
         self.files.write()
         names = os.listdir(self._dir)

@@ -48,7 +48,7 @@ def edited(directory, image_entry):
     """How many were changed, and the entry as it is then."""
     write_messages(str(directory / NAME), MAGIC, [fields((1, UNIX), (2, 9), (16, image_entry))])
     files = FilesImage(str(directory))
-    changed = bind_to_new_names(files, os.getpid())
+    changed = bind_to_new_names(files, {os.getpid(): 1})
     files.write()
     (message,) = read_messages(str(directory / NAME), MAGIC)
     return changed, dict(decode_fields(dict(decode_fields(message))[16]))
