@@ -144,3 +144,40 @@ def test_a_line_that_a_move_cuts(
     target.docker("kill", "--signal", "USR1", "talker")
     wait_for("the end", lambda: "end" in target.docker("logs", "talker"))
     assert target.docker("logs", "talker") == "one\nhalf\nend"
+
+
+# Its health check is connected for most of the time, and each of them shares one lock with the service.
+ASKED = """
+import os, socket, threading
+server = socket.socket(socket.AF_UNIX)
+server.bind("/asked")
+server.listen()
+while True:
+    asked, _ = server.accept()
+    asked.sendall(asked.recv(9) and str(os.getpid()).encode())
+    asked.close()
+"""
+ASK = """
+import socket, time
+asker = socket.socket(socket.AF_UNIX)
+asker.connect("/asked")
+time.sleep(0.6)
+asker.sendall(b"?")
+raise SystemExit(asker.recv(9) != b"1")
+"""
+
+
+def test_a_service_moves_between_two_health_checks(lab: Lab, source: Host, target: Host, run: Run) -> None:
+    """Of a check's UNIX connection CRIU could not dump the service's end alone."""
+    check = f"python3 -c 'exec(bytes.fromhex(\"{ASK.encode().hex()}\"))'"
+    run("asked", ASKED, "--health-cmd", check, "--health-interval", "0.5s")
+
+    def healthy(host: Host) -> bool:
+        return bool(host.inspect("asked")["State"]["Health"]["Status"] == "healthy")
+
+    here, there = source, target
+    for _turn in range(3):
+        wait_for("a check", lambda: healthy(here))  # noqa: B023
+        lab.move("asked", there)
+        here, there = there, here
+    wait_for("a check after the last move", lambda: healthy(here))

@@ -23,10 +23,11 @@ CGROUP_ROOT = "/sys/fs/cgroup"
 
 
 class Cgroup:
-    """The freezer of the cgroup that a container's first process is in."""
+    """The freezer of the cgroup that a container's *first* process is in."""
 
-    def __init__(self, pid: int) -> None:
-        self._dir, self._v2 = _freezer_dir(pid)
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self._dir, self._v2 = _freezer_dir(first)
         self._file = os.path.join(self._dir, "cgroup.freeze" if self._v2 else "freezer.state")
 
     @property

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
+
 
 def stat_fields(task: int | str) -> list[str]:
     """The fields of /proc/*task*/stat (proc_pid_stat(5)) from the third, the state, on.
@@ -48,6 +51,45 @@ def program_bits(pid: int) -> int:
             return {b"\x7fELF\x01": 32, b"\x7fELF\x02": 64}.get(program.read(5), 0)
     except OSError:
         return 0
+
+
+def family(first: int, pids: Iterable[int]) -> dict[int, int]:
+    """*first* and what descends from it among *pids*: number on the host -> number inside the container.
+
+    Of what runs in a container CRIU dumps its first process and that one's descendants. What `docker exec` or
+    a health check starts there has its parent outside.
+    """
+    parents: dict[int, int] = {}
+    inside: dict[int, int] = {}
+    for pid in pids:
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            parents[pid], inside[pid] = _parent_and_number(pid)
+    # Of one whose parent has ended meanwhile the first process is the parent now.
+    for pid, parent in parents.items():
+        if pid != first and parent not in parents:
+            with contextlib.suppress(OSError, ValueError):
+                parents[pid] = int(stat_fields(pid)[1])
+    return {pid: number for pid, number in inside.items() if _descends(pid, first, parents)}
+
+
+def _parent_and_number(pid: int) -> tuple[int, int]:
+    parent, number = 0, 0
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("PPid:"):
+                parent = int(line.split()[1])
+            elif line.startswith("NSpid:"):
+                number = int(line.split()[-1])
+                break
+    return parent, number
+
+
+def _descends(pid: int, first: int, parents: dict[int, int]) -> bool:
+    seen: set[int] = set()
+    while pid != first and pid in parents and pid not in seen:
+        seen.add(pid)
+        pid = parents[pid]
+    return pid == first
 
 
 def container_pids(pids: list[int]) -> dict[int, int]:

@@ -22,7 +22,7 @@ from ..kernel.process_memory import (
     frames_that_differ,
     present_pages,
 )
-from ..kernel.processes import start_time
+from ..kernel.processes import family, start_time
 from .uffd_tracker import UFFD, UffdTracker
 
 AUTO, COMPARE, SOFT_DIRTY = "auto", "compare", "soft-dirty"
@@ -106,7 +106,7 @@ class SoftDirtyTracker:
         try:
             found = {}
             # A fork between listing and freezing would be missed.
-            for pid in self._cgroup.pids() if not frozen else pids:
+            for pid in pids if frozen else family(self._cgroup.first, self._cgroup.pids()):
                 found[pid] = self._written(pid)
                 if not frozen:
                     with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as clear:

@@ -63,7 +63,7 @@ def look(client: Any, name: str, move_binds: list[str]) -> Container:
         memory_bytes=service.memory_bytes,
         moved=tuple(mount["destination"] for mount in service.moved_mounts()),
         listening=_listening(held) if on_host_network else (),
-        shared_bytes=shared_bytes(service.cgroup.pids()),
+        shared_bytes=shared_bytes(service.pids()),
         inventory=take_inventory(service),
         network=OwnNetwork() if on_host_network else _own_network(service),
         time_namespace=service.runc.time_namespace,

@@ -22,7 +22,7 @@ from ..kernel.epolls import Stranger, in_dump_order, strangers
 from ..kernel.identity import limits_readable
 from ..kernel.mountinfo import Mount, mounts
 from ..kernel.process_limits import limits, personality
-from ..kernel.processes import stat_fields
+from ..kernel.processes import family, stat_fields
 from ..kernel.ptrace import sharing_directory, sharing_memory
 from ..kernel.socket_options import socket_of
 from ..kernel.sockets import (
@@ -37,6 +37,7 @@ from ..kernel.sockets import (
 )
 from ..kernel.unix_diag import LISTEN, UnixSocket, unix_sockets
 from ..kernel.watches import Watches, watches
+from .executed import Executed, executed
 from .locked_memory import inherited_locked_bytes
 from .open_files import OpenFile, fields, mount_of, open_files
 from .packed_mounts import PackedMount, packed_mounts
@@ -111,6 +112,8 @@ class Holdings(NamedTuple):
     """All of a container.
 
     :param init: number of its first process.
+    :param processes: that one and its descendants: those that CRIU dumps.
+    :param executed: the others, which `docker exec` or a health check has started.
     :param available_bytes: memory that the host has left.
     :param multicast_groups: addresses of the groups that its network is a member of.
     :param usual_settings: :data:`SETTINGS` of the process that started it.
@@ -167,6 +170,7 @@ class Holdings(NamedTuple):
     other_names: dict[int, str] = {}  # noqa: RUF012 - never changed
     bound_elsewhere: dict[int, Listener] = {}  # noqa: RUF012 - never changed
     connected_raw6: frozenset[int] = frozenset()
+    executed: tuple[Executed, ...] = ()
 
     @property
     def first(self) -> Process | None:
@@ -188,10 +192,14 @@ class Holdings(NamedTuple):
         return {file.socket_inode: process for process, file in self.files() if file.socket_inode}
 
     def outsiders(self, inodes: Iterable[int]) -> dict[int, str]:
-        """Inode of a socket -> the process outside the container that has it open, in words."""
+        """Inode of a socket -> the process outside the service that has it open, in words.
+
+        Without those of health checks, for whose end the hand-over waits.
+        """
         wanted = set(inodes)
         found = holders(wanted) if wanted else {}
-        return {inode: f"{command(pid)} (process {pid})" for inode, pid in found.items()}
+        checks = {one.pid for one in self.executed if one.may_be_check}
+        return {inode: f"{command(pid)} (process {pid})" for inode, pid in found.items() if pid not in checks}
 
 
 def read_holdings(
@@ -200,12 +208,15 @@ def read_holdings(
     """What these processes hold now. One that ends meanwhile is left out.
 
     :param init: the container's first process.
+    :param pids: all that run in the container.
     :param staying: mount points whose content does not move.
     :param given: mount points that the container engine makes on the target, whatever is mounted there.
     """
     devices: dict[int, int] = {}
     found = {}
-    for pid in pids:
+    pids = list(pids)
+    moving = family(init, pids)
+    for pid in moving:
         with contextlib.suppress(OSError):
             found[pid] = _process(pid, devices)
     unix: dict[int, UnixSocket] = {}
@@ -255,6 +266,7 @@ def read_holdings(
         other_names=dict(_other_names(init, held, unix)),
         bound_elsewhere=bound_elsewhere(init),
         connected_raw6=frozenset(connected_raw6(init)),
+        executed=tuple(executed(set(pids).difference(moving))),
     )
 
 
@@ -278,7 +290,7 @@ def _on_their_way(init: int, inodes: Iterable[int], held: frozenset[int]) -> set
 
 
 def dump_order(init: int, processes: dict[int, Process]) -> Iterable[int]:
-    """Those that CRIU dumps, in its order. What was begun by `docker exec` is none of them."""
+    """The same processes in the order in which CRIU dumps them."""
     return in_dump_order({pid: process.parent for pid, process in processes.items()}, init)
 
 

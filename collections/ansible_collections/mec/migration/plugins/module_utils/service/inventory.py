@@ -42,6 +42,7 @@ TRANSIENT = (
     "datagram-on-its-way",
     "client-gone",
     "unix-on-its-way",
+    "unix-outside",
 )
 LOOKS, PAUSE_S = 3, 0.2
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import NamedTuple
 
+from .executed import Executed
 from .holdings import Holdings, Process
 
 # What becomes of a kind. UNSEEN: it is lost and cannot be recognised, so that only the page tells.
@@ -25,7 +26,7 @@ class Found(NamedTuple):
     :param what: the rest of a sentence that begins with the holder: "has an io_uring (file descriptor 3)".
     """
 
-    holder: Process | None
+    holder: Process | Executed | None
     what: str
 
 
@@ -66,7 +67,7 @@ class Kind(NamedTuple):
         """Sentences about what is found of it: one for each different thing, however many have it."""
         if self.find is None:
             return
-        holders: dict[str, list[Process]] = {}
+        holders: dict[str, list[Process | Executed]] = {}
         for holder, what in self.find(holdings):
             holders.setdefault(what, []).extend([holder] if holder else [])
         for what, processes in holders.items():

@@ -11,12 +11,10 @@ import stat
 from collections.abc import Iterator
 
 from ..kernel.identity import common_identity
-from ..kernel.processes import program_bits, start_time
-from .holdings import Holdings, Process, dump_order
+from ..kernel.processes import program_bits
+from .holdings import Holdings, Process
 from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
 
-# Docker starts health checks as it does `docker exec`; what is younger may be one.
-HEALTH_CHECK_S = 5
 SCHED_DEADLINE = 6
 DEV_TTY = os.makedev(5, 0)
 # Of linux/magic.h, also of memfds of huge pages.
@@ -57,9 +55,8 @@ def _below_terminal(holdings: Holdings) -> Iterator[Found]:
 
 
 def _terminal_by_name(holdings: Holdings) -> Iterator[Found]:
-    moving = set(dump_order(holdings.init, holdings.processes))
     for process, file in holdings.files():
-        if process.pid in moving and stat.S_ISCHR(file.mode) and file.rdev == DEV_TTY:
+        if stat.S_ISCHR(file.mode) and file.rdev == DEV_TTY:
             yield Found(process, f"has /dev/tty open (file descriptor {file.number})")
 
 
@@ -141,22 +138,9 @@ def _first_thread_timer(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, "has a timer that signals its first thread (timer_create, SIGEV_THREAD_ID)")
 
 
-def _age_s(pid: int) -> float:
-    """Since when it runs; 0 if it has ended."""
-    started = start_time(pid)
-    with open("/proc/uptime", encoding="ascii") as uptime:
-        now_s = float(uptime.read().split()[0])
-    return now_s - int(started) / os.sysconf("SC_CLK_TCK") if started else 0.0
-
-
 def _executed(holdings: Holdings) -> Iterator[Found]:
-    """Processes that do not descend from the container's first one."""
-    for process in holdings.processes.values():
-        at, seen = process, set()
-        while at.pid != holdings.init and at.parent in holdings.processes and at.pid not in seen:
-            seen.add(at.pid)
-            at = holdings.processes[at.parent]
-        if at.pid != holdings.init and process.state != "Z" and _age_s(process.pid) > HEALTH_CHECK_S:
+    for process in holdings.executed:
+        if not process.may_be_check:
             yield Found(process, "was started by `docker exec`")
 
 

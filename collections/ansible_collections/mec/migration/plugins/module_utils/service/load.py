@@ -55,7 +55,7 @@ def service_load(client: Any, store: ImageStore, name: str, interval_s: float) -
     :raises PreflightError: it does not run, or cannot be moved.
     """
     service = Service(client, name)
-    pids = service.cgroup.pids()
+    pids = service.pids()
     rate, share = dirty_rate(pids, interval_s), compressed_share(pids)
     image = image_info(store, str(service.spec["image_id"]))
     return {

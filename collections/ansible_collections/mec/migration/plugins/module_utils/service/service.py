@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from ..base.errors import MigrationError, PreflightError
@@ -19,8 +20,9 @@ from ..image.store import keeps_in_containerd
 from ..kernel.cgroup import Cgroup
 from ..kernel.interfaces import interfaces
 from ..kernel.mountinfo import inside_root, root_upper_dir
-from ..kernel.processes import container_pids, memory_bytes
+from ..kernel.processes import family, memory_bytes
 from ..memory.shared_memory import shared_bytes
+from .executed import asked_by_check
 from .staying_files import StayingFile, staying_files
 
 
@@ -78,13 +80,25 @@ class Service:
         return policy
 
     def processes(self) -> dict[int, int]:
-        """Number on the host -> number in the container, of every process of the service."""
-        return container_pids(self.cgroup.pids())
+        """Number on the host -> number in the container, of every process that moves."""
+        return family(self.runc.pid, self.cgroup.pids())
+
+    def pids(self) -> list[int]:
+        """Their numbers on the host, in order of start."""
+        return list(self.processes())
+
+    def asked_by_check(self, moving: Iterable[int]) -> bool:
+        """Whether a health check has a UNIX connection to it, of which CRIU cannot dump one end alone.
+
+        :param moving: what :meth:`processes` says.
+        """
+        others = set(self.cgroup.pids()).difference(moving)
+        return bool(others) and asked_by_check(self.runc.pid, others)
 
     @property
     def memory_bytes(self) -> int:
         """Private and shared anonymous memory, as far as it holds anything."""
-        pids = self.cgroup.pids()
+        pids = self.pids()
         return memory_bytes(pids) + shared_bytes(pids)
 
     def moved_mounts(self) -> list[dict[str, Any]]:
@@ -119,7 +133,7 @@ class Service:
             for mount in self.spec["mounts"]
             if mount["type"] == "bind" and mount["destination"] not in moved
         }
-        return staying_files(self.cgroup.pids(), places)
+        return staying_files(self.pids(), places)
 
     def paths_of_host(self) -> list[str]:
         """What both hosts must be asked about."""

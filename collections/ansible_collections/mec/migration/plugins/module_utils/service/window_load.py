@@ -47,7 +47,7 @@ class WindowLoad(NamedTuple):
 
 def window_load(service: Service) -> WindowLoad:
     """As it is now; what ends meanwhile counts as little."""
-    pids = service.cgroup.pids()
+    pids = service.pids()
     packed = _packed_bytes(service)
     return WindowLoad(
         processes=len(pids),

@@ -38,6 +38,7 @@ from ..kernel.watches import watches
 from ..memory import copy_on_write
 from ..memory.shared_memory import Segment, givable_segments
 from ..memory.source import MemorySource, RoundResult
+from ..service.executed import HEALTH_CHECK_S
 from ..service.inventory import causes_now
 from ..service.service import Service
 from ..state import journal as states
@@ -52,6 +53,8 @@ from .unwritten_pages import to_nowhere
 
 # Below this size CRIU reads the images sooner than the target could make the segment.
 LARGE_SEGMENT_BYTES = 4 << 20
+# For a health check that begins in the last moment. What is written meanwhile is sent in the window.
+CHECK_PATIENCE_S, CHECK_POLL_S = 0.5, 0.005
 
 
 class Outcome(NamedTuple):
@@ -134,7 +137,7 @@ class HandOver:
         :raises MigrationError: the target no longer waits; nothing was touched.
         """
         runc = self._service.runc
-        removed = removed_on(self._service.cgroup.pids())
+        removed = removed_on(self._service.pids())
         self._tmpfs = TmpfsSource(runc.pid, reconnected_mounts(runc), removed, self._in_memory)
         mode = cgroup_mode(runc)
         segments = self._large_segments()
@@ -154,7 +157,7 @@ class HandOver:
             try:
                 dump = self._start_dump(mode, self._tmpfs)
                 undo.callback(dump.close)
-                content = likely_content(self._service.cgroup.pids())
+                content = likely_content(self._service.pids())
             finally:
                 # Else the next message's answer would be taken for this one's.
                 answer = self._channel.answer("handover.prepare")
@@ -183,7 +186,7 @@ class HandOver:
         runc = self._service.runc
         parent = ParentOfAll(self._dir, self._service.processes().values())
         self._parent_obstacle = parent.obstacle
-        lazy = lazily(self._service.cgroup.pids())
+        lazy = lazily(self._service.pids())
         if lazy and not parent.obstacle:
             # Else the images of processes hold their memory, too.
             to_nowhere(self._images, self._service.processes(), self._memory)
@@ -196,9 +199,9 @@ class HandOver:
             mode,
             None if parent.obstacle else parent,
             lazy=lazy,
-            watched=watches(runc.pid, self._service.cgroup.pids()).paths,
-            identity=needed_identity(self._service.cgroup.pids()),
-            mptcp=holds_mptcp(self._service.cgroup.pids()),
+            watched=watches(runc.pid, self._service.pids()).paths,
+            identity=needed_identity(self._service.pids()),
+            mptcp=holds_mptcp(self._service.pids()),
         )
 
     def _hold(self, dump: Dump) -> None:
@@ -230,7 +233,7 @@ class HandOver:
         if not large:
             return []
         try:
-            givable = givable_segments(self._service.cgroup.pids())
+            givable = givable_segments(self._service.pids())
         except OSError:
             # Something has ended meanwhile.
             return []
@@ -247,6 +250,8 @@ class HandOver:
             raise MigrationError("run() before prepare()", phase="handover")
         thawed = "was not frozen"
         try:
+            # Before the last rounds, as the service writes while it is waited for.
+            self._wait_for_check(time.monotonic() + HEALTH_CHECK_S)
             before()
             thawed = "was thawed"
             outcome = self._frozen_window(self._guard, self._dump.run)
@@ -286,13 +291,32 @@ class HandOver:
             container_state="frozen",
         )
 
+    def _freeze(self) -> tuple[float, dict[int, int]]:
+        """Freeze, if need be again: not while a health check asks the service.
+
+        :return: how long the last attempt took, in ms; the processes that move.
+        """
+        end = time.monotonic() + CHECK_PATIENCE_S
+        while True:
+            freeze_ms = self._service.cgroup.freeze()
+            pids = self._service.processes()
+            if time.monotonic() > end or not self._service.asked_by_check(pids):
+                return freeze_ms, pids
+            self._service.cgroup.thaw()
+            self._wait_for_check(end)
+
+    def _wait_for_check(self, end: float) -> None:
+        """Until no health check asks the service, but not beyond *end*, a moment of the monotonic clock."""
+        while time.monotonic() < end and self._service.asked_by_check(self._service.processes()):
+            time.sleep(CHECK_POLL_S)
+
     def _frozen_window(self, guard: ThawGuard, dump_now: Callable[[], dict[str, int]]) -> Outcome:
         before_bytes = self._channel.sent_bytes
         mapped = mapped_files(self._service)
         started, start = time.time(), time.monotonic()
         # Nobody is served now who could be in its way.
         self._channel.limit(0)
-        freeze_ms = self._service.cgroup.freeze()
+        freeze_ms, pids = self._freeze()
         self._service.cgroup.prepare_seizing()
         self._images_now = images = FinalImages(self._images, self._memory, self._ready)
         self._dumping = dumped = InThread(dump_now)
@@ -300,7 +324,6 @@ class HandOver:
         # mark is really sent this process and its guard know better, and once both are dead nobody may thaw.
         self._marking = marked = InThread(self._note_mark)
         memory_start = time.monotonic()
-        pids = self._service.processes()
         images.compare(pids)
         memory = self._last_round(pids)
         files_start = time.monotonic()

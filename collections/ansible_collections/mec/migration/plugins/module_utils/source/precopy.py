@@ -234,7 +234,7 @@ class PreCopy:
 
 def mapped_files(service: Service) -> list[str]:
     """Files whose content may change through memory without a change of their times."""
-    return sorted(shared_writable_files(service.cgroup.pids()))
+    return sorted(shared_writable_files(service.pids()))
 
 
 def as_fields(rounds: list[Round]) -> list[dict[str, Any]]:

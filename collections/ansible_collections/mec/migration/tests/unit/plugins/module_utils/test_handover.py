@@ -56,6 +56,8 @@ class World:
         self.answer = SimpleNamespace(fields={"restore_ms": 7})
         self.statuses = [DESTROYED]
         self.asked = []
+        # What each look for a health check finds; later ones find none.
+        self.checks = []
         self.patience_s = 60
 
     def do(self, call, value=None):
@@ -194,6 +196,8 @@ def hand_over(world, tmp_path):
         id="abc",
         restart_policy=dict(ALWAYS),
         processes=lambda: {1: 1},
+        pids=lambda: [1],
+        asked_by_check=lambda moving: bool(world.checks) and world.checks.pop(0),
     )
     channel = SimpleNamespace(
         ask=world.ask,
@@ -263,6 +267,24 @@ def test_it_goes_well(world, tmp_path):
     order = [world.calls.index(call) for call in ("freeze", "write mark_sent", "mark", "write handed_over")]
     assert order == sorted(order)
     assert world.calls.index("release") < world.calls.index("mark"), "a guard must not thaw after the mark"
+
+
+def test_a_health_check_is_waited_for(world, tmp_path):
+    """One that is there before the last rounds, and one that begins right before the freeze."""
+    world.checks = [True, False, True, True, False, False]
+    run(hand_over(world, tmp_path), world)
+    steps = [call for call in world.calls if call in ("rounds", "freeze", "thaw", "mark")]
+    assert steps == ["rounds", "freeze", "thaw", "freeze", "mark"]
+    assert world.checks == []
+
+
+def test_a_health_check_that_goes_on_is_waited_for_only_so_long(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "HEALTH_CHECK_S", 0.05)
+    monkeypatch.setattr(module, "CHECK_PATIENCE_S", 0.05)
+    world.checks = [True] * 10_000
+    run(hand_over(world, tmp_path), world)
+    assert world.frozen
+    assert left(world).state == states.HANDED_OVER
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 
+from ansible_collections.mec.migration.plugins.module_utils.kernel import processes
 from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import PAGE_BYTES
 from ansible_collections.mec.migration.plugins.module_utils.kernel.processes import (
     container_pids,
+    family,
     memory_bytes,
     start_time,
 )
@@ -32,3 +34,29 @@ def test_a_process_that_has_ended_is_nothing():
         assert container_pids([pid]) == {}
         assert memory_bytes([pid]) == 0
         assert start_time(pid) == ""
+
+
+def test_a_family_is_the_first_process_and_its_descendants():
+    """Grandchildren, too, also one whose parent has ended; nobody else's child."""
+    with Victim() as first, Victim() as stranger:
+        assert family(first.pid, [stranger.pid, first.pid]) == {first.pid: first.pid}
+        assert family(os.getpid(), [first.pid, os.getpid(), stranger.pid]).keys() == {
+            first.pid,
+            os.getpid(),
+            stranger.pid,
+        }
+    assert family(first.pid, [first.pid]) == {}
+
+
+def test_a_parent_that_ends_while_it_is_looked_at(monkeypatch):
+    """Its child has been given to the first process meanwhile, and is of the family still."""
+    parents = {10: [(1, 1)], 12: [(11, 3), (10, 3)], 13: [(7, 4), (7, 4)]}
+
+    def numbers(pid):
+        if pid not in parents:
+            raise ProcessLookupError
+        return parents[pid].pop(0)
+
+    monkeypatch.setattr(processes, "_parent_and_number", numbers)
+    monkeypatch.setattr(processes, "stat_fields", lambda pid: ["S", str(numbers(pid)[0])])
+    assert processes.family(10, [10, 11, 12, 13]) == {10: 1, 12: 3}

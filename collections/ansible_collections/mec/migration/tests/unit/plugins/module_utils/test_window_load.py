@@ -55,7 +55,7 @@ def pids(tmp_path):
 
 def service(pids, memory=0):
     return SimpleNamespace(
-        cgroup=SimpleNamespace(pids=lambda: pids),
+        pids=lambda: pids,
         runc=SimpleNamespace(pid=pids[0], config={"rootfs": "/", "namespaces": []}),
         spec={"create": {"HostConfig": {"Memory": memory}}},
     )

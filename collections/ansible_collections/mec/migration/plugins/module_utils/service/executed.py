@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `docker exec` and health checks start in a container, and what is none of its service.
+
+CRIU does not dump such processes, and they end on the source. Only their connections count: of a UNIX
+connection CRIU cannot dump one end alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ..kernel.processes import start_time, status
+from ..kernel.sockets import open_sockets
+from ..kernel.unix_diag import unix_sockets
+
+# Docker starts health checks as it does `docker exec`; what is younger may be one, and ends by itself.
+HEALTH_CHECK_S = 5
+
+
+class Executed(NamedTuple):
+    """One such process.
+
+    :param age_s: since when it runs.
+    """
+
+    pid: int
+    command: str
+    age_s: float
+
+    @property
+    def may_be_check(self) -> bool:
+        """Whether it may be a health check, which is over in a moment."""
+        return self.age_s <= HEALTH_CHECK_S
+
+    def __str__(self) -> str:
+        return f"process {self.pid} ({self.command})"
+
+
+def executed(pids: Iterable[int]) -> list[Executed]:
+    """What these processes are, of a container and none of its service; without those that have ended."""
+    with open("/proc/uptime", encoding="ascii") as uptime:
+        now_s = float(uptime.read().split()[0])
+    found = []
+    for pid in pids:
+        started, state = start_time(pid), status(pid, "State")
+        if started and not state.startswith("Z"):
+            age_s = now_s - int(started) / os.sysconf("SC_CLK_TCK")
+            found.append(Executed(pid, status(pid, "Name"), age_s))
+    return found
+
+
+def asked_by_check(first: int, pids: Iterable[int]) -> bool:
+    """Whether one of *pids*, as in :func:`executed`, may be a health check and has a UNIX connection.
+
+    :param first: the container's first process.
+    """
+    theirs = {inode for one in executed(pids) if one.may_be_check for inode in open_sockets(one.pid)}
+    if theirs:
+        with contextlib.suppress(OSError):
+            found = unix_sockets(first)
+            # Also one that the service has not accepted yet.
+            waiting = {inode for each in found.values() for inode in each.pending}
+            return any(inode in found and (found[inode].peer or inode in waiting) for inode in theirs)
+    return False
