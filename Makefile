@@ -22,16 +22,10 @@ demo: lab-up  ## a Redis container moves between two edge hosts under a client t
 	@echo reports/demo/report.html
 	@echo reports/demo/report.json
 
-# Fast ones first. The testbeds are the tests' own and are gone afterwards.
+# Fast ones first, those that need no hosts two at a time. The testbeds are the tests' own and are gone afterwards.
 .PHONY: test
 test: venv  ## every test: what CI runs
-	$(MAKE) lint
-	$(MAKE) units
-	$(MAKE) fuzz
-	$(MAKE) model
-	$(MAKE) pages
-	$(MAKE) sanity
-	$(MAKE) integration
+	$(MAKE) --jobs=2 --output-sync=target units beside-units
 	$(MAKE) e2e E2E_LAB=test
 	$(MAKE) crash-sample E2E_LAB=test
 	$(MAKE) loop E2E_LAB=test ARGS=--prepared
@@ -42,6 +36,16 @@ test: venv  ## every test: what CI runs
 	$(MAKE) lab-down ARGS="-e testbed_name=docker28"
 	$(MAKE) e2e-vm VM_SERVICES=load ARGS="-k tracker"
 	$(MAKE) lab-down ARGS="-e testbed_name=vm"
+
+# One after the other: some install what they need from Debian, which goes only once at a time.
+.PHONY: beside-units
+beside-units: venv
+	$(MAKE) lint
+	$(MAKE) fuzz
+	$(MAKE) model
+	$(MAKE) pages
+	$(MAKE) sanity
+	$(MAKE) integration
 
 # ARGS="-e testbed_name=dev -e testbed_suite=forky": see playbooks/roles/testbed.
 .PHONY: lab-up lab-down
