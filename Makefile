@@ -132,7 +132,7 @@ uffd: venv  ## the tracker uffd: 200 runs of services of all kinds, every page c
 
 # On another testbed: E2E_LAB=dev. One test: ARGS="-k in_a_round". Hosts that are ready: ARGS=--prepared.
 E2E_LAB ?= lab
-.PHONY: e2e e2e-docker28 e2e-store e2e-vm e2e-arm64
+.PHONY: e2e e2e-docker28 e2e-store e2e-experimental e2e-vm e2e-arm64
 e2e: venv  ## migrations and faults between real edge hosts (minutes)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
 	$(BIN)/ansible-playbook playbooks/haproxy.yml
@@ -194,6 +194,12 @@ e2e-docker28: venv  ## migrations where Docker wires the network late, and betwe
 e2e-store: venv  ## all migrations between Docker's image stores (minutes)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=store $(STORES)
 	$(BIN)/pytest tests/e2e -m store --inventory inventories/store --services redis $(ARGS)
+
+e2e-experimental: venv  ## migrations between CRIU 4.2 and 4.3, runc 1.3 and 1.4, both ways (a quarter of an hour)
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=experimental -e testbed_hosts=2 \
+	  -e testbed_suite=forky,experimental
+	$(BIN)/pytest tests/e2e/test_move.py tests/e2e/test_kinds.py tests/e2e/test_postcopy.py \
+	  --inventory inventories/experimental $(ARGS)
 
 # Other tests there: VM_TESTS=tests/e2e/test_faults.py ARGS="-k receiver_killed_while_armed".
 VM_TESTS ?= tests/e2e -m vm

@@ -153,6 +153,9 @@ edge_host:
             pidfd_store:
               description: Whether pidfds can be stored.
               type: bool
+        largest_pipe_bytes:
+          description: How large a pipe it may make; null if there is no limit, as with C(CAP_SYS_RESOURCE).
+          type: int
     trackers:
       description: How dirty pages can be found here.
       type: dict

@@ -114,6 +114,12 @@ CAUSES = (
         "give the host that capability, or let all of the service run as one user",
     ),
     Cause(
+        r"Lazy pages transfer FAILED",
+        "CRIU's page server failed; from 4.3 on it needs a pipe of 3.2 MiB, which takes CAP_SYS_RESOURCE or "
+        "such pipes for everybody",
+        "give root of the host that capability, or set `sysctl -w fs.pipe-max-size=4194304`",
+    ),
+    Cause(
         r"create_page_pipe: Can't allocate (\d+) bytes",
         "a process has reserved so much address space that CRIU needs {0} bytes to walk through it",
         "let the service reserve less, or free memory on this host",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Limits of a process (setrlimit(2)) and its personality(2), as /proc tells of them."""
+"""Limits of a process (setrlimit(2)) and its personality(2), and limits of ours, as /proc tells of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import contextlib
 from typing import NamedTuple
 
 DESCRIPTORS, ADDRESS_SPACE = "Max open files", "Max address space"
+CAP_SYS_RESOURCE = 24
 
 
 class Limits(NamedTuple):
@@ -32,6 +33,23 @@ def limits(pid: int) -> Limits:
                     if soft != "unlimited":
                         found[name] = int(soft)
     return Limits(found.get(DESCRIPTORS), found.get(ADDRESS_SPACE))
+
+
+def may_exceed_limits() -> bool:
+    """Whether we have CAP_SYS_RESOURCE, as root has it outside containers."""
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("CapEff:"):
+                return bool(int(line.split()[1], 16) >> CAP_SYS_RESOURCE & 1)
+    return False
+
+
+def largest_pipe_bytes() -> int | None:
+    """What we may let a pipe hold (F_SETPIPE_SZ); None if there is no limit."""
+    if may_exceed_limits():
+        return None
+    with open("/proc/sys/fs/pipe-max-size", encoding="ascii") as most:
+        return int(most.read())
 
 
 def personality(pid: int) -> int:

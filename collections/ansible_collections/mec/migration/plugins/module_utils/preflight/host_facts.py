@@ -26,6 +26,7 @@ from ..criu.program import version as criu_version
 from ..criu.rpc import features
 from ..docker.engine import Engine
 from ..kernel.mountinfo import mounts
+from ..kernel.process_limits import largest_pipe_bytes
 from ..kernel.process_memory import PAGE_BYTES, Pagemap, anonymous_ranges
 from ..kernel.sockets import Listener, addresses, command, holders, listeners
 from ..kernel.storage import storage
@@ -154,6 +155,7 @@ def criu_facts() -> dict[str, Any]:
         "path": criu_path(),
         "version": ".".join(map(str, version)),
         "features": features() if version else {},
+        "largest_pipe_bytes": largest_pipe_bytes(),
     }
 
 

@@ -18,6 +18,8 @@ CRIU_NEEDED_TARGET = (4, 2)
 CRIU_NEEDED_SOURCE = (3, 19)
 # Kernels from 6.16 on refuse a socket option that CRIU before 4.2 insists on.
 KERNEL_NEEDING_CRIU_4_2 = (6, 16)
+# From this version on the final dump fails where CRIU may not make a pipe so large (seen of 4.3).
+CRIU_WITH_LARGE_PIPE, ITS_PIPE_BYTES = (4, 3), 819 * 4096
 
 
 def host_problems(host: Facts, *, restores: bool) -> list[str]:
@@ -66,6 +68,14 @@ def _criu_problems(host: Facts, *, restores: bool) -> Iterator[str]:
         yield (
             f"CRIU on {name} finds no userfaultfd in kernel {host['kernel']}; the dump, which leaves "
             "memory to the rounds, needs it. Use a kernel with CONFIG_USERFAULTFD"
+        )
+    largest = criu["largest_pipe_bytes"]
+    small = largest is not None and largest < ITS_PIPE_BYTES
+    if small and not restores and version_of(criu["version"]) >= CRIU_WITH_LARGE_PIPE:
+        yield (
+            f"CRIU {criu['version']} on {name} needs a pipe of {ITS_PIPE_BYTES} bytes for the final dump, "
+            f"and may make one of {largest}. Give root of that host CAP_SYS_RESOURCE, or set "
+            "`sysctl -w fs.pipe-max-size=4194304` on the machine that it runs on"
         )
 
 

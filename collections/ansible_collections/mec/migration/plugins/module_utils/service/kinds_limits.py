@@ -11,9 +11,10 @@ import resource
 import stat
 from collections.abc import Iterator
 
+from ..kernel.process_limits import may_exceed_limits
 from .holdings import Holdings
 from .kinds import REFUSED, SAID, Found, Kind
-from .open_files import NAMELESS, PIDFD, fields
+from .open_files import NAMELESS, PIDFD
 
 TEST = "tests/unit/plugins/module_utils/test_holdings_limits.py::"
 # Seen to be enough, and 2 descriptors and no address space are not.
@@ -21,7 +22,6 @@ DESCRIPTORS_OF_DUMP = 4
 ADDRESS_SPACE_OF_DUMP = 4 << 20
 # criu/servicefd.c: it needs some above the highest one of a process, in steps of 128.
 DESCRIPTORS_OF_RESTORE = 256
-CAP_SYS_RESOURCE = 24
 # include/uapi/linux/limits.h, and what CRIU adds to such a name: ".cr.1a2b.ghost".
 LONGEST_NAME, ADDED_TO_NAME = 255, 14
 DELETED = " (deleted)"
@@ -48,10 +48,9 @@ def _address_space(holdings: Holdings) -> Iterator[Found]:
 def _most_descriptors() -> int:
     """What CRIU may have open. It raises its own limit if it may."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with contextlib.suppress(OSError, KeyError, ValueError):
-        if int(fields("/proc/self/status")["CapEff"], 16) >> CAP_SYS_RESOURCE & 1:
-            with open("/proc/sys/fs/nr_open", encoding="ascii") as most:
-                return max(limit, int(most.read()))
+    if may_exceed_limits():
+        with contextlib.suppress(OSError), open("/proc/sys/fs/nr_open", encoding="ascii") as most:
+            return max(limit, int(most.read()))
     return limit
 
 

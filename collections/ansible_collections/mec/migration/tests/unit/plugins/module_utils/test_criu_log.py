@@ -41,6 +41,14 @@ def test_a_message_is_explained_wherever_it_is_in_the_log(line):
         assert "Remedy: " in explain(text)
 
 
+def test_a_consequence_is_explained_where_nothing_else_is_said():
+    """As by CRIU 4.3 where it may not enlarge a pipe."""
+    failed = "(00.016871) Error (criu/cr-dump.c:1891): Lazy pages transfer FAILED."
+    assert "fs.pipe-max-size" in explain("\n".join([failed, *END]))
+    told = "(00.01) Error (criu/sk-unix.c:874): unix: External socket is used."
+    assert "outside the container" in explain("\n".join([told, failed, *END]))
+
+
 def test_of_what_is_not_known_the_last_line_counts_that_is_no_consequence():
     log = [*HARMLESS, "(00.1) Error (criu/a.c:1): first", "(00.2) Error (criu/b.c:2): the reason", *END]
     assert cause_line("\n".join(log)) == "Error (criu/b.c:2): the reason"

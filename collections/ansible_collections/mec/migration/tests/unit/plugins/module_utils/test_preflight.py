@@ -256,6 +256,16 @@ def test_an_old_criu_will_do_on_a_source_with_an_old_kernel_but_not_on_a_target(
     assert "4.2" in only(found(host("new", kernel="6.1.0"), old, container("redis")))
 
 
+def test_criu_4_3_needs_a_large_pipe_for_its_dump():
+    small = host("west", criu__version="4.3")
+    assert "fs.pipe-max-size" in only(found(small, host("east"), container("redis")))
+    # Not for a restore, nor with CAP_SYS_RESOURCE.
+    assert found(host("west"), host("east", criu__version="4.3"), container("redis")) == []
+    for largest in (None, 4 << 20):
+        able = host("west", criu__version="4.3", criu__largest_pipe_bytes=largest)
+        assert found(able, host("east"), container("redis")) == []
+
+
 MOVABLE = {
     "bind": ["`-t`", "Start it without"],
     "cfg": ["shares a namespace", "container:"],
