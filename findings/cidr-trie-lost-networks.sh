@@ -4,8 +4,8 @@
 # Expected: find_all() gets all values for a prefix on all levels (docstring), so that an address of a network that was
 # inserted is found in whatever order networks were inserted, and each PatriciaTrie stores its own networks.
 # Seen: of three networks that do not overlap one is not found by its own addresses in five of six orders of insertion.
-# What a trie stores for 0.0.0.0 or ::, such as the default route, is stored for all tries of the process, also for those
-# of the other family: the root of each is made with one and the same dictionary, a default value of the constructor.
+# What a trie stores for 0.0.0.0 or ::, such as the default route, is stored for all tries of the process, also those of
+# the other family: the root of each is made with one and the same dictionary, a default value of the constructor.
 #
 # Version: cidr-trie 3.1.2. Seen on 2026-11-30.
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# nexus-crdt: two replicas with the same Merkle root hold different values, and one cannot be merged any more.
+# nexus-crdt: two replicas with the same Merkle root hold different values, and merging raises on the way there.
 #
 # Expected: merging "converges; simultaneous writes never raise" (README), and merkle_root() is the digest of a history
 # that gives the same map everywhere.
