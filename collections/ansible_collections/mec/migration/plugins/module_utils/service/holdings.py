@@ -38,6 +38,7 @@ from ..kernel.sockets import (
 from ..kernel.unix_diag import LISTEN, UnixSocket, unix_sockets
 from ..kernel.watches import Watches, watches
 from .executed import Executed, executed
+from .in_flight import InFlight, in_flight
 from .locked_memory import inherited_locked_bytes
 from .open_files import OpenFile, fields, mount_of, open_files
 from .packed_mounts import PackedMount, packed_mounts
@@ -138,6 +139,7 @@ class Holdings(NamedTuple):
     :param unix_on_their_way: likewise, inodes of UNIX sockets.
     :param other_names: inode of a UNIX socket -> a name of its file that it would not have on the target.
     :param connected_raw6: inodes of raw IPv6 sockets of its network that have a peer.
+    :param in_flight: files that lie in messages which nobody has read yet.
     :param bound_elsewhere: inode -> a socket that is bound to an address which its network does not have.
     """
 
@@ -171,6 +173,7 @@ class Holdings(NamedTuple):
     bound_elsewhere: dict[int, Listener] = {}  # noqa: RUF012 - never changed
     connected_raw6: frozenset[int] = frozenset()
     executed: tuple[Executed, ...] = ()
+    in_flight: InFlight = InFlight()
 
     @property
     def first(self) -> Process | None:
@@ -183,13 +186,21 @@ class Holdings(NamedTuple):
         return point if point in self.staying else ""
 
     def files(self) -> Iterator[tuple[Process, OpenFile]]:
+        """Those that processes have open, and those on the way to one."""
         for process in self.processes.values():
             for file in process.files:
                 yield process, file
+        for pid, file in self.in_flight.files:
+            yield self.processes[pid], file
 
     def socket_holders(self) -> dict[int, Process]:
         """Inode of a socket -> a process of the container that has it open."""
-        return {file.socket_inode: process for process, file in self.files() if file.socket_inode}
+        return {
+            file.socket_inode: process
+            for process in self.processes.values()
+            for file in process.files
+            if file.socket_inode
+        }
 
     def outsiders(self, inodes: Iterable[int]) -> dict[int, str]:
         """Inode of a socket -> the process outside the service that has it open, in words.
@@ -233,6 +244,8 @@ def read_holdings(
     with contextlib.suppress(OSError):
         if any(file.protocol.startswith("UNIX") for process in found.values() for file in process.files):
             unix = unix_sockets(init)
+    flying = in_flight({pid: process.files for pid, process in found.items()}, devices, unix)
+    used |= {file.mount for _pid, file in flying.files} - {0}
     unmounted = frozenset(used - {mount.number for mount in (*points, *on_host)}) if points else frozenset()
     return Holdings(
         init=init,
@@ -267,6 +280,7 @@ def read_holdings(
         bound_elsewhere=bound_elsewhere(init),
         connected_raw6=frozenset(connected_raw6(init)),
         executed=tuple(executed(set(pids).difference(moving))),
+        in_flight=flying,
     )
 
 

@@ -43,6 +43,9 @@ TRANSIENT = (
     "client-gone",
     "unix-on-its-way",
     "unix-outside",
+    "left-in-flight",
+    "sent-to-earlier",
+    "unseen-in-flight",
 )
 LOOKS, PAUSE_S = 3, 0.2
 

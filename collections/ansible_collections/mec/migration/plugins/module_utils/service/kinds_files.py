@@ -53,9 +53,11 @@ PROC_MAGIC, MQUEUE_MAGIC = 0x9FA0, 0x19800202
 
 def _io_uring(holdings: Holdings) -> Iterator[Found]:
     for process in holdings.processes.values():
-        numbers = [file.number for file in process.files if file.link == IO_URING]
-        if numbers:
-            yield Found(process, f"has an io_uring (file descriptor {numbers[0]})")
+        places = [
+            file.place for holder, file in holdings.files() if holder is process and file.link == IO_URING
+        ]
+        if places:
+            yield Found(process, f"has an io_uring ({places[0]})")
         elif IO_URING in process.mapped:
             yield Found(process, "has an io_uring mapped")
 
@@ -65,7 +67,7 @@ def _other_inode(holdings: Holdings) -> Iterator[Found]:
         name = file.link.partition("anon_inode:")[2]
         if name and name not in KNOWN_INODES and file.link != IO_URING:
             what = INODES_IN_WORDS.get(name, f"has a kernel object open ({name})")
-            yield Found(process, f"{what}, file descriptor {file.number}")
+            yield Found(process, f"{what}, {file.place}")
 
 
 def _device(holdings: Holdings) -> Iterator[Found]:
@@ -74,7 +76,7 @@ def _device(holdings: Holdings) -> Iterator[Found]:
         if stat.S_ISBLK(file.mode) or (
             stat.S_ISCHR(file.mode) and number[0] not in KNOWN_MAJORS and number not in KNOWN_MISC
         ):
-            yield Found(process, f"has the device {file.link} open (file descriptor {file.number})")
+            yield Found(process, f"has the device {file.link} open ({file.place})")
     for process in holdings.processes.values():
         for name in sorted(process.mapped):
             if name.startswith("/dev/") and not name.startswith(("/dev/zero", "/dev/shm/")):  # noqa: S108
@@ -84,7 +86,7 @@ def _device(holdings: Holdings) -> Iterator[Found]:
 def _packet_pipe(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.flags & os.O_DIRECT:
-            yield Found(process, f"has a pipe that keeps writes apart (descriptor {file.number})")
+            yield Found(process, f"has a pipe that keeps writes apart ({file.place})")
 
 
 def _many_pipes(holdings: Holdings) -> Iterator[Found]:
@@ -103,7 +105,7 @@ def _many_fifos(holdings: Holdings) -> Iterator[Found]:
 def _message_queue(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.magic == MQUEUE_MAGIC:
-            yield Found(process, f"has the POSIX message queue {file.link} open (descriptor {file.number})")
+            yield Found(process, f"has the POSIX message queue {file.link} open ({file.place})")
 
 
 def _message_queue_left(holdings: Holdings) -> Iterator[Found]:
@@ -117,17 +119,21 @@ def _message_queue_left(holdings: Holdings) -> Iterator[Found]:
 def _proc_directory(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.magic == PROC_MAGIC and stat.S_ISDIR(file.mode):
-            yield Found(process, f"has a directory of /proc open, {file.link} (descriptor {file.number})")
+            yield Found(process, f"has a directory of /proc open, {file.link} ({file.place})")
 
 
 def _packet_socket(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.protocol == PACKET:
-            yield Found(process, f"has a packet socket (file descriptor {file.number})")
+            yield Found(process, f"has a packet socket ({file.place})")
 
 
 def _mptcp(holdings: Holdings, *, kept: bool) -> Iterator[Found]:
-    found = [(process, file.number) for process, file in holdings.files() if file.protocol in MPTCP]
+    found = [
+        (process, file.number)
+        for process, file in holdings.files()
+        if file.protocol in MPTCP and not file.in_flight
+    ]
     if found and (not mptcp_obstacle()) is kept:
         for process in {process.pid: process for process, _number in found}.values():
             numbers = sorted(number for holder, number in found if holder is process)
@@ -137,7 +143,7 @@ def _mptcp(holdings: Holdings, *, kept: bool) -> Iterator[Found]:
 def _other_socket(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.protocol and file.protocol not in (*KNOWN_PROTOCOLS, *MPTCP, PACKET):
-            yield Found(process, f"has a socket of {file.protocol} (file descriptor {file.number})")
+            yield Found(process, f"has a socket of {file.protocol} ({file.place})")
 
 
 def _not_accepted(holdings: Holdings) -> Iterator[Found]:
@@ -161,22 +167,20 @@ def _unread_with_sender(holdings: Holdings) -> Iterator[Found]:
             yield Found(
                 process,
                 f"has a UNIX socket with data that it has not read, on which it asked for who sends "
-                f"(descriptor {file.number})",
+                f"({file.place})",
             )
 
 
 def _unread(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.socket_inode in holdings.unread_netlink:
-            yield Found(
-                process, f"has a netlink socket with data that it has not read (descriptor {file.number})"
-            )
+            yield Found(process, f"has a netlink socket with data that it has not read ({file.place})")
 
 
 def _held_back(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.socket_inode in holdings.unsent_datagrams:
-            yield Found(process, f"has a datagram that it has not sent as a whole (descriptor {file.number})")
+            yield Found(process, f"has a datagram that it has not sent as a whole ({file.place})")
 
 
 def _on_its_way(holdings: Holdings) -> Iterator[Found]:

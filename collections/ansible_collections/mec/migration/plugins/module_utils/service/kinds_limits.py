@@ -70,7 +70,7 @@ def _long_name(holdings: Holdings) -> Iterator[Found]:
                 yield Found(
                     process,
                     f"has a deleted file open whose name is longer than {LONGEST_NAME - ADDED_TO_NAME} bytes "
-                    f"(file descriptor {file.number})",
+                    f"({file.place})",
                 )
 
 
@@ -78,7 +78,7 @@ def _pidfd_of_thread(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         # PIDFD_THREAD has the number of O_EXCL.
         if file.link == PIDFD and file.flags & os.O_EXCL:
-            yield Found(process, f"has a pidfd of a single thread (file descriptor {file.number})")
+            yield Found(process, f"has a pidfd of a single thread ({file.place})")
 
 
 def _personality(holdings: Holdings) -> Iterator[Found]:

@@ -43,7 +43,7 @@ def _on_unmounted(holdings: Holdings) -> Iterator[Found]:
         # Mounts of the kernel's own are in no table either: POSIX queues, and what never had a name.
         internal = file.magic == MQUEUE_MAGIC or file.link.endswith(" (deleted)")
         if file.mount in holdings.unmounted and not internal:
-            what = f"has {file.link} open (descriptor {file.number}) on a mount that was unmounted"
+            what = f"has {file.link} open ({file.place}) on a mount that was unmounted"
             yield Found(process, what)
 
 
@@ -52,7 +52,7 @@ def _on_hidden(holdings: Holdings) -> Iterator[Found]:
         if file.mount in holdings.hidden:
             yield Found(
                 process,
-                f"has {file.link} open (descriptor {file.number}) on a mount at "
+                f"has {file.link} open ({file.place}) on a mount at "
                 f"{holdings.hidden[file.mount]}, which another mount hides",
             )
 

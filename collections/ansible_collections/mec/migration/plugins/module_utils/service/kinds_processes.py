@@ -57,7 +57,7 @@ def _below_terminal(holdings: Holdings) -> Iterator[Found]:
 def _terminal_by_name(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if stat.S_ISCHR(file.mode) and file.rdev == DEV_TTY:
-            yield Found(process, f"has /dev/tty open (file descriptor {file.number})")
+            yield Found(process, f"has /dev/tty open ({file.place})")
 
 
 def _sharing_memory(holdings: Holdings) -> Iterator[Found]:
@@ -178,7 +178,7 @@ def _huge_pages(holdings: Holdings) -> Iterator[Found]:
     # Also one of which nothing was used yet.
     for process, file in holdings.files():
         if file.magic == HUGETLBFS_MAGIC and not process.huge_bytes:
-            yield Found(process, f"has {file.link} open, a file of huge pages (descriptor {file.number})")
+            yield Found(process, f"has {file.link} open, a file of huge pages ({file.place})")
 
 
 def _long_mount_line(holdings: Holdings) -> Iterator[Found]:

@@ -48,10 +48,33 @@ def _bound_elsewhere(holdings: Holdings) -> Iterator[Found]:
             )
 
 
+def _left_in_flight(holdings: Holdings) -> Iterator[Found]:
+    for pid, file in holdings.in_flight.files:
+        if file.left_in_flight:
+            yield Found(holdings.processes[pid], f"has {file.left_in_flight} {file.place} (SCM_RIGHTS)")
+
+
+def _sent_to_earlier(holdings: Holdings) -> Iterator[Found]:
+    for pid, receiver in holdings.in_flight.to_earlier:
+        yield Found(
+            holdings.processes[pid],
+            f"has a message with a file from a process of a higher number (SCM_RIGHTS), that waits at "
+            f"{receiver.place}",
+        )
+
+
+def _unseen_in_flight(holdings: Holdings) -> Iterator[Found]:
+    for pid, receiver, count in holdings.in_flight.unseen:
+        yield Found(
+            holdings.processes[pid],
+            f"has {count} files in messages (SCM_RIGHTS) that wait behind another one at {receiver.place}",
+        )
+
+
 def _connected_raw6(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.socket_inode in holdings.connected_raw6:
-            yield Found(process, f"has a connected raw IPv6 socket (file descriptor {file.number})")
+            yield Found(process, f"has a connected raw IPv6 socket ({file.place})")
 
 
 KINDS = (
@@ -128,12 +151,38 @@ KINDS = (
         "",
     ),
     Kind(
-        "timer-on-its-way",
-        "A timerfd that no process has open, as it is on the way to one in a message (SCM_RIGHTS)",
-        UNSEEN,
-        "the kernel tells of sockets only what is on its way",
-        "the restore fails, and the service runs on here",
-        "Start the migration again once the service has taken it",
-        "",
+        "left-in-flight",
+        "A file on the way to a process in a message (SCM_RIGHTS; most files: kept): a timerfd, a terminal; "
+        "if no process has it open: inotify, fanotify, a semaphore by eventfd, a file with a lock or lease, a "
+        "socket of MPTCP, or with options that CRIU does not dump",
+        REFUSED,
+        "the message is read with MSG_PEEK, through a duplicate of the socket, if `scm_fds` in "
+        "/proc/PID/fdinfo says that there is one; looked at again a few times",
+        "CRIU cannot restore it from there as it is",
+        "That is over as soon as the service takes it: start the migration again then",
+        TEST + "test_a_file_in_a_message_that_would_be_lost",
+        _left_in_flight,
+    ),
+    Kind(
+        "sent-to-earlier",
+        "A file on the way from a process to its parent, or another one of a lower number, in a message "
+        "between two UNIX sockets that are connected to each other (the other way: kept)",
+        REFUSED,
+        "`scm_fds` in /proc/PID/fdinfo, and who has the two sockets; looked at again a few times",
+        "CRIU puts another file into that message, or ends",
+        "That is over as soon as the service takes it: start the migration again then",
+        TEST + "test_a_file_on_the_way_to_an_earlier_process",
+        _sent_to_earlier,
+    ),
+    Kind(
+        "unseen-in-flight",
+        "Files in messages that wait behind another one with files (SCM_RIGHTS; the first one's: seen)",
+        SAID,
+        "more of them in `scm_fds` of /proc/PID/fdinfo than in the first message",
+        "nobody can see which they are; most move, but where one is refused elsewhere on this page, the move "
+        "fails or loses it",
+        "Let the service read its messages, and start the migration then",
+        TEST + "test_files_in_messages_behind_the_first_one",
+        _unseen_in_flight,
     ),
 )

@@ -46,7 +46,7 @@ def _pressure(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         is_pressure = file.link.startswith("/proc/pressure/") or file.link.endswith(".pressure")
         if is_pressure and file.flags & os.O_ACCMODE != os.O_RDONLY:
-            yield Found(process, f"waits for pressure of {file.link} (file descriptor {file.number})")
+            yield Found(process, f"waits for pressure of {file.link} ({file.place})")
 
 
 KINDS = (

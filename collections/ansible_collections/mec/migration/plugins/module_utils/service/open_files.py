@@ -34,6 +34,9 @@ class OpenFile(NamedTuple):
     :param links: how many names it has; 0 if it could not be looked at.
     :param mount: number of the mount that it was opened on; 0 if it has no path.
     :param flags: of a pipe, a pidfd or a file of pressure stall information, as open(2) has them.
+    :param in_flight: whether it lies in a message that waits to be read (SCM_RIGHTS); its number is then that
+        of the socket at which it waits.
+    :param left_in_flight: in words, what is lost of it, or cannot be restored, as it lies there; else empty.
     """
 
     number: int
@@ -45,6 +48,14 @@ class OpenFile(NamedTuple):
     links: int = 0
     mount: int = 0
     flags: int = 0
+    in_flight: bool = False
+    left_in_flight: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the process has it, in words."""
+        at = f"file descriptor {self.number}"
+        return f"in a message that waits at {at}" if self.in_flight else at
 
     @property
     def socket_inode(self) -> int:
@@ -66,10 +77,15 @@ def open_files(pid: int, devices: dict[int, int]) -> Iterator[OpenFile]:
     with contextlib.suppress(OSError):
         for entry in os.scandir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):
-                yield _file(pid, int(entry.name), entry.path, devices)
+                yield describe(pid, int(entry.name), devices)
 
 
-def _file(pid: int, number: int, path: str, devices: dict[int, int]) -> OpenFile:
+def describe(pid: int, number: int, devices: dict[int, int]) -> OpenFile:
+    """:raises OSError: it is closed.
+
+    :param devices: type of each file system's device that was seen before; more are added.
+    """
+    path = f"/proc/{pid}/fd/{number}"
     link = os.readlink(path)
     if link.startswith("socket:["):
         return OpenFile(number, link, mode=stat.S_IFSOCK, protocol=_protocol(pid, number, path))

@@ -107,3 +107,89 @@ raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
 """
     only(told(program + 'raw.connect(("::1", 0))', SAID), "connected raw IPv6 socket", "without its peer")
     assert told(program, SAID) == []
+
+
+IN_FLIGHT = """
+import fcntl
+one, other = socket.socketpair()
+def send(sent, alone=True):
+    socket.send_fds(one, [b"x"], [sent])
+    if alone:
+        os.close(sent)
+made(libc.unshare(0x40000000))
+"""
+# Sent while no process has it open; and while one has, if that is another thing.
+LOST_IN_FLIGHT = {
+    "a timer (timerfd)": ("made(libc.timerfd_create(1, 0))", True),
+    "a terminal": ("os.openpty()[1]", True),
+    "watches (inotify)": ("made(libc.inotify_init1(0))", False),
+    "a semaphore": ("made(libc.eventfd(3, 1))", False),
+    "a lock or lease": ("locked('{path}/locked')", False),
+    "MPTCP": ("made(libc.socket(2, 1, 262))", False),
+    "options": ("with_option()", False),
+}
+MAKE = """
+def locked(name):
+    made(os.open(name, os.O_RDWR | os.O_CREAT))
+    opened = os.open(name, os.O_RDWR)
+    fcntl.flock(opened, fcntl.LOCK_EX)
+    return opened
+def with_option():
+    found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_BUSY_POLL if hasattr(socket, "SO_BUSY_POLL") else 35, 1)
+    return found.detach()
+"""
+
+
+@needs_root
+@pytest.mark.parametrize("thing", list(LOST_IN_FLIGHT))
+def test_a_file_in_a_message_that_would_be_lost(thing, tmp_path):
+    make, even_if_held = LOST_IN_FLIGHT[thing]
+    program = IN_FLIGHT + MAKE + f"sent = {make.format(path=tmp_path)}\n"
+    only(told(program + "send(sent)"), thing, "in a message that waits at file descriptor", "takes it")
+    held = told(program + "send(sent, alone=False)")
+    assert [thing in sentence for sentence in held] == ([True] if even_if_held else [])
+    assert told(program + "send(sent); kept = socket.recv_fds(other, 9, 1)") == []
+
+
+@needs_root
+def test_files_that_may_be_in_a_message():
+    for make in (
+        "os.pipe()[0]",
+        "os.open('/etc/passwd', 0)",
+        "os.memfd_create('x')",
+        "made(libc.eventfd(3, 0))",
+    ):
+        assert told(IN_FLIGHT + f"send({make})") == []
+    # What is refused elsewhere is refused here, too.
+    only(
+        told(IN_FLIGHT + "send(os.open('/proc/self', 0))"),
+        "a directory of /proc open",
+        "in a message that waits at",
+    )
+    only(told(IN_FLIGHT + "send(made(libc.socket(17, 3, 0)))"), "a packet socket (in a message that waits at")
+
+
+@needs_root
+def test_files_in_messages_behind_the_first_one():
+    program = IN_FLIGHT + "send(0, alone=False); send(0, alone=False); send(0, alone=False)"
+    only(told(program, SAID), "has 2 files in messages (SCM_RIGHTS) that wait behind another one")
+    assert told(program) == []
+
+
+@needs_root
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM", "SOCK_SEQPACKET"])
+def test_a_file_on_the_way_to_an_earlier_process(kind):
+    program = f"""
+import os
+made(libc.unshare(0x40000000))
+one, other = socket.socketpair(socket.AF_UNIX, socket.{kind})
+def send():
+    other.close()
+    socket.send_fds(one, [b"x"], [0])
+"""
+    only(told(program + "child(send); one.close()"), "from a process of a higher number", "takes it")
+    # The parent has both ends; the child's end is closed; and the other way.
+    assert told(program + "child(send)") == []
+    assert told(program + "os.kill(child(send), 9); os.wait(); one.close()") == []
+    assert told(program + "child(one.close); socket.send_fds(one, [b'x'], [0]); other.close()") == []
