@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import NamedTuple
 
 DESCRIPTORS, ADDRESS_SPACE = "Max open files", "Max address space"
@@ -53,7 +54,14 @@ def largest_pipe_bytes() -> int | None:
 
 
 def personality(pid: int) -> int:
-    """0 is that of nearly all programs."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/personality", encoding="ascii") as file:
-        return int(file.read(), 16)
+    """Of the first thread that has any; 0 is that of nearly all programs."""
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with (
+                contextlib.suppress(OSError),
+                open(f"/proc/{pid}/task/{thread}/personality", encoding="ascii") as file,
+            ):
+                found = int(file.read(), 16)
+                if found:
+                    return found
     return 0

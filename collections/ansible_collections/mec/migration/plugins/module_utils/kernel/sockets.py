@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import socket
 from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ _LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 
 _CONNECTED = "01"
 
+# Groups that every host and interface is in: 224.0.0.1, and beginnings of ff01::1, ff02::1 and ff02::1:ff...
+EVERYONES_GROUP = "010000E0"
+EVERYONES_GROUPS_6 = ("ff01", "ff0200000000000000000000000000", "ff0200000000000000000001ff")
 # Those that send datagrams.
 DATAGRAMS = ("udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6")
 
@@ -194,3 +198,20 @@ def unsent_datagrams(pid: int) -> Iterator[int]:
             # sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
             if int(words[4].partition(":")[0], 16):
                 yield int(words[9])
+
+
+def multicast_groups(pid: int) -> Iterator[str]:
+    """The groups besides those that every interface is in. A network shared with the host is left out."""
+    with contextlib.suppress(OSError):
+        if os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+            return
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/igmp", encoding="ascii") as lines:
+        for line in lines:
+            group = line.split()[0]
+            if line.startswith("\t") and group != EVERYONES_GROUP:
+                yield socket.inet_ntop(socket.AF_INET, bytes.fromhex(group)[::-1])
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/igmp6", encoding="ascii") as lines:
+        for line in lines:
+            group = line.split()[2]
+            if not group.startswith(EVERYONES_GROUPS_6):
+                yield socket.inet_ntop(socket.AF_INET6, bytes.fromhex(group))

@@ -32,6 +32,7 @@ from ..kernel.sockets import (
     connected_datagrams,
     connected_raw6,
     holders,
+    multicast_groups,
     unread_netlink,
     unsent_datagrams,
 )
@@ -42,14 +43,12 @@ from .in_flight import InFlight, in_flight
 from .locked_memory import inherited_locked_bytes
 from .open_files import OpenFile, fields, mount_of, open_files
 from .packed_mounts import PackedMount, packed_mounts
+from .threads_apart import apart
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup", "time", "mnt", "net")
 # Files of /proc/PID that a process can write.
 SETTINGS = ("coredump_filter", "timerslack_ns", "autogroup")
-# Groups that every host and interface is in: 224.0.0.1, and beginnings of ff01::1, ff02::1 and ff02::1:ff...
-EVERYONES_GROUP = "010000E0"
-EVERYONES_GROUPS_6 = ("ff01", "ff0200000000000000000000000000", "ff0200000000000000000001ff")
 # SO_PASSCRED, SO_TIMESTAMP, SO_PASSSEC, SO_TIMESTAMPNS, SO_PASSPIDFD: each message then comes with more than
 # its data.
 SENDER_OPTIONS = (16, 29, 34, 35, 76)
@@ -73,7 +72,8 @@ class Process(NamedTuple):
     :param threads: how many it has, the first one included, also where that has ended.
     :param descriptor_limit: what its file descriptors stay below; None if that is nothing.
     :param address_space_left: how many bytes more it may map; None if that is not limited.
-    :param personality: as personality(2) has it.
+    :param personality: as personality(2) has it; of its threads the first one's that has any.
+    :param apart: what threads of it have for themselves and not as the others have it, in words.
     :param below_terminal: whether it has a controlling terminal and does not lead the session of that.
     :param program: the file that it executes, as /proc/PID/exe says; empty for a zombie.
     :param mappings: how many lines /proc/PID/maps has.
@@ -104,6 +104,7 @@ class Process(NamedTuple):
     descriptor_limit: int | None = None
     address_space_left: int | None = None
     personality: int = 0
+    apart: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"
@@ -254,7 +255,7 @@ def read_holdings(
         unix_sockets=unix,
         available_bytes=_available_bytes(),
         unreadable_mounts=tuple(unreadable),
-        multicast_groups=tuple(_multicast_groups(init)),
+        multicast_groups=tuple(multicast_groups(init)),
         usual_settings=dict(_settings(found[init].parent)) if init in found else {},
         packed_mounts=tuple(packed),
         staying=tuple(staying),
@@ -366,6 +367,7 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         descriptor_limit=descriptor_limit,
         address_space_left=_address_space_left(address_space_bytes, status.get("VmSize", "")),
         personality=personality(pid),
+        apart=tuple(apart(pid)),
     )
 
 
@@ -392,23 +394,6 @@ def _settings(pid: int) -> Iterator[tuple[str, str]]:
             # A zombie has none any more.
             if text:
                 yield name, text.lstrip("0") or "0"
-
-
-def _multicast_groups(pid: int) -> Iterator[str]:
-    """The groups besides those that every interface is in. A network shared with the host is left out."""
-    with contextlib.suppress(OSError):
-        if os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net"):
-            return
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/igmp", encoding="ascii") as lines:
-        for line in lines:
-            group = line.split()[0]
-            if line.startswith("\t") and group != EVERYONES_GROUP:
-                yield socket.inet_ntop(socket.AF_INET, bytes.fromhex(group)[::-1])
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/igmp6", encoding="ascii") as lines:
-        for line in lines:
-            group = line.split()[2]
-            if not group.startswith(EVERYONES_GROUPS_6):
-                yield socket.inet_ntop(socket.AF_INET6, bytes.fromhex(group))
 
 
 def _policies(pid: int) -> Iterator[int]:

@@ -18,10 +18,9 @@ from ..kernel.calls import syscall
 from ..kernel.in_flight import count_in_flight, first_in_flight
 from ..kernel.socket_options import read_options, socket_of
 from ..kernel.unix_diag import UnixSocket
-from .open_files import OpenFile, describe, fields
+from .open_files import TIMER, OpenFile, describe, fields
 
 KCMP_FILE = 0
-TIMER = "anon_inode:[timerfd]"
 # What CRIU or the agent sees, or sets, through a process that has it open.
 INODES = {
     "anon_inode:inotify": "watches (inotify)",
@@ -124,7 +123,7 @@ def _cannot_fly(file: OpenFile) -> str:
 
 
 def _cannot_fly_alone(ours: int, pid: int, file: OpenFile) -> str:
-    """What is dumped or put back through a process that has the file open, and so is not where none has it."""
+    """What is dumped or put back through a process that has the file open, so that it is not here."""
     if file.link in INODES:
         return INODES[file.link]
     if file.protocol.startswith("MPTCP"):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from ..kernel.process_limits import may_exceed_limits
 from .holdings import Holdings
 from .kinds import REFUSED, SAID, Found, Kind
-from .open_files import NAMELESS, PIDFD
+from .open_files import NAMELESS, PIDFD, TIMER
 
 TEST = "tests/unit/plugins/module_utils/test_holdings_limits.py::"
 # Seen to be enough, and 2 descriptors and no address space are not.
@@ -81,6 +81,18 @@ def _pidfd_of_thread(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"has a pidfd of a single thread ({file.place})")
 
 
+def _apart(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        for what in process.apart:
+            yield Found(process, f"has a thread with {what}")
+
+
+def _alarm_clock(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.link == TIMER and file.undumped:
+            yield Found(process, f"has a timerfd of the clock {file.undumped} ({file.place})")
+
+
 def _personality(holdings: Holdings) -> Iterator[Found]:
     for process in holdings.processes.values():
         if process.personality:
@@ -144,10 +156,32 @@ KINDS = (
         _pidfd_of_thread,
     ),
     Kind(
+        "thread-apart",
+        "A thread with a table of open files, working directory, umask or namespace of its own (unshare, "
+        "setns; Samba's threads), or a namespace for children to come",
+        REFUSED,
+        "kcmp(2) of each thread and the first one of its process; /proc/PID/task/TID/ns",
+        "CRIU gives all threads what the first one has",
+        "Let the service use a process of its own for that (fork), or end the thread before the move",
+        TEST + "test_a_thread_with_what_threads_have_in_common",
+        _apart,
+    ),
+    Kind(
+        "alarm-clock",
+        "A timerfd of a clock that wakes the host (CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM; other clocks: "
+        "kept)",
+        REFUSED,
+        "`clockid` in /proc/PID/fdinfo",
+        "CRIU cannot dump it",
+        "Let the service use CLOCK_REALTIME or CLOCK_BOOTTIME: edge hosts do not sleep",
+        TEST + "test_a_timer_of_a_clock_that_wakes_the_host",
+        _alarm_clock,
+    ),
+    Kind(
         "personality",
-        "The personality of a process (setarch, linux32)",
+        "The personality of a process or thread (setarch, linux32)",
         SAID,
-        "/proc/PID/personality",
+        "/proc/PID/personality, of each thread",
         "CRIU does not restore it: uname(2) and the places of new mappings are the usual ones after the move",
         "Nothing, unless the service goes by them; then let it be started anew",
         TEST + "test_a_personality",

@@ -136,7 +136,8 @@ KINDS = (
     Kind(
         "memory-policies",
         "MLOCK_ONFAULT, mlockall(MCL_FUTURE), NUMA policies, PR_SET_MEMORY_MERGE, PR_SET_MDWE, sealed "
-        "mappings (mseal), hints of how long what is written lives (F_SET_RW_HINT)",
+        "mappings (mseal), hints of how long what is written lives (F_SET_RW_HINT), busy polling of an epoll "
+        "(EPIOCSPARAMS), the content of memory that the kernel may drop at any time (MAP_DROPPABLE)",
         UNSEEN,
         "",
         "they are back at their defaults: CRIU does not dump them",
@@ -162,6 +163,15 @@ KINDS = (
         "",
         "CRIU does not dump these; such an epoll tells once more",
         "Nothing for most, as UDP may lose datagrams anyway; let the service look at watched files once more",
+        "",
+    ),
+    Kind(
+        "directory-signals",
+        "Signals at changes of a directory (fcntl with F_NOTIFY, dnotify; inotify and fanotify: kept)",
+        UNSEEN,
+        "the kernel shows them to nobody",
+        "CRIU does not dump them, so that none comes any more",
+        "Let the service use inotify",
         "",
     ),
     Kind(

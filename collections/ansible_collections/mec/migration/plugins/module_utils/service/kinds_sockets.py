@@ -71,6 +71,12 @@ def _unseen_in_flight(holdings: Holdings) -> Iterator[Found]:
         )
 
 
+def _netlink_groups(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.protocol == "NETLINK" and file.undumped:
+            yield Found(process, f"has a netlink socket that {file.undumped} ({file.place})")
+
+
 def _connected_raw6(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.socket_inode in holdings.connected_raw6:
@@ -132,6 +138,17 @@ KINDS = (
         _bound_elsewhere,
     ),
     Kind(
+        "netlink-groups",
+        "A netlink socket that has joined multicast groups above 32, or of generic netlink on a host with "
+        "many, or that was not bound when it joined (other groups: kept)",
+        REFUSED,
+        "getsockopt(2) (NETLINK_LIST_MEMBERSHIPS) and getsockname(2) of a duplicate",
+        "CRIU cannot dump it",
+        "Let the service leave the group, or bind the socket before it joins",
+        TEST + "test_a_netlink_socket_of_groups_that_cannot_be_dumped",
+        _netlink_groups,
+    ),
+    Kind(
         "connected-raw6",
         "The peer of a connected raw IPv6 socket (of IPv4: kept)",
         SAID,
@@ -153,8 +170,8 @@ KINDS = (
     Kind(
         "left-in-flight",
         "A file on the way to a process in a message (SCM_RIGHTS; most files: kept): a timerfd, a terminal; "
-        "if no process has it open: inotify, fanotify, a semaphore by eventfd, a file with a lock or lease, a "
-        "socket of MPTCP, or with options that CRIU does not dump",
+        "if no process has it open: inotify, fanotify, a semaphore by eventfd, a file with a lock or lease, "
+        "a socket of MPTCP, or with options that CRIU does not dump",
         REFUSED,
         "the message is read with MSG_PEEK, through a duplicate of the socket, if `scm_fds` in "
         "/proc/PID/fdinfo says that there is one; looked at again a few times",

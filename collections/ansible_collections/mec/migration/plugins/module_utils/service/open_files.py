@@ -19,6 +19,12 @@ from ..kernel.socket_options import socket_of
 NAMELESS = ("/memfd:", "/secretmem", "/dmabuf:", "/SYSV", "/anon_hugepage", "/[aio]", "/dev/zero")
 SO_PROTOCOL = 38
 PIDFD = "anon_inode:[pidfd]"
+TIMER = "anon_inode:[timerfd]"
+# include/uapi/linux/time.h. CRIU's parser knows no others of timerfd's (criu/timerfd.c, verify_timerfd).
+UNDUMPED_CLOCKS = {8: "CLOCK_REALTIME_ALARM", 9: "CLOCK_BOOTTIME_ALARM"}
+SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS = 270, 9
+# What Python allows, and more than the kernel has groups of any protocol.
+MOST_GROUPS_BYTES = 1024
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -34,6 +40,7 @@ class OpenFile(NamedTuple):
     :param links: how many names it has; 0 if it could not be looked at.
     :param mount: number of the mount that it was opened on; 0 if it has no path.
     :param flags: of a pipe, a pidfd or a file of pressure stall information, as open(2) has them.
+    :param undumped: of a timerfd or netlink socket, in words, what CRIU cannot dump of it; else empty.
     :param in_flight: whether it lies in a message that waits to be read (SCM_RIGHTS); its number is then that
         of the socket at which it waits.
     :param left_in_flight: in words, what is lost of it, or cannot be restored, as it lies there; else empty.
@@ -48,6 +55,7 @@ class OpenFile(NamedTuple):
     links: int = 0
     mount: int = 0
     flags: int = 0
+    undumped: str = ""
     in_flight: bool = False
     left_in_flight: str = ""
 
@@ -88,7 +96,11 @@ def describe(pid: int, number: int, devices: dict[int, int]) -> OpenFile:
     path = f"/proc/{pid}/fd/{number}"
     link = os.readlink(path)
     if link.startswith("socket:["):
-        return OpenFile(number, link, mode=stat.S_IFSOCK, protocol=_protocol(pid, number, path))
+        protocol = _protocol(pid, number, path)
+        undumped = _undumped_groups(pid, number) if protocol == "NETLINK" else ""
+        return OpenFile(number, link, mode=stat.S_IFSOCK, protocol=protocol, undumped=undumped)
+    if link == TIMER:
+        return OpenFile(number, link, undumped=_undumped_clock(pid, number))
     if link.startswith("pipe:[") or link == PIDFD:
         return OpenFile(number, link, flags=_flags(pid, number))
     if not link.startswith("/"):
@@ -140,3 +152,20 @@ def _protocol_number(pid: int, number: int) -> int:
     with contextlib.suppress(OSError), socket_of(pid, number) as ours:
         return ours.getsockopt(socket.SOL_SOCKET, SO_PROTOCOL)
     return 0
+
+
+def _undumped_clock(pid: int, number: int) -> str:
+    clock = fields(f"/proc/{pid}/fdinfo/{number}").get("clockid", "0")
+    return UNDUMPED_CLOCKS.get(int(clock), "")
+
+
+def _undumped_groups(pid: int, number: int) -> str:
+    """CRIU's image has room for 32 groups, and it goes by the socket's own number (criu/sk-netlink.c)."""
+    with contextlib.suppress(OSError), socket_of(pid, number) as ours:
+        groups = ours.getsockopt(SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, MOST_GROUPS_BYTES)
+        # The kernel keeps them in words of 64 bits, and CRIU leaves out 32 bits at the end if none is set.
+        if len(groups) > 8 or any(groups[4:]):
+            return "is a member of a group above 32, or of a protocol that has more than 64"
+        if any(groups) and not ours.getsockname()[0]:
+            return "is a member of groups and has no number (it was not bound)"
+    return ""

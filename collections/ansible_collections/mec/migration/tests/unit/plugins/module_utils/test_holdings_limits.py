@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.service import kinds_limits
 from ansible_collections.mec.migration.plugins.module_utils.service.kinds import SAID
-from test_holdings import only, told
+from test_holdings import needs_root, only, told
 
 
 def test_a_process_that_may_open_no_more_files():
@@ -79,3 +79,50 @@ def test_a_personality():
     # PER_LINUX32
     only(told("made(libc.personality(8))", SAID), "the personality 0x8", "does not restore it")
     assert told("", SAID) == []
+
+
+THREAD = """
+import threading
+def own():
+    {}
+    begun.set()
+    time.sleep(600)
+begun = threading.Event()
+threading.Thread(target=own, daemon=True).start()
+begun.wait()
+"""
+
+
+def test_a_personality_of_a_thread():
+    only(told(THREAD.format("libc.personality(8)"), SAID), "the personality 0x8")
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("flag", "what"),
+    [
+        (0x400, "open files of its own"),
+        (0x200, "a working directory and umask of its own"),
+        (0x40000000, "a namespace of its own (net)"),
+        (0x04000000, "a namespace of its own (uts)"),
+    ],
+)
+def test_a_thread_with_what_threads_have_in_common(flag, what):
+    only(told(THREAD.format(f"made(libc.unshare({flag}))")), f"has a thread with {what}", "gives all threads")
+    assert told(THREAD.format("pass")) == []
+
+
+@needs_root
+@pytest.mark.parametrize(("flag", "name"), [(0x20000000, "pid"), (0x80, "time")])
+def test_a_namespace_for_children_to_come(flag, name):
+    only(told(f"made(libc.unshare({flag}))"), f"a namespace for its children ({name})")
+
+
+@needs_root
+@pytest.mark.parametrize("clock", [0, 1, 7, 8, 9])
+def test_a_timer_of_a_clock_that_wakes_the_host(clock):
+    found = told(f"made(libc.timerfd_create({clock}, 0))")
+    if clock in (8, 9):
+        only(found, "has a timerfd of the clock CLOCK_", "_ALARM (file descriptor", "CRIU cannot dump it")
+    else:
+        assert found == []

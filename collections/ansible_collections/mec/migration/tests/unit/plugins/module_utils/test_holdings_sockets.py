@@ -193,3 +193,26 @@ def send():
     assert told(program + "child(send)") == []
     assert told(program + "os.kill(child(send), 9); os.wait(); one.close()") == []
     assert told(program + "child(one.close); socket.send_fds(one, [b'x'], [0]); other.close()") == []
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("bind", "group", "what"),
+    [
+        (True, 1, ""),
+        (True, 32, ""),
+        (True, 33, "a member of a group above 32"),
+        (False, 1, "a member of groups and has no number"),
+    ],
+)
+def test_a_netlink_socket_of_groups_that_cannot_be_dumped(bind, group, what):
+    found = told(f"""
+made(libc.unshare(0x40000000))
+member = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+{"member.bind((0, 0))" if bind else ""}
+member.setsockopt(270, 1, {group})
+""")
+    if what:
+        only(found, what, "CRIU cannot dump it")
+    else:
+        assert found == []
