@@ -191,6 +191,11 @@ def passed():
 
 checks["descriptor on the way"] = passed
 
+# Nobody else may open it (TIOCEXCL).
+private_master, private = pty.openpty()
+fcntl.ioctl(private, 0x540C)
+checks["terminal that nobody else may open"] = lambda: fcntl.ioctl(private, 0x80045440, bytes(4)) != bytes(4)
+
 # Of both kinds that keep messages apart: two of a pair, and one to a name, of a sender that has closed.
 kinds = (socket.SOCK_SEQPACKET, socket.SOCK_DGRAM)
 pairs = [socket.socketpair(socket.AF_UNIX, kind) for kind in kinds]
@@ -230,9 +235,11 @@ def published(way, kind):
     """A socket that gets its name once it is ready, as HAProxy (rename) and supervisord (link) do it."""
     ready = socket.socket(socket.AF_UNIX, kind)
     first, name = f"/tmp/{way}-{kind}.tmp", f"/tmp/{way}-{kind}"
+    if way == "elsewhere":
+        name = f"/var/tmp/{way}-{kind}"
     ready.bind(first)
     os.chmod(first, 0o640)
-    if way == "renamed":
+    if way != "linked":
         os.rename(first, name)
     else:
         os.link(first, name)
@@ -251,7 +258,7 @@ def published(way, kind):
     return reached
 
 
-for way in ("renamed", "linked"):
+for way in ("renamed", "linked", "elsewhere"):
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         checks[f"UNIX socket that was {way}, type {int(kind)}"] = published(way, kind)
 

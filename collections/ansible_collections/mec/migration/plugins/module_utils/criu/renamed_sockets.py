@@ -14,7 +14,7 @@ import os
 from typing import Any
 
 from ..base.errors import MigrationError
-from ..kernel.bound_files import names_of
+from ..kernel.bound_files import holder_of, names_of
 from ..kernel.unix_diag import LISTEN, unix_sockets
 from .files_image import FilesImage
 from .images import FieldValue, decode_fields, encode_field
@@ -48,7 +48,8 @@ def bind_to_new_names(files: FilesImage, pids: dict[int, int]) -> int:
         for index, (inode, message) in bound.items():
             found = sockets.get(inode)
             if found is not None and found.file_inode:
-                name = names_of(init, found.name, found.file_inode).moved_to
+                holder = holder_of(pids, inode)
+                name = names_of(init, found.name, found.file_inode, holder).moved_to
                 if name:
                     files.replace(index, _renamed(message, os.fsencode(name)))
                     changed += 1

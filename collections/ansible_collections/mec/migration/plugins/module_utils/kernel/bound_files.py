@@ -11,16 +11,22 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import stat
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .calls import SYS_OPENAT2, syscall
+from .socket_options import socket_of
 
 # include/uapi/linux/openat2.h
 RESOLVE_IN_ROOT = 0x10
 HOW = struct.Struct("=QQQ")
+# include/uapi/linux/un.h: a descriptor (O_PATH) of the file that a socket was bound to.
+SIOCUNIXFILE = 0x89E0
+DELETED = " (deleted)"
 
 
 # struct sockaddr_un, with the zero byte that CRIU adds.
@@ -28,14 +34,16 @@ LONGEST_NAME = 107
 
 
 class Names(NamedTuple):
-    """Of a socket's file, in the directory of the name that it was bound to.
+    """Of a socket's file.
 
-    :ivar is_first: whether it still has that name.
-    :ivar other: another one; empty if it has none there.
+    :ivar is_first: whether it still has the name that the socket was bound to.
+    :ivar other: another one; empty if it has none, or none that could be found.
+    :ivar elsewhere: whether it has one more that could not be found, in another directory.
     """
 
     is_first: bool
     other: str
+    elsewhere: bool = False
 
     @property
     def moved_to(self) -> str:
@@ -43,8 +51,47 @@ class Names(NamedTuple):
         return "" if self.is_first or len(os.fsencode(self.other)) > LONGEST_NAME else self.other
 
 
-def names_of(pid: int, name: str, inode: int) -> Names:
-    """The names of a socket's file; none where it is gone, or was renamed into another directory.
+def names_of(pid: int, name: str, inode: int, holder: tuple[int, int] | None) -> Names:
+    """The names of a socket's file; none where it is gone.
+
+    :param pid: a process that has the same root directory as the socket's.
+    :param name: the path that the socket was bound to.
+    :param inode: of the file, as the kernel's file system has it (an overlay may show another one).
+    :param holder: a process that has the socket open, and its descriptor.
+    """
+    names = _names_there(pid, name, inode)
+    if names.is_first or names.other or holder is None:
+        return names
+    return _names_now(holder, name) or names
+
+
+def holder_of(pids: Iterable[int], inode: int) -> tuple[int, int] | None:
+    """A process that has a socket open, and its descriptor."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/{pid}/fd/{number}") == f"socket:[{inode}]":
+                        return pid, int(number)
+    return None
+
+
+def _names_now(holder: tuple[int, int], name: str) -> Names | None:
+    """What the kernel says of the file itself, which it follows through renames; None if it does not say."""
+    with contextlib.suppress(OSError), socket_of(*holder) as ours:
+        opened = fcntl.ioctl(ours, SIOCUNIXFILE)
+        try:
+            path, links = os.readlink(f"/proc/self/fd/{opened}"), os.fstat(opened).st_nlink
+        finally:
+            os.close(opened)
+        if path.endswith(DELETED):
+            return Names(False, "", elsewhere=links > 0)
+        return Names(True, "") if path == name else Names(False, path)
+    return None
+
+
+def _names_there(pid: int, name: str, inode: int) -> Names:
+    """Those in the directory of the name that it was bound to.
 
     :param pid: a process that has the same root directory as the socket's.
     :param name: the path that the socket was bound to.
@@ -62,7 +109,7 @@ def names_of(pid: int, name: str, inode: int) -> Names:
                 other = _status(opened, entry) if entry != first else None
                 if other is not None and stat.S_ISSOCK(other.st_mode) and other.st_ino == inode:
                     return Names(is_first, f"{directory}/{entry}")
-            return Names(is_first, "")
+            return Names(is_first, "", elsewhere=is_first)
         finally:
             os.close(opened)
     return Names(False, "")

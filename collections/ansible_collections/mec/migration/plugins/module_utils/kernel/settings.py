@@ -5,7 +5,8 @@
 
 As fields of a message: ``tasks``, each a :class:`TaskSettings` as a list, and ``sockets``, each the number of
 a process in the container, a file descriptor of it, [level, option, value] and [group, interface] of what
-is not as usual; values and groups are hexadecimal.
+is not as usual; values and groups are hexadecimal. ``terminals``: number of a process and file descriptor of
+what nobody else may open.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 
 from .socket_options import Membership, Options, read_options, set_options, socket_of
 from .task_settings import TaskSettings, read_settings, set_settings
+from .terminals import exclusive, make_exclusive
 
 
 class SocketSettings(NamedTuple):
@@ -33,6 +35,7 @@ class Settings(NamedTuple):
 
     tasks: list[TaskSettings]
     sockets: list[SocketSettings]
+    terminals: list[tuple[int, int]] = []  # noqa: RUF012 - never changed
 
     def as_fields(self) -> dict[str, Any]:
         return {
@@ -46,6 +49,7 @@ class Settings(NamedTuple):
                 ]
                 for process, descriptor, options in self.sockets
             ],
+            "terminals": [list(terminal) for terminal in self.terminals],
         }
 
 
@@ -74,6 +78,7 @@ def from_fields(fields: dict[str, Any]) -> Settings:
                 )
                 for process, descriptor, values, memberships in fields["sockets"]
             ],
+            [(int(process), int(descriptor)) for process, descriptor in fields["terminals"]],
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"settings of processes and sockets: {error}") from error
@@ -91,7 +96,8 @@ def read(pids: dict[int, int]) -> Settings:
             options = read_options(found, pid)
             if options.values or options.memberships:
                 sockets.append(SocketSettings(pids[pid], descriptor, options))
-    return Settings(read_settings(list(pids)), sockets)
+    terminals = [(pids[pid], descriptor) for pid, descriptor in exclusive(pids)]
+    return Settings(read_settings(list(pids)), sockets, terminals)
 
 
 def put_back(pids: dict[int, int], settings: Settings) -> list[str]:
@@ -112,6 +118,10 @@ def put_back(pids: dict[int, int], settings: Settings) -> list[str]:
             except OSError as error:
                 failed = [] if error.errno == errno.EBADF else [f"all options ({error.strerror})"]
             refused += [f"{each} of file descriptor {descriptor} of process {process}" for each in failed]
+    for process, descriptor in settings.terminals:
+        failure = make_exclusive(by_number[process], descriptor) if process in by_number else ""
+        if failure:
+            refused.append(f"TIOCEXCL of file descriptor {descriptor} of process {process} ({failure})")
     return refused
 
 

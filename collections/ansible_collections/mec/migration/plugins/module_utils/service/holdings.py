@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..criu.own_mounts import unreadable_mounts
@@ -138,7 +138,8 @@ class Holdings(NamedTuple):
         has open: messages between processes have them (SCM_RIGHTS).
     :param strangers: files that sets of epoll wait for and that their process does not have open.
     :param unix_on_their_way: likewise, inodes of UNIX sockets.
-    :param other_names: inode of a UNIX socket -> a name of its file that it would not have on the target.
+    :param other_names: inode of a UNIX socket -> a name of its file that it would not have on the target, in
+        words.
     :param connected_raw6: inodes of raw IPv6 sockets of its network that have a peer.
     :param in_flight: files that lie in messages which nobody has read yet.
     :param bound_elsewhere: inode -> a socket that is bound to an address which its network does not have.
@@ -277,7 +278,7 @@ def read_holdings(
         strangers=tuple(_strangers(init, found)),
         datagrams_on_their_way=tuple(_on_their_way(init, connected_datagrams(init), held)),
         unix_on_their_way=tuple(_on_their_way(init, unix, held)),
-        other_names=dict(_other_names(init, held, unix)),
+        other_names=dict(_other_names(init, found.values(), unix)),
         bound_elsewhere=bound_elsewhere(init),
         connected_raw6=frozenset(connected_raw6(init)),
         executed=tuple(executed(set(pids).difference(moving))),
@@ -285,12 +286,19 @@ def read_holdings(
     )
 
 
-def _other_names(init: int, held: Container[int], unix: dict[int, UnixSocket]) -> Iterator[tuple[int, str]]:
+def _other_names(
+    init: int, processes: Iterable[Process], unix: dict[int, UnixSocket]
+) -> Iterator[tuple[int, str]]:
+    holders = {
+        file.socket_inode: (process.pid, file.number) for process in processes for file in process.files
+    }
     for found in unix.values():
-        if found.inode in held and found.file_inode and found.name.startswith("/"):
-            names = names_of(init, found.name, found.file_inode)
-            if names.other and not names.moved_to:
-                yield found.inode, names.other
+        if found.inode in holders and found.file_inode and found.name.startswith("/"):
+            names = names_of(init, found.name, found.file_inode, holders[found.inode])
+            if names.elsewhere:
+                yield found.inode, "a name in another directory"
+            elif names.other and not names.moved_to:
+                yield found.inode, f"the name {names.other}, too"
 
 
 def _on_their_way(init: int, inodes: Iterable[int], held: frozenset[int]) -> set[int]:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from socket import SOCK_STREAM
 from typing import NamedTuple
 
 from ..kernel.calls import syscall
@@ -58,9 +59,10 @@ def in_flight(
             if not receiver.protocol.startswith("UNIX") or receiver.socket_inode in seen:
                 continue
             seen.add(receiver.socket_inode)
-            count = count_in_flight(pid, receiver.number)
+            socket = sockets.get(receiver.socket_inode)
+            count = count_in_flight(pid, receiver.number) if _may_have_any(socket) else 0
             if count:
-                if _is_to_earlier(sockets.get(receiver.socket_inode), held, sockets):
+                if _is_to_earlier(socket, held, sockets):
                     to_earlier.append((pid, receiver))
                 with first_in_flight(pid, receiver.number) as ours:
                     for each in ours:
@@ -69,6 +71,11 @@ def in_flight(
                     if count > len(ours):
                         unseen.append((pid, receiver, count - len(ours)))
     return InFlight(tuple(files), tuple(unseen), tuple(to_earlier))
+
+
+def _may_have_any(found: UnixSocket | None) -> bool:
+    """Nearly all sockets have nothing to read. A datagram may be empty but for its files."""
+    return found is None or found.type != SOCK_STREAM or found.unread_bytes > 0
 
 
 def _is_to_earlier(

@@ -123,6 +123,15 @@ KINDS = (
         "tests/unit/plugins/module_utils/test_settings.py::test_what_was_set_is_put_back",
     ),
     Kind(
+        "exclusive-terminal",
+        "A terminal of its own (pty) that nobody else may open (TIOCEXCL)",
+        KEPT,
+        "TIOCGEXCL, of a duplicate of the descriptor",
+        "it is put back from outside, right after the restore",
+        "",
+        "tests/unit/plugins/module_utils/test_settings.py::test_a_terminal_that_nobody_else_may_open",
+    ),
+    Kind(
         "socket-options",
         "Socket options of UDP, TCP, raw, UNIX and netlink sockets that CRIU does not dump (IP_RECVTOS, "
         "IP_MTU_DISCOVER, SO_TIMESTAMP, UDP_GRO, TCP_DEFER_ACCEPT, TCP_FASTOPEN, TCP_CONGESTION, "

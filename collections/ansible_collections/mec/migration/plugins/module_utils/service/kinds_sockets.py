@@ -34,7 +34,7 @@ def _other_names(holdings: Holdings) -> Iterator[Found]:
     held = holdings.socket_holders()
     for inode, name in holdings.other_names.items():
         first = holdings.unix_sockets[inode].name
-        yield Found(held[inode], f"has bound a UNIX socket to {first}, whose file has the name {name}, too")
+        yield Found(held[inode], f"has bound a UNIX socket to {first}, whose file has {name}")
 
 
 def _bound_elsewhere(holdings: Holdings) -> Iterator[Found]:
@@ -106,8 +106,8 @@ KINDS = (
     ),
     Kind(
         "renamed-socket",
-        "A UNIX socket whose file got another name in its directory after it was bound, in place of the "
-        "first one (HAProxy, supervisord)",
+        "A UNIX socket whose file got another name after it was bound, in place of the first one (HAProxy, "
+        "supervisord), also in another directory if it was renamed",
         KEPT,
         "",
         "",
@@ -117,9 +117,9 @@ KINDS = (
     Kind(
         "linked-socket",
         "A UNIX socket whose file has another name beside the one that it was bound to, or got one that is "
-        f"longer than {LONGEST_NAME} bytes",
+        f"longer than {LONGEST_NAME} bytes, or by a hard link in another directory",
         REFUSED,
-        "sock_diag(7) and the directory of the name that it was bound to",
+        "sock_diag(7) and the directory of the name that it was bound to; the file itself (SIOCUNIXFILE)",
         "CRIU makes it again by one name, of a limited length",
         "Let the service bind the socket to the name that it is reached by",
         TEST + "test_a_unix_socket_whose_file_has_two_names",

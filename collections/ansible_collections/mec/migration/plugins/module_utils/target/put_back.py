@@ -91,7 +91,7 @@ class PutBack:
             # The service may use them at any moment.
             unconnected = self._connect(first)
             self.refused = show_own(first)
-            if self._wanted.tasks or self._wanted.sockets:
+            if any(self._wanted):
                 self.refused += settings.put_back(container_pids(Cgroup(first).pids()), self._wanted)
             self.refused += unconnected.result()
         except MigrationError as error:

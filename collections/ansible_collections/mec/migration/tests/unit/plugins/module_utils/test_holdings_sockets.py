@@ -65,6 +65,19 @@ def test_a_unix_socket_whose_file_has_two_names(tmp_path, kind):
     assert told(program.replace("/new", "/twice") + again.format(path=tmp_path)) == []
 
 
+@pytest.mark.parametrize(
+    "publish", ["os.link('new', 'run/new')", "os.link('new', 'run/new'); os.unlink('new')"]
+)
+def test_a_hard_link_in_another_directory(tmp_path, publish):
+    (tmp_path / "run").mkdir()
+    program = RENAMED.format(path=tmp_path, kind="SOCK_STREAM")
+    only(told(program + publish), f"{tmp_path}/new", "whose file has a name in another directory")
+    for name in ("new", "run/new"):
+        (tmp_path / name).unlink(missing_ok=True)
+    # A name of a rename is known.
+    assert told(program + "os.rename('new', 'run/new')") == []
+
+
 def test_a_name_that_is_too_long_to_bind_to(tmp_path):
     name = "n" * 120
     program = RENAMED.format(path=tmp_path, kind="SOCK_STREAM") + f'os.rename("new", "{name}")'

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
@@ -19,6 +20,7 @@ from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
     write_messages,
 )
 from ansible_collections.mec.migration.plugins.module_utils.criu.renamed_sockets import bind_to_new_names
+from ansible_collections.mec.migration.plugins.module_utils.kernel import bound_files
 
 UNIX, LISTENS, CONNECTED, CLOSED = 5, 10, 1, 7
 
@@ -69,6 +71,32 @@ def test_it_gets_the_name_that_its_file_has(tmp_path, kind, state, deleted):
     assert changed == 1
     assert new.pop(11) == os.fsencode(name) + b"\0"
     assert new == {number: value for number, value in decode_fields(image_entry) if number not in (11, 15)}
+
+
+def test_a_name_in_another_directory(tmp_path):
+    first, name = tmp_path / "socket.tmp", tmp_path / "run" / "socket"
+    name.parent.mkdir()
+    with bound(first) as found:
+        os.rename(first, name)
+        changed, new = edited(tmp_path, entry(found, os.fsencode(first) + b"\0", LISTENS, deleted=True))
+    assert (changed, new[11]) == (1, os.fsencode(name) + b"\0")
+    assert 15 not in new
+
+
+def test_a_file_that_shows_another_inode_than_the_kernel_has(tmp_path, monkeypatch):
+    """As an overlay of several file systems does."""
+    really = bound_files.os.stat
+    odd = SimpleNamespace(st_ino=7, st_nlink=1, st_mode=0o140755)
+    monkeypatch.setattr(
+        bound_files.os, "stat", lambda path, **words: odd if "dir_fd" in words else really(path, **words)
+    )
+    first = tmp_path / "socket"
+    with bound(first) as found:
+        given = entry(found, os.fsencode(first) + b"\0", LISTENS)
+        assert edited(tmp_path, given)[0] == 0
+        os.rename(first, tmp_path / "published")
+        changed, new = edited(tmp_path, given)
+    assert (changed, new[11]) == (1, os.fsencode(tmp_path / "published") + b"\0")
 
 
 def test_what_has_its_first_name_stays(tmp_path):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ from ansible_collections.mec.migration.plugins.module_utils.kernel.socket_option
     read_options,
     set_options,
 )
+from ansible_collections.mec.migration.plugins.module_utils.kernel.terminals import TIOCEXCL, TIOCGEXCL
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -128,6 +130,41 @@ def test_options_of_one_kind_of_socket(kind, option, value):
         assert after.getsockopt(*option) == value
 
 
+def test_a_socket_that_takes_no_files():
+    # SO_PASSRIGHTS, from Linux 6.16 on.
+    with socket.socket(socket.AF_UNIX) as before, socket.socket(socket.AF_UNIX) as after:
+        try:
+            before.setsockopt(socket.SOL_SOCKET, 83, 0)
+        except OSError:
+            pytest.skip("this kernel has no such option")
+        options = read_options(before, os.getpid())
+        assert set_options(after, os.getpid(), options) == []
+        assert after.getsockopt(socket.SOL_SOCKET, 83) == 0
+
+
+def test_a_terminal_that_nobody_else_may_open():
+    def is_exclusive(descriptor):
+        return fcntl.ioctl(descriptor, TIOCGEXCL, bytes(4)) != bytes(4)
+
+    (master, slave), (other, usual) = os.openpty(), os.openpty()
+    again = os.dup(slave)
+    settings = from_fields(json.loads(json.dumps(read({os.getpid(): 7}).as_fields())))
+    assert settings.terminals == []
+    fcntl.ioctl(slave, TIOCEXCL)
+    settings = from_fields(json.loads(json.dumps(read({os.getpid(): 7}).as_fields())))
+    assert settings.terminals in ([(7, slave)], [(7, again)])
+    # TIOCNXCL
+    fcntl.ioctl(slave, 0x540D)
+    assert put_back({os.getpid(): 7}, settings) == []
+    assert [is_exclusive(each) for each in (slave, usual, master)] == [True, False, False]
+    # A service that has closed it, or has another file there now, needs nothing.
+    reader, writer = os.pipe()
+    for descriptor in (reader, 900):
+        assert put_back({os.getpid(): 7}, settings._replace(terminals=[(7, descriptor)])) == []
+    for each in (master, slave, again, other, usual, reader, writer):
+        os.close(each)
+
+
 def test_what_is_as_usual_is_not_sent(start):
     settings = read({start("not").pid: 7})
     assert settings.sockets == []
@@ -166,10 +203,12 @@ def test_a_connection_has_no_settings_because_it_does_not_move():
     "fields",
     [
         {},
-        {"tasks": [], "sockets": [[1, 2, []]]},
-        {"tasks": [[1]], "sockets": []},
-        {"tasks": [[1, ["x"], -1, -1, "", 0]], "sockets": []},
-        {"tasks": [], "sockets": [[1, 2, [[1, 2, "xyz"]], []]]},
+        {"tasks": [], "sockets": [[1, 2, []]], "terminals": []},
+        {"tasks": [[1]], "sockets": [], "terminals": []},
+        {"tasks": [[1, ["x"], -1, -1, "", 0]], "sockets": [], "terminals": []},
+        {"tasks": [], "sockets": [[1, 2, [[1, 2, "xyz"]], []]], "terminals": []},
+        {"tasks": [], "sockets": []},
+        {"tasks": [], "sockets": [], "terminals": [[1]]},
     ],
 )
 def test_damaged_settings_are_refused(fields):

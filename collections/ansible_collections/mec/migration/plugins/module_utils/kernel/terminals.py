@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Terminals that nobody else may open (TIOCEXCL, ioctl_tty(2)), which CRIU does not bring back.
+
+Whether one is such a terminal is asked of a duplicate of the process's descriptor, and set through one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterable, Iterator
+
+from .calls import SYS_PIDFD_GETFD, SYS_PIDFD_OPEN, syscall
+
+# include/uapi/asm-generic/ioctls.h
+TIOCEXCL, TIOCGEXCL = 0x540C, 0x80045440
+# Major numbers of pseudo terminals' two ends; /dev/ptmx is 5, 2.
+PTS, PTMX = range(136, 144), os.makedev(5, 2)
+
+
+def exclusive(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """(process, file descriptor) of each such terminal, once for each process that has it."""
+    for pid in pids:
+        seen: set[int] = set()
+        for descriptor, device in _terminals(pid):
+            with contextlib.suppress(OSError), _duplicate(pid, descriptor) as ours:
+                is_exclusive = int.from_bytes(fcntl.ioctl(ours, TIOCGEXCL, bytes(4)), "little")
+                # Each master is the same device.
+                if is_exclusive and (device == PTMX or device not in seen):
+                    seen.add(device)
+                    yield pid, descriptor
+
+
+def make_exclusive(pid: int, descriptor: int) -> str:
+    """Why it could not be done; empty if it was, or if it is no terminal any more: closed meanwhile."""
+    try:
+        with _duplicate(pid, descriptor) as ours:
+            fcntl.ioctl(ours, TIOCEXCL)
+    except OSError as error:
+        return "" if error.errno in (errno.EBADF, errno.ENOTTY) else str(error.strerror)
+    return ""
+
+
+def _terminals(pid: int) -> Iterator[tuple[int, int]]:
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            path = f"/proc/{pid}/fd/{name}"
+            with contextlib.suppress(OSError):
+                # What it is called is quicker to ask than what it is.
+                if os.readlink(path).startswith("/dev/p"):
+                    found = os.stat(path)
+                    is_terminal = os.major(found.st_rdev) in PTS or found.st_rdev == PTMX
+                    if stat.S_ISCHR(found.st_mode) and is_terminal:
+                        yield int(name), found.st_rdev
+
+
+@contextlib.contextmanager
+def _duplicate(pid: int, descriptor: int) -> Iterator[int]:
+    process = syscall(SYS_PIDFD_OPEN, pid, 0)
+    try:
+        ours = syscall(SYS_PIDFD_GETFD, process, descriptor, 0)
+    finally:
+        os.close(process)
+    try:
+        yield ours
+    finally:
+        os.close(ours)
