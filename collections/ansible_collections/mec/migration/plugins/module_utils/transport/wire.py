@@ -44,6 +44,9 @@ MAX_KIND_LENGTH = 64
 # keeps a target from reading.
 SILENT_KERNEL_S = 60
 HEADER_LENGTH = struct.Struct("!I")
+# As much as TLS has in one record.
+AHEAD_BYTES = 16 << 10
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 # <asm-generic/socket.h>; Python has no name for it. The kernel's word for no limit is ~0U.
 SO_MAX_PACING_RATE, NOT_PACED = 47, (1 << 32) - 1
 
@@ -163,6 +166,8 @@ class Channel:
         self.sent_bytes = 0
         self.received_bytes = 0
         self.heard_at = time.monotonic()
+        # What has come behind what was asked for: a short message is read by one call.
+        self._ahead = b""
 
     def allow_compression(self, peer_can_unpack: bool) -> None:
         self.compress = self._may_compress and self.can_unpack and peer_can_unpack
@@ -242,7 +247,7 @@ class Channel:
         return size
 
     def _head(self, fields: dict[str, Any], body_bytes: int) -> bytes:
-        header = json.dumps(fields, separators=(",", ":")).encode()
+        header = _encode(fields).encode()
         if not self.compress or len(header) < MIN_COMPRESS_BYTES:
             return PREFIX.pack(len(header), body_bytes) + header
         packed = HEADER_LENGTH.pack(len(header)) + self._compression.pack(header)
@@ -349,7 +354,7 @@ class Channel:
 
         :param unless: wait no longer than until this can be read from.
         """
-        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+        if self._ahead or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
             return True
         # Not select(2): of a service of a thousand processes descriptors have larger numbers than it takes.
         poll = select.poll()
@@ -373,12 +378,21 @@ class Channel:
             self._socket.close()
 
     def _read(self, size: int, *, may_end: bool = False) -> bytes | bytearray | None:
+        if size <= len(self._ahead):
+            found, self._ahead = self._ahead[:size], self._ahead[size:]
+            return found
         buffer = bytearray(size)
         view = memoryview(buffer)
-        got = 0
+        got = len(self._ahead)
+        view[:got], self._ahead = self._ahead, b""
         try:
             while got < size:
-                count = self._socket.recv_into(view[got:], min(size - got, 1 << 20))
+                if size - got < AHEAD_BYTES:
+                    some = self._socket.recv(AHEAD_BYTES)
+                    count = min(len(some), size - got)
+                    view[got : got + count], self._ahead = some[:count], some[count:]
+                else:
+                    count = self._socket.recv_into(view[got:], min(size - got, 1 << 20))
                 self.heard_at = time.monotonic()
                 if count == 0:
                     if may_end and got == 0:

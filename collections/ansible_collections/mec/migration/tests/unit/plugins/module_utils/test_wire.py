@@ -617,3 +617,18 @@ def test_a_host_without_libzstd_says_so():
     with pytest.raises(TransferError, match="install libzstd"):
         Compression(None).decode(b"", 0)
     assert Compression(None).encode(bytes(10_000)) is None
+
+
+@pytest.mark.parametrize("size", [0, 100, 16 << 10, 50_000])
+def test_messages_that_have_come_together_are_told_apart(plain, size):
+    channel, far = plain
+    bodies = [bytes([number]) * size for number in range(5)]
+    sending = threading.Thread(target=lambda: [Channel(far).send("many", body) for body in bodies])
+    sending.start()
+    received = []
+    while len(received) < len(bodies):
+        assert channel.has_something(timeout_s=60)
+        received.append(channel.receive().body)
+    sending.join()
+    assert received == bodies
+    assert not channel.has_something()
