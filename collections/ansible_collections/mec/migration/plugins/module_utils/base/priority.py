@@ -24,3 +24,18 @@ def hurry() -> None:
 def no_hurry() -> None:
     """Let this thread no longer run before others, the service that goes on among them."""
     os.setpriority(os.PRIO_PROCESS, 0, _usual_nice)
+
+
+class Hurry:
+    """Of a thread that hurries only while a service waits for it.
+
+    On a busy host it would wait longer for a processor than a page for the link.
+    """
+
+    def __init__(self, hurried: bool = False) -> None:
+        self._hurried = hurried
+
+    def set(self, hurried: bool) -> None:
+        if hurried is not self._hurried:
+            self._hurried = hurried
+            (hurry if hurried else no_hurry)()

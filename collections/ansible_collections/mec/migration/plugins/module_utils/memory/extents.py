@@ -85,6 +85,17 @@ class Extents:
         self._sorted.append(last.part(last.start, last.end - size_bytes))
         return last.part(last.end - size_bytes, last.end)
 
+    def take_from(self, address: int, most_bytes: int) -> Extent | None:
+        """Take out the first *most_bytes* of the first extent that ends behind *address*, from there on; None
+        if there is none.
+        """
+        at = self._first(address)
+        if at == len(self._sorted):
+            return None
+        start = max(address, self._sorted[at].start)
+        (found,) = self.drop(start, min(start + most_bytes, self._sorted[at].end))
+        return found
+
     def between(self, start: int, end: int) -> list[Extent]:
         """Those parts that lie in [start, end)."""
         return self.within(RangeSet.ordered([(start, end)]))

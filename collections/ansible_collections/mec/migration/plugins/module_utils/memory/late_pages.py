@@ -18,25 +18,23 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ..base.errors import MigrationError, TransferError
 from ..base.page_ranges import Run, pack_runs
+from ..base.priority import Hurry
 from ..transport.wire import Channel
 from .extents import Extent, Extents
+from .link_pace import IN_FLIGHT, LinkPace
 
-# Of one request, and how many are on their way: less would leave the link idle.
-REQUEST_BYTES, REQUEST_RUNS = 128 << 10, 512
-IN_FLIGHT = 4
-# As long after the service waited for a page it is likely to wait for another one: nothing else is asked for
-# then, for that would be in its way. So the service makes headway over a slow link, and what it does not
-# touch comes a little later.
-SOON_S = 0.005
-# As long there is one request on its way, and so small that the service waits for about so long.
+# Of pages in one request.
+REQUEST_RUNS = 512
+# As long after the service waited for a page it is likely to wait for another one. What is asked for beside
+# is so little then that it hardly delays that: see `link_pace.py`.
 BUSY_S = 0.2
-FEWEST_BYTES = 8 << 10
-SHORT_S, LONG_S = 0.001, 0.002
+# How often it is looked whether the service has stopped asking, if nothing is on its way.
+IDLE_S = 0.005
 # While CRIU still restores: so soon a page must come, and a connection that broke must be there again.
 RESTORE_PATIENCE_S = 3.0
 # Before it begins: how often it is looked whether the source is still there.
@@ -68,11 +66,18 @@ class _Piece(NamedTuple):
 
     :ivar places: in order of address.
     :ivar since: when the service began to wait for it; 0 if it does not.
+    :ivar asked: when that was; *alone*, if nothing else was on its way then.
     """
 
     process: int
     places: list[Extent]
+    asked: float
+    alone: bool
     since: float = 0.0
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(end - start for start, end, _source in self.places)
 
 
 class Arrival(NamedTuple):
@@ -110,6 +115,8 @@ class LatePages:
     """What is late, and how it comes. Used by three threads: of rounds, of lazy fill and of the connection.
 
     :ivar waited: how often the service waited for a page.
+    :ivar deliver: puts what the service waits for in place at once: of a process, its extent, and where the
+        content lies in this process's memory. Says whether that was possible.
     :ivar obstacle: what keeps pages from coming now; empty if nothing does.
     :ivar failed: why the rest will never come; empty if it may.
     """
@@ -128,10 +135,17 @@ class LatePages:
         self.failed = self.obstacle = ""
         # For lazy fill: something has come. For the connection: something is wanted.
         self._come, self._wanting = _Bell(), _Bell()
-        self._wanted_at = 0.0
-        self._busy_bytes = REQUEST_BYTES
+        self._wanted_at = float("-inf")
+        self._pace = LinkPace()
+        self.deliver: Callable[[int, Extent, int], bool] | None = None
+        # Where the service waited last: what lies behind that it is likely to touch next.
+        self._near = (0, 0)
         self.received_bytes = 0
         self.waited = 0
+
+    def wanted_within(self, seconds: float) -> bool:
+        """Whether the service began to wait for something so lately."""
+        return time.monotonic() - self._wanted_at < seconds
 
     @property
     def complete(self) -> bool:
@@ -254,8 +268,9 @@ class LatePages:
     def _fetch_all(self, channel: Channel, flight: deque[_Piece]) -> None:
         """:param flight: what is on its way, also once this raises."""
         heard = time.monotonic()
+        hurry = Hurry()
         while True:
-            while not self._closed and (piece := self._next(len(flight))) is not None:
+            while not self._closed and (piece := self._next(flight)) is not None:
                 runs = [Run(start, end, True) for start, end, _source in piece.places]
                 flight.append(piece)
                 channel.ask("pages.fetch", process=piece.process, runs=pack_runs(runs))
@@ -264,14 +279,20 @@ class LatePages:
                 channel.request("pages.done")
                 return
             if not flight:
-                self._wanting.wait(SOON_S)
+                self._wanting.wait(min(IDLE_S, self._pace.soon_s or IDLE_S))
                 heard = time.monotonic()
                 if self._channel is not channel:
                     raise TransferError("the source offers pages over another connection")
-            elif self._answered(channel, heard):
-                self._take(flight[0], channel.answer("pages.fetch").body)
-                flight.popleft()
+                continue
+            # Not for what nobody waits for: other services need processors, too.
+            hurry.set(self.wanted_within(BUSY_S))
+            if self._answered(channel, heard):
+                content = channel.answer("pages.fetch").body
                 heard = time.monotonic()
+                self._take(flight[0], content)
+                piece = flight.popleft()
+                wanted = bool(piece.since)
+                self._pace.answered(len(content), piece.asked, heard, wanted=wanted, alone=piece.alone)
 
     def _answered(self, channel: Channel, heard: float) -> bool:
         """Whether an answer has come, before something is wanted: that is asked for at once, not after it.
@@ -304,34 +325,75 @@ class LatePages:
                     return False
         return True
 
-    def _next(self, in_flight: int) -> _Piece | None:
-        """What to ask for beside so many requests that are on their way."""
+    def _next(self, flight: deque[_Piece]) -> _Piece | None:
+        """What to ask for beside what is on its way."""
         with self._changed:
+            now = time.monotonic()
             while self._wanted:
                 process, start, end, since = self._wanted.popleft()
                 # Else it is on its way already.
                 if places := self._waiting[process].drop(start, end):
-                    return _Piece(process, places, since)
-            quiet_s = time.monotonic() - self._wanted_at
-            busy = quiet_s < BUSY_S
-            if in_flight >= (1 if busy else IN_FLIGHT) or quiet_s < SOON_S:
+                    piece = _Piece(process, places, now, not flight, since)
+                    self._near = process, end
+                    self._pace.asked(piece.size_bytes, now, wanted=True)
+                    return piece
+            size_bytes = self._size_bytes(flight, now)
+            if not size_bytes:
                 return None
-            for process, waiting in self._waiting.items():
-                places, left_bytes = [], self._busy_bytes if busy else REQUEST_BYTES
-                while waiting and left_bytes and len(places) < REQUEST_RUNS:
-                    place = waiting.take_last(left_bytes)
-                    left_bytes -= place.end - place.start
-                    places.append(place)
-                if places:
-                    return _Piece(process, places[::-1])
+            near, _address = self._near
+            for process in sorted(self._waiting, key=lambda process: process != near):
+                if places := self._unasked(process, size_bytes):
+                    piece = _Piece(process, places, now, not flight)
+                    self._pace.asked(piece.size_bytes, now, wanted=False)
+                    return piece
         return None
 
+    def _size_bytes(self, flight: deque[_Piece], now: float) -> int:
+        """How much to ask for for which the service does not wait."""
+        quiet_s = now - self._wanted_at
+        others_bytes = sum(piece.size_bytes for piece in flight if not piece.since)
+        if quiet_s >= BUSY_S:
+            return self._pace.quiet_bytes if len(flight) < IN_FLIGHT else 0
+        # Right behind what it waits for the link is idle longest. So little is asked for that there is hardly
+        # anything before what it waits for next.
+        if others_bytes if quiet_s < self._pace.soon_s else others_bytes > self._pace.piece_bytes:
+            return 0
+        if not flight and quiet_s < self._pace.soon_s:
+            return 0
+        return self._pace.beside_bytes(now)
+
+    def _unasked(self, process: int, size_bytes: int) -> list[Extent]:
+        """Take out what to ask for of *process*: what lies behind where the service waited, then the rest."""
+        waiting = self._waiting[process]
+        near, address = self._near
+        places: list[Extent] = []
+        while waiting and size_bytes and len(places) < REQUEST_RUNS:
+            place = waiting.take_from(address, size_bytes) if process == near else None
+            if place is None:
+                place = waiting.take_last(size_bytes)
+            else:
+                address = place.end
+                self._near = process, address
+            size_bytes -= place.end - place.start
+            places.append(place)
+        return sorted(places)
+
     def _take(self, piece: _Piece, content: bytes) -> None:
-        size_bytes = sum(end - start for start, end, _source in piece.places)
+        size_bytes = piece.size_bytes
         if len(content) != size_bytes:
             raise TransferError(
                 f"{len(content)} bytes came of {size_bytes} of process {piece.process}", phase="handover"
             )
+        if piece.since and self.deliver is not None and len(piece.places) == 1:
+            place = piece.places[0]
+            if self.deliver(piece.process, place, _address(content)):
+                with self._changed:
+                    self._absent.drop(place.source, place.source + size_bytes)
+                    self.received_bytes += size_bytes
+                    complete = not self._absent
+                if complete:
+                    self._come.ring()
+                return
         done = 0
         while (done := done + _put(piece.places, content, done)) < size_bytes:
             self.obstacle = (
@@ -347,17 +409,16 @@ class LatePages:
                 self._absent.drop(extent.source, extent.source + extent.end - extent.start)
                 self._arrived.append(Arrival(piece.process, extent))
             self.received_bytes += size_bytes
-        if piece.since:
-            waited_s = time.monotonic() - piece.since
-            if waited_s > LONG_S:
-                self._busy_bytes = max(self._busy_bytes // 2, FEWEST_BYTES)
-            elif waited_s < SHORT_S:
-                self._busy_bytes = min(self._busy_bytes * 2, REQUEST_BYTES)
         self._come.ring()
 
 
 class _Vector(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("size_bytes", ctypes.c_size_t))
+
+
+def _address(content: bytes) -> int:
+    """Where it lies in this process's memory."""
+    return ctypes.cast(ctypes.c_char_p(content), ctypes.c_void_p).value or 0
 
 
 def _put(places: list[Extent], content: bytes, done: int) -> int:
@@ -375,7 +436,6 @@ def _put(places: list[Extent], content: bytes, done: int) -> int:
         at += end - start
         if at > 0:
             where.append(_Vector(source + skipped, end - start - skipped))
-    address = ctypes.cast(ctypes.c_char_p(content), ctypes.c_void_p).value or 0
-    what = _Vector(address + done, len(content) - done)
+    what = _Vector(_address(content) + done, len(content) - done)
     vectors = (_Vector * len(where))(*where)
     return max(0, int(_libc.process_vm_writev(os.getpid(), ctypes.byref(what), 1, vectors, len(where), 0)))

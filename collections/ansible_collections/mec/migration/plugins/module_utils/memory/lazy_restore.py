@@ -26,7 +26,7 @@ from collections.abc import Callable
 
 from ..base.errors import MigrationError
 from ..base.page_ranges import RangeSet
-from ..base.priority import no_hurry
+from ..base.priority import Hurry
 from .extents import Extent
 from .kill_guard import KillGuard
 from .late_pages import LatePages
@@ -45,6 +45,8 @@ SOCKET_NAME = "lazy-pages.socket"
 RESTORE_FINISHED = 0x52535446
 # Pieces of what nobody asked for: in quiet moments, and while the service asks for others.
 BUSY_FILL_BYTES = 64 << 10
+# As long after the service waited for a page from the source it is likely to wait for another one.
+LATELY_S = 0.02
 # After so many turns in which the service asked, something else is filled all the same.
 MOST_ASKED = 64
 # What may be filled in the frozen window: as many pages as take some milliseconds.
@@ -93,10 +95,15 @@ class LazyPages:
         self._restored = False
         self._restored_at = 0.0
         self._given_up = False
+        # The agent that made this thread is in a hurry.
+        self._hurry = Hurry(True)
         self._error: BaseException | None = None
         self.finished = threading.Event()
         self.filled_bytes = 0
         self.fill_ms = 0.0
+        # Whoever holds this may rely on what is known of the spaces, and on their descriptors.
+        self._in_order = threading.Lock()
+        self._late.deliver = self._deliver
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -167,8 +174,10 @@ class LazyPages:
                 self._guard.fire()
         finally:
             self._late.close()
-            for space in self._spaces.values():
-                os.close(space.descriptor)
+            with self._in_order:
+                self._by_number.clear()
+                for space in self._spaces.values():
+                    os.close(space.descriptor)
             self.finished.set()
 
     def _serve(self) -> None:
@@ -180,31 +189,41 @@ class LazyPages:
         asked = 0
         while not self._restored or not all(space.done for space in self._spaces.values()):
             events = self._poll.poll(self._patience_s())
-            asking = False
-            if not events and not self._late.complete:
-                for space in self._spaces.values():
-                    space.look()
-            for descriptor, _kind in events:
-                if descriptor == self._late.arrival:
-                    self._take_late()
-                    continue
-                asking = True
-                if descriptor == connection.fileno():
-                    self._hear(connection)
-                else:
-                    self._event(self._spaces[descriptor])
-            for space in list(self._spaces.values()):
-                if space.waits and (late := space.retry()):
-                    self._late.want(space.number, late)
-            asked = asked + 1 if asking else 0
-            if asking:
-                # Whoever asked asks again soon, and must not find us at a long piece.
-                piece_bytes = BUSY_FILL_BYTES
-            if self._restored and asked % MOST_ASKED == 0:
-                self._fill(piece_bytes)
-                piece_bytes = min(2 * piece_bytes, FILL_BYTES)
+            with self._in_order:
+                asking = self._answer([descriptor for descriptor, _kind in events], connection)
+                asked = asked + 1 if asking else 0
+                if asking:
+                    # Whoever asked asks again soon, and must not find us at a long piece.
+                    piece_bytes = BUSY_FILL_BYTES
+                if self._restored and asked % MOST_ASKED == 0:
+                    lately = self._late.wanted_within(LATELY_S)
+                    self._hurry.set(lately)
+                    self._fill(BUSY_FILL_BYTES if lately else piece_bytes)
+                    piece_bytes = min(2 * piece_bytes, FILL_BYTES)
         self.fill_ms = (time.monotonic() - self._restored_at) * 1000
         connection.close()
+
+    def _answer(self, readable: list[int], connection: socket.socket) -> bool:
+        """See to what has happened; whether somebody asked for something."""
+        if not readable and not self._late.complete:
+            for space in self._spaces.values():
+                space.look()
+        asking = False
+        for descriptor in readable:
+            if descriptor == self._late.arrival:
+                continue
+            asking = True
+            if descriptor == connection.fileno():
+                self._hear(connection)
+            else:
+                self._event(self._spaces[descriptor])
+        # After the faults: where somebody waits for what has come it is in place already, see `_deliver`.
+        if self._late.arrival in readable:
+            self._take_late()
+        for space in list(self._spaces.values()):
+            if space.waits and (late := space.retry()):
+                self._late.want(space.number, late)
+        return asking
 
     def _fill(self, piece_bytes: int) -> None:
         """A piece of what nobody asked for."""
@@ -214,6 +233,22 @@ class LazyPages:
                 if self._lean or piece_bytes == FILL_BYTES:
                     space.give_back()
                 return
+
+    def _deliver(self, number: int, extent: Extent, address: int) -> bool:
+        """From the thread of the connection to the source: sooner than by way of the images.
+
+        While it copies no event is read whose consequences it would not know. As long as one that changes the
+        address space is not read the kernel lets nothing be copied.
+        """
+        # What cannot be copied is met again, and told of, by the thread that fills.
+        with self._in_order, contextlib.suppress(OSError):
+            # As long as others may come, the content has to lie where they look for it.
+            spaces = self._by_number.get(number, ()) if self._restored else ()
+            delivered = len(spaces) == 1 and spaces[0].deliver(extent, address)
+            if delivered:
+                self.filled_bytes += extent.end - extent.start
+            return delivered
+        return False
 
     def _take_late(self) -> None:
         """What has come from the source is there to be filled."""
@@ -252,7 +287,7 @@ class LazyPages:
                 left_bytes = FIRST_BYTES - self.filled_bytes
                 self.filled_bytes += space.fill_first(self._recent(space.number), left_bytes)
             # On few processors the service would wait until all is filled.
-            no_hurry()
+            self._hurry.set(False)
         elif number > 0:
             _word, ancillary, _flags, _sender = connection.recvmsg(1, socket.CMSG_SPACE(4))
             descriptors = array.array("i")
@@ -282,6 +317,7 @@ class LazyPages:
         if event == EVENT_PAGEFAULT:
             if late := space.fault(second):
                 self._late.want(space.number, late)
+                self._hurry.set(True)
         elif event == EVENT_FORK:
             self._add(space.fork(first & 0xFFFFFFFF))
         elif event == EVENT_REMAP:

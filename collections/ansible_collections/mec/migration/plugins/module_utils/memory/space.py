@@ -166,7 +166,11 @@ class Space:
                 self._again.add(address)
             return []
         # More at once for whoever reads on and on; each page takes its time on the link.
-        self._ahead_bytes = min(2 * self._ahead_bytes, LATE_BYTES) if address == self._next else PAGE_BYTES
+        reads_on = address == self._next or (
+            # What lies between came beside.
+            self._next < address < self._next + LATE_BYTES and not self._late.between(self._next, address)
+        )
+        self._ahead_bytes = min(2 * self._ahead_bytes, LATE_BYTES) if reads_on else PAGE_BYTES
         late = self._late.between(address, address + self._ahead_bytes)
         if late and late[0].start == address:
             self._next = address + self._ahead_bytes
@@ -181,6 +185,26 @@ class Space:
             # It is there already, or was unmapped while somebody waited for it, whom nobody else wakes.
             self._call(UFFDIO_WAKE, bytearray(_RANGE.pack(address, PAGE_BYTES)))
         return []
+
+    def deliver(self, extent: Extent, address: int) -> bool:
+        """Put late content in place from *address* of this process's memory, for which a fault waits.
+
+        :returns: whether all of it is in place. Where anything is in the way nothing is noted, and it has to
+            come by :meth:`arrived`, which does not mind what is in place already.
+        """
+        start, end, source = extent
+        if self._places is not None or self._shared or self.gone:
+            return False
+        if [(each.start, each.end) for each in self._late.between(start, end)] != [(start, end)]:
+            return False
+        request = bytearray(_COPY.pack(start, address, end - start, 0, 0))
+        if self._call(UFFDIO_COPY, request) or self.gone:
+            return False
+        self._late.drop(start, end)
+        self._wanted = {wanted for wanted in self._wanted if not start <= wanted < end}
+        # Older content may lie there.
+        self._spend(source, source + end - start)
+        return True
 
     def arrived(self, extent: Extent) -> None:
         """Content has come for *extent*, which is as it was on the source."""

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from ..base.errors import MigrationError, TransferError
 from ..base.page_ranges import PAGE_BYTES, RangeSet, unpack_runs
+from ..base.priority import Hurry
 from ..kernel.process_memory import anonymous_ranges, read_pages
 from ..kernel.processes import start_time
 from ..transport.wire import Channel, Message
@@ -29,6 +30,7 @@ REFUSED_S = 20.0
 RETRY_S = 0.5
 HEARD_S = 10.0
 MOST_BYTES = 1 << 20
+WAITED_FOR_BYTES = 64 << 10
 # Whether pages may be left to be fetched once the service runs on the target.
 NEVER, WHEN_NEEDED, ALWAYS = "never", "when_needed", "always"
 
@@ -163,6 +165,7 @@ class PageServer:
         :raises TransferError: the connection broke.
         :raises MigrationError: what was asked for is not here; the target was told.
         """
+        hurry = Hurry()
         while True:
             message = channel.receive()
             if message is None:
@@ -174,6 +177,9 @@ class PageServer:
                 raise TransferError(f"the target asked for {message.kind} where it fetches pages")
             try:
                 content = self._read(message)
+                # The service waits for little at a time. What it does not wait for is more, unless the link
+                # is slow.
+                hurry.set(len(content) <= WAITED_FOR_BYTES)
             except MigrationError as error:
                 channel.send("error", message=error.message, phase="handover")
                 _wait_until_heard(channel)

@@ -69,3 +69,12 @@ def test_the_last_are_taken_piece_by_piece(pairs, pages):
     assert pages_of(taken) == model
     assert all(0 < piece.end - piece.start <= pages * PAGE for piece in taken)
     assert taken == sorted(taken, reverse=True)
+
+
+def test_the_first_part_behind_an_address_is_taken_out():
+    extents = Extents([Extent(10, 20, 100), Extent(30, 40, 200)])
+    assert extents.take_from(12, 5) == Extent(12, 17, 102)
+    assert extents.take_from(18, 50) == Extent(18, 20, 108)
+    assert extents.take_from(18, 4) == Extent(30, 34, 200)
+    assert extents.take_from(40, 4) is None
+    assert list(extents) == [Extent(10, 12, 100), Extent(17, 18, 107), Extent(34, 40, 204)]

@@ -567,3 +567,64 @@ def test_pages_for_which_there_is_no_room_now_wait_for_it(small, directory, monk
     assert small.server.wait(60)
     assert small.late.complete
     assert small.is_right(small.target.extents(NUMBER, tracker.written))
+
+
+def late_alone():
+    """A process of 100 pages of which nothing has come, over a link of 100 Mbit/s that was measured."""
+    late = late_pages.LatePages()
+    late.add(NUMBER, [Extent(0x100000, 0x100000 + 100 * PAGE_BYTES, 0x10000000)])
+    late._pace.alone_s, late._pace.s_per_byte = 0.0004, 8e-8
+    return late
+
+
+def page(number):
+    return Extent(0x100000 + number * PAGE_BYTES, 0x100000 + (number + 1) * PAGE_BYTES, 0)
+
+
+def wanted(late, number):
+    late.want(NUMBER, [page(number)._replace(source=0x10000000 + number * PAGE_BYTES)])
+
+
+def test_what_lies_behind_a_page_that_the_service_waited_for_comes_beside_it():
+    late = late_alone()
+    time.sleep(0.01)
+    wanted(late, 40)
+    flight = late_pages.deque()
+    flight.append(late._next(flight))
+    assert [place[:2] for place in flight[0].places] == [page(40)[:2]]
+    assert flight[0].alone
+    beside = late._next(flight)
+    assert beside.places[0].start == page(41).start
+    assert beside.since == 0
+    assert not beside.alone
+    flight.append(beside)
+    # Not a second piece before the first has come, for it may wait for the next page then.
+    assert late._next(flight) is None
+    wanted(late, 7)
+    flight.append(late._next(flight))
+    assert [place[:2] for place in flight[2].places] == [page(7)[:2]]
+
+
+def test_with_nothing_behind_it_what_lies_elsewhere_comes():
+    late = late_alone()
+    wanted(late, 99)
+    flight = late_pages.deque([late._next(late_pages.deque())])
+    time.sleep(0.01)
+    assert late._next(flight).places[-1].end == page(98).end
+
+
+def test_a_page_that_is_delivered_is_not_put_into_the_images():
+    late = late_alone()
+    delivered = []
+    late.deliver = lambda process, extent, address: not delivered.append((process, extent[:2], address))
+    wanted(late, 40)
+    piece = late._next(late_pages.deque())
+    content = bytes(PAGE_BYTES)
+    # Its places in the images are none: whoever wrote there would be told.
+    late._take(piece, content)
+    assert [each[:2] for each in delivered] == [(NUMBER, page(40)[:2])]
+    assert late.received_bytes == PAGE_BYTES
+    assert late.take_arrived() == []
+    # And nobody waits for it any more.
+    wanted(late, 40)
+    assert late.waited == 1
