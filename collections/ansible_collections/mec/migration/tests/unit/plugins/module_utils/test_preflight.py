@@ -266,6 +266,19 @@ def test_criu_4_3_needs_a_large_pipe_for_its_dump():
         assert found(able, host("east"), container("redis")) == []
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "is_said"),
+    [("4.3", "4.2.1", False), ("4.2.1", "4.3", False), ("4.4", "4.3", True), ("4.4", "4.2", True)],
+)
+def test_an_older_criu_on_the_target_is_said_unless_it_was_tried(source, target, is_said):
+    hosts = (
+        host("west", criu__version=source, criu__largest_pipe_bytes=None),
+        host("east", criu__version=target),
+    )
+    said = [text for text in preflight.warnings(*hosts, container("redis")) if "older than" in text]
+    assert len(said) == is_said
+
+
 MOVABLE = {
     "bind": ["`-t`", "Start it without"],
     "cfg": ["shares a namespace", "container:"],
