@@ -64,6 +64,11 @@ def _criu_problems(host: Facts, *, restores: bool) -> Iterator[str]:
             f"CRIU on {name} is {criu['version']}; {'.'.join(map(str, needed))} or later is needed, {why}. "
             f"Upgrade it, or {ROLE}"
         )
+    elif not restores and not criu["features"]:
+        yield (
+            f"CRIU on {name} did not say what it can do there. Run `criu check` on that host, and try again "
+            "when it answers at once"
+        )
     elif not restores and not criu["features"].get("lazy_pages"):
         yield (
             f"CRIU on {name} finds no userfaultfd in kernel {host['kernel']}; the dump, which leaves "

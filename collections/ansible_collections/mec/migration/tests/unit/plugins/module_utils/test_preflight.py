@@ -256,6 +256,14 @@ def test_an_old_criu_will_do_on_a_source_with_an_old_kernel_but_not_on_a_target(
     assert "4.2" in only(found(host("new", kernel="6.1.0"), old, container("redis")))
 
 
+def test_a_criu_that_does_not_answer_is_not_said_to_lack_anything():
+    """As on a machine that has far too much to do."""
+    busy = host("west", criu__features={})
+    assert "did not say what it can do" in only(found(busy, host("east"), container("redis")))
+    lacking = host("west", criu__features={"lazy_pages": False})
+    assert "userfaultfd" in only(found(lacking, host("east"), container("redis")))
+
+
 def test_criu_4_3_needs_a_large_pipe_for_its_dump():
     small = host("west", criu__version="4.3")
     assert "fs.pipe-max-size" in only(found(small, host("east"), container("redis")))
