@@ -23,6 +23,8 @@ from .container_state import ABSENT, FROZEN, RUNNING, EndedError, container_stat
 PID_FILE = "/run/docker.pid"
 # Docker needs a moment to remove a container.
 REMOVAL_S = 10.0
+# And to note that it has ended.
+ENDING_S = 5.0
 NONE, ALWAYS, UNLESS_STOPPED, ON_FAILURE = "no", "always", "unless-stopped", "on-failure"
 
 
@@ -35,12 +37,8 @@ def give_back(
     :returns: how it has ended and what was done; empty if it has not.
     :raises MigrationError: somebody has removed it.
     """
-    try:
-        if policy:
-            client.update_container(container_id, restart_policy=policy)
-    except Exception:
-        if not _is_removed(client, container_id):
-            raise
+    if policy:
+        _update(client, container_id, policy)
     # After the policy: from here on Docker itself starts it.
     state, inspected = container_state(client, container_id)
     if state in (RUNNING, FROZEN):
@@ -70,6 +68,23 @@ def give_back(
         f"it has ended (exit code {code}{killed}), and stays so: its restart policy is {name}. "
         "`docker start` starts it"
     )
+
+
+def _update(client: Any, container_id: str, policy: dict[str, Any]) -> None:
+    """Give it the policy unless it is removed; Docker refuses that in the moment in which one ends."""
+    end = time.monotonic() + ENDING_S
+    while True:
+        try:
+            client.update_container(container_id, restart_policy=policy)
+            return
+        except Exception:
+            if time.monotonic() > end:
+                if _is_removed(client, container_id):
+                    return
+                raise
+            if container_state(client, container_id)[0] == ABSENT:
+                return
+        time.sleep(0.1)
 
 
 def healthy_or_ended_well(

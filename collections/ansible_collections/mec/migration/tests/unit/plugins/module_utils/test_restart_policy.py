@@ -40,8 +40,8 @@ class Docker:
         return state, {"State": {"ExitCode": self.code, "OOMKilled": self.oom, **times}}
 
     def update_container(self, container_id, restart_policy):
-        if self.seen[0] in ("absent", "removing"):
-            raise OSError("container is marked for removal")
+        if self.seen[0] in ("absent", "removing", "ending"):
+            raise OSError("container is marked for removal, or stopped")
         self.asked.append(restart_policy["Name"])
 
     def start(self, container_id):
@@ -53,6 +53,7 @@ def looks(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "PID_FILE", str(tmp_path / "docker.pid"))
     monkeypatch.setattr(module, "container_state", lambda client, container_id: client.look())
     monkeypatch.setattr(module, "REMOVAL_S", 1.0)
+    monkeypatch.setattr(module, "ENDING_S", 0.3)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +150,12 @@ def test_what_was_started_to_be_removed_once_it_ends_is_gone(tmp_path, seen):
 def test_what_somebody_has_removed_is_not_kept(tmp_path, seen):
     with pytest.raises(MigrationError, match="somebody has removed"):
         give_back(Docker(tmp_path, *seen), HERE, {"Name": "always"})
+
+
+def test_one_that_is_just_ending_gets_its_policy_a_moment_later(tmp_path):
+    docker = Docker(tmp_path, "ending", "exited", code=143, by_hand=True)
+    assert "it was stopped with Docker" in give_back(docker, HERE, {"Name": "always"})
+    assert docker.asked == ["always"]
 
 
 def test_a_policy_that_docker_refuses_is_not_passed_over(tmp_path):
