@@ -43,7 +43,7 @@ options:
     description:
       - Problems that do not count.
       - Use V(processor) where the service uses none of the features that the target's processor lacks,
-        V(kernel) to try a target whose kernel is a major version behind, V(devices) for a service that
+        V(kernel) to try a target whose kernel is more than 20 releases behind, V(devices) for a service that
         has none of its devices open, V(memory) where swap can take what is not in use, and V(holdings) to
         try although its processes hold what CRIU is known not to dump.
     type: list

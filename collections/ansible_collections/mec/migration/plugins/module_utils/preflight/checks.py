@@ -39,6 +39,10 @@ from .storage import (
 
 # rseq, which every recent C library registers, came with 4.18; the restore registers it again.
 KERNEL_NEEDED = (4, 18)
+# 4.0 to 4.20, then 5.0 to 5.19, and so on. Major versions of Linux mean nothing: 7.0 came after 6.19.
+RELEASES_OF_4, RELEASES_OF_LATER = 21, 20
+# Some three and a half years. From 7.2 to 6.12 was tried.
+MOST_RELEASES_BEHIND = 20
 # Time namespaces came with Linux 5.6. A runc before 1.2.4 does not write that of a restored container into
 # its state, so that what `docker exec` starts gets the host's monotonic clock (runc's changelog).
 TIME_NAMESPACE_KERNEL = (5, 6)
@@ -77,12 +81,19 @@ def _kernel(pair: Pair) -> Iterator[str]:
             f"kernel {theirs} of {pair.target['hostname']} is older than 4.18; what C libraries register "
             "with the kernel (rseq) cannot be restored on it. Choose a target with a newer kernel"
         )
-    if version_of(theirs)[:1] < version_of(ours)[:1]:
+    behind = _releases(ours) - _releases(theirs)
+    if behind > MOST_RELEASES_BEHIND:
         yield (
-            f"kernel {theirs} of {pair.target['hostname']} is a major version behind {ours} of "
-            f"{pair.source['hostname']}; the service may hold what it does not know. Choose another target, "
-            "or `ignore: [kernel]` to try"
+            f"kernel {theirs} of {pair.target['hostname']} is {behind} releases behind {ours} of "
+            f"{pair.source['hostname']}; the service may hold what it does not know. Choose a target that is "
+            f"at most {MOST_RELEASES_BEHIND} behind, or `ignore: [kernel]` to try"
         )
+
+
+def _releases(kernel: str) -> int:
+    """How many releases of Linux came after 4.0, up to that of *kernel*."""
+    major, minor = version_of(kernel)[:2]
+    return RELEASES_OF_LATER * (major - 5) + RELEASES_OF_4 + minor if major > 4 else minor
 
 
 def _time_namespace(pair: Pair) -> Iterator[str]:

@@ -244,10 +244,24 @@ def test_pages_of_another_size_are_refused():
     assert found(pair[1], host("third", architecture="aarch64", page_bytes=16384), container("redis")) == []
 
 
-def test_a_kernel_a_major_version_behind_can_be_tried():
-    older = host("east", kernel="5.15.0-91-generic")
-    assert "ignore: [kernel]" in only(found(host("west"), older, container("redis")))
-    assert found(host("west"), older, container("redis"), ["kernel"]) == []
+@pytest.mark.parametrize(
+    ("ours", "theirs", "behind"),
+    [
+        ("6.18.44", "5.15.0-91-generic", 23),
+        ("5.15.0", "4.18.0-553.el8", 18),
+        ("6.0.0", "4.20.0", 21),
+        ("7.2.12+deb14", "6.12.117+deb13", 10),
+        ("7.0.0", "6.19.0", 1),
+        ("8.1.0", "7.0.0", 21),
+        ("6.12.0", "7.2.0", -10),
+    ],
+)
+def test_a_kernel_that_is_far_behind_can_be_tried(ours, theirs, behind):
+    source, target = host("west", kernel=ours), host("east", kernel=theirs)
+    problems = found(source, target, container("redis"))
+    assert len(problems) == (behind > 20)
+    assert all(f"{behind} releases behind" in text and "ignore: [kernel]" in text for text in problems)
+    assert found(source, target, container("redis"), ["kernel"]) == []
 
 
 def test_an_old_criu_will_do_on_a_source_with_an_old_kernel_but_not_on_a_target():
