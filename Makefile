@@ -132,7 +132,7 @@ uffd: venv  ## the tracker uffd: 200 runs of services of all kinds, every page c
 
 # On another testbed: E2E_LAB=dev. One test: ARGS="-k in_a_round". Hosts that are ready: ARGS=--prepared.
 E2E_LAB ?= lab
-.PHONY: e2e e2e-docker28 e2e-store e2e-experimental e2e-vm e2e-arm64
+.PHONY: e2e e2e-docker28 e2e-store e2e-experimental e2e-vm e2e-kernels e2e-arm64
 e2e: venv  ## migrations and faults between real edge hosts (minutes)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(E2E_LAB)
 	$(BIN)/ansible-playbook playbooks/haproxy.yml
@@ -207,6 +207,11 @@ VM_SERVICES ?= redis,web,load
 e2e-vm: venv  ## migrations between virtual machines, whose kernel has soft-dirty pages and cgroup v2 (emulated: half an hour)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=vm -e testbed_kind=vm -e testbed_hosts=2
 	$(BIN)/pytest $(VM_TESTS) --inventory inventories/vm --patience 12 --services $(VM_SERVICES) $(ARGS)
+
+e2e-kernels: venv  ## migrations between virtual machines with Linux 7 and Linux 6.12, both ways (emulated: some minutes)
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=kernels -e testbed_kind=vm -e testbed_hosts=2 \
+	  -e testbed_suite=forky,trixie
+	$(BIN)/pytest tests/e2e -m kernels --inventory inventories/kernels --patience 12 --services load $(ARGS)
 
 e2e-arm64: venv  ## migrations between arm64 hosts (emulated: an hour, and ten minutes once to build their image)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=arm64 -e testbed_kind=vm -e testbed_hosts=2 \

@@ -29,13 +29,14 @@ Run = Callable[..., None]
 RUN = "import base64, os; exec(base64.b64decode(os.environ['PROGRAM']))"
 
 
-OTHER_TESTBEDS = ("arm64", "docker28", "hooks", "operators", "services", "store", "vm")
+OTHER_TESTBEDS = ("arm64", "docker28", "hooks", "kernels", "operators", "services", "store", "vm")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "arm64: needs hosts with arm64 processors (testbed_processor=arm64)")
     config.addinivalue_line("markers", "docker28: needs a testbed with Docker 28 (testbed_suite=forky)")
     config.addinivalue_line("markers", "hooks: needs nginx and Knot DNS on this machine (make hooks)")
+    config.addinivalue_line("markers", "kernels: needs hosts of two kernels (make e2e-kernels)")
     config.addinivalue_line(
         "markers", "operators: needs a testbed of three hosts, and two hours (make operators)"
     )

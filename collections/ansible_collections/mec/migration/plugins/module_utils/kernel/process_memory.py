@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -42,6 +43,9 @@ PM_FRAME = PM_PRESENT | PM_SWAPPED | PM_SOFT_DIRTY - 1
 # What one page table of the lowest level maps.
 TABLE_BYTES = PAGE_BYTES * PAGE_BYTES // 8
 TABLES_AT_ONCE = 512
+# It has 4 to 16 KiB.
+MAX_VDSO_BYTES = 64 << 10
+ELF_MAGIC = b"\x7fELF"
 
 
 class Area(NamedTuple):
@@ -97,6 +101,21 @@ def areas(pid: int) -> list[Area]:
 
 def anonymous_ranges(pid: int) -> RangeSet:
     return RangeSet((area.start, area.end) for area in areas(pid) if area.private_anonymous)
+
+
+def foreign_vdso(pid: int) -> RangeSet:
+    """The vdso of another kernel, which the process was born with; empty if it has only this kernel's.
+
+    Where the two differ a restore leaves the old one in place, as anonymous memory, with jumps to the new one
+    in it (criu/pie/parasite-vdso.c). The next restore reads it before any page can be fetched.
+    """
+    found = []
+    for area in areas(pid):
+        if area.private_anonymous and "x" in area.permissions and area.end - area.start <= MAX_VDSO_BYTES:
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+                if os.pread(memory.fileno(), len(ELF_MAGIC), area.start) == ELF_MAGIC:
+                    found.append((area.start, area.end))
+    return RangeSet(found)
 
 
 def locked_ranges(pid: int) -> RangeSet:

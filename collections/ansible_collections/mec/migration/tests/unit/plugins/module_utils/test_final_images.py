@@ -22,6 +22,7 @@ from ansible_collections.mec.migration.plugins.module_utils.criu.images import (
 from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import (
     PAGE_BYTES,
     areas,
+    foreign_vdso,
     present_pages,
 )
 from ansible_collections.mec.migration.plugins.module_utils.source import final_images as module
@@ -100,6 +101,21 @@ def test_what_is_not_anonymous_is_brought_in_and_the_rest_left_out(victim, tmp_p
     assert b"".join(held.pop(at) for at in range(start, end, PAGE_BYTES)) == victim.memory(start, end)
     assert b"".join(held.values()) == dumped
     assert not os.path.lexists(tmp_path / "parent")
+
+
+def test_the_vdso_of_another_kernel_is_brought_in(victim, tmp_path):
+    """CRIU reads it as it restores, when no page can be fetched yet. What a compiler has made can wait."""
+    victim.do("code", 0, 2)
+    victim.do("code", 1, 2)
+    (foreign,) = foreign_vdso(victim.pid)
+    assert foreign[1] - foreign[0] == 2 * PAGE_BYTES
+    as_dumped(victim, tmp_path)
+    memory = present_pages(victim.pid)
+    images = FinalImages(str(tmp_path), Known(memory))
+    images.expect({victim.pid: NUMBER})
+    assert images.settle() == {}
+    assert left_out(str(tmp_path / f"pagemap-{NUMBER}.img")) == memory - RangeSet([foreign])
+    assert contents(tmp_path)[foreign[0]] == victim.memory(foreign[0], foreign[0] + PAGE_BYTES)
 
 
 def test_pages_that_went_to_nowhere_are_read_from_the_process(victim, tmp_path):

@@ -61,6 +61,11 @@ for line in sys.stdin:
         fresh(address, count)
     elif command == "guard":
         libc.madvise(address, count * PAGE, GUARD_INSTALL)
+    elif command == "code":
+        # Not beside the last one, or the kernel would make one mapping of both.
+        fresh(None, 1)
+        made = libc.mmap(None, count * PAGE, 7, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+        ctypes.memmove(made, (b"\x7fELF", b"\x90\xc3")[first], (4, 2)[first])
     elif command == "fork":
         if os.fork() == 0:
             libc.prctl(PDEATHSIG, 9)
