@@ -48,7 +48,7 @@ MOST_RELEASES_BEHIND = 20
 TIME_NAMESPACE_KERNEL = (5, 6)
 TIME_NAMESPACE_RUNC = (1, 2, 4)
 # A CRIU -> the oldest that has restored, in all tests of moves, what that one dumps.
-CRIU_THAT_READS = {(4, 3): (4, 2)}
+CRIU_THAT_READS: dict[tuple[int, ...], tuple[int, ...]] = {(4, 3): (4, 2)}
 
 ANY_ADDRESSES = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
