@@ -84,7 +84,7 @@ def _pidfd_of_thread(holdings: Holdings) -> Iterator[Found]:
 def _apart(holdings: Holdings) -> Iterator[Found]:
     for process in holdings.processes.values():
         for what in process.apart:
-            yield Found(process, f"has a thread with {what}")
+            yield Found(process, f"has {what}")
 
 
 def _alarm_clock(holdings: Holdings) -> Iterator[Found]:

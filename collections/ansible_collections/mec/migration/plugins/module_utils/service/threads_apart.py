@@ -41,12 +41,12 @@ def apart(pid: int) -> Iterator[str]:
 def _apart(pid: int, thread: int, common: dict[str, str]) -> Iterator[str]:
     # One that is about to end has neither any more.
     if _differ(pid, thread, KCMP_FILES) and os.listdir(f"/proc/{pid}/task/{thread}/fd"):
-        yield "open files of its own (unshare, CLONE_FILES)"
+        yield "a thread with open files of its own (unshare, CLONE_FILES)"
     if _differ(pid, thread, KCMP_FS) and os.readlink(f"/proc/{pid}/task/{thread}/cwd"):
-        yield "a working directory and umask of its own (unshare, CLONE_FS)"
+        yield "a thread with a working directory and umask of its own (unshare, CLONE_FS)"
     for name, link in _namespaces(pid, thread).items():
         if link != common.get(name):
-            yield f"a namespace of its own ({name})"
+            yield f"a thread with a namespace of its own ({name})"
 
 
 def _for_children(pid: int) -> Iterator[str]:
