@@ -32,7 +32,7 @@ class Still:
     """The cgroup of a process that is stopped anyway."""
 
     def __init__(self, pid):
-        self._pid = pid
+        self.first = pid
 
     def freeze(self):
         return 0.0
@@ -41,7 +41,7 @@ class Still:
         pass
 
     def pids(self):
-        return [self._pid]
+        return [self.first]
 
 
 @pytest.fixture

@@ -62,9 +62,10 @@ for line in sys.stdin:
     elif command == "guard":
         libc.madvise(address, count * PAGE, GUARD_INSTALL)
     elif command == "code":
-        # Not beside the last one, or the kernel would make one mapping of both.
-        fresh(None, 1)
-        made = libc.mmap(None, count * PAGE, 7, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+        # With room on both sides, or the kernel would make one mapping of this and what lies beside.
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        room = libc.mmap(None, (count + 2) * PAGE, 0, private, -1, 0)
+        made = libc.mmap(room + PAGE, count * PAGE, 7, private | FIXED, -1, 0)
         ctypes.memmove(made, (b"\x7fELF", b"\x90\xc3")[first], (4, 2)[first])
     elif command == "fork":
         if os.fork() == 0:
