@@ -61,3 +61,15 @@ def syscall(call: str | int, *arguments: int) -> int:
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
+
+
+def duplicate_of(pid: int, descriptor: int) -> int:
+    """Our own duplicate of another process's descriptor, to be closed by the caller.
+
+    :raises OSError: the process or its descriptor is gone.
+    """
+    process = syscall(SYS_PIDFD_OPEN, pid, 0)
+    try:
+        return syscall(SYS_PIDFD_GETFD, process, descriptor, 0)
+    finally:
+        os.close(process)

@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from .calls import syscall
+from .kcmp import EPOLL_TFD, is_same_file
 
 EPOLL = "anon_inode:[eventpoll]"
-KCMP_EPOLL_TFD = 7
 TARGET = re.compile(r"^tfd:\s*(\d+) .*?ino:([0-9a-f]+)", re.MULTILINE)
 
 # Process -> its descriptors, each with what /proc/PID/fd says that it is.
@@ -49,7 +49,7 @@ def strangers(descriptors: Descriptors) -> Iterator[Stranger]:
     seen: list[tuple[int, int]] = []
     for pid, files in descriptors.items():
         for number, link in files.items():
-            if link == EPOLL and not any(_is_same(pid, number, other) for other in seen):
+            if link == EPOLL and not any(is_same_file(pid, number, *other) for other in seen):
                 seen.append((pid, number))
                 with contextlib.suppress(OSError):
                     yield from _strangers_of(pid, number, descriptors)
@@ -84,13 +84,7 @@ def _places(pid: int, slot: _Slot, inode: int, descriptors: Descriptors) -> Iter
 def _is_at(pid: int, number: int, owner: int, slot: _Slot) -> bool:
     """Whether a descriptor is the file in a set of *owner*."""
     with contextlib.suppress(OSError):
-        return syscall("kcmp", pid, owner, KCMP_EPOLL_TFD, number, ctypes.addressof(slot)) == 0
-    return False
-
-
-def _is_same(pid: int, number: int, other: tuple[int, int]) -> bool:
-    with contextlib.suppress(OSError):
-        return syscall("kcmp", pid, other[0], 0, number, other[1]) == 0
+        return syscall("kcmp", pid, owner, EPOLL_TFD, number, ctypes.addressof(slot)) == 0
     return False
 
 

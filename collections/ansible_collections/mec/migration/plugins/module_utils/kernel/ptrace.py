@@ -19,8 +19,7 @@ import time
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from . import processes
-from .calls import syscall
+from . import kcmp, processes
 
 # linux/ptrace.h
 PTRACE_CONT, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_DETACH, PTRACE_SYSCALL = 7, 12, 13, 17, 24
@@ -33,7 +32,6 @@ SYSCALL_STOP = signal.SIGTRAP | 0x80
 
 # arch/x86/entry/syscalls/syscall_64.tbl
 SYS_CLOSE = 3
-KCMP_VM, KCMP_FS = 1, 3
 # Calls that end with EINTR, and are not begun anew by the kernel, when a thread is stopped and goes on:
 # read, write, readv, writev, connect, accept, send*, recv* (with a timeout), semop, rt_sigtimedwait,
 # io_getevents, semtimedop, epoll_wait, epoll_pwait, accept4, recvmmsg, sendmmsg, epoll_pwait2 (signal(7)).
@@ -102,21 +100,17 @@ def share_memory(pid: int, other: int) -> bool:
 
     :raises OSError: one of them is gone, or the kernel has no kcmp.
     """
-    return _share(pid, other, KCMP_VM)
-
-
-def _share(pid: int, other: int, what: int) -> bool:
-    return syscall("kcmp", pid, other, what, 0, 0) == 0
+    return kcmp.compare(pid, other, kcmp.VM) == 0
 
 
 def sharing_memory(pids: Collection[int]) -> dict[int, int]:
     """Those of *pids* that have the memory of their parent, which is one of them, too -> that parent."""
-    return _sharing(pids, KCMP_VM)
+    return _sharing(pids, kcmp.VM)
 
 
 def sharing_directory(pids: Collection[int]) -> dict[int, int]:
     """Likewise the working directory, the root and the umask: where one changes it, it changes for both."""
-    return _sharing(pids, KCMP_FS)
+    return _sharing(pids, kcmp.FS)
 
 
 def _sharing(pids: Collection[int], what: int) -> dict[int, int]:
@@ -124,7 +118,7 @@ def _sharing(pids: Collection[int], what: int) -> dict[int, int]:
     for pid in pids:
         with contextlib.suppress(OSError):
             state, parent = processes.stat_fields(pid)[:2]
-            if state != "Z" and int(parent) in pids and _share(pid, int(parent), what):
+            if state != "Z" and int(parent) in pids and kcmp.compare(pid, int(parent), what) == 0:
                 found[pid] = int(parent)
     return found
 

@@ -18,7 +18,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .calls import SYS_PIDFD_GETFD, SYS_PIDFD_OPEN, syscall
+from .calls import duplicate_of
 
 SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6, SOL_UDPLITE, SOL_NETLINK = 1, 0, 6, 17, 41, 136, 270
 MCAST_JOIN_GROUP, MCAST_MSFILTER = 42, 48
@@ -96,11 +96,7 @@ def socket_of(pid: int, descriptor: int) -> Iterator[socket.socket]:
 
     :raises OSError: it is gone, or is no socket.
     """
-    process = syscall(SYS_PIDFD_OPEN, pid, 0)
-    try:
-        taken = syscall(SYS_PIDFD_GETFD, process, descriptor, 0)
-    finally:
-        os.close(process)
+    taken = duplicate_of(pid, descriptor)
     try:
         with socket.socket(fileno=taken) as found:
             taken = -1

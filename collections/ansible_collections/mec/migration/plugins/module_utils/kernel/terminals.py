@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
-from .calls import SYS_PIDFD_GETFD, SYS_PIDFD_OPEN, syscall
+from .calls import duplicate_of
 
 # include/uapi/asm-generic/ioctls.h
 TIOCEXCL, TIOCGEXCL = 0x540C, 0x80045440
@@ -61,11 +61,7 @@ def _terminals(pid: int) -> Iterator[tuple[int, int]]:
 
 @contextlib.contextmanager
 def _duplicate(pid: int, descriptor: int) -> Iterator[int]:
-    process = syscall(SYS_PIDFD_OPEN, pid, 0)
-    try:
-        ours = syscall(SYS_PIDFD_GETFD, process, descriptor, 0)
-    finally:
-        os.close(process)
+    ours = duplicate_of(pid, descriptor)
     try:
         yield ours
     finally:

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping
 from socket import SOCK_STREAM
 from typing import NamedTuple
 
-from ..kernel.calls import syscall
 from ..kernel.in_flight import count_in_flight, first_in_flight
+from ..kernel.kcmp import is_same_file
+from ..kernel.processes import container_pids
 from ..kernel.socket_options import read_options, socket_of
 from ..kernel.unix_diag import UnixSocket
-from .open_files import TIMER, OpenFile, describe, fields
+from .open_files import TIMER, OpenFile, describe
 
-KCMP_FILE = 0
 # What CRIU or the agent sees, or sets, through a process that has it open.
 INODES = {
     "anon_inode:inotify": "watches (inotify)",
@@ -93,7 +93,7 @@ def _is_to_earlier(
     if receiver is None or sender is None or sender.peer != receiver.inode:
         return False
     first, second = (
-        min((_number_inside(pid) for pid, files in held.items() if _has(files, inode)), default=0)
+        min(container_pids([pid for pid, files in held.items() if _has(files, inode)]).values(), default=0)
         for inode in (receiver.inode, sender.inode)
     )
     return first < second
@@ -101,13 +101,6 @@ def _is_to_earlier(
 
 def _has(files: Iterable[OpenFile], inode: int) -> bool:
     return any(file.socket_inode == inode for file in files)
-
-
-def _number_inside(pid: int) -> int:
-    """Of a process, in its container; 0 if it has ended."""
-    with contextlib.suppress(OSError):
-        return int(fields(f"/proc/{pid}/status").get("NSpid", str(pid)).split()[-1])
-    return 0
 
 
 def _described(
@@ -149,14 +142,8 @@ def _cannot_fly_alone(ours: int, pid: int, file: OpenFile) -> str:
 def _is_held(ours: int, file: OpenFile, held: Mapping[int, Iterable[OpenFile]]) -> bool:
     """Whether a process has it open, too."""
     return any(
-        _is_same(pid, other.number, ours)
+        is_same_file(pid, other.number, os.getpid(), ours)
         for pid, files in held.items()
         for other in files
         if other.link == file.link
     )
-
-
-def _is_same(pid: int, number: int, ours: int) -> bool:
-    with contextlib.suppress(OSError):
-        return syscall("kcmp", pid, os.getpid(), KCMP_FILE, number, ours) == 0
-    return False

@@ -13,10 +13,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from ..kernel.calls import syscall
+from ..kernel import kcmp
 
-# include/uapi/linux/kcmp.h
-KCMP_FILES, KCMP_FS = 2, 3
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "time", "uts")
 # Of children to come.
 FOR_CHILDREN = {"pid_for_children": "pid", "time_for_children": "time"}
@@ -40,9 +38,9 @@ def apart(pid: int) -> Iterator[str]:
 
 def _apart(pid: int, thread: int, common: dict[str, str]) -> Iterator[str]:
     # One that is about to end has neither any more.
-    if _differ(pid, thread, KCMP_FILES) and os.listdir(f"/proc/{pid}/task/{thread}/fd"):
+    if _differ(pid, thread, kcmp.FILES) and os.listdir(f"/proc/{pid}/task/{thread}/fd"):
         yield "a thread with open files of its own (unshare, CLONE_FILES)"
-    if _differ(pid, thread, KCMP_FS) and os.readlink(f"/proc/{pid}/task/{thread}/cwd"):
+    if _differ(pid, thread, kcmp.FS) and os.readlink(f"/proc/{pid}/task/{thread}/cwd"):
         yield "a thread with a working directory and umask of its own (unshare, CLONE_FS)"
     for name, link in _namespaces(pid, thread).items():
         if link != common.get(name):
@@ -68,5 +66,4 @@ def _namespaces(pid: int, thread: int) -> dict[str, str]:
 
 
 def _differ(pid: int, thread: int, what: int) -> bool:
-    # 3: they are not ordered, which is for what cannot be compared.
-    return syscall("kcmp", pid, thread, what, 0, 0) in (1, 2)
+    return kcmp.compare(pid, thread, what) in (1, 2)

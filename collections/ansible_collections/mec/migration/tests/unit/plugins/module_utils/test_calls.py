@@ -10,7 +10,7 @@ import os
 import platform
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.kernel import epolls
+from ansible_collections.mec.migration.plugins.module_utils.kernel import kcmp
 from ansible_collections.mec.migration.plugins.module_utils.kernel.calls import number_of, syscall
 
 # include/uapi/asm-generic/unistd.h of Linux
@@ -31,11 +31,11 @@ def test_arm64_has_the_numbers_of_the_generic_table(monkeypatch, name, number):
     assert number_of(name) == number
 
 
-def test_epolls_ask_by_this_machines_number(monkeypatch):
+def test_files_are_compared_by_this_machines_number(monkeypatch):
     asked = []
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    monkeypatch.setattr(epolls, "syscall", lambda call, *_arguments: asked.append(number_of(call)) or 0)
-    assert epolls._is_same(1, 3, (1, 4))
+    monkeypatch.setattr(kcmp, "syscall", lambda call, *_arguments: asked.append(number_of(call)) or 0)
+    assert kcmp.is_same_file(1, 3, 1, 4)
     assert asked == [272]
 
 
