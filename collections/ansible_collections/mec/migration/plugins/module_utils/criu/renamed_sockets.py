@@ -11,6 +11,7 @@ that name. Format: images/sk-unix.proto (``unix_sk_entry``).
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 from ..base.errors import MigrationError
@@ -48,8 +49,8 @@ def bind_to_new_names(files: FilesImage, pids: dict[int, int]) -> int:
         for index, (inode, message) in bound.items():
             found = sockets.get(inode)
             if found is not None and found.file_inode:
-                holder = holder_of(pids, inode)
-                name = names_of(init, found.name, found.file_inode, holder).moved_to
+                find_holder = partial(holder_of, pids, inode)
+                name = names_of(init, found.name, found.file_inode, find_holder).moved_to
                 if name:
                     files.replace(index, _renamed(message, os.fsencode(name)))
                     changed += 1

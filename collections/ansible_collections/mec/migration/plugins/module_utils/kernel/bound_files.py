@@ -15,7 +15,7 @@ import fcntl
 import os
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from .calls import SYS_OPENAT2, syscall
@@ -31,6 +31,8 @@ DELETED = " (deleted)"
 
 # struct sockaddr_un, with the zero byte that CRIU adds.
 LONGEST_NAME = 107
+# A process that has a socket open, and its descriptor.
+Holder = tuple[int, int]
 
 
 class Names(NamedTuple):
@@ -51,22 +53,23 @@ class Names(NamedTuple):
         return "" if self.is_first or len(os.fsencode(self.other)) > LONGEST_NAME else self.other
 
 
-def names_of(pid: int, name: str, inode: int, holder: tuple[int, int] | None) -> Names:
+def names_of(pid: int, name: str, inode: int, find_holder: Callable[[], Holder | None]) -> Names:
     """The names of a socket's file; none where it is gone.
 
     :param pid: a process that has the same root directory as the socket's.
     :param name: the path that the socket was bound to.
     :param inode: of the file, as the kernel's file system has it (an overlay may show another one).
-    :param holder: a process that has the socket open, and its descriptor.
+    :param find_holder: says who has the socket open. Few have another name, so it is asked only then.
     """
     names = _names_there(pid, name, inode)
-    if names.is_first or names.other or holder is None:
+    if names.is_first or names.other:
         return names
-    return _names_now(holder, name) or names
+    holder = find_holder()
+    return (_names_now(holder, name) if holder is not None else None) or names
 
 
-def holder_of(pids: Iterable[int], inode: int) -> tuple[int, int] | None:
-    """A process that has a socket open, and its descriptor."""
+def holder_of(pids: Iterable[int], inode: int) -> Holder | None:
+    """Looks through all descriptors of *pids*."""
     for pid in pids:
         with contextlib.suppress(OSError):
             for number in os.listdir(f"/proc/{pid}/fd"):
@@ -76,7 +79,7 @@ def holder_of(pids: Iterable[int], inode: int) -> tuple[int, int] | None:
     return None
 
 
-def _names_now(holder: tuple[int, int], name: str) -> Names | None:
+def _names_now(holder: Holder, name: str) -> Names | None:
     """What the kernel says of the file itself, which it follows through renames; None if it does not say."""
     with contextlib.suppress(OSError), socket_of(*holder) as ours:
         opened = fcntl.ioctl(ours, SIOCUNIXFILE)

@@ -100,17 +100,29 @@ def areas(pid: int) -> list[Area]:
 
 
 def anonymous_ranges(pid: int) -> RangeSet:
-    return RangeSet((area.start, area.end) for area in areas(pid) if area.private_anonymous)
+    return _anonymous(areas(pid))
 
 
-def foreign_vdso(pid: int) -> RangeSet:
+def fetchable_ranges(pid: int) -> RangeSet:
+    """Of :func:`anonymous_ranges` what no restore reads before pages can be fetched."""
+    mapped = areas(pid)
+    return _anonymous(mapped) - foreign_vdso(pid, mapped)
+
+
+def _anonymous(mapped: Iterable[Area]) -> RangeSet:
+    return RangeSet((area.start, area.end) for area in mapped if area.private_anonymous)
+
+
+def foreign_vdso(pid: int, mapped: Iterable[Area]) -> RangeSet:
     """The vdso of another kernel, which the process was born with; empty if it has only this kernel's.
 
     Where the two differ a restore leaves the old one in place, as anonymous memory, with jumps to the new one
     in it (criu/pie/parasite-vdso.c). The next restore reads it before any page can be fetched.
+
+    :param mapped: all its mappings.
     """
     found = []
-    for area in areas(pid):
+    for area in mapped:
         if area.private_anonymous and "x" in area.permissions and area.end - area.start <= MAX_VDSO_BYTES:
             with contextlib.suppress(OSError), open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
                 if os.pread(memory.fileno(), len(ELF_MAGIC), area.start) == ELF_MAGIC:

@@ -13,6 +13,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from ..criu.own_mounts import unreadable_mounts
@@ -294,7 +295,7 @@ def _other_names(
     }
     for found in unix.values():
         if found.inode in holders and found.file_inode and found.name.startswith("/"):
-            names = names_of(init, found.name, found.file_inode, holders[found.inode])
+            names = names_of(init, found.name, found.file_inode, partial(holders.get, found.inode))
             if names.elsewhere:
                 yield found.inode, "a name in another directory"
             elif names.other and not names.moved_to:

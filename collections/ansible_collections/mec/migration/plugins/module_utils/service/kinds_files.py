@@ -52,12 +52,13 @@ PROC_MAGIC, MQUEUE_MAGIC = 0x9FA0, 0x19800202
 
 
 def _io_uring(holdings: Holdings) -> Iterator[Found]:
+    places: dict[int, str] = {}
+    for holder, file in holdings.files():
+        if file.link == IO_URING:
+            places.setdefault(holder.pid, file.place)
     for process in holdings.processes.values():
-        places = [
-            file.place for holder, file in holdings.files() if holder is process and file.link == IO_URING
-        ]
-        if places:
-            yield Found(process, f"has an io_uring ({places[0]})")
+        if process.pid in places:
+            yield Found(process, f"has an io_uring ({places[process.pid]})")
         elif IO_URING in process.mapped:
             yield Found(process, "has an io_uring mapped")
 

@@ -48,8 +48,7 @@ from ..kernel.process_memory import (
     Pagemap,
     Reader,
     always_dumped,
-    anonymous_ranges,
-    foreign_vdso,
+    fetchable_ranges,
     locked_ranges,
 )
 from ..kernel.processes import locked_bytes
@@ -131,7 +130,7 @@ class FinalImages:
         :param pids: number on the host -> number in the container.
         """
         for pid, number in pids.items():
-            lazy = anonymous_ranges(pid) - foreign_vdso(pid)
+            lazy = fetchable_ranges(pid)
             if locked_bytes(pid):
                 # Locked memory is never restored lazily, so its content must be in the images.
                 lazy = lazy - locked_ranges(pid)

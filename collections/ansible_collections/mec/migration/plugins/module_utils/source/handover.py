@@ -136,8 +136,8 @@ class HandOver:
 
         :raises MigrationError: the target no longer waits; nothing was touched.
         """
-        runc = self._service.runc
-        removed = removed_on(self._service.pids())
+        runc, pids = self._service.runc, self._service.processes()
+        removed = removed_on(pids)
         self._tmpfs = TmpfsSource(runc.pid, reconnected_mounts(runc), removed, self._in_memory)
         mode = cgroup_mode(runc)
         segments = self._large_segments()
@@ -148,8 +148,8 @@ class HandOver:
             tmpfs=self._tmpfs.as_fields(),
             cgroup_mode=mode,
             lean=self._memory.lean,
-            settings=settings.read(self._service.processes()).as_fields(),
-            **copy_on_write.as_fields(self._service.processes()),
+            settings=settings.read(pids).as_fields(),
+            **copy_on_write.as_fields(pids),
         )
         # While the target's runtime starts, which takes it twice as long.
         hurry()
@@ -183,13 +183,13 @@ class HandOver:
             path = os.path.join(self._dir, name)
             shutil.rmtree(path, ignore_errors=True)
             os.makedirs(path, mode=0o700)
-        runc = self._service.runc
-        parent = ParentOfAll(self._dir, self._service.processes().values())
+        runc, pids = self._service.runc, self._service.processes()
+        parent = ParentOfAll(self._dir, pids.values())
         self._parent_obstacle = parent.obstacle
-        lazy = lazily(self._service.pids())
+        lazy = lazily(pids)
         if lazy and not parent.obstacle:
             # Else the images of processes hold their memory, too.
-            to_nowhere(self._images, self._service.processes(), self._memory)
+            to_nowhere(self._images, pids, self._memory)
         return Dump(
             runc,
             self._service.cgroup.path,
@@ -199,9 +199,9 @@ class HandOver:
             mode,
             None if parent.obstacle else parent,
             lazy=lazy,
-            watched=watches(runc.pid, self._service.pids()).paths,
-            identity=needed_identity(self._service.pids()),
-            mptcp=holds_mptcp(self._service.pids()),
+            watched=watches(runc.pid, pids).paths,
+            identity=needed_identity(pids),
+            mptcp=holds_mptcp(pids),
         )
 
     def _hold(self, dump: Dump) -> None:

@@ -107,7 +107,7 @@ def test_the_vdso_of_another_kernel_is_brought_in(victim, tmp_path):
     """CRIU reads it as it restores, when no page can be fetched yet. What a compiler has made can wait."""
     victim.do("code", 0, 2)
     victim.do("code", 1, 2)
-    (foreign,) = foreign_vdso(victim.pid)
+    (foreign,) = foreign_vdso(victim.pid, areas(victim.pid))
     assert foreign[1] - foreign[0] == 2 * PAGE_BYTES
     as_dumped(victim, tmp_path)
     memory = present_pages(victim.pid)
