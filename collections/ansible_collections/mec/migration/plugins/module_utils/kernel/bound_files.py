@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from .calls import SYS_OPENAT2, syscall
+from .removed_files import DELETED
 from .socket_options import socket_of
 
 # include/uapi/linux/openat2.h
@@ -26,7 +27,6 @@ RESOLVE_IN_ROOT = 0x10
 HOW = struct.Struct("=QQQ")
 # include/uapi/linux/un.h: a descriptor (O_PATH) of the file that a socket was bound to.
 SIOCUNIXFILE = 0x89E0
-DELETED = " (deleted)"
 
 
 # struct sockaddr_un, with the zero byte that CRIU adds.

@@ -10,7 +10,8 @@ import os
 import stat
 from collections.abc import Iterable
 
-SUFFIX = " (deleted)"
+# What /proc adds to the name of such a file, and to that of one without any link.
+DELETED = " (deleted)"
 
 
 def removed_on(pids: Iterable[int]) -> set[str]:
@@ -21,7 +22,7 @@ def removed_on(pids: Iterable[int]) -> set[str]:
             for name in os.listdir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
                     path = f"/proc/{pid}/fd/{name}"
-                    if os.readlink(path).endswith(SUFFIX):
+                    if os.readlink(path).endswith(DELETED):
                         status = os.stat(path)
                         if stat.S_ISREG(status.st_mode) and status.st_nlink:
                             found.add(f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}")

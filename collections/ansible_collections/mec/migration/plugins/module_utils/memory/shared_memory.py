@@ -23,12 +23,12 @@ from ..base.page_ranges import Range, RangeSet
 from ..criu.segments import SYSTEM_V as SYSTEM_V_NUMBERS
 from ..criu.segments import segment_number
 from ..kernel.process_memory import PAGE_BYTES, Batch, Reader, areas
+from ..kernel.removed_files import DELETED
 
 # Made by mmap(2), by memfd_create(2) and by shmget(2).
 ANONYMOUS, MEMFD, SYSTEM_V = "/dev/zero (deleted)", "/memfd:", "/SYSV"
 KINDS = (ANONYMOUS, MEMFD, SYSTEM_V)
 MADV_POPULATE_READ = 22
-DELETED = " (deleted)"
 READ_AND_WRITE = stat.S_IRUSR | stat.S_IWUSR
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -107,7 +107,7 @@ def givable_segments(pids: Iterable[int]) -> dict[int, Segment]:
                 number = segment_number(area.inode)
                 if not _is_for_both(path):
                     odd.add(number)
-                name = area.path[: -len(DELETED)] if area.path.endswith(DELETED) else area.path
+                name = area.path.removesuffix(DELETED)
                 name = name[len(MEMFD) :] if name.startswith(MEMFD) else name
                 # /proc/PID/maps escapes other characters, so the name would be wrong.
                 if name.isascii() and name.isprintable() and "\\" not in name and number not in found:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from ..kernel.mptcp import obstacle as mptcp_obstacle
+from ..kernel.removed_files import DELETED
 from ..kernel.unix_diag import LISTEN
 from .holdings import Holdings
 from .kinds import KEPT, REFUSED, SAID, Found, Kind, on_its_way
@@ -215,9 +216,9 @@ def _datagrams_outside(holdings: Holdings) -> Iterator[Found]:
 
 def _removed_name(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
-        removed = stat.S_ISREG(file.mode) and file.link.endswith(" (deleted)")
+        removed = stat.S_ISREG(file.mode) and file.link.endswith(DELETED)
         if removed and file.links and not file.link.startswith(NAMELESS):
-            name = file.link[: -len(" (deleted)")]
+            name = file.link.removesuffix(DELETED)
             point = holdings.stays_at(name)
             if point:
                 yield Found(

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator
 
 from ..kernel.process_limits import may_exceed_limits
+from ..kernel.removed_files import DELETED
 from .holdings import Holdings
 from .kinds import REFUSED, SAID, Found, Kind
 from .open_files import NAMELESS, PIDFD, TIMER
@@ -24,7 +25,6 @@ ADDRESS_SPACE_OF_DUMP = 4 << 20
 DESCRIPTORS_OF_RESTORE = 256
 # include/uapi/linux/limits.h, and what CRIU adds to such a name: ".cr.1a2b.ghost".
 LONGEST_NAME, ADDED_TO_NAME = 255, 14
-DELETED = " (deleted)"
 
 
 def _descriptors(holdings: Holdings) -> Iterator[Found]:
@@ -65,7 +65,7 @@ def _high_descriptor(holdings: Holdings) -> Iterator[Found]:
 def _long_name(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if stat.S_ISREG(file.mode) and not file.links and not file.link.startswith(NAMELESS):
-            name = file.link[: -len(DELETED)] if file.link.endswith(DELETED) else file.link
+            name = file.link.removesuffix(DELETED)
             if len(os.fsencode(name.rpartition("/")[2])) > LONGEST_NAME - ADDED_TO_NAME:
                 yield Found(
                     process,

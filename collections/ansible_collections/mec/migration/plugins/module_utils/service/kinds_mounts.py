@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..kernel.removed_files import DELETED
 from .holdings import Holdings
 from .kinds import KEPT, REFUSED, Found, Kind
 from .kinds_files import MQUEUE_MAGIC
@@ -41,7 +42,7 @@ def _own_system(holdings: Holdings) -> Iterator[Found]:
 def _on_unmounted(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         # Mounts of the kernel's own are in no table either: POSIX queues, and what never had a name.
-        internal = file.magic == MQUEUE_MAGIC or file.link.endswith(" (deleted)")
+        internal = file.magic == MQUEUE_MAGIC or file.link.endswith(DELETED)
         if file.mount in holdings.unmounted and not internal:
             what = f"has {file.link} open ({file.place}) on a mount that was unmounted"
             yield Found(process, what)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..kernel.mountinfo import mounts
 from ..kernel.process_memory import areas
-from ..kernel.removed_files import SUFFIX
+from ..kernel.removed_files import DELETED
 from .open_files import fields
 
 # Beyond it none is asked about.
@@ -47,7 +47,7 @@ def staying_files(pids: Iterable[int], places: Mapping[str, str]) -> list[Stayin
             for link, path, is_log in _used(pid):
                 place = max((point for point in points if _is_below(link, point)), key=len, default="")
                 # Ansible's results are text.
-                if place in places and not link.endswith(SUFFIX) and link.isprintable():
+                if place in places and not link.endswith(DELETED) and link.isprintable():
                     with contextlib.suppress(OSError):
                         status = os.stat(path)
                         on_host = os.path.normpath(f"{places[place]}/{link[len(place) :]}")
