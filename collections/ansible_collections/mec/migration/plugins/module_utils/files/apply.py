@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 from ..base.errors import MigrationError, TransferError
+from ..kernel.inode_flags import set_flags, unprotect
 from ..kernel.rooted import Root
 from ..kernel.storage import Storage, storage
 from ..transport.wire import DAMAGED, Channel, Message
@@ -42,6 +43,30 @@ class _Target:
         self.ever: set[str] = set()
         # Of the round that the last commit ended; for later ones the root knows.
         self.last_emptied: set[str] = set()
+        # To be set at the end of the round: what is immutable could not be changed any more in it.
+        self.flags: dict[str, int] = {}
+
+    def unprotect(self, *paths: str, below: bool) -> bool:
+        """Until the end of the round; whether anything was protected."""
+        found: dict[str, int] = {}
+        for path in paths:
+            found.update(unprotect(self.root, path, below=below))
+        self.flags = {**found, **self.flags}
+        return bool(found)
+
+    def set_flags(self) -> None:
+        for path, flags in self.flags.items():
+            status = self.root.lstat(path)
+            if status is not None:
+                is_directory = stat.S_ISDIR(status.st_mode)
+                fd = os.dup(self.root.directory(path)) if is_directory else self.root.open_file(path)
+                try:
+                    set_flags(fd, flags)
+                except OSError as error:
+                    raise _failed(self, "setting the flags", path, error) from error
+                finally:
+                    os.close(fd)
+        self.flags = {}
 
 
 class FileReceiver:
@@ -145,6 +170,8 @@ class FileReceiver:
             ) from error
         for name in full:
             self._remove_unmentioned(name, self._target(name))
+        for target in self._targets.values():
+            target.set_flags()
         self._last_token, self._token = self._token, token
         for target in self._targets.values():
             target.ever |= target.touched
@@ -185,9 +212,25 @@ class FileReceiver:
             target.touched.add(path)
             target.mentioned.add(path)
             try:
-                position += self._apply_one(target, operation, path, data[position:])
+                position += self._apply_unprotected(target, operation, path, data[position:])
             except OSError as error:
-                raise self._failed(target, operation["op"], path, error) from error
+                raise _failed(target, operation["op"], path, error) from error
+            if "flags" in operation.get("meta", {}):
+                target.flags[path] = int(operation["meta"]["flags"])
+            elif "meta" in operation or operation["op"] in ("delete", "link"):
+                target.flags.pop(path, None)
+
+    def _apply_unprotected(
+        self, target: _Target, operation: Operation, path: str, data: memoryview
+    ) -> int:
+        try:
+            return self._apply_one(target, operation, path, data)
+        except PermissionError:
+            paths = [path, operation["to"]] if operation["op"] == "link" else [path]
+            # All others remove what may be there.
+            if not target.unprotect(*paths, below=operation["op"] not in ("meta", "write")):
+                raise
+        return self._apply_one(target, operation, path, data)
 
     def _apply_one(self, target: _Target, operation: Operation, path: str, data: memoryview) -> int:
         """Do one operation; returns how many bytes of *data* were its own."""
@@ -319,26 +362,33 @@ class FileReceiver:
         else:
             extra = scan(target.root, target.excluded).keys() - target.mentioned
         for path in sorted(extra):
+            target.flags.pop(path, None)
             directory = os.path.dirname(path)
             if path and directory not in extra:
                 try:
                     times = os.fstat(target.root.directory(directory))
-                    target.root.remove(path)
+                    try:
+                        target.root.remove(path)
+                    except PermissionError:
+                        if not target.unprotect(path, below=True):
+                            raise
+                        target.root.remove(path)
                     os.utime(target.root.directory(directory), ns=(times.st_atime_ns, times.st_mtime_ns))
                 except (FileNotFoundError, NotADirectoryError):
                     continue
                 except OSError as error:
-                    raise self._failed(target, "delete", path, error) from error
+                    raise _failed(target, "delete", path, error) from error
 
-    def _failed(self, target: _Target, operation: str, path: str, error: OSError) -> MigrationError:
-        message = f"{operation} of {target.root.path}/{path} failed on the target: {error.strerror}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            space = os.statvfs(target.root.directory(""))
-            free_bytes = space.f_bavail * space.f_frsize
-            message += f"; {free_bytes} bytes are free there. Free some space and migrate again."
-        elif error.errno in (errno.ENOTSUP, errno.EPERM):
-            message += "; does the file system there support extended attributes and ownership?"
-        return MigrationError(message, phase="pre-copy")
+
+def _failed(target: _Target, operation: str, path: str, error: OSError) -> MigrationError:
+    message = f"{operation} of {target.root.path}/{path} failed on the target: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        space = os.statvfs(target.root.directory(""))
+        free_bytes = space.f_bavail * space.f_frsize
+        message += f"; {free_bytes} bytes are free there. Free some space and migrate again."
+    elif error.errno in (errno.ENOTSUP, errno.ENOTTY, errno.EPERM):
+        message += "; does the file system there support ownership, extended attributes and flags (chattr)?"
+    return MigrationError(message, phase="pre-copy")
 
 
 def _pwrite(fd: int, data: memoryview, offset: int) -> None:

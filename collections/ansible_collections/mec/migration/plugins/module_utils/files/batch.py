@@ -23,7 +23,8 @@ then the data of their extents, one after the other. An operation is an object:
 ``{"op": "meta", "path": P, "meta": M}``
     Mode, owner, xattrs and modification time only.
 
-M is ``{"mode": N, "uid": N, "gid": N, "mtime_ns": N, "xattrs": {name: base64}?}``.
+M is ``{"mode": N, "uid": N, "gid": N, "mtime_ns": N, "xattrs": {name: base64}?, "flags": N?}``. Without flags
+it has none that protect it; they are set at the end of the round, see :mod:`..kernel.inode_flags`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from ..kernel.rooted import Root
 from .batch import Batch, Operation
 from .content import MAX_WHOLE_BYTES, Content
 from .known_blocks import MIN_BYTES, KnownBlocks
-from .scan import OVERLAY_XATTR_PREFIX, Stat, metadata, read_xattrs, scan
+from .scan import OVERLAY_XATTR_PREFIX, Stat, metadata, read_extra, read_xattrs, scan
 from .trees import Tree
 
 # A file that is written twice within one tick of the kernel's clock keeps its times. The tick is 10
@@ -37,7 +37,8 @@ class Held:
     def __init__(self) -> None:
         self.stats: dict[str, Stat] = {}
         self.digests: dict[str, bytes] = {}
-        self.xattrs: dict[str, dict[str, str]] = {}
+        # Of those paths that have any, see :func:`read_extra`.
+        self.extra: dict[str, dict[str, Any]] = {}
         self.replaced: dict[str, int] = {}
         """Opaque directories, with the inode number for which the target emptied its own."""
 
@@ -47,7 +48,7 @@ class Held:
         copy.stats = current
         gone = self.stats.keys() - current.keys()
         copy.digests = dict(self.digests)
-        copy.xattrs = dict(self.xattrs)
+        copy.extra = dict(self.extra)
         copy.replaced = dict(self.replaced)
         for path in gone:
             copy.drop_details(path)
@@ -60,7 +61,7 @@ class Held:
 
     def drop_details(self, path: str) -> None:
         self.digests.pop(path, None)
-        self.xattrs.pop(path, None)
+        self.extra.pop(path, None)
         self.replaced.pop(path, None)
 
     def drop(self, path: str) -> None:
@@ -270,15 +271,16 @@ class TreeRound:
     def _send_file(self, path: str, status: Stat) -> None:
         held = self._held_stat(path)
         known = self.held.digests.get(path, b"") if held is not None else b""
-        meta = self._metadata(path, status)
         fd = self.root.open_file(path)
+        operation: Operation = {"extents": []}
         try:
+            meta = self._metadata(path, status, fd)
             fresh = self.blocks.begin(fd, frozen=self.frozen)
             content = Content(fd, known, fresh)
             in_place = held is not None and bool(known) and held.size > MAX_WHOLE_BYTES and not content.whole
             if not in_place and not content.whole:
                 content = Content(fd)
-            operation: Operation = {
+            operation = {
                 "op": "write" if in_place else "create",
                 "path": path,
                 "extents": [],
@@ -303,7 +305,7 @@ class TreeRound:
             os.close(fd)
         self.next.digests[path] = content.digests
         if held is not None and known == content.digests and held.size == content.size_bytes and not begun:
-            if _differs(held, status) or self.held.xattrs.get(path) != meta.get("xattrs"):
+            if _differs(held, status) or self._extra_differs(path):
                 self.changed += 1
                 self.batch.add({"op": "meta", "path": path, "meta": meta})
             return
@@ -349,8 +351,8 @@ class TreeRound:
         self.next.drop_details(path)
         if leader in self.next.digests:
             self.next.digests[path] = self.next.digests[leader]
-        if leader in self.next.xattrs:
-            self.next.xattrs[path] = self.next.xattrs[leader]
+        if leader in self.next.extra:
+            self.next.extra[path] = self.next.extra[leader]
         if (
             held is not None
             and _inode(held) == _inode(status)
@@ -369,25 +371,29 @@ class TreeRound:
             if status is None or not stat.S_ISDIR(status.mode):
                 continue
             try:
-                meta = self._metadata(path, status)
+                meta = self._metadata(path, status, self.root.directory(path))
             except OSError:
                 self.next.distrust(path)
                 continue
             held = self._held_stat(path)
-            differs = (
-                held is None or _differs(held, status) or self.held.xattrs.get(path) != meta.get("xattrs")
-            )
+            differs = held is None or _differs(held, status) or self._extra_differs(path)
             self.changed += differs
             if differs or path in self._touched_directories:
                 self.batch.add({"op": "meta", "path": path, "meta": meta})
 
-    def _metadata(self, path: str, status: Stat) -> dict[str, Any]:
-        xattrs, _overlay = read_xattrs(self.root, path, overlay=self.tree.overlay)
-        if xattrs:
-            self.next.xattrs[path] = xattrs
+    def _metadata(self, path: str, status: Stat, fd: int = -1) -> dict[str, Any]:
+        extra = read_extra(self.root, path, fd, overlay=self.tree.overlay)
+        if extra:
+            self.next.extra[path] = extra
         else:
-            self.next.xattrs.pop(path, None)
-        return metadata(status, xattrs)
+            self.next.extra.pop(path, None)
+        if "flags" in self.held.extra.get(path, {}):
+            # None any more, which must be said.
+            extra = {"flags": 0, **extra}
+        return metadata(status, extra)
+
+    def _extra_differs(self, path: str) -> bool:
+        return self.held.extra.get(path) != self.next.extra.get(path)
 
     def _distrust_recent(self, started_ns: int, changed: Iterable[str]) -> None:
         """Files that may have changed again without changing their times are compared next time."""

@@ -10,9 +10,12 @@ import os
 import stat
 from typing import Any, NamedTuple
 
+from ..kernel.inode_flags import APPEND, IMMUTABLE, read_flags
 from ..kernel.rooted import Root
 
 OVERLAY_XATTR_PREFIX = "trusted.overlay."
+# What overlayfs itself protects, which has no flags in an upperdir (fs/overlayfs/util.c, ovl_check_protattr).
+OVERLAY_FLAGS = {b"i": IMMUTABLE, b"a": APPEND}
 # Other names in security.* (SELinux, IMA, Smack labels) are the policy of the host, not the file's.
 SECURITY_XATTRS_MOVED = ("security.capability",)
 
@@ -129,14 +132,29 @@ def read_xattrs(root: Root, path: str, *, overlay: bool) -> tuple[dict[str, str]
     return moved, own
 
 
-def metadata(status: Stat, xattrs: dict[str, str]) -> dict[str, Any]:
-    """What ``chown``, ``chmod``, ``setxattr`` and ``utimensat`` set on the target."""
-    fields: dict[str, Any] = {
+def read_extra(root: Root, path: str, fd: int, *, overlay: bool) -> dict[str, Any]:
+    """What moves of *path* beside its Stat: ``xattrs`` and ``flags``, as a batch has them; only what it has.
+
+    :param fd: of a regular file or a directory, which alone have flags; -1 for all else.
+    """
+    xattrs, own = read_xattrs(root, path, overlay=overlay)
+    flags = read_flags(fd) if fd >= 0 else 0
+    protected = own.get(f"{OVERLAY_XATTR_PREFIX}protattr", b"")
+    for letter, flag in OVERLAY_FLAGS.items():
+        if letter in protected:
+            flags |= flag
+    extra: dict[str, Any] = {"xattrs": xattrs} if xattrs else {}
+    if flags:
+        extra["flags"] = flags
+    return extra
+
+
+def metadata(status: Stat, extra: dict[str, Any]) -> dict[str, Any]:
+    """What ``chown``, ``chmod``, ``setxattr``, ``utimensat`` and the flags' ioctl set on the target."""
+    return {
         "mode": stat.S_IMODE(status.mode),
         "uid": status.uid,
         "gid": status.gid,
         "mtime_ns": status.mtime_ns,
+        **extra,
     }
-    if xattrs:
-        fields["xattrs"] = xattrs
-    return fields

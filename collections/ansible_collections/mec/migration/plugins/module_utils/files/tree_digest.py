@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterable
 from typing import Any
 
+from ..kernel.inode_flags import read_flags
 from ..kernel.rooted import Root
 from .scan import read_xattrs, scan
 
@@ -18,7 +19,7 @@ from .scan import read_xattrs, scan
 def tree_listing(
     path: str, exclude: Iterable[str] = (), *, overlay: bool = False
 ) -> dict[str, tuple[Any, ...]]:
-    """Everything that moves of each path below *path*: type, mode, owner, time, xattrs, content.
+    """Everything that moves of each path below *path*: type, mode, owner, time, xattrs, flags, content.
 
     Names of one inode show the first of them; that says which are linked, on any host.
 
@@ -31,14 +32,17 @@ def tree_listing(
         listing: dict[str, tuple[Any, ...]] = {}
         for name in sorted(found):
             status = found[name]
-            content = ""
+            content, flags = "", 0
             if stat.S_ISREG(status.mode):
                 fd = root.open_file(name)
                 with os.fdopen(fd, "rb") as stream:
+                    flags = read_flags(stream.fileno())
                     digest = hashlib.blake2b(digest_size=16)
                     for part in iter(lambda: stream.read(1 << 20), b""):
                         digest.update(part)
                     content = digest.hexdigest()
+            elif stat.S_ISDIR(status.mode):
+                flags = read_flags(root.directory(name))
             elif stat.S_ISLNK(status.mode):
                 parent_fd, last = root.parent(name)
                 content = os.readlink(last, dir_fd=parent_fd)
@@ -55,6 +59,7 @@ def tree_listing(
                 0 if stat.S_ISDIR(status.mode) else status.size,
                 status.rdev,
                 tuple(sorted(xattrs.items())),
+                flags,
                 content,
                 linked,
             )

@@ -87,10 +87,8 @@ class Root:
             return True
         except FileNotFoundError:
             return False
-        except (IsADirectoryError, PermissionError):
-            # unlink(2) of a directory: EISDIR on Linux, EPERM elsewhere.
-            pass
-        self.clear(path)
+        except IsADirectoryError:
+            self.clear(path)
         parent_fd, name = self.parent(path)
         self.forget(path)
         os.rmdir(name, dir_fd=parent_fd)

@@ -19,12 +19,13 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
+from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, TransferError
 from ansible_collections.mec.migration.plugins.module_utils.files.apply import FileReceiver
 from ansible_collections.mec.migration.plugins.module_utils.files.scan import scan
 from ansible_collections.mec.migration.plugins.module_utils.files.sync import FileSync
 from ansible_collections.mec.migration.plugins.module_utils.files.tree_digest import tree_listing
 from ansible_collections.mec.migration.plugins.module_utils.files.trees import Tree
+from ansible_collections.mec.migration.plugins.module_utils.kernel import inode_flags
 from ansible_collections.mec.migration.plugins.module_utils.kernel.mapped_files import shared_writable_files
 from ansible_collections.mec.migration.plugins.module_utils.kernel.rooted import Root
 from hypothesis import HealthCheck, given, settings
@@ -555,3 +556,94 @@ def test_after_random_rounds_the_target_equals_the_source(rounds):
         pair.check()
         pair.sync.close()
         pair.receiver.close()
+
+
+def flags_of(path: Path, flags: int | None = None) -> int:
+    """The flags of a file or directory, after they were set to *flags*."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        if flags is not None:
+            inode_flags.set_flags(fd, flags)
+        return inode_flags.read_flags(fd)
+    finally:
+        os.close(fd)
+
+
+@pytest.fixture
+def flagged(pair):
+    """A pair with protected files and directories, which pytest could not remove."""
+    source = pair.source
+    (source / "etc").mkdir()
+    for name in ("etc/fixed", "log", "plain"):
+        (source / name).write_bytes(b"first\n")
+    os.link(source / "log", source / "log too")
+    for name, flags in PROTECTED.items():
+        assert flags_of(source / name, flags) == flags
+    yield pair
+    for tree in (pair.source, pair.target):
+        with contextlib.closing(Root(str(tree))) as root:
+            inode_flags.unprotect(root, "", below=True)
+
+
+PROTECTED = {
+    "etc/fixed": inode_flags.IMMUTABLE | inode_flags.NOATIME,
+    "log": inode_flags.APPEND,
+    "plain": inode_flags.NODUMP,
+    "etc": inode_flags.IMMUTABLE,
+}
+
+
+def test_flags_of_files_and_directories_arrive(flagged):
+    flagged.round()
+
+    flagged.check()
+    assert {name: flags_of(flagged.target / name) for name in PROTECTED} == PROTECTED
+    flagged.settle()
+    assert flagged.round().sent_bytes == 0
+
+
+def test_what_is_protected_changes_with_the_source(flagged):
+    source = flagged.source
+    flagged.round()
+    with open(source / "log", "ab") as log:
+        log.write(b"second\n")
+    flags_of(source / "etc", 0)
+    flags_of(source / "etc/fixed", 0)
+    (source / "etc/fixed").unlink()
+    (source / "etc/new").write_bytes(b"new")
+    os.link(source / "plain", source / "etc/plain too")
+    flags_of(source / "plain", 0)
+    flags_of(source / "etc", inode_flags.IMMUTABLE)
+
+    flagged.round()
+
+    flagged.check()
+    assert flags_of(flagged.target / "etc") == inode_flags.IMMUTABLE
+    assert flags_of(flagged.target / "plain") == 0
+
+
+def test_what_is_protected_on_the_target_alone_goes(flagged):
+    old = flagged.target / "old"
+    (old / "deep").mkdir(parents=True)
+    (old / "deep/file").write_bytes(b"of an earlier stay")
+    (flagged.target / "plain").write_bytes(b"older")
+    for path in (old / "deep/file", old / "deep", old, flagged.target / "plain", flagged.target):
+        flags_of(path, inode_flags.IMMUTABLE)
+
+    flagged.round()
+
+    flagged.check()
+
+
+def test_a_round_that_is_cut_is_made_again_with_its_flags(flagged):
+    flagged.round()
+    flags_of(flagged.source / "etc", 0)
+    (flagged.source / "etc/new").write_bytes(b"new")
+    flags_of(flagged.source / "etc", inode_flags.IMMUTABLE)
+    with pytest.raises(TransferError):
+        # The target gets what changed, but not the end of the round.
+        flagged.round(limit=2)
+
+    flagged.round()
+
+    flagged.check()

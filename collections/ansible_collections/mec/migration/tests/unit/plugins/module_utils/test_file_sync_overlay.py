@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 from peers import Peer
-from test_file_sync import ACTIONS, act
+from test_file_sync import ACTIONS, act, flags_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts overlayfs")
 
@@ -118,6 +118,18 @@ def test_the_writable_layer_arrives(pair):
     os.rename(rootfs / "z", rootfs / "c" / "z")
     pair.round()
     pair.check()
+
+
+def test_flags_in_the_writable_layer_arrive(pair):
+    protected = [pair.source.merged / name for name in ("etc/passwd", "dir")]
+    subprocess.run(["chattr", "+i", *map(str, protected)], check=True)
+    try:
+        pair.round()
+        pair.check()
+        assert all(flags_of(pair.target.merged / name) for name in ("etc/passwd", "dir"))
+    finally:
+        for side in (pair.source, pair.target):
+            subprocess.run(["chattr", "-R", "-i", str(side.merged)], check=True)
 
 
 def test_a_repeated_whiteout_is_not_sent_again(pair):

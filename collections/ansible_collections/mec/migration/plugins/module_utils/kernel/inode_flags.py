@@ -1,0 +1,99 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Flags of files and directories that chattr(1) sets (ioctl_iflags(2)).
+
+Who finds a file immutable (+i) or only to be appended to (+a) may not change, rename or remove it, root
+included; of a directory this holds for the names in it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+
+from .rooted import Root
+
+# include/uapi/linux/fs.h
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
+SYNC, IMMUTABLE, APPEND, NODUMP, NOATIME, DIRSYNC = 0x8, 0x10, 0x20, 0x40, 0x80, 0x10000
+PROTECTIVE = IMMUTABLE | APPEND
+# The others belong to the file system: how it stores the file, or what it knows of it.
+MOVED = PROTECTIVE | SYNC | NODUMP | NOATIME | DIRSYNC
+# The ioctl's number speaks of a long; what the kernel reads and writes is an int.
+_INT = struct.Struct("=i")
+
+
+def read_flags(fd: int) -> int:
+    """Those of :data:`MOVED` that a file or directory has; none where the file system knows no flags."""
+    return _all(fd) & MOVED
+
+
+def set_flags(fd: int, flags: int) -> None:
+    """Give it those of :data:`MOVED` that *flags* has, and no others of them.
+
+    A file system that does not know those which only advise is given the protective ones.
+
+    :raises OSError: it does not know these either, or the kernel refuses (CAP_LINUX_IMMUTABLE).
+    """
+    present, flags = _all(fd), flags & MOVED
+    if present & MOVED == flags:
+        return
+    try:
+        _set(fd, present & ~MOVED | flags)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL):
+            raise
+        if present & PROTECTIVE != flags & PROTECTIVE:
+            _set(fd, present & ~PROTECTIVE | flags & PROTECTIVE)
+
+
+def unprotect(root: Root, path: str, *, below: bool) -> dict[str, int]:
+    """Let *path* and the directory that it is in be changed.
+
+    :param below: and all that is below it, so that it can be removed.
+    :returns: the flags that were there, by path, of those that were protected.
+    """
+    found: dict[str, int] = {}
+    if path:
+        _unprotect_one(root, path.rpartition("/")[0], found)
+    waiting = [path]
+    while waiting:
+        path = waiting.pop()
+        if _unprotect_one(root, path, found) and below:
+            with os.scandir(root.directory(path)) as entries:
+                waiting += [f"{path}/{entry.name}" if path else entry.name for entry in entries]
+    return found
+
+
+def _unprotect_one(root: Root, path: str, found: dict[str, int]) -> bool:
+    """Whether *path* is a directory."""
+    status = root.lstat(path)
+    if status is None or not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
+        return False
+    is_directory = stat.S_ISDIR(status.st_mode)
+    fd = os.dup(root.directory(path)) if is_directory else root.open_file(path)
+    try:
+        flags = _all(fd)
+        if flags & PROTECTIVE:
+            found[path] = flags & MOVED
+            _set(fd, flags & ~PROTECTIVE)
+    finally:
+        os.close(fd)
+    return is_directory
+
+
+def _all(fd: int) -> int:
+    flags = bytearray(_INT.size)
+    try:
+        fcntl.ioctl(fd, FS_IOC_GETFLAGS, flags)
+    except OSError:
+        return 0
+    return int(_INT.unpack(flags)[0])
+
+
+def _set(fd: int, flags: int) -> None:
+    fcntl.ioctl(fd, FS_IOC_SETFLAGS, _INT.pack(flags))
