@@ -220,9 +220,7 @@ class FileReceiver:
             elif "meta" in operation or operation["op"] in ("delete", "link"):
                 target.flags.pop(path, None)
 
-    def _apply_unprotected(
-        self, target: _Target, operation: Operation, path: str, data: memoryview
-    ) -> int:
+    def _apply_unprotected(self, target: _Target, operation: Operation, path: str, data: memoryview) -> int:
         try:
             return self._apply_one(target, operation, path, data)
         except PermissionError:

@@ -4,9 +4,10 @@
 """What CRIU does not bring back and can be set from outside: read on the source, put back on the target.
 
 As fields of a message: ``tasks``, each a :class:`TaskSettings` as a list, and ``sockets``, each the number of
-a process in the container, a file descriptor of it, [level, option, value] and [group, interface] of what
-is not as usual; values and groups are hexadecimal. ``terminals``: number of a process and file descriptor of
-what nobody else may open.
+a process in the container, a file descriptor of it, [level, option, value] and [group, interface, whether
+sources are excluded, sources] of what is not as usual; values and addresses are hexadecimal. ``terminals``:
+number of a process and file descriptor of what nobody else may open. ``segments``, each :class:`Marks` as a
+list.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from .socket_options import Membership, Options, read_options, set_options, socket_of
+from .system_v import Marks, mark_segments, marked_segments
 from .task_settings import TaskSettings, read_settings, set_settings
 from .terminals import exclusive, make_exclusive
 
@@ -36,6 +38,7 @@ class Settings(NamedTuple):
     tasks: list[TaskSettings]
     sockets: list[SocketSettings]
     terminals: list[tuple[int, int]] = []  # noqa: RUF012 - never changed
+    segments: list[Marks] = []  # noqa: RUF012 - never changed
 
     def as_fields(self) -> dict[str, Any]:
         return {
@@ -45,11 +48,15 @@ class Settings(NamedTuple):
                     process,
                     descriptor,
                     [[level, option, value.hex()] for level, option, value in options.values],
-                    [[group.hex(), interface] for group, interface in options.memberships],
+                    [
+                        [each.group.hex(), each.interface, each.excludes, [one.hex() for one in each.sources]]
+                        for each in options.memberships
+                    ],
                 ]
                 for process, descriptor, options in self.sockets
             ],
             "terminals": [list(terminal) for terminal in self.terminals],
+            "segments": [list(marks) for marks in self.segments],
         }
 
 
@@ -73,15 +80,22 @@ def from_fields(fields: dict[str, Any]) -> Settings:
                     int(descriptor),
                     Options(
                         [(int(level), int(option), bytes.fromhex(value)) for level, option, value in values],
-                        [Membership(bytes.fromhex(group), str(name)) for group, name in memberships],
+                        [_membership(*membership) for membership in memberships],
                     ),
                 )
                 for process, descriptor, values, memberships in fields["sockets"]
             ],
             [(int(process), int(descriptor)) for process, descriptor in fields["terminals"]],
+            [Marks(int(number), bool(to_go), bool(locked)) for number, to_go, locked in fields["segments"]],
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"settings of processes and sockets: {error}") from error
+
+
+def _membership(group: str, interface: str, excludes: bool, sources: list[str]) -> Membership:
+    return Membership(
+        bytes.fromhex(group), str(interface), bool(excludes), tuple(bytes.fromhex(one) for one in sources)
+    )
 
 
 def read(pids: dict[int, int]) -> Settings:
@@ -97,7 +111,11 @@ def read(pids: dict[int, int]) -> Settings:
             if options.values or options.memberships:
                 sockets.append(SocketSettings(pids[pid], descriptor, options))
     terminals = [(pids[pid], descriptor) for pid, descriptor in exclusive(pids)]
-    return Settings(read_settings(list(pids)), sockets, terminals)
+    segments: list[Marks] = []
+    for pid in list(pids)[:1]:
+        with contextlib.suppress(OSError):
+            segments = marked_segments(pid)
+    return Settings(read_settings(list(pids)), sockets, terminals, segments)
 
 
 def put_back(pids: dict[int, int], settings: Settings) -> list[str]:
@@ -122,6 +140,9 @@ def put_back(pids: dict[int, int], settings: Settings) -> list[str]:
         failure = make_exclusive(by_number[process], descriptor) if process in by_number else ""
         if failure:
             refused.append(f"TIOCEXCL of file descriptor {descriptor} of process {process} ({failure})")
+    if settings.segments:
+        with contextlib.suppress(OSError):
+            refused += mark_segments(next(iter(pids)), settings.segments)
     return refused
 
 

@@ -22,6 +22,11 @@ from .calls import duplicate_of
 
 SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6, SOL_UDPLITE, SOL_NETLINK = 1, 0, 6, 17, 41, 136, 270
 MCAST_JOIN_GROUP, MCAST_MSFILTER = 42, 48
+MCAST_EXCLUDE, MCAST_INCLUDE = 0, 1
+# struct sockaddr_storage, and struct group_filter without sources.
+STORAGE_BYTES, FILTER_BYTES = 128, 144
+# By default a socket of IPv4 has at most 10 (igmp_max_msf), one of IPv6 64 (mld_max_msf).
+MAX_SOURCES = 256
 # The longest value that is taken (IP options).
 VALUE_BYTES = 40
 INTERNET = (socket.AF_INET, socket.AF_INET6)
@@ -77,10 +82,18 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Membership(NamedTuple):
-    """A multicast group that a socket has joined: the address packed, the interface's name."""
+    """A multicast group that a socket has joined.
+
+    :ivar group: its address, packed.
+    :ivar interface: by name.
+    :ivar excludes: whether *sources* are those that it does not want to hear, or the only ones that it does.
+    :ivar sources: addresses, packed.
+    """
 
     group: bytes
     interface: str
+    excludes: bool = True
+    sources: tuple[bytes, ...] = ()
 
 
 class Options(NamedTuple):
@@ -123,8 +136,9 @@ def read_options(found: socket.socket, pid: int) -> Options:
     memberships = []
     if found.family in INTERNET and found.type in (socket.SOCK_DGRAM, socket.SOCK_RAW):
         for index, each in groups(pid, found.family):
-            if _is_member(found, index, each.group):
-                memberships.append(each)
+            member = _membership(found, index, each)
+            if member is not None:
+                memberships.append(member)
     return Options(values, memberships)
 
 
@@ -141,14 +155,12 @@ def set_options(found: socket.socket, pid: int, options: Options) -> list[str]:
         except OSError as error:
             refused.append(f"option {option} of level {level} ({error.strerror})")
     indices = interfaces(pid) if options.memberships else {}
-    for group, interface in options.memberships:
+    for wanted in options.memberships:
         try:
-            index = indices[interface]
-            if not _is_member(found, index, group):
-                request = struct.pack("@I4x", index) + _storage(group)
-                found.setsockopt(_level(found), MCAST_JOIN_GROUP, request)
+            _join(found, indices[wanted.interface], wanted)
         except (KeyError, OSError):
-            refused.append(f"membership of {socket.inet_ntop(found.family, group)} on {interface}")
+            group = socket.inet_ntop(found.family, wanted.group)
+            refused.append(f"membership of {group} on {wanted.interface}")
     return refused
 
 
@@ -214,15 +226,41 @@ def _storage(group: bytes) -> bytes:
         packed = struct.pack("=HH4s", socket.AF_INET, 0, group)
     else:
         packed = struct.pack("=HHI16sI", socket.AF_INET6, 0, 0, group, 0)
-    return packed.ljust(128, b"\0")
+    return packed.ljust(STORAGE_BYTES, b"\0")
 
 
-def _is_member(found: socket.socket, index: int, group: bytes) -> bool:
-    # struct group_filter: interface, group, mode, number of sources, and room for none.
-    request = ctypes.create_string_buffer(
-        struct.pack("@I4x", index) + _storage(group) + struct.pack("=II", 0, 0)
-    )
-    size = ctypes.c_uint32(len(request) - 1)
-    return bool(
-        _libc.getsockopt(found.fileno(), _level(found), MCAST_MSFILTER, request, ctypes.byref(size)) == 0
-    )
+def _membership(found: socket.socket, index: int, each: Membership) -> Membership | None:
+    """Of the group of *each*, as *found* has it; None if it is no member."""
+    size_bytes = FILTER_BYTES + MAX_SOURCES * STORAGE_BYTES
+    request = ctypes.create_string_buffer(_filter(index, each._replace(sources=())), size_bytes)
+    # Room for so many; the answer says how many there are.
+    struct.pack_into("=I", request, FILTER_BYTES - 4, MAX_SOURCES)
+    size = ctypes.c_uint32(size_bytes)
+    if _libc.getsockopt(found.fileno(), _level(found), MCAST_MSFILTER, request, ctypes.byref(size)) != 0:
+        return None
+    mode, count = struct.unpack_from("=II", request, FILTER_BYTES - 8)
+    # An address of IPv4 is behind family and port, one of IPv6 behind its flow label, too.
+    at = FILTER_BYTES + (4 if found.family == socket.AF_INET else 8)
+    sources = [
+        request.raw[at + STORAGE_BYTES * number :][: len(each.group)]
+        for number in range(min(count, MAX_SOURCES))
+    ]
+    return each._replace(excludes=mode == MCAST_EXCLUDE, sources=tuple(sorted(sources)))
+
+
+def _join(found: socket.socket, index: int, wanted: Membership) -> None:
+    present = _membership(found, index, wanted)
+    if present is None:
+        request = struct.pack("@I4x", index) + _storage(wanted.group)
+        found.setsockopt(_level(found), MCAST_JOIN_GROUP, request)
+        present = _membership(found, index, wanted)
+    if present != wanted:
+        found.setsockopt(_level(found), MCAST_MSFILTER, _filter(index, wanted))
+
+
+def _filter(index: int, membership: Membership) -> bytes:
+    """struct group_filter (include/uapi/linux/in.h)."""
+    mode = MCAST_EXCLUDE if membership.excludes else MCAST_INCLUDE
+    head = struct.pack("@I4x", index) + _storage(membership.group)
+    sources = b"".join(_storage(one) for one in membership.sources)
+    return head + struct.pack("=II", mode, len(membership.sources)) + sources

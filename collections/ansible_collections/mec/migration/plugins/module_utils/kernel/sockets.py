@@ -18,6 +18,8 @@ from .namespaces import asked_in
 _LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 
 _CONNECTED = "01"
+# How an IPv4 address in an IPv6 socket begins there.
+_MAPPED = "0000000000000000FFFF0000"
 
 # Groups that every host and interface is in: 224.0.0.1, and beginnings of ff01::1, ff02::1 and ff02::1:ff...
 EVERYONES_GROUP = "010000E0"
@@ -171,6 +173,33 @@ def unread_netlink(pid: int) -> Iterator[int]:
     """Inodes of the netlink sockets of a process's network that have data which nobody has read."""
     # sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
     return (int(words[9]) for words in _rows(pid, "netlink") if int(words[4]))
+
+
+def inner_connections(pid: int) -> dict[int, int]:
+    """Inode of a TCP socket -> a port, where both ends of the connection are in the network of *pid*.
+
+    The port is that of the end which a listener has, so that both sockets have the same one.
+    """
+    ends = {}
+    for table in ("tcp", "tcp6"):
+        for words in _rows(pid, table):
+            if words[3] == _CONNECTED:
+                here, there = (_without_prefix(end) for end in words[1:3])
+                ends[here, there] = int(words[9])
+    inner = {(here, there): inode for (here, there), inode in ends.items() if (there, here) in ends}
+    if not inner:
+        return {}
+    listening = {each.port for each in listeners(pid)}
+    found = {}
+    for pair, inode in inner.items():
+        ports = sorted(int(end.partition(":")[2], 16) for end in pair)
+        found[inode] = next((port for port in ports if port in listening), ports[0])
+    return found
+
+
+def _without_prefix(end: str) -> str:
+    """Of an IPv4 address in an IPv6 socket what the other end has."""
+    return end[len(_MAPPED) :] if end.startswith(_MAPPED) else end
 
 
 def connected_datagrams(pid: int, *, only_own: bool = False) -> Iterator[int]:

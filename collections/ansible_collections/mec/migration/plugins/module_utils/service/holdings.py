@@ -33,10 +33,12 @@ from ..kernel.sockets import (
     connected_datagrams,
     connected_raw6,
     holders,
+    inner_connections,
     multicast_groups,
     unread_netlink,
     unsent_datagrams,
 )
+from ..kernel.system_v import semaphore_sets
 from ..kernel.unix_diag import LISTEN, UnixSocket, unix_sockets
 from ..kernel.watches import Watches, watches
 from .executed import Executed, executed
@@ -144,6 +146,8 @@ class Holdings(NamedTuple):
     :param connected_raw6: inodes of raw IPv6 sockets of its network that have a peer.
     :param in_flight: files that lie in messages which nobody has read yet.
     :param bound_elsewhere: inode -> a socket that is bound to an address which its network does not have.
+    :param inner_connections: inode of a TCP socket whose other end is in its network, too -> the port.
+    :param semaphore_sets: how many of System V its namespace has.
     """
 
     init: int
@@ -177,6 +181,8 @@ class Holdings(NamedTuple):
     connected_raw6: frozenset[int] = frozenset()
     executed: tuple[Executed, ...] = ()
     in_flight: InFlight = InFlight()
+    inner_connections: dict[int, int] = {}  # noqa: RUF012 - never changed
+    semaphore_sets: int = 0
 
     @property
     def first(self) -> Process | None:
@@ -284,6 +290,8 @@ def read_holdings(
         connected_raw6=frozenset(connected_raw6(init)),
         executed=tuple(executed(set(pids).difference(moving))),
         in_flight=flying,
+        inner_connections=inner_connections(init),
+        semaphore_sets=semaphore_sets(init),
     )
 
 

@@ -50,6 +50,12 @@ def _unlocked(holdings: Holdings) -> Iterator[Found]:
             yield Found(holdings.processes[pid], what)
 
 
+def _semaphores(holdings: Holdings) -> Iterator[Found]:
+    if holdings.semaphore_sets:
+        count = holdings.semaphore_sets
+        yield Found(None, f"has {count} System V semaphore set{'s' if count > 1 else ''}")
+
+
 KINDS = (
     Kind(
         "locked-by-child",
@@ -135,7 +141,7 @@ KINDS = (
         "socket-options",
         "Socket options of UDP, TCP, raw, UNIX and netlink sockets that CRIU does not dump (IP_RECVTOS, "
         "IP_MTU_DISCOVER, SO_TIMESTAMP, UDP_GRO, TCP_DEFER_ACCEPT, TCP_FASTOPEN, TCP_CONGESTION, "
-        "TCP_USER_TIMEOUT and many more), multicast memberships and TTL",
+        "TCP_USER_TIMEOUT and many more), multicast memberships with their sources, and TTL",
         KEPT,
         "pidfd_getfd and getsockopt; /proc/PID/net/igmp and igmp6 for the groups",
         "they are put back from outside, right after the restore",
@@ -155,14 +161,24 @@ KINDS = (
     ),
     Kind(
         "semaphore-undo",
-        "What is to be undone at a process's end of System V semaphores (SEM_UNDO); that a segment of shared "
-        "memory is to go with its last user (IPC_RMID)",
-        UNSEEN,
+        "System V semaphores (kept), and what is to be undone of them at a process's end (SEM_UNDO)",
+        SAID,
+        "/proc/sysvipc/sem in its namespace; the kernel shows nobody what is to be undone",
+        "their values move, and that something is to be undone (SEM_UNDO) does not: what a process has taken "
+        "of them before the move stays taken if it dies without giving it back",
+        "`ipcs -s` and `ipcrm` in the container show and remove what is left",
+        TEST + "test_semaphores_of_system_v",
+        _semaphores,
+    ),
+    Kind(
+        "segment-marks",
+        "That a System V segment of shared memory goes with its last user (IPC_RMID), or is never swapped "
+        "out (SHM_LOCK)",
+        KEPT,
+        "/proc/sysvipc/shm in its namespace",
+        "they are put back from outside, right after the restore",
         "",
-        "the kernel shows the first to nobody, and CRIU dumps neither: what a process took of a semaphore "
-        "stays taken when it dies, the segment stays",
-        "Let the service release by itself; `ipcs` and `ipcrm` in the container show and remove what is left",
-        "",
+        "tests/unit/plugins/module_utils/test_settings.py::test_marks_of_system_v_segments",
     ),
     Kind(
         "not-read-yet",
@@ -206,22 +222,12 @@ KINDS = (
         "",
     ),
     Kind(
-        "loopback",
-        "TCP connections between processes of the container (127.0.0.1)",
-        UNSEEN,
-        "",
-        "they are closed like all others: both ends see an end of file, what was on its way is lost",
-        "Let both ends connect again; or use UNIX sockets, which move",
-        "",
-    ),
-    Kind(
         "socket-programs",
-        "BPF programs of SO_REUSEPORT groups, SO_INCOMING_CPU, sources of source-specific multicast",
+        "BPF programs of SO_REUSEPORT groups, SO_INCOMING_CPU",
         UNSEEN,
         "the kernel gives the program to nobody",
-        "the kernel distributes by its own rule again (filters of SO_ATTACH_FILTER are kept); the group is "
-        "joined for all its sources",
-        "Let the service attach or join again",
+        "the kernel distributes by its own rule again (filters of SO_ATTACH_FILTER are kept)",
+        "Let the service attach again",
         "",
     ),
     Kind(
@@ -246,12 +252,22 @@ KINDS = (
     ),
     Kind(
         "inode-flags",
-        "Inode flags (+i, +a) of files; times below a second of files on such a tmpfs and of open deleted "
-        "files, extended attributes of the latter",
+        "Flags of files and directories that chattr sets (i, a, A, d, S, D)",
+        KEPT,
+        "FS_IOC_GETFLAGS of ioctl_iflags(2); for the writable layer also overlayfs's own mark",
+        "they are set on the target at the end of each round; where its file system does not know A, d, S or "
+        "D, the others",
+        "",
+        "tests/unit/plugins/module_utils/test_file_sync.py::test_flags_of_files_and_directories_arrive",
+    ),
+    Kind(
+        "packed-files",
+        "Times below a second, and flags, of files on a tmpfs that CRIU packs and of open deleted files; "
+        "extended attributes of the latter",
         UNSEEN,
         "",
-        "they are not on the target",
-        "Set flags again on the target",
+        "CRIU does not dump them",
+        "Use a volume",
         "",
     ),
 )

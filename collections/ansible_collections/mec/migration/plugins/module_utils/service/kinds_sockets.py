@@ -77,6 +77,13 @@ def _netlink_groups(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"has a netlink socket that {file.undumped} ({file.place})")
 
 
+def _inner_connections(holdings: Holdings) -> Iterator[Found]:
+    held = holdings.socket_holders()
+    for inode, port in holdings.inner_connections.items():
+        if inode in held:
+            yield Found(held[inode], f"has TCP connections within the container (port {port})")
+
+
 def _connected_raw6(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.socket_inode in holdings.connected_raw6:
@@ -157,6 +164,16 @@ KINDS = (
         "Let the service connect it again, or send with an address",
         TEST + "test_a_connected_raw_ipv6_socket",
         _connected_raw6,
+    ),
+    Kind(
+        "inner-connections",
+        "TCP connections between processes of the container (127.0.0.1 or its own address)",
+        SAID,
+        "/proc/PID/net/tcp and tcp6: both ends are in its network, and one is open in a process of it",
+        "they are closed like all others: both ends see an end of file, and what was on its way is lost",
+        "Let both ends connect again, or use UNIX sockets, which move",
+        TEST + "test_tcp_connections_within_the_container",
+        _inner_connections,
     ),
     Kind(
         "ping-number",

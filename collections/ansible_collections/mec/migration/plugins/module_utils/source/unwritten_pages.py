@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import os
 
-from ..kernel.namespaces import asked_in
 from ..kernel.process_memory import areas
+from ..kernel.system_v import segments as system_v_segments
 from ..memory.shared_memory import ANONYMOUS, MEMFD, SYSTEM_V, opened_memfds
 from ..memory.source import MemorySource
 
@@ -75,16 +75,6 @@ def guess(pids: dict[int, int]) -> list[int]:
         after += len(new) + 1
         system_v |= {area.inode for area in mapped if area.path.startswith(SYSTEM_V)}
     # One that nobody has attached could not be read.
-    if system_v and system_v >= _identifiers(living):
+    if system_v and system_v >= system_v_segments(living):
         numbers += range(after, after + len(system_v))
     return numbers
-
-
-def _identifiers(pid: int) -> set[int]:
-    """Of all System V segments in the IPC namespace of *pid*."""
-
-    def look() -> set[int]:
-        with open("/proc/sysvipc/shm", encoding="ascii") as lines:
-            return {int(line.split()[1]) for line in list(lines)[1:]}
-
-    return asked_in(pid, "ipc", look)

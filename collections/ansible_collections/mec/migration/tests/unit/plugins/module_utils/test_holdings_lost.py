@@ -40,6 +40,16 @@ os.read(end, 1)
     assert told("made(libc.mlockall(1))", SAID) == []
 
 
+@needs_root
+def test_semaphores_of_system_v():
+    own = "made(libc.unshare(0x08000000))\n"
+    (said,) = told(own + "made(libc.semget(0, 3, 0o600))", SAID)
+    assert said.startswith("container web has 1 System V semaphore set; their values move")
+    assert told(own, SAID) == []
+    # Of the host's nobody knows whose they are.
+    assert told("made(libc.semctl(made(libc.semget(0, 1, 0o600)), 0, 0))", SAID) == []
+
+
 TIMER = """
 import struct
 fd = made(libc.timerfd_create(1, 0))

@@ -229,3 +229,34 @@ member.setsockopt(270, 1, {group})
         only(found, what, "CRIU cannot dump it")
     else:
         assert found == []
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("family", "address", "client"),
+    [
+        ("AF_INET", "127.0.0.1", "127.0.0.1"),
+        ("AF_INET6", "::1", "::1"),
+        # The ends of one connection stand in two tables.
+        ("AF_INET6", "::", "127.0.0.1"),
+    ],
+)
+def test_tcp_connections_within_the_container(family, address, client):
+    program = f"""
+listener = socket.socket(socket.{family}); listener.bind(("{address}", 0)); listener.listen()
+port = listener.getsockname()[1]
+"""
+    connected = f"""
+ends = []
+def other():
+    client = socket.create_connection(("{client}", port))
+    ends.append(listener.accept())
+    return client
+clients = [other(), other()]
+print(port, file=sys.stderr)
+"""
+    assert told(program, SAID) == []
+    only(
+        told(program + connected, SAID), "has TCP connections within the container (port ", "closed like all"
+    )
+    assert told(program + connected + "for end, _address in ends: end.close()", SAID) == []

@@ -9,13 +9,21 @@ import fcntl
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.kernel.processes import container_pids
-from ansible_collections.mec.migration.plugins.module_utils.kernel.settings import from_fields, put_back, read
+from ansible_collections.mec.migration.plugins.module_utils.kernel.settings import (
+    Settings,
+    SocketSettings,
+    from_fields,
+    put_back,
+    read,
+)
 from ansible_collections.mec.migration.plugins.module_utils.kernel.socket_options import (
+    Membership,
     read_options,
     set_options,
 )
@@ -61,21 +69,24 @@ for _line in sys.stdin:
 
 
 @pytest.fixture
-def start():
-    started = []
+def started():
+    processes = []
 
-    def run(*words):
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        started.append(process)
+    def run(command):
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        processes.append(process)
         assert process.stdout.readline() == "there\n"
         return process
 
     yield run
-    for process in started:
+    for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def start(started):
+    return lambda *words: started([sys.executable, "-c", PROGRAM, *words])
 
 
 def number_of(pid):
@@ -231,3 +242,76 @@ def test_a_thread_may_have_any_name():
         assert settings.timer_slack_ns == 70000
     finally:
         process.communicate()
+
+
+SEGMENT = """
+import ctypes, sys
+libc = ctypes.CDLL(None)
+libc.shmat.restype = ctypes.c_void_p
+assert libc.unshare(0x08000000) == 0
+segment = libc.shmget(0, 1 << 16, 0o600)
+assert libc.shmat(segment, None, 0)
+for command in sys.argv[1:]:
+    assert libc.shmctl(segment, int(command), None) == 0
+print("there", flush=True)
+sys.stdin.read()
+"""
+IPC_RMID, SHM_LOCK = "0", "11"
+
+
+@pytest.mark.parametrize("marks", [[IPC_RMID], [SHM_LOCK], [SHM_LOCK, IPC_RMID]])
+def test_marks_of_system_v_segments(started, marks):
+    """In a namespace of its own the first segment has the number 0, before and after a move."""
+    service, restored, unmarked = (
+        started([sys.executable, "-c", SEGMENT, *words]) for words in (marks, [], [])
+    )
+    assert read({unmarked.pid: 1}).segments == []
+    settings = read({service.pid: 1})
+    assert settings.segments == [(0, IPC_RMID in marks, SHM_LOCK in marks)]
+    travelled = from_fields(json.loads(json.dumps(settings.as_fields())))
+    travelled = travelled._replace(tasks=[])
+
+    assert put_back({restored.pid: 1}, travelled) == []
+
+    assert read({restored.pid: 1}).segments == settings.segments
+    # Where it is so already nothing is done; where the segment is gone, neither.
+    assert put_back({restored.pid: 1}, travelled) == []
+    gone = travelled._replace(segments=[travelled.segments[0]._replace(identifier=99)])
+    assert put_back({restored.pid: 1}, gone) == []
+
+
+SOURCES = ["10.1.2.3", "10.1.2.4"]
+
+
+@pytest.mark.parametrize("mode", ["only these", "all but these", "all"])
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
+def test_the_sources_of_a_multicast_group(family, mode):
+    group, sources = ("232.1.2.3", SOURCES) if family == socket.AF_INET else ("ff35::8000:1", ["fd00::1"])
+    packed = [socket.inet_pton(family, source) for source in sources]
+    with socket.socket(family, socket.SOCK_DGRAM) as one, socket.socket(family, socket.SOCK_DGRAM) as other:
+        wanted = Membership(socket.inet_pton(family, group), "lo", mode != "only these", ())
+        if mode != "all":
+            wanted = wanted._replace(sources=tuple(sorted(packed)))
+        # MCAST_JOIN_SOURCE_GROUP, or MCAST_JOIN_GROUP and MCAST_BLOCK_SOURCE.
+        level = 0 if family == socket.AF_INET else 41
+        head = struct.pack("@I4x", socket.if_nametoindex("lo"))
+        if wanted.excludes:
+            one.setsockopt(level, 42, head + address_of(family, wanted.group))
+        for source in wanted.sources:
+            request = head + address_of(family, wanted.group) + address_of(family, source)
+            one.setsockopt(level, 43 if wanted.excludes else 46, request)
+
+        options = read_options(one, os.getpid())
+        assert options.memberships == [wanted]
+        travelled = from_fields(
+            json.loads(json.dumps(Settings([], [SocketSettings(1, 3, options)]).as_fields()))
+        )
+        assert set_options(other, os.getpid(), travelled.sockets[0].options) == []
+        assert read_options(other, os.getpid()) == options
+
+
+def address_of(family, packed):
+    """struct sockaddr_storage"""
+    if family == socket.AF_INET:
+        return struct.pack("=HH4s", family, 0, packed).ljust(128, b"\0")
+    return struct.pack("=HHI16sI", family, 0, 0, packed, 0).ljust(128, b"\0")
