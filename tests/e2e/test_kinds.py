@@ -37,6 +37,44 @@ def test_what_a_service_holds_is_there_after_the_move(
     assert {name: answer for name, answer in said.items() if answer is not True} == {}
 
 
+RELEASE = """
+import fcntl, os
+for path, _directories, names in os.walk("/data"):
+    for one in [path, *(os.path.join(path, name) for name in names)]:
+        fcntl.ioctl(os.open(one, os.O_RDONLY), 0x40086602, bytes(4))
+"""
+
+
+def test_protected_files_and_marks_move_there_and_back(
+    lab: Lab, source: Host, target: Host, run: Run
+) -> None:
+    parts = [(HERE / name).read_text() for name in ("keeper.py", "answers.py")]
+    run(
+        "keeper",
+        "\n".join([*parts, "serve(checks)"]),
+        *("--volume", "keeper:/data", "--cap-add", "LINUX_IMMUTABLE", "--cap-add", "IPC_LOCK"),
+    )
+    wait_for("the keeper", lambda: "holds" in source.docker("logs", "keeper"))
+    here, there = source, target
+    try:
+        # The third time what was left behind on the target is protected, too.
+        for _turn in range(3):
+            lab.move("keeper", there)
+            there.docker("kill", "--signal", "USR1", "keeper")
+            said = wait_for("its answer", lambda: json_lines(there, "keeper"))[-1]  # noqa: B023
+            assert said
+            assert {name: answer for name, answer in said.items() if answer is not True} == {}
+            here, there = there, here
+    finally:
+        # Else Docker could not remove them. What is protected in its own layer it removes.
+        for host in (source, target):
+            host.docker(
+                *("run", "--rm", "--cap-add", "LINUX_IMMUTABLE", "--volume", "keeper:/data"),
+                *("mec-demo/load", "python3", "-c", RELEASE),
+                check=False,
+            )
+
+
 def test_what_the_target_has_mounted_below_a_bind_mount_stays(
     lab: Lab, source: Host, target: Host, start: StartService
 ) -> None:

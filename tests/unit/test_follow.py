@@ -56,6 +56,7 @@ class Place:
             self.endpoint: tuple[str, int] = sock.getsockname()
         self.state: State | None = None
         self.running = threading.Event()
+        self.slow_s = 0.0
         self.listener: socket.socket | None = None
         self.connections: list[socket.socket] = []
 
@@ -86,6 +87,7 @@ class Place:
         try:
             for line in connection.makefile("rb"):
                 self.running.wait()
+                time.sleep(self.slow_s)
                 connection.sendall(json.dumps(self.state.answer(json.loads(line))).encode() + b"\n")
         except (OSError, ValueError):
             return
@@ -171,6 +173,21 @@ def test_follows_a_move_and_loses_nothing(places: tuple[Place, Place]) -> None:
     assert [switch["to"] for switch in driver.account.switches] == ["{}:{}".format(*target.endpoint)]
     assert driver.account.longest_gap >= 0.15
     assert driver.follower.current == target.endpoint
+
+
+def test_hears_a_service_that_is_slow_after_its_move(places: tuple[Place, Place]) -> None:
+    """It waits for its memory, and takes longer than the client waits before it tries once more."""
+    source, target = places
+    state = State()
+    source.open(state)
+    source.running.set()
+    target.running.set()
+    target.slow_s = 3 * follow.MUTE_CONNECTION_SECONDS
+    with Driver(source, target, give_up=10) as driver:
+        source.running.clear()
+        target.open(state)
+        soon(lambda: driver.follower.current == target.endpoint)
+    assert driver.account.longest_gap < 10 * follow.MUTE_CONNECTION_SECONDS
 
 
 def test_stays_where_the_service_thaws(places: tuple[Place, Place]) -> None:

@@ -23,7 +23,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 MAX_ATTEMPTS_PER_ENDPOINT = 4
+# A connection that brings no answer for so long may never do, and another one is tried beside it.
 MUTE_CONNECTION_SECONDS = 0.1
+# It is kept for longer: a service that is slow, for it waits for its memory, answers the first one first.
+SLOW_ANSWER_SECONDS = 10.0
 LONG_SEARCH_SECONDS = 5.0
 LONG_SEARCH_PROBE_SECONDS = 0.1
 STOPPED_GIVE_UP_SECONDS = 10.0
@@ -318,7 +321,7 @@ class Search:
         stale = [
             attempt
             for attempt in self.attempts
-            if attempt.connected and now - attempt.started > MUTE_CONNECTION_SECONDS
+            if attempt.connected and now - attempt.started > SLOW_ANSWER_SECONDS
         ]
         for endpoint in self.follower.endpoints:
             waiting = [a for a in self.attempts if a.endpoint == endpoint and not a.connected]
@@ -326,7 +329,10 @@ class Search:
         return stale
 
     def _to_probe(self, searching: float) -> list[Endpoint]:
-        mute = {attempt.endpoint for attempt in self.attempts if attempt.connected}
+        recent = time.monotonic() - MUTE_CONNECTION_SECONDS
+        mute = {
+            attempt.endpoint for attempt in self.attempts if attempt.connected and attempt.started >= recent
+        }
         if self.follower.sock is not None and searching < self.follower.patience:
             mute.add(self.follower.current)  # its open connection will tell
         return [endpoint for endpoint in self.follower.endpoints if endpoint not in mute]

@@ -25,7 +25,7 @@ QUEUE_S = 0.02
 # While it waits for one page after the other: how much is asked for beside. It may delay the next one by so
 # long, by as long as that takes by itself, or by so many pages, whichever is longest: with fewer pages the
 # hosts would be busier with requests than the link.
-DELAY_S, DELAY_PAGES = 0.001, 4
+DELAY_S, DELAY_PAGES = 0.001, 2
 # So much each answer moves what was measured: towards the median, which a pause of the machine leaves alone.
 STEP = 1 / 16
 # After so many pages that came behind or before others one is fetched alone, to measure how long that takes.
