@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 from ..base.errors import MigrationError, TransferError
-from ..kernel.inode_flags import set_flags, unprotect
+from ..kernel.inode_flags import open_flagged, set_flags, unprotect
 from ..kernel.rooted import Root
 from ..kernel.storage import Storage, storage
 from ..transport.wire import DAMAGED, Channel, Message
@@ -55,17 +55,17 @@ class _Target:
         return bool(found)
 
     def set_flags(self) -> None:
+        """:raises MigrationError: the file system or the kernel refuses."""
         for path, flags in self.flags.items():
-            status = self.root.lstat(path)
-            if status is not None:
-                is_directory = stat.S_ISDIR(status.st_mode)
-                fd = os.dup(self.root.directory(path)) if is_directory else self.root.open_file(path)
-                try:
-                    set_flags(fd, flags)
-                except OSError as error:
-                    raise _failed(self, "setting the flags", path, error) from error
-                finally:
-                    os.close(fd)
+            try:
+                # Gone again where nothing is.
+                if (fd := open_flagged(self.root, path)) >= 0:
+                    try:
+                        set_flags(fd, flags)
+                    finally:
+                        os.close(fd)
+            except OSError as error:
+                raise _failed(self, "setting the flags", path, error) from error
         self.flags = {}
 
 

@@ -69,21 +69,27 @@ def unprotect(root: Root, path: str, *, below: bool) -> dict[str, int]:
     return found
 
 
+def open_flagged(root: Root, path: str) -> int:
+    """A descriptor of what can have flags, which the caller closes; -1 if *path* is no file or directory."""
+    status = root.lstat(path)
+    if status is not None and stat.S_ISDIR(status.st_mode):
+        return os.dup(root.directory(path))
+    return root.open_file(path) if status is not None and stat.S_ISREG(status.st_mode) else -1
+
+
 def _unprotect_one(root: Root, path: str, found: dict[str, int]) -> bool:
     """Whether *path* is a directory."""
-    status = root.lstat(path)
-    if status is None or not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
+    fd = open_flagged(root, path)
+    if fd < 0:
         return False
-    is_directory = stat.S_ISDIR(status.st_mode)
-    fd = os.dup(root.directory(path)) if is_directory else root.open_file(path)
     try:
         flags = _all(fd)
         if flags & PROTECTIVE:
             found[path] = flags & MOVED
             _set(fd, flags & ~PROTECTIVE)
+        return stat.S_ISDIR(os.fstat(fd).st_mode)
     finally:
         os.close(fd)
-    return is_directory
 
 
 def _all(fd: int) -> int:

@@ -112,6 +112,7 @@ def read(pids: dict[int, int]) -> Settings:
                 sockets.append(SocketSettings(pids[pid], descriptor, options))
     terminals = [(pids[pid], descriptor) for pid, descriptor in exclusive(pids)]
     segments: list[Marks] = []
+    # All are in one namespace.
     for pid in list(pids)[:1]:
         with contextlib.suppress(OSError):
             segments = marked_segments(pid)
@@ -140,9 +141,10 @@ def put_back(pids: dict[int, int], settings: Settings) -> list[str]:
         failure = make_exclusive(by_number[process], descriptor) if process in by_number else ""
         if failure:
             refused.append(f"TIOCEXCL of file descriptor {descriptor} of process {process} ({failure})")
-    if settings.segments:
+    # All are in one namespace; none is left of a service that has ended.
+    for pid in list(pids)[:1]:
         with contextlib.suppress(OSError):
-            refused += mark_segments(next(iter(pids)), settings.segments)
+            refused += mark_segments(pid, settings.segments) if settings.segments else []
     return refused
 
 

@@ -276,6 +276,7 @@ def test_marks_of_system_v_segments(started, marks):
     assert read({restored.pid: 1}).segments == settings.segments
     # Where it is so already nothing is done; where the segment is gone, neither.
     assert put_back({restored.pid: 1}, travelled) == []
+    assert put_back({}, travelled) == []
     gone = travelled._replace(segments=[travelled.segments[0]._replace(identifier=99)])
     assert put_back({restored.pid: 1}, gone) == []
 
