@@ -219,3 +219,33 @@ def test_a_service_moves_between_two_health_checks(lab: Lab, source: Host, targe
         lab.move("asked", there)
         here, there = there, here
     wait_for("a check after the last move", lambda: healthy(here))
+
+
+# It writes a file through its memory, and then another one to say so.
+MAPS = """
+import mmap, os, struct, time
+file, said = (os.open(f"/data/{name}", os.O_RDWR | os.O_CREAT) for name in ("file", "said"))
+os.ftruncate(file, 1 << 16)
+mapped = mmap.mmap(file, 1 << 16)
+count = 0
+while True:
+    count += 1
+    mapped[40960:40968] = struct.pack("q", count)
+    os.pwrite(said, struct.pack("q", count), 0)
+    time.sleep(0.01)
+"""
+LOOK = """
+import os, struct
+for name, place in (("file", 40960), ("said", 0)):
+    print(*struct.unpack("q", os.pread(os.open("/data/" + name, 0), 8, place)))
+"""
+
+
+def test_what_docker_exec_writes_to_a_mapped_file(lab: Lab, source: Host, target: Host, run: Run) -> None:
+    """The process does not move, but its last words do; the times of the file do not tell of them."""
+    run("mapper", "import time; time.sleep(1e6)", "--volume", "mapper:/data")
+    source.docker("exec", "--detach", "mapper", "python3", "-c", MAPS)
+    wait_for("some words", lambda: source.docker("exec", "mapper", "python3", "-c", LOOK) > "1")
+    lab.move("mapper", target)
+    written, said = map(int, target.docker("exec", "mapper", "python3", "-c", LOOK).split())
+    assert said <= written <= said + 1

@@ -233,8 +233,11 @@ class PreCopy:
 
 
 def mapped_files(service: Service) -> list[str]:
-    """Files whose content may change through memory without a change of their times."""
-    return sorted(shared_writable_files(service.pids()))
+    """Files whose content may change through memory without a change of their times.
+
+    Also by what `docker exec` has started: that does not move, but the files do.
+    """
+    return sorted(shared_writable_files(service.cgroup.pids()))
 
 
 def as_fields(rounds: list[Round]) -> list[dict[str, Any]]:

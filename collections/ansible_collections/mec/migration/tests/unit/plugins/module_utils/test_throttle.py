@@ -219,7 +219,7 @@ def copy_of(monkeypatch, throttle, pages_per_s, lines):
             frozen_ms=0.0,
         )
 
-    service = SimpleNamespace(processes=dict, memory_bytes=64 << 20, pids=list)
+    service = SimpleNamespace(processes=dict, memory_bytes=64 << 20, cgroup=SimpleNamespace(pids=list))
     memory = SimpleNamespace(
         between_rounds=lambda: None, looks_at_all=False, round=round_of_memory, acknowledged=lambda: None
     )
