@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable
 
 
@@ -42,6 +43,18 @@ def status(task: int | str, name: str) -> str:
     except (FileNotFoundError, ProcessLookupError):
         pass
     return ""
+
+
+def tracer_of(pid: int) -> int:
+    """Number of the process that traces it, or one of its threads; 0 if nobody does.
+
+    :raises OSError: it is gone.
+    """
+    for task in os.listdir(f"/proc/{pid}/task"):
+        tracer = int(status(f"{pid}/task/{task}", "TracerPid") or 0)
+        if tracer:
+            return tracer
+    return 0
 
 
 def program_bits(pid: int) -> int:

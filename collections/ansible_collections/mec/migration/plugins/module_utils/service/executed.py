@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What `docker exec` and health checks start in a container, and what is none of its service.
 
-CRIU does not dump such processes, and they end on the source. Only their connections count: of a UNIX
-connection CRIU cannot dump one end alone.
+CRIU does not dump such processes, and they end on the source. Two things of them count: their connections,
+for of a UNIX connection CRIU cannot dump one end alone; and whether they are traced, for CRIU stops all that
+runs in the container for the time of the dump.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ..kernel.processes import start_time, status
+from ..kernel.processes import start_time, tracer_of
 from ..kernel.sockets import open_sockets
 from ..kernel.unix_diag import unix_sockets
+from .open_files import fields
 
 # Docker starts health checks as it does `docker exec`; what is younger may be one, and ends by itself.
 HEALTH_CHECK_S = 5
@@ -26,11 +28,13 @@ class Executed(NamedTuple):
     """One such process.
 
     :param age_s: since when it runs.
+    :param tracer: number of the process that traces it; 0 if nobody does.
     """
 
     pid: int
     command: str
     age_s: float
+    tracer: int
 
     @property
     def may_be_check(self) -> bool:
@@ -47,10 +51,13 @@ def executed(pids: Iterable[int]) -> list[Executed]:
         now_s = float(uptime.read().split()[0])
     found = []
     for pid in pids:
-        started, state = start_time(pid), status(pid, "State")
-        if started and not state.startswith("Z"):
-            age_s = now_s - int(started) / os.sysconf("SC_CLK_TCK")
-            found.append(Executed(pid, status(pid, "Name"), age_s))
+        # One that ends meanwhile lacks the one or the other.
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            said = fields(f"/proc/{pid}/status")
+            # A zombie with several threads is one whose first thread has ended.
+            if not said["State"].startswith("Z") or int(said["Threads"]) > 1:
+                age_s = now_s - int(start_time(pid)) / os.sysconf("SC_CLK_TCK")
+                found.append(Executed(pid, said["Name"], age_s, tracer_of(pid)))
     return found
 
 

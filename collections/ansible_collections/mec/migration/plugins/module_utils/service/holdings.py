@@ -23,7 +23,7 @@ from ..kernel.epolls import Stranger, in_dump_order, strangers
 from ..kernel.identity import limits_readable
 from ..kernel.mountinfo import Mount, mounts
 from ..kernel.process_limits import limits, personality
-from ..kernel.processes import family, stat_fields
+from ..kernel.processes import family, stat_fields, tracer_of
 from ..kernel.ptrace import sharing_directory, sharing_memory
 from ..kernel.socket_options import socket_of
 from ..kernel.sockets import (
@@ -364,7 +364,7 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         parent=int(status["PPid"]),
         command=status["Name"],
         state=status["State"][:1],
-        tracer=_tracer(pid, status),
+        tracer=tracer_of(pid),
         uid=int(status["Uid"].split()[1]),
         depth=len(status.get("NSpid", "").split()),
         huge_bytes=int((status.get("HugetlbPages") or "0").split()[0]) * 1024,
@@ -454,18 +454,6 @@ def _message_queues(pid: int, points: Iterable[Mount]) -> set[str]:
             with contextlib.suppress(OSError):
                 found.update(f"/{name}" for name in os.listdir(f"/proc/{pid}/root{mount.point}"))
     return found
-
-
-def _tracer(pid: int, status: dict[str, str]) -> int:
-    """A debugger may trace threads one by one."""
-    if int(status["TracerPid"]) or int(status["Threads"]) < 2:
-        return int(status["TracerPid"])
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with contextlib.suppress(OSError):
-            tracer = int(fields(f"/proc/{pid}/task/{task}/status")["TracerPid"])
-            if tracer:
-                return tracer
-    return 0
 
 
 def _namespaces(pid: int) -> Iterator[tuple[str, str]]:

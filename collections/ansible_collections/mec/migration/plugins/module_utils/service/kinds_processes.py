@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from ..kernel.identity import common_identity
 from ..kernel.processes import program_bits
+from .executed import Executed
 from .holdings import Holdings, Process
 from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
 
@@ -25,9 +26,12 @@ TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
 
 
 def _traced(holdings: Holdings) -> Iterator[Found]:
-    for process in holdings.processes.values():
+    # CRIU stops what it does not dump, too.
+    running: dict[int, Process | Executed] = {each.pid: each for each in holdings.executed}
+    running.update(holdings.processes)
+    for process in running.values():
         if process.tracer:
-            tracer = holdings.processes.get(process.tracer)
+            tracer = running.get(process.tracer)
             by = str(tracer) if tracer else f"process {process.tracer}, which is outside the container"
             yield Found(process, f"is traced by {by}")
 

@@ -761,6 +761,14 @@ def test_a_process_that_exec_started(monkeypatch):
 
 
 # An overlay of many layers, in a mount namespace of its own.
+def test_a_debugger_that_exec_started():
+    """CRIU stops what is traced there, too, although it does not dump it."""
+    with Victim("") as victim, Victim("made(libc.ptrace(0x4206, child(), 0, 0))") as debugger:
+        holdings = read_holdings(victim.pid, [victim.pid, *debugger.pids()])
+    sentence = only(list(judge("web", holdings).refused), "is traced by process", "let it detach")
+    assert "outside" not in sentence
+
+
 MANY_LAYERS = """
 libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
 made(libc.unshare(0x20000))
