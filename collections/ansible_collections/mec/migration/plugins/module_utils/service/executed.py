@@ -61,16 +61,21 @@ def executed(pids: Iterable[int]) -> list[Executed]:
     return found
 
 
-def asked_by_check(first: int, pids: Iterable[int]) -> bool:
-    """Whether one of *pids*, as in :func:`executed`, may be a health check and has a UNIX connection.
+def asked_by_check(first: int, pids: Iterable[int], moving: Iterable[int]) -> bool:
+    """Whether one of *pids*, as in :func:`executed`, may be a health check and has a UNIX connection to the
+    service.
 
     :param first: the container's first process.
+    :param moving: the service's processes.
     """
     theirs = {inode for one in executed(pids) if one.may_be_check for inode in open_sockets(one.pid)}
-    if theirs:
-        with contextlib.suppress(OSError):
-            found = unix_sockets(first)
-            # Also one that the service has not accepted yet.
-            waiting = {inode for each in found.values() for inode in each.pending}
-            return any(inode in found and (found[inode].peer or inode in waiting) for inode in theirs)
+    if not theirs:
+        return False
+    with contextlib.suppress(OSError):
+        found = unix_sockets(first)
+        asked = {found[inode].peer for inode in theirs if inode in found} - theirs
+        # Also where the service has not accepted the connection yet.
+        asked |= {each.inode for each in found.values() if not theirs.isdisjoint(each.pending)}
+        asked.discard(0)
+        return bool(asked) and any(not asked.isdisjoint(open_sockets(pid)) for pid in moving)
     return False

@@ -93,7 +93,7 @@ class Service:
         :param moving: what :meth:`processes` says.
         """
         others = set(self.cgroup.pids()).difference(moving)
-        return bool(others) and asked_by_check(self.runc.pid, others)
+        return bool(others) and asked_by_check(self.runc.pid, others, moving)
 
     @property
     def memory_bytes(self) -> int:

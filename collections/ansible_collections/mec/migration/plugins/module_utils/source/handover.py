@@ -291,17 +291,18 @@ class HandOver:
             container_state="frozen",
         )
 
-    def _freeze(self) -> tuple[float, dict[int, int]]:
+    def _freeze(self) -> tuple[float, float, dict[int, int]]:
         """Freeze, if need be again: not while a health check asks the service.
 
-        :return: how long the last attempt took, in ms; the processes that move.
+        :return: when it began, on the monotonic clock, and how long it took, in ms; the processes that move.
         """
         end = time.monotonic() + CHECK_PATIENCE_S
         while True:
+            start = time.monotonic()
             freeze_ms = self._service.cgroup.freeze()
             pids = self._service.processes()
             if time.monotonic() > end or not self._service.asked_by_check(pids):
-                return freeze_ms, pids
+                return start, freeze_ms, pids
             self._service.cgroup.thaw()
             self._wait_for_check(end)
 
@@ -313,10 +314,10 @@ class HandOver:
     def _frozen_window(self, guard: ThawGuard, dump_now: Callable[[], dict[str, int]]) -> Outcome:
         before_bytes = self._channel.sent_bytes
         mapped = mapped_files(self._service)
-        started, start = time.time(), time.monotonic()
         # Nobody is served now who could be in its way.
         self._channel.limit(0)
-        freeze_ms, pids = self._freeze()
+        start, freeze_ms, pids = self._freeze()
+        started = time.time() - (time.monotonic() - start)
         self._service.cgroup.prepare_seizing()
         self._images_now = images = FinalImages(self._images, self._memory, self._ready)
         self._dumping = dumped = InThread(dump_now)

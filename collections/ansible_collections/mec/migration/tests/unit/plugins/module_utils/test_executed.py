@@ -13,6 +13,9 @@ import pytest
 from ansible_collections.mec.migration.plugins.module_utils.service import executed as module
 from ansible_collections.mec.migration.plugins.module_utils.service.executed import asked_by_check, executed
 
+# The service's processes.
+ME = [os.getpid()]
+
 
 @pytest.fixture
 def check():
@@ -74,17 +77,25 @@ def test_one_that_has_ended_is_none():
 
 def test_a_check_asks_from_its_connection_to_its_end(check, server, monkeypatch):
     quiet = check()
-    assert not asked_by_check(os.getpid(), [quiet])
+    assert not asked_by_check(os.getpid(), [quiet], ME)
     asker = check(lambda: connection(server))
     # Nobody has accepted it yet.
-    assert asked_by_check(os.getpid(), [quiet, asker])
+    assert asked_by_check(os.getpid(), [quiet, asker], ME)
     with server.accept()[0]:
-        assert asked_by_check(os.getpid(), [asker])
+        assert asked_by_check(os.getpid(), [asker], ME)
         # Nobody waits for somebody's shell.
         monkeypatch.setattr(module, "HEALTH_CHECK_S", -1)
-        assert not asked_by_check(os.getpid(), [asker])
+        assert not asked_by_check(os.getpid(), [asker], ME)
 
 
 def test_a_socket_that_is_not_connected_asks_nobody(check):
     asker = check(lambda: socket.socket(socket.AF_UNIX))
-    assert not asked_by_check(os.getpid(), [asker])
+    assert not asked_by_check(os.getpid(), [asker], ME)
+
+
+def test_what_a_check_has_between_its_own_processes_or_with_others_asks_nobody(check, server):
+    """The event loops of many languages have such a pair; others speak to a daemon outside."""
+    asker = check(socket.socketpair)
+    assert not asked_by_check(os.getpid(), [asker], ME)
+    asker = check(lambda: connection(server))
+    assert not asked_by_check(os.getpid(), [asker], [1 << 22])
