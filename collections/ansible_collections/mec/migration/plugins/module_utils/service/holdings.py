@@ -218,8 +218,12 @@ class Holdings(NamedTuple):
         """
         wanted = set(inodes)
         found = holders(wanted) if wanted else {}
-        checks = {one.pid for one in self.executed if one.may_be_check}
-        return {inode: f"{command(pid)} (process {pid})" for inode, pid in found.items() if pid not in checks}
+        by_exec = {one.pid: one for one in self.executed}
+        return {
+            inode: f"{command(pid)} (process {pid}{', by docker exec' if pid in by_exec else ''})"
+            for inode, pid in found.items()
+            if pid not in by_exec or not by_exec[pid].may_be_check
+        }
 
 
 def read_holdings(

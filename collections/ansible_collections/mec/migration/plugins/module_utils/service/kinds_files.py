@@ -201,7 +201,7 @@ def _outside(holdings: Holdings) -> Iterator[tuple[Found, bool]]:
         inode, process = far[peer]
         server = holdings.unix_sockets.get(peer)
         name = server.name if server is not None else ""
-        what = f"is connected to a UNIX socket outside the container, of {who}{', ' + name if name else ''}"
+        what = f"is connected to a UNIX socket outside the service, of {who}{', ' + name if name else ''}"
         datagrams = holdings.unix_sockets[inode].type == 2
         yield Found(process, what), datagrams
 
@@ -444,11 +444,13 @@ KINDS = (
     ),
     Kind(
         "unix-outside",
-        "A UNIX connection to a process outside the container (the engine's socket, a host's daemon)",
+        "A UNIX connection to a process outside the service (the engine's socket, a host's daemon, a client "
+        "by `docker exec`)",
         REFUSED,
         "sock_diag(7): the peer is held by a process outside",
         "that process stays on this host",
-        "Let the service close the connection before the move, or reach that daemon through TCP",
+        "End what `docker exec` has started; of a daemon let the service close the connection before the "
+        "move, or reach it through TCP",
         TEST + "test_a_connection_to_a_process_outside",
         _connected_outside,
     ),

@@ -644,7 +644,7 @@ def test_a_connection_to_a_process_outside():
             accepted, _peer = outside.accept()
             with accepted:
                 found = judge("web", victim.holdings()).refused
-    only(found, "outside the container", f"(process {os.getpid()})", "@outside")
+    only(found, "outside the service", f"(process {os.getpid()})", "@outside")
 
 
 def test_datagrams_to_a_process_outside():
@@ -654,7 +654,7 @@ def test_datagrams_to_a_process_outside():
             f"s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect('\\0datagrams{os.getpid()}')"
         )
         found = told(program)
-    only(found, "outside the container", "Log to standard output")
+    only(found, "outside the service", "Log to standard output")
 
 
 def test_a_32_bit_program_on_arm64(monkeypatch):
