@@ -39,18 +39,20 @@ class Names(NamedTuple):
     """Of a socket's file.
 
     :ivar is_first: whether it still has the name that the socket was bound to.
-    :ivar other: another one; empty if it has none, or none that could be found.
+    :ivar others: those that were found beside that one.
     :ivar elsewhere: whether it has one more that could not be found, in another directory.
     """
 
     is_first: bool
-    other: str
+    others: tuple[str, ...] = ()
     elsewhere: bool = False
 
     @property
     def moved_to(self) -> str:
-        """The name to bind it to on the target; empty if that is the first one, or cannot be."""
-        return "" if self.is_first or len(os.fsencode(self.other)) > LONGEST_NAME else self.other
+        """The one name to bind it to on the target; empty if that is the first one, or there are several, or
+        it is too long."""
+        is_moved = not self.is_first and not self.elsewhere and len(self.others) == 1
+        return self.others[0] if is_moved and len(os.fsencode(self.others[0])) <= LONGEST_NAME else ""
 
 
 def names_of(pid: int, name: str, inode: int, find_holder: Callable[[], Holder | None]) -> Names:
@@ -62,7 +64,7 @@ def names_of(pid: int, name: str, inode: int, find_holder: Callable[[], Holder |
     :param find_holder: says who has the socket open. Few have another name, so it is asked only then.
     """
     names = _names_there(pid, name, inode)
-    if names.is_first or names.other:
+    if names.is_first or names.others:
         return names
     holder = find_holder()
     return (_names_now(holder, name) if holder is not None else None) or names
@@ -79,18 +81,37 @@ def holder_of(pids: Iterable[int], inode: int) -> Holder | None:
     return None
 
 
+def unfound_by_ending(holder: Holder, name: str) -> str:
+    """Of a socket that was bound to a relative *name*: where its file is, if its path does not end in that.
+
+    CRIU takes the name off the path, to find the directory that it was relative to (``cut_path_ending``,
+    criu/util.c). It cannot where the file was renamed, nor where the name leads through ``..`` or a symbolic
+    link.
+    """
+    path, _links = _file_now(holder)
+    path = path.removesuffix(DELETED)
+    return "" if path.endswith("/" + name.removeprefix("./")) else path
+
+
 def _names_now(holder: Holder, name: str) -> Names | None:
     """What the kernel says of the file itself, which it follows through renames; None if it does not say."""
+    path, links = _file_now(holder)
+    if not path:
+        return None
+    if path.endswith(DELETED):
+        return Names(False, elsewhere=links > 0)
+    return Names(path == name, () if path == name else (path,), elsewhere=links > 1)
+
+
+def _file_now(holder: Holder) -> tuple[str, int]:
+    """The path of a socket's file, as /proc shows it, and how many names it has; empty if nobody can say."""
     with contextlib.suppress(OSError), socket_of(*holder) as ours:
         opened = fcntl.ioctl(ours, SIOCUNIXFILE)
         try:
-            path, links = os.readlink(f"/proc/self/fd/{opened}"), os.fstat(opened).st_nlink
+            return os.readlink(f"/proc/self/fd/{opened}"), os.fstat(opened).st_nlink
         finally:
             os.close(opened)
-        if path.endswith(DELETED):
-            return Names(False, "", elsewhere=links > 0)
-        return Names(True, "") if path == name else Names(False, path)
-    return None
+    return "", 0
 
 
 def _names_there(pid: int, name: str, inode: int) -> Names:
@@ -107,15 +128,17 @@ def _names_there(pid: int, name: str, inode: int) -> Names:
             found = _status(opened, first)
             is_first = found is not None and found.st_ino == inode
             if is_first and found is not None and found.st_nlink == 1:
-                return Names(True, "")
+                return Names(True)
+            links, others = found.st_nlink if is_first and found is not None else 0, []
             for entry in os.listdir(opened):
                 other = _status(opened, entry) if entry != first else None
                 if other is not None and stat.S_ISSOCK(other.st_mode) and other.st_ino == inode:
-                    return Names(is_first, f"{directory}/{entry}")
-            return Names(is_first, "", elsewhere=is_first)
+                    links = other.st_nlink
+                    others.append(f"{directory}/{entry}")
+            return Names(is_first, tuple(others), elsewhere=links > is_first + len(others))
         finally:
             os.close(opened)
-    return Names(False, "")
+    return Names(False)
 
 
 def _directory(pid: int, path: str) -> int:

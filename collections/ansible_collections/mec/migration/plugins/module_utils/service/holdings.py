@@ -17,7 +17,7 @@ from functools import partial
 from typing import NamedTuple
 
 from ..criu.own_mounts import unreadable_mounts
-from ..kernel.bound_files import names_of
+from ..kernel.bound_files import names_of, unfound_by_ending
 from ..kernel.cgroup import tasks_left
 from ..kernel.epolls import Stranger, in_dump_order, strangers
 from ..kernel.identity import limits_readable
@@ -141,8 +141,8 @@ class Holdings(NamedTuple):
         has open: messages between processes have them (SCM_RIGHTS).
     :param strangers: files that sets of epoll wait for and that their process does not have open.
     :param unix_on_their_way: likewise, inodes of UNIX sockets.
-    :param other_names: inode of a UNIX socket -> a name of its file that it would not have on the target, in
-        words.
+    :param other_names: inode of a UNIX socket -> of its file a name that it would not have on the target, in
+        words: "has the name ..., too".
     :param connected_raw6: inodes of raw IPv6 sockets of its network that have a peer.
     :param in_flight: files that lie in messages which nobody has read yet.
     :param bound_elsewhere: inode -> a socket that is bound to an address which its network does not have.
@@ -309,9 +309,15 @@ def _other_names(
         if found.inode in holders and found.file_inode and found.name.startswith("/"):
             names = names_of(init, found.name, found.file_inode, partial(holders.get, found.inode))
             if names.elsewhere:
-                yield found.inode, "a name in another directory"
-            elif names.other and not names.moved_to:
-                yield found.inode, f"the name {names.other}, too"
+                yield found.inode, "has a name in another directory"
+            elif len(names.others) > 1:
+                yield found.inode, f"has the names {' and '.join(sorted(names.others))}"
+            elif names.others and not names.moved_to:
+                yield found.inode, f"has the name {names.others[0]}, too"
+        elif found.inode in holders and found.file_inode:
+            path = unfound_by_ending(holders[found.inode], found.name)
+            if path:
+                yield found.inode, f"is {path}"
 
 
 def _on_their_way(init: int, inodes: Iterable[int], held: frozenset[int]) -> set[int]:

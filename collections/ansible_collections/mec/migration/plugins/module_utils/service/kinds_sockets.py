@@ -34,7 +34,7 @@ def _other_names(holdings: Holdings) -> Iterator[Found]:
     held = holdings.socket_holders()
     for inode, name in holdings.other_names.items():
         first = holdings.unix_sockets[inode].name
-        yield Found(held[inode], f"has bound a UNIX socket to {first}, whose file has {name}")
+        yield Found(held[inode], f"has bound a UNIX socket to {first}, whose file {name}")
 
 
 def _bound_elsewhere(holdings: Holdings) -> Iterator[Found]:
@@ -123,11 +123,12 @@ KINDS = (
     ),
     Kind(
         "linked-socket",
-        "A UNIX socket whose file has another name beside the one that it was bound to, or got one that is "
-        f"longer than {LONGEST_NAME} bytes, or by a hard link in another directory",
+        "A UNIX socket whose file has several names, or got one that is "
+        f"longer than {LONGEST_NAME} bytes, or by a hard link in another directory; one that was bound to a "
+        "relative name (others: kept) and renamed, or by way of `..` or a symbolic link",
         REFUSED,
         "sock_diag(7) and the directory of the name that it was bound to; the file itself (SIOCUNIXFILE)",
-        "CRIU makes it again by one name, of a limited length",
+        "CRIU makes it again by one name, of a limited length, or by a directory and a relative name",
         "Let the service bind the socket to the name that it is reached by",
         TEST + "test_a_unix_socket_whose_file_has_two_names",
         _other_names,

@@ -78,6 +78,46 @@ def test_a_hard_link_in_another_directory(tmp_path, publish):
     assert told(program + "os.rename('new', 'run/new')") == []
 
 
+def test_two_names_neither_of_which_is_the_first(tmp_path):
+    program = RENAMED.format(path=tmp_path, kind="SOCK_STREAM")
+    published = 'os.rename("new", "one"); os.link("one", "two")'
+    only(told(program + published), f"whose file has the names {tmp_path}/one and {tmp_path}/two")
+    for name in ("one", "two"):
+        (tmp_path / name).unlink()
+    (tmp_path / "run").mkdir()
+    only(told(program + 'os.rename("new", "one"); os.link("one", "run/two")'), "a name in another directory")
+    for name in ("one", "run/two"):
+        (tmp_path / name).unlink()
+    only(told(program + 'os.rename("new", "run/one"); os.link("run/one", "run/two")'), "in another directory")
+
+
+@pytest.mark.parametrize(
+    ("name", "then", "found_by_criu"),
+    [
+        ("new", "", True),
+        ("./new", "", True),
+        ("run/new", "", True),
+        ("new", "os.unlink('new')", True),
+        ("new", "os.rename('new', 'published')", False),
+        ("run/../new", "", False),
+        ("link/new", "", False),
+    ],
+)
+def test_a_socket_that_was_bound_to_a_relative_name(tmp_path, name, then, found_by_criu):
+    program = f"""
+os.chdir({str(tmp_path)!r})
+os.mkdir("run")
+os.symlink("run", "link")
+listener = socket.socket(socket.AF_UNIX); listener.bind({name!r}); listener.listen()
+{then}
+"""
+    found = told(program)
+    if found_by_criu:
+        assert found == []
+    else:
+        only(found, f"has bound a UNIX socket to {name}, whose file is {tmp_path}/")
+
+
 def test_a_name_that_is_too_long_to_bind_to(tmp_path):
     name = "n" * 120
     program = RENAMED.format(path=tmp_path, kind="SOCK_STREAM") + f'os.rename("new", "{name}")'
