@@ -41,7 +41,8 @@ def count_in_flight(pid: int, descriptor: int) -> int:
 def first_in_flight(pid: int, descriptor: int) -> Iterator[list[int]]:
     """Our own descriptors of the files in the first message with any, for the time of the ``with`` block.
 
-    What comes after that message cannot be seen without a change of the socket (SO_PEEK_OFF).
+    What comes after that message cannot be seen without a change of the socket (SO_PEEK_OFF); of datagrams
+    only the very first can be seen.
     """
     found: list[int] = []
     try:
@@ -66,6 +67,7 @@ def _can_be_peeked(ours: socket.socket) -> bool:
 def _peek(ours: socket.socket) -> list[int]:
     room = socket.CMSG_SPACE(MOST_FILES * array.array("i").itemsize) + OTHER_BYTES
     flags = socket.MSG_PEEK | socket.MSG_DONTWAIT | MSG_CMSG_CLOEXEC
+    # Of a stream the kernel looks on beyond that byte, up to the first message with files.
     _data, extras, _flags, _address = ours.recvmsg(1, room, flags)
     found: list[int] = []
     for level, kind, content in extras:

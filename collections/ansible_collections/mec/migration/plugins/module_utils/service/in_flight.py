@@ -15,17 +15,21 @@ from collections.abc import Iterable, Mapping
 from socket import SOCK_STREAM
 from typing import NamedTuple
 
+from ..kernel.epolls import EPOLL
 from ..kernel.in_flight import count_in_flight, first_in_flight
 from ..kernel.kcmp import is_same_file
 from ..kernel.processes import container_pids
+from ..kernel.removed_files import DELETED
 from ..kernel.socket_options import read_options, socket_of
 from ..kernel.unix_diag import UnixSocket
-from .open_files import TIMER, OpenFile, describe
+from .open_files import NAMELESS, TIMER, OpenFile, describe
 
 # What CRIU or the agent sees, or sets, through a process that has it open.
 INODES = {
     "anon_inode:inotify": "watches (inotify)",
     "anon_inode:[fanotify]": "watches (fanotify)",
+    # CRIU takes what it waits for by its numbers in the process that sent it, which may be others' by now.
+    EPOLL: "an epoll",
 }
 TERMINALS = (4, 5, *range(136, 144))
 
@@ -131,6 +135,8 @@ def _cannot_fly_alone(ours: int, pid: int, file: OpenFile) -> str:
     if file.socket_inode:
         with socket_of(os.getpid(), ours) as found:
             return "a socket with options" if any(read_options(found, pid)) else ""
+    if file.links and file.link.endswith(DELETED) and not file.link.startswith(NAMELESS):
+        return "a file whose name was removed while another one stays"
     with open(f"/proc/self/fdinfo/{ours}", encoding="ascii") as info:
         lines = info.read().splitlines()
     if any(line.startswith("lock:") for line in lines):

@@ -188,8 +188,9 @@ KINDS = (
     Kind(
         "left-in-flight",
         "A file on the way to a process in a message (SCM_RIGHTS; most files: kept): a timerfd, a terminal; "
-        "if no process has it open: inotify, fanotify, a semaphore by eventfd, a file with a lock or lease, "
-        "a socket of MPTCP, or with options that CRIU does not dump",
+        "if no process has it open: epoll, inotify, fanotify, a semaphore by eventfd, a file with a lock or "
+        "lease, or whose name was removed while another one stays, a socket of MPTCP, or with options that "
+        "CRIU does not dump",
         REFUSED,
         "the message is read with MSG_PEEK, through a duplicate of the socket, if `scm_fds` in "
         "/proc/PID/fdinfo says that there is one; looked at again a few times",

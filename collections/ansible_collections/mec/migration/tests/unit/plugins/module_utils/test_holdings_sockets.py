@@ -178,10 +178,21 @@ LOST_IN_FLIGHT = {
     "watches (inotify)": ("made(libc.inotify_init1(0))", False),
     "a semaphore": ("made(libc.eventfd(3, 1))", False),
     "a lock or lease": ("locked('{path}/locked')", False),
+    "an epoll": ("epoll()", False),
+    "whose name was removed": ("removed('{path}/gone')", False),
     "MPTCP": ("made(libc.socket(2, 1, 262))", False),
     "options": ("with_option()", False),
 }
 MAKE = """
+def epoll():
+    import select
+    with select.epoll() as found:
+        return os.dup(found.fileno())
+def removed(name):
+    opened = os.open(name, os.O_RDWR | os.O_CREAT)
+    os.link(name, f"{name}.{os.getpid()}")
+    os.unlink(name)
+    return opened
 def locked(name):
     made(os.open(name, os.O_RDWR | os.O_CREAT))
     opened = os.open(name, os.O_RDWR)

@@ -55,6 +55,19 @@ def test_the_message_stays(kind):
             os.close(each)
 
 
+def test_files_behind_plain_data():
+    reader, writer = os.pipe()
+    with pair() as (sender, receiver):
+        sender.send(b"a header, ")
+        sender.send(b"and ")
+        socket.send_fds(sender, [b"a file"], [reader])
+        socket.send_fds(sender, [b", and another"], [writer])
+        assert peeked(receiver) == [os.fstat(reader).st_ino]
+        assert receiver.recv(99).startswith(b"a header, ")
+    os.close(reader)
+    os.close(writer)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_offset_of_peeking_is_not_moved(kind):
     with pair(kind) as (sender, receiver):
