@@ -66,7 +66,8 @@ class _Piece(NamedTuple):
 
     :ivar places: in order of address.
     :ivar since: when the service began to wait for it; 0 if it does not.
-    :ivar asked: when that was; *alone*, if nothing else was on its way then.
+    :ivar asked: when that was.
+    :ivar alone: whether the service waits for it, and for all else that was on its way then.
     """
 
     process: int
@@ -333,7 +334,9 @@ class LatePages:
                 process, start, end, since = self._wanted.popleft()
                 # Else it is on its way already.
                 if places := self._waiting[process].drop(start, end):
-                    piece = _Piece(process, places, now, not flight, since)
+                    # What others wait for is little: it hardly delays this.
+                    alone = all(each.since for each in flight)
+                    piece = _Piece(process, places, now, alone, since)
                     self._near = process, end
                     self._pace.asked(piece.size_bytes, now, wanted=True)
                     return piece
@@ -343,7 +346,7 @@ class LatePages:
             near, _address = self._near
             for process in sorted(self._waiting, key=lambda process: process != near):
                 if places := self._unasked(process, size_bytes):
-                    piece = _Piece(process, places, now, not flight)
+                    piece = _Piece(process, places, now, alone=False)
                     self._pace.asked(piece.size_bytes, now, wanted=False)
                     return piece
         return None
@@ -356,9 +359,8 @@ class LatePages:
             return self._pace.quiet_bytes if len(flight) < IN_FLIGHT else 0
         # Right behind what it waits for the link is idle longest. So little is asked for that there is hardly
         # anything before what it waits for next.
-        if others_bytes if quiet_s < self._pace.soon_s else others_bytes > self._pace.piece_bytes:
-            return 0
-        if not flight and quiet_s < self._pace.soon_s:
+        is_soon = quiet_s < self._pace.soon_s
+        if others_bytes > (0 if is_soon else self._pace.piece_bytes) or (is_soon and not flight):
             return 0
         return self._pace.beside_bytes(now)
 

@@ -28,6 +28,9 @@ QUEUE_S = 0.02
 DELAY_S, DELAY_PAGES = 0.001, 2
 # So much each answer moves what was measured: towards the median, which a pause of the machine leaves alone.
 STEP = 1 / 16
+# An answer came right behind the one before if its request was sent so long before that one came, as a share
+# of the time that a page takes by itself.
+BEHIND = 0.9
 # After so many pages that came behind or before others one is fetched alone, to measure how long that takes.
 MEASURE_AFTER = 64
 
@@ -59,13 +62,16 @@ class LinkPace:
         """An answer has come.
 
         :param asked: when its request was sent.
-        :param alone: nothing else was on its way then.
+        :param alone: nothing was on its way then for which the service does not wait.
         """
+        # It was at the source before the answer before it had left, so that the link had no pause.
+        behind = self._heard > asked and self._heard - asked >= BEHIND * self.alone_s
+        # The little for which the service waits takes the hosts longer than the link.
+        if behind and not (wanted and self.s_per_byte):
+            self.s_per_byte = _towards(self.s_per_byte, (now - self._heard) / size_bytes)
         if alone and wanted:
             self._not_alone = 0
             self.alone_s = _towards(self.alone_s, now - asked)
-        elif not alone and not wanted:
-            self.s_per_byte = _towards(self.s_per_byte, (now - max(asked, self._heard)) / size_bytes)
         self._heard = now
 
     @property

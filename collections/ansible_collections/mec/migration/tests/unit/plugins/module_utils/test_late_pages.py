@@ -628,3 +628,19 @@ def test_a_page_that_is_delivered_is_not_put_into_the_images():
     # And nobody waits for it any more.
     wanted(late, 40)
     assert late.waited == 1
+def test_what_several_threads_wait_for_is_alone_on_the_link():
+    """Else nothing would ever be, and nothing came beside."""
+    late = late_alone()
+    time.sleep(0.01)
+    flight = late_pages.deque()
+    for number in (40, 7, 70):
+        wanted(late, number)
+        piece = late._next(flight)
+        assert piece.alone
+        flight.append(piece)
+    flight.append(late._next(flight))
+    assert flight[-1].since == 0
+    wanted(late, 9)
+    assert not late._next(flight).alone
+
+

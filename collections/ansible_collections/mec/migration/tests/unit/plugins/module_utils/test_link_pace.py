@@ -85,9 +85,29 @@ def test_now_and_then_a_page_comes_alone_to_see_how_long_that_takes() -> None:
     assert pace.beside_bytes(1001.0) > 0
 
 
+@pytest.mark.parametrize("later_s", [0.0, 0.001, 0.005, 0.019])
+def test_how_fast_the_link_is_shows_only_where_it_had_no_pause(later_s: float) -> None:
+    """Of a piece that was asked for later than what came before it, the time between says nothing."""
+    pace = measured(100, 0.02)
+    before = pace.s_per_byte
+    pace.answered(PAGE_BYTES, 10.0, 10.0 + pace.alone_s, wanted=True, alone=True)
+    came = 10.0 + pace.alone_s + max(later_s, FIRST_BYTES * before)
+    pace.answered(FIRST_BYTES, 10.0 + later_s, came, wanted=False, alone=False)
+    assert pace.s_per_byte == pytest.approx(before, rel=0.07)
+    if later_s > 0.002:
+        assert pace.s_per_byte == before
+
+
+def test_pages_for_which_several_threads_wait_show_how_fast_it_is_at_first() -> None:
+    pace = LinkPace()
+    for page in range(1, 5):
+        pace.answered(PAGE_BYTES, 0.0, 0.02 + page * 0.0004, wanted=True, alone=True)
+    assert pace.s_per_byte == pytest.approx(0.0004 / PAGE_BYTES)
+
+
 def test_a_pause_of_the_machine_hardly_counts() -> None:
     pace = measured(100)
     before = pace.alone_s, pace.s_per_byte
     pace.answered(PAGE_BYTES, 10.0, 20.0, wanted=True, alone=True)
-    pace.answered(FIRST_BYTES, 20.0, 30.0, wanted=False, alone=False)
+    pace.answered(FIRST_BYTES, 19.0, 30.0, wanted=False, alone=False)
     assert (pace.alone_s, pace.s_per_byte) == pytest.approx([value * 17 / 16 for value in before])
