@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ..base.errors import MigrationError, TransferError
 from ..base.page_ranges import PAGE_BYTES, RangeSet, unpack_runs
-from ..base.priority import Hurry
+from ..base.priority import Hurry, no_hurry
 from ..kernel.process_memory import anonymous_ranges, read_pages
 from ..kernel.processes import start_time
 from ..transport.wire import Channel, Message
@@ -117,6 +117,8 @@ class PageServer:
         return channel
 
     def _run(self) -> None:
+        # The thread that made this one hurries, as the service is about to be frozen.
+        no_hurry()
         try:
             self._serve()
         except Exception as error:

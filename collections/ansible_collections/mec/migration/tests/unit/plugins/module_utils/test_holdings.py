@@ -760,7 +760,6 @@ def test_a_process_that_exec_started(monkeypatch):
     only(list(found.said), "docker exec", "does not move", f"process {stranger.pid} ")
 
 
-# An overlay of many layers, in a mount namespace of its own.
 def test_a_debugger_that_exec_started():
     """CRIU stops what is traced there, too, although it does not dump it."""
     with Victim("") as victim, Victim("made(libc.ptrace(0x4206, child(), 0, 0))") as debugger:
@@ -769,6 +768,7 @@ def test_a_debugger_that_exec_started():
     assert "outside" not in sentence
 
 
+# An overlay of many layers, in a mount namespace of its own.
 MANY_LAYERS = """
 libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
 made(libc.unshare(0x20000))

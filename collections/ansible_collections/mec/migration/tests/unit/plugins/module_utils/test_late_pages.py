@@ -17,6 +17,7 @@ import time
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, TransferError
 from ansible_collections.mec.migration.plugins.module_utils.base.page_ranges import RangeSet
+from ansible_collections.mec.migration.plugins.module_utils.base.priority import hurry
 from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memory import (
     PAGE_BYTES,
     present_pages,
@@ -569,6 +570,29 @@ def test_pages_for_which_there_is_no_room_now_wait_for_it(small, directory, monk
     assert small.is_right(small.target.extents(NUMBER, tracker.written))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: runs before others")
+def test_what_nobody_waits_for_does_not_come_before_other_services(postcopy, monkeypatch):
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    read = postcopy.server._read
+    seen = []
+
+    def look(message):
+        seen.append(os.getpriority(os.PRIO_PROCESS, 0))
+        return read(message)
+
+    def hand_over():
+        hurry()
+        postcopy.leave()
+
+    monkeypatch.setattr(postcopy.server, "_read", look)
+    thread = threading.Thread(target=hand_over)
+    thread.start()
+    thread.join()
+    postcopy.late.begin()
+    assert postcopy.server.wait(60)
+    assert seen[0] == usual
+
+
 def late_alone():
     """A process of 100 pages of which nothing has come, over a link of 100 Mbit/s that was measured."""
     late = late_pages.LatePages()
@@ -605,6 +629,22 @@ def test_what_lies_behind_a_page_that_the_service_waited_for_comes_beside_it():
     assert [place[:2] for place in flight[2].places] == [page(7)[:2]]
 
 
+def test_what_several_threads_wait_for_is_alone_on_the_link():
+    """Else nothing would ever be, and nothing came beside."""
+    late = late_alone()
+    time.sleep(0.01)
+    flight = late_pages.deque()
+    for number in (40, 7, 70):
+        wanted(late, number)
+        piece = late._next(flight)
+        assert piece.alone
+        flight.append(piece)
+    flight.append(late._next(flight))
+    assert flight[-1].since == 0
+    wanted(late, 9)
+    assert not late._next(flight).alone
+
+
 def test_with_nothing_behind_it_what_lies_elsewhere_comes():
     late = late_alone()
     wanted(late, 99)
@@ -628,19 +668,3 @@ def test_a_page_that_is_delivered_is_not_put_into_the_images():
     # And nobody waits for it any more.
     wanted(late, 40)
     assert late.waited == 1
-def test_what_several_threads_wait_for_is_alone_on_the_link():
-    """Else nothing would ever be, and nothing came beside."""
-    late = late_alone()
-    time.sleep(0.01)
-    flight = late_pages.deque()
-    for number in (40, 7, 70):
-        wanted(late, number)
-        piece = late._next(flight)
-        assert piece.alone
-        flight.append(piece)
-    flight.append(late._next(flight))
-    assert flight[-1].since == 0
-    wanted(late, 9)
-    assert not late._next(flight).alone
-
-
