@@ -158,6 +158,12 @@ CAUSES = (
         "start it without what needs that",
     ),
     Cause(
+        r"Can't lookup mount=\d+ for fd=\d+ path=(\S+)",
+        "a process of the service has {0} open on a mount that the container does not have, as what "
+        "`docker exec` started and left to it has /dev/null of the host",
+        "end that process, or start it with `< /dev/null` in the container",
+    ),
+    Cause(
         r"Can't dump ghost file|ghost file .* too big",
         "the service holds a deleted file open that is larger than what CRIU is allowed to take along",
         "let the service close it",

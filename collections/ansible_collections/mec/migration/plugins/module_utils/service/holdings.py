@@ -129,6 +129,7 @@ class Holdings(NamedTuple):
     :param message_queues: names of the POSIX message queues in its namespace, open or not.
     :param cgroup_version: 1 or 2, of the host.
     :param unmounted: numbers of mounts that files are open on and that are mounted nowhere any more.
+    :param of_host: likewise, that the host has and the container has not.
     :param hidden: likewise, that another one is mounted over; with their mount points.
     :param own_systems: mounts of file systems that nobody but the container has mounted.
     :param unlocked: process -> bytes of memory that it has locked and that will not be.
@@ -165,6 +166,7 @@ class Holdings(NamedTuple):
     message_queues: tuple[str, ...] = ()
     cgroup_version: int = 2
     unmounted: frozenset[int] = frozenset()
+    of_host: frozenset[int] = frozenset()
     hidden: dict[int, str] = {}  # noqa: RUF012 - never changed
     own_systems: tuple[Mount, ...] = ()
     unlocked: dict[int, int] = {}  # noqa: RUF012 - never changed
@@ -259,7 +261,8 @@ def read_holdings(
             unix = unix_sockets(init)
     flying = in_flight({pid: process.files for pid, process in found.items()}, devices, unix)
     used |= {file.mount for _pid, file in flying.files} - {0}
-    unmounted = frozenset(used - {mount.number for mount in (*points, *on_host)}) if points else frozenset()
+    elsewhere = frozenset(used - {mount.number for mount in points}) if points else frozenset()
+    of_host = elsewhere & {mount.number for mount in on_host}
     return Holdings(
         init=init,
         processes=found,
@@ -275,7 +278,8 @@ def read_holdings(
         unread_with_sender=frozenset(_unread_with_sender(found.values(), unix)),
         message_queues=tuple(sorted(_message_queues(init, points))),
         cgroup_version=2 if os.path.exists(UNIFIED) else 1,
-        unmounted=unmounted,
+        unmounted=elsewhere - of_host,
+        of_host=of_host,
         hidden={
             mount.number: mount.point for mount in points if mount.number in used and _is_hidden(init, mount)
         },

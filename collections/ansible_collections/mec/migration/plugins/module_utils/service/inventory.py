@@ -46,6 +46,7 @@ TRANSIENT = (
     "left-in-flight",
     "sent-to-earlier",
     "unseen-in-flight",
+    "on-hosts-mount",
 )
 LOOKS, PAUSE_S = 3, 0.2
 

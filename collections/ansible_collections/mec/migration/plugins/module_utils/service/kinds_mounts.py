@@ -48,6 +48,12 @@ def _on_unmounted(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, what)
 
 
+def _on_hosts_mount(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.mount in holdings.of_host:
+            yield Found(process, f"has {file.link} of the host open ({file.place}), not of the container")
+
+
 def _on_hidden(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.mount in holdings.hidden:
@@ -88,6 +94,19 @@ KINDS = (
         "Close it before the move",
         TEST + "test_a_file_on_an_unmounted_mount",
         _on_unmounted,
+    ),
+    Kind(
+        "on-hosts-mount",
+        "A file that is open on a mount of the host, as the standard input of what `docker exec` or a health "
+        "check started and left to the service (/dev/null)",
+        REFUSED,
+        "`mnt_id` in /proc/PID/fdinfo is in the host's table of mounts and not in the container's; looked at "
+        "again a few times",
+        "CRIU cannot tell where it is",
+        "End that process, or have a shell in the container start it with `< /dev/null`: `docker exec` gives "
+        "it the host's",
+        TEST + "test_a_file_on_a_mount_of_the_host",
+        _on_hosts_mount,
     ),
     Kind(
         "on-hidden",

@@ -43,6 +43,15 @@ def made(what):
     return what
 
 
+def unshare_mounts(others=0):
+    made(libc.unshare(0x20000 | others))
+    # What was open before is on mounts of the host.
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 2)
+    os.close(null)
+
+
 def ready():
     os.write(1, b"ready\n")
     time.sleep(600)
@@ -252,7 +261,7 @@ rt.mq_unlink(name)
 @needs_root
 def test_a_message_queue_that_nobody_has_open():
     program = """
-made(libc.unshare(0x08000000 | 0x00020000))
+unshare_mounts(0x08000000)
 libc.mount(b"none", b"/", None, 0x44000, None)
 made(libc.mount(b"none", b"/dev/shm", b"mqueue", 0, None))
 open("/dev/shm/jobs", "x").close()
@@ -771,7 +780,7 @@ def test_a_debugger_that_exec_started():
 # An overlay of many layers, in a mount namespace of its own.
 MANY_LAYERS = """
 libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
-made(libc.unshare(0x20000))
+unshare_mounts()
 made(libc.mount(None, b"/", None, 1 << 14 | 1 << 18, None))
 base = "BASE"
 made(libc.mount(b"none", base.encode(), b"tmpfs", 0, None))

@@ -13,7 +13,7 @@ MOUNTS = """
 import tempfile
 libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
 MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 0x1000, 0x4000, 0x40000, 2
-made(libc.unshare(0x20000))
+unshare_mounts()
 made(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
 place = tempfile.mkdtemp()
 
@@ -56,6 +56,13 @@ mount(b"overlay", f"{place}/merged", options=options)
 def test_a_file_on_an_unmounted_mount():
     unmount = "made(libc.umount2(place.encode(), MNT_DETACH))"
     only(told(MOUNTS + OPEN + unmount), "/held open", "on a mount that was unmounted")
+
+
+def test_a_file_on_a_mount_of_the_host():
+    """As what `docker exec` starts has /dev/null: opened before its process entered the container."""
+    program = "held = open('/dev/null')\n" + MOUNTS
+    only(told(program), "/dev/null of the host open", "not of the container", "`< /dev/null`")
+    assert told(program + "held.close()") == []
 
 
 def test_a_file_on_a_hidden_mount():
