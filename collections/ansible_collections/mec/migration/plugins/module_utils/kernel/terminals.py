@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import stat
 from collections.abc import Iterable, Iterator
 
@@ -44,6 +45,15 @@ def make_exclusive(pid: int, descriptor: int) -> str:
     except OSError as error:
         return "" if error.errno in (errno.EBADF, errno.ENOTTY) else str(error.strerror)
     return ""
+
+
+def is_hung_up(pid: int, descriptor: int) -> bool:
+    """Whether nobody has the other end of a terminal open any more, or this one is gone."""
+    with contextlib.suppress(OSError), _duplicate(pid, descriptor) as ours:
+        waiting = select.poll()
+        waiting.register(ours, 0)
+        return any(events & select.POLLHUP for _ours, events in waiting.poll(0))
+    return True
 
 
 def _terminals(pid: int) -> Iterator[tuple[int, int]]:

@@ -15,6 +15,7 @@ from ..kernel.processes import program_bits
 from .executed import Executed
 from .holdings import Holdings, Process
 from .kinds import KEPT, REFUSED, SAID, UNSEEN, Found, Kind
+from .open_files import PTS
 
 SCHED_DEADLINE = 6
 DEV_TTY = os.makedev(5, 0)
@@ -62,6 +63,16 @@ def _terminal_by_name(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if stat.S_ISCHR(file.mode) and file.rdev == DEV_TTY:
             yield Found(process, f"has /dev/tty open ({file.place})")
+
+
+def _terminal_outside(holdings: Holdings) -> Iterator[Found]:
+    inside = {file.terminal for _process, file in holdings.files()}
+    for process, file in holdings.files():
+        is_terminal = stat.S_ISCHR(file.mode) and os.major(file.rdev) == PTS
+        if is_terminal and file.rdev not in inside and not file.hung_up:
+            yield Found(
+                process, f"has the terminal {file.link} open ({file.place}), whose other end is outside"
+            )
 
 
 def _sharing_memory(holdings: Holdings) -> Iterator[Found]:
@@ -347,6 +358,18 @@ KINDS = (
         "Nothing, unless they open /dev/tty (to ask for a password, say); then let them be started anew",
         TEST + "test_a_controlling_terminal",
         _below_terminal,
+    ),
+    Kind(
+        "terminal-outside",
+        "An open terminal (pty) whose other end is open outside the service: of what `docker exec -t` "
+        "started and left to the service (one that is hung up: kept)",
+        REFUSED,
+        "the device of the file, and `tty-index` in /proc/PID/fdinfo of the other ends; poll(2) of a "
+        "duplicate",
+        "CRIU cannot restore it",
+        "End that process, or start it without `-t`",
+        TEST + "test_a_terminal_whose_other_end_is_outside",
+        _terminal_outside,
     ),
     Kind(
         "terminal-by-name",

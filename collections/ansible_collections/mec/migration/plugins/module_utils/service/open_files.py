@@ -14,12 +14,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..kernel.socket_options import socket_of
+from ..kernel.terminals import is_hung_up
 
 # What the kernel calls files that never had a name in a directory.
 NAMELESS = ("/memfd:", "/secretmem", "/dmabuf:", "/SYSV", "/anon_hugepage", "/[aio]", "/dev/zero")
 SO_PROTOCOL = 38
 PIDFD = "anon_inode:[pidfd]"
 TIMER = "anon_inode:[timerfd]"
+# Documentation/admin-guide/devices.txt: the two ends of a pseudo terminal.
+PTMX, PTS = os.makedev(5, 2), 136
 # include/uapi/linux/time.h. CRIU's parser knows no others of timerfd's (criu/timerfd.c, verify_timerfd).
 UNDUMPED_CLOCKS = {8: "CLOCK_REALTIME_ALARM", 9: "CLOCK_BOOTTIME_ALARM"}
 SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS = 270, 9
@@ -40,6 +43,8 @@ class OpenFile(NamedTuple):
     :param links: how many names it has; 0 if it could not be looked at.
     :param mount: number of the mount that it was opened on; 0 if it has no path.
     :param flags: of a pipe, a pidfd or a file of pressure stall information, as open(2) has them.
+    :param terminal: of the end of a terminal that leads to its program (ptmx), the device of the other one.
+    :param hung_up: of a terminal, whether nobody has its other end open.
     :param undumped: of a timerfd or netlink socket, in words, what CRIU cannot dump of it; else empty.
     :param in_flight: whether it lies in a message that waits to be read (SCM_RIGHTS); its number is then that
         of the socket at which it waits.
@@ -55,6 +60,8 @@ class OpenFile(NamedTuple):
     links: int = 0
     mount: int = 0
     flags: int = 0
+    terminal: int = 0
+    hung_up: bool = False
     undumped: str = ""
     in_flight: bool = False
     left_in_flight: str = ""
@@ -121,11 +128,17 @@ def describe(pid: int, number: int, devices: dict[int, int]) -> OpenFile:
         links=found.st_nlink,
         mount=0 if link.startswith(NAMELESS) else mount_of(pid, number),
         flags=_flags(pid, number) if is_pressure else 0,
+        terminal=_other_end(pid, number) if found.st_rdev == PTMX else 0,
+        hung_up=os.major(found.st_rdev) == PTS and is_hung_up(pid, number),
     )
 
 
 def _flags(pid: int, number: int) -> int:
     return int(fields(f"/proc/{pid}/fdinfo/{number}")["flags"], 8)
+
+
+def _other_end(pid: int, number: int) -> int:
+    return os.makedev(PTS, int(fields(f"/proc/{pid}/fdinfo/{number}").get("tty-index", -1)))
 
 
 def _magic(path: str) -> int:

@@ -503,6 +503,17 @@ os.read(master, 1)
             only(list(found), "has /dev/tty open", "job control")
 
 
+def test_a_terminal_whose_other_end_is_outside():
+    program = "master, slave = os.openpty()\n"
+    assert told(program) == []
+    assert told(program + "os.close(slave)") == []
+    # Hung up, as nobody has the other end.
+    assert told(program + "os.close(master)") == []
+    # In another session, a process is none of the container's here; it ends with its parent.
+    program += "child(lambda: (os.setsid(), libc.prctl(1, 9))); os.close(master)"
+    only(told(program), "has the terminal /dev/pts/", "whose other end is outside", "`-t`")
+
+
 def test_a_process_with_its_parents_directory():
     only(told(CLONED.format(flag=CLONE_FS)), "the working directory", "CLONE_FS", "fork")
     # Descriptors may be shared.
