@@ -124,7 +124,7 @@ class Cgroup:
             self._write("0" if self._v2 else "THAWED")
 
     def pids(self) -> list[int]:
-        """Every process in the container, those of nested cgroups included, in order of start."""
+        """Every process in the container, those of nested cgroups included, in ascending order."""
         found: list[int] = []
         for path, _dirs, _files in os.walk(self._dir):
             try:

@@ -104,7 +104,7 @@ def anonymous_ranges(pid: int) -> RangeSet:
 
 
 def fetchable_ranges(pid: int) -> RangeSet:
-    """Of :func:`anonymous_ranges` what no restore reads before pages can be fetched."""
+    """As :func:`anonymous_ranges`, without what a restore reads before pages can be fetched."""
     mapped = areas(pid)
     return _anonymous(mapped) - foreign_vdso(pid, mapped)
 

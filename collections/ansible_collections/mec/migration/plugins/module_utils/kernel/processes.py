@@ -77,7 +77,7 @@ def family(first: int, pids: Iterable[int]) -> dict[int, int]:
     for pid in pids:
         with contextlib.suppress(OSError, IndexError, ValueError):
             parents[pid], inside[pid] = _parent_and_number(pid)
-    # Of one whose parent has ended meanwhile the first process is the parent now.
+    # One whose parent has ended meanwhile has another one now, inside the container (its first process, say).
     for pid, parent in parents.items():
         if pid != first and parent not in parents:
             with contextlib.suppress(OSError, ValueError):

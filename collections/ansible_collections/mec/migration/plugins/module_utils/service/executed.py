@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `docker exec` and health checks start in a container, and what is none of its service.
+"""What `docker exec` and health checks start in a container: it does not belong to the service.
 
 CRIU does not dump such processes, and they end on the source. Two things of them count: their connections,
 for of a UNIX connection CRIU cannot dump one end alone; and whether they are traced, for CRIU stops all that
@@ -20,7 +20,7 @@ from ..kernel.sockets import open_sockets
 from ..kernel.unix_diag import unix_sockets
 from .open_files import fields
 
-# Docker starts health checks as it does `docker exec`; what is younger may be one, and ends by itself.
+# Docker starts health checks as it does `docker exec`; only what is younger may be one, which ends by itself.
 HEALTH_CHECK_S = 5
 
 
@@ -46,7 +46,7 @@ class Executed(NamedTuple):
 
 
 def executed(pids: Iterable[int]) -> list[Executed]:
-    """What these processes are, of a container and none of its service; without those that have ended."""
+    """:param pids: of a container, and not of its service. Those that have ended are left out."""
     with open("/proc/uptime", encoding="ascii") as uptime:
         now_s = float(uptime.read().split()[0])
     found = []

@@ -84,7 +84,7 @@ class Service:
         return family(self.runc.pid, self.cgroup.pids())
 
     def pids(self) -> list[int]:
-        """Their numbers on the host, in order of start."""
+        """Their numbers on the host, in ascending order."""
         return list(self.processes())
 
     def asked_by_check(self, moving: Iterable[int]) -> bool:

@@ -292,7 +292,7 @@ class HandOver:
         )
 
     def _freeze(self) -> tuple[float, float, dict[int, int]]:
-        """Freeze, if need be again: not while a health check asks the service.
+        """Freeze; if a health check asks the service then, thaw, wait for its end, and freeze again.
 
         :return: when it began, on the monotonic clock, and how long it took, in ms; the processes that move.
         """
