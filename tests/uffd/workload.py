@@ -34,6 +34,10 @@ NONE, READ, READ_WRITE = 0, mmap.PROT_READ, mmap.PROT_READ | mmap.PROT_WRITE
 MAY_MOVE, FIXED_PLACE, DONT_UNMAP = 1, 2, 4
 DONTNEED, FREE, HUGEPAGE = 4, 8, 14
 FAILED = ctypes.c_void_p(-1).value
+# futex; ptrace, process_vm_readv, process_vm_writev, userfaultfd
+FUTEX, *TRACING = {"x86_64": (202, 101, 310, 311, 323), "aarch64": (98, 117, 270, 271, 282)}[
+    os.uname().machine
+]
 
 
 class Wrong(Exception):
@@ -362,7 +366,7 @@ class Heap:
 class Filtered(Threads):
     """The same under a seccomp filter that kills at the first system call of a tracker."""
 
-    FORBIDDEN = (101, 310, 311, 323, 434, 438)  # ptrace, process_vm_*, userfaultfd, pidfd_*
+    FORBIDDEN = (*TRACING, 434, 438)  # ptrace, process_vm_*, userfaultfd, pidfd_*
 
     def __init__(self, choice: random.Random) -> None:
         kill, allow = 0x80000000, 0x7FFF0000
@@ -436,7 +440,7 @@ class Waits:
         return -int(libc.clock_nanosleep(1, 1, self._time(at), None))
 
     def _futex(self) -> int:
-        return int(libc.syscall(202, ctypes.byref(self.word), 128, 5, self._time(self.SECONDS), None, 0))
+        return int(libc.syscall(FUTEX, ctypes.byref(self.word), 128, 5, self._time(self.SECONDS), None, 0))
 
     def _poll(self) -> int:
         wanted = ctypes.create_string_buffer(struct.pack("=ihh", self.fd, 1, 0))

@@ -41,7 +41,7 @@ options:
       - How changed pages are found. V(soft-dirty) and V(uffd) ask the kernel which were written, V(compare)
         compares every page with what the target has. All send only pages whose content differs.
       - V(uffd) gives each process a userfaultfd from outside, which stops it for some milliseconds, and lasts
-        as long as this module. It needs Linux 6.7 on x86-64. A process with an obstacle (io_uring, a
+        as long as this module. It needs Linux 6.7, on arm64 6.10. A process with an obstacle (io_uring, a
         debugger, O_DIRECT, pinned memory, a userfaultfd of its own) is compared; RV(tracker_reason) names it.
       - V(auto) takes V(soft-dirty) where the kernel has it, else V(uffd) where it works, else V(compare).
     type: str

@@ -8,6 +8,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class WaitingCall(NamedTuple):
+    """The system call that a thread waits in: its number, its first argument, the stack pointer, and the
+    address that it returns to."""
+
+    number: int
+    first: int
+    stack: int
+    back: int
 
 
 def stat_fields(task: int | str) -> list[str]:
@@ -55,6 +66,19 @@ def tracer_of(pid: int) -> int:
         if tracer:
             return tracer
     return 0
+
+
+def waiting_call(task: str) -> WaitingCall | None:
+    """The system call that *task* (``PID/task/TID``) waits in; None if it waits in none, or is gone."""
+    try:
+        with open(f"/proc/{task}/syscall", encoding="ascii") as line:
+            words = line.read().split()
+    except OSError:
+        return None
+    # Otherwise ``running``, or ``-1`` and two addresses.
+    if len(words) != 9:
+        return None
+    return WaitingCall(int(words[0]), *(int(words[place], 16) for place in (1, 7, 8)))
 
 
 def program_bits(pid: int) -> int:

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One thread of another process, traced by this one. x86-64 only.
+"""One thread of another process, traced by this one.
 
-Sources: ptrace(2); kernel/signal.c, kernel/ptrace.c and arch/x86/kernel/signal.c of Linux.
+Sources: ptrace(2); kernel/signal.c and kernel/ptrace.c of Linux. What differs between processors is in
+:mod:`.registers`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import platform
 import signal
 import struct
 import time
@@ -20,9 +20,10 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from . import kcmp, processes
+from .registers import ThreadRegisters
 
 # linux/ptrace.h
-PTRACE_CONT, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_DETACH, PTRACE_SYSCALL = 7, 12, 13, 17, 24
+PTRACE_CONT, PTRACE_DETACH, PTRACE_SYSCALL = 7, 17, 24
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_GETSIGMASK, PTRACE_SETSIGMASK = 0x4206, 0x4207, 0x420A, 0x420B
 PTRACE_GET_RSEQ_CONFIGURATION, PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG = 0x420F, 0x4211
 PTRACE_O_TRACESYSGOOD, PTRACE_O_SUSPEND_SECCOMP = 1, 1 << 21
@@ -30,19 +31,7 @@ PTRACE_EVENT_STOP = 128
 WALL = 0x40000000  # __WALL: threads, too
 SYSCALL_STOP = signal.SIGTRAP | 0x80
 
-# arch/x86/entry/syscalls/syscall_64.tbl
-SYS_CLOSE = 3
-# Calls that end with EINTR, and are not begun anew by the kernel, when a thread is stopped and goes on:
-# read, write, readv, writev, connect, accept, send*, recv* (with a timeout), semop, rt_sigtimedwait,
-# io_getevents, semtimedop, epoll_wait, epoll_pwait, accept4, recvmmsg, sendmmsg, epoll_pwait2 (signal(7)).
-GIVE_UP_ON_STOP = frozenset(
-    (0, 1, 19, 20, 42, 43, 44, 45, 46, 47, 65, 128, 208, 220, 232, 281, 288, 299, 307, 441)
-)
-CODE_64_BIT = 0x33  # the user's code segment
-SYSCALL_INSTRUCTION = b"\x0f\x05"
-SYSCALL_BYTES = len(SYSCALL_INSTRUCTION)
 ALL_SIGNALS = (1 << 64) - 1
-NO_CALL = (1 << 64) - 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _ptrace = _libc.ptrace
@@ -56,43 +45,6 @@ class RemoteError(Exception):
 
 class TryAgain(RemoteError):
     """Not at this moment: a thread does not stop, or stands where it may not be diverted."""
-
-
-class Registers(ctypes.Structure):
-    """``struct user_regs_struct``."""
-
-    _fields_ = [
-        (name, ctypes.c_uint64)
-        for name in (
-            *("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx"),
-            *("rsi", "rdi", "orig_rax", "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base"),
-            *("ds", "es", "fs", "gs"),
-        )
-    ]
-
-    rax: int
-    rdi: int
-    rip: int
-    cs: int
-    orig_rax: int
-
-    @property
-    def result(self) -> int:
-        return ctypes.c_int64(self.rax).value
-
-    @property
-    def in_call(self) -> bool:
-        """Whether the thread was in a system call."""
-        return ctypes.c_int64(self.orig_rax).value >= 0
-
-    def copy(self) -> Registers:
-        return Registers.from_buffer_copy(self)
-
-
-def supported() -> str:
-    """Why this machine cannot do it; empty if it can."""
-    machine = platform.machine()
-    return "" if machine == "x86_64" else f"it is made for x86_64, this is {machine}"
 
 
 def share_memory(pid: int, other: int) -> bool:
@@ -142,8 +94,11 @@ class TracedThread:
         self.pid = pid
         self.tid = tid
         self.held_back = False
-        self.registers = Registers()
+        self.registers = ThreadRegisters()
+        self._waiting: processes.WaitingCall | None = None
         self.stopped = False
+        # Whether it stands at the entry of the call that it was in.
+        self.entering = False
         self._options = PTRACE_O_TRACESYSGOOD
         if self.status("Seccomp") not in ("", "0"):
             self._options |= PTRACE_O_SUSPEND_SECCOMP
@@ -160,6 +115,8 @@ class TracedThread:
         """:raises RemoteError: it cannot be traced."""
         try:
             self.ptrace(PTRACE_SEIZE, 0, self._options)
+            if self.registers.FORGETS_ARGUMENT:
+                self._waiting = processes.waiting_call(f"{self.pid}/task/{self.tid}")
             self.ptrace(PTRACE_INTERRUPT)
         except OSError as error:
             tracer = self.status("TracerPid")
@@ -196,34 +153,39 @@ class TracedThread:
         self.stopped = True
         if not stop.plain:
             raise TryAgain(f"it is stopped by {signal.Signals(stop.signal).name}")
-        self.ptrace(PTRACE_GETREGS, 0, ctypes.addressof(self.registers))
+        self.registers.read(self.ptrace)
         self._begin_anew()
 
     def _begin_anew(self) -> None:
         """Let a call that only our stop has ended, with EINTR, be made again."""
-        if (
-            self.registers.result == -errno.EINTR
-            and self.registers.orig_rax in GIVE_UP_ON_STOP
-            and not self._signal_pending()
-        ):
-            self.registers.rax = self.registers.orig_rax
-            self.registers.rip -= SYSCALL_BYTES
-            self.registers.orig_rax = NO_CALL
-            self.ptrace(PTRACE_SETREGS, 0, ctypes.addressof(self.registers))
+        if self.registers.gave_up(self._waiting) and not self._signal_pending():
+            self.registers.begin_anew(self._waiting)
+            self.registers.write(self.ptrace)
 
     def diverted_by(self, memory: int) -> str:
         """Why this thread may not run a call for us; empty if it may. *memory*: its /proc/PID/mem."""
-        if self.registers.cs != CODE_64_BIT:
+        if not self.registers.runs_64_bit:
             return "it runs 32-bit code"
-        dispatch = (ctypes.c_uint64 * 4)()
-        self.ptrace(
-            PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, ctypes.sizeof(dispatch), ctypes.addressof(dispatch)
-        )
-        if dispatch[0]:
+        if self._handles_calls_itself():
             return "it handles its system calls itself (syscall user dispatch)"
         if not self.registers.in_call and self._in_critical_section(memory):
             return f"thread {self.tid} is in a restartable sequence"
+        if self.registers.loses_by_call(self.ptrace):
+            return f"thread {self.tid} uses vector registers that no system call preserves (SVE)"
         return ""
+
+    def _handles_calls_itself(self) -> bool:
+        dispatch = (ctypes.c_uint64 * 4)()
+        try:
+            self.ptrace(
+                PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, ctypes.sizeof(dispatch), ctypes.addressof(dispatch)
+            )
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            # Kernels for arm64 have no such thing (CONFIG_GENERIC_ENTRY), or not yet.
+            return False
+        return bool(dispatch[0])
 
     def _in_critical_section(self, memory: int) -> bool:
         """A diversion would make the kernel forget the rseq section that the thread is in (rseq.h)."""
@@ -236,7 +198,7 @@ class TracedThread:
         if not section:
             return False
         _version, _flags, start, size = struct.unpack("=IIQQ", os.pread(memory, 24, section))
-        return bool(0 <= self.registers.rip - start < size)
+        return bool(0 <= self.registers.instruction - start < size)
 
     def status(self, name: str) -> str:
         """A line of its /proc status; empty if it is gone."""

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""System calls in another process, by ptrace, while all its threads stand still. x86-64 only.
+"""System calls in another process, by ptrace, while all its threads stand still.
 
 Whoever changes the registers of a thread must put them back, or the process is lost. So this is done in
 a child of ours that no signal reaches (:func:`.ptrace_child.in_child`), with everything looked up before
@@ -10,6 +10,7 @@ the first thread is stopped, and which gives up only as long as nothing is chang
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -23,22 +24,18 @@ from .process_memory import Area, areas
 from .processes import stat_fields
 from .ptrace import (
     ALL_SIGNALS,
-    NO_CALL,
     PTRACE_CONT,
     PTRACE_DETACH,
-    PTRACE_GETREGS,
     PTRACE_GETSIGMASK,
     PTRACE_INTERRUPT,
-    PTRACE_SETREGS,
     PTRACE_SETSIGMASK,
     PTRACE_SYSCALL,
-    SYS_CLOSE,
-    SYSCALL_INSTRUCTION,
     SYSCALL_STOP,
     RemoteError,
     TracedThread,
     TryAgain,
 )
+from .registers import ThreadRegisters
 
 # Given the result of the call before; returns the number and the arguments, or () to leave a call out.
 MakeCall = Callable[[int], tuple[int, ...]]
@@ -153,8 +150,9 @@ class Stopped:
         for area in self.areas:
             if area.path == "[vdso]":
                 content = os.pread(self._memory, area.end - area.start, area.start)
-                if SYSCALL_INSTRUCTION in content:
-                    return area.start + content.index(SYSCALL_INSTRUCTION)
+                found = ThreadRegisters.find_instruction(content)
+                if found >= 0:
+                    return area.start + found
         raise RemoteError("it has no vdso with a system call in it")
 
     def _call_in(self, thread: TracedThread, calls: tuple[MakeCall, ...]) -> list[int]:
@@ -163,6 +161,11 @@ class Stopped:
         results: list[int] = []
         try:
             thread.ptrace(PTRACE_SETSIGMASK, 8, ctypes.addressof(blocked))
+            if thread.registers.hides_call(self._memory):
+                self._enter(thread)
+                thread.entering = False
+                thread.registers.skip_call(thread.ptrace)
+                self._continue(thread)
             value = 0
             for make in calls:
                 words = make(value)
@@ -175,26 +178,37 @@ class Stopped:
 
     def _one_call(self, thread: TracedThread, words: tuple[int, ...]) -> int:
         registers = thread.registers.copy()
-        registers.rip = self._instruction
-        registers.orig_rax = NO_CALL
-        for name, value in zip(("rax", "rdi", "rsi", "rdx", "r10", "r8", "r9"), words):
-            setattr(registers, name, value)
-        thread.ptrace(PTRACE_SETREGS, 0, ctypes.addressof(registers))
+        registers.divert(self._instruction, words)
+        registers.write(thread.ptrace)
         for _side in ("entry", "exit"):
-            thread.ptrace(PTRACE_SYSCALL)
-            while (stop := thread.wait(None)).signal != SYSCALL_STOP:
-                if stop.event == 0 and stop.signal != signal.SIGSTOP:
-                    raise RemoteError(f"the call ended with {signal.Signals(stop.signal).name}")
-                # Only SIGSTOP cannot be blocked; it is sent again afterwards.
-                thread.held_back |= stop.event == 0
-                thread.ptrace(PTRACE_SYSCALL)
-        thread.ptrace(PTRACE_GETREGS, 0, ctypes.addressof(registers))
-        return registers.result
+            self._continue(thread)
+        registers.read(thread.ptrace)
+        return int(registers.result)
+
+    def _enter(self, thread: TracedThread) -> None:
+        """Until it enters the call that it is about to make."""
+        if not thread.entering:
+            self._continue(thread)
+            thread.entering = True
 
     @staticmethod
-    def _restore(thread: TracedThread, mask: ctypes.c_uint64) -> None:
+    def _continue(thread: TracedThread) -> None:
+        """Until it enters a system call, or leaves it."""
+        thread.ptrace(PTRACE_SYSCALL)
+        while (stop := thread.wait(None)).signal != SYSCALL_STOP:
+            if stop.event == 0 and stop.signal != signal.SIGSTOP:
+                raise RemoteError(f"the call ended with {signal.Signals(stop.signal).name}")
+            # Only SIGSTOP cannot be blocked; it is sent again afterwards.
+            thread.held_back |= stop.event == 0
+            thread.ptrace(PTRACE_SYSCALL)
+
+    def _restore(self, thread: TracedThread, mask: ctypes.c_uint64) -> None:
         """Back to how the thread was, in a stop like the first one: only from there on is a call that it
-        was in begun anew as the kernel would have done."""
+        was in begun anew as the kernel would have done.
+
+        Where the kernel cannot tell any more that there was a call (:meth:`.Registers.hides_call`), a signal
+        would be handled before the call instead of ending it. So the call is entered before signals may come.
+        """
         while True:
             try:
                 thread.ptrace(PTRACE_INTERRUPT)
@@ -202,8 +216,12 @@ class Stopped:
                 while not (stop := thread.wait(None)).plain:
                     thread.held_back |= stop == (signal.SIGSTOP, 0)
                     thread.ptrace(PTRACE_CONT)
+                thread.registers.write(thread.ptrace)
+                if thread.registers.hides_call(self._memory):
+                    # If it fails there, it will do so again by itself.
+                    with contextlib.suppress(RemoteError):
+                        self._enter(thread)
                 thread.ptrace(PTRACE_SETSIGMASK, 8, ctypes.addressof(mask))
-                thread.ptrace(PTRACE_SETREGS, 0, ctypes.addressof(thread.registers))
             except OSError as error:
                 if not _is_live(thread.pid, thread.tid):
                     raise ProcessLookupError(errno.ESRCH, f"process {thread.pid} is gone") from error
@@ -233,7 +251,7 @@ def take_descriptor(stopped: Stopped, pid: int, number: int, *arguments: int) ->
             ours = syscall(SYS_PIDFD_GETFD, process, theirs, 0)
         except OSError as error:
             failure = f"its descriptor cannot be had: {error.strerror}"
-        return SYS_CLOSE, theirs
+        return ThreadRegisters.SYS_CLOSE, theirs
 
     try:
         stopped.call(lambda _value: (number, *arguments), take)

@@ -4,8 +4,8 @@
 """Which pages of a process were written: userfaultfd's asynchronous write protection and PAGEMAP_SCAN.
 
 A page that is protected and written loses its mark in the kernel, at the price of one fault; nobody is
-asked and nobody waits. Kernels from 6.7 on. Sources: linux/userfaultfd.h; Documentation/admin-guide/mm
-(userfaultfd.rst, pagemap.rst) of Linux; fs/proc/task_mmu.c.
+asked and nobody waits. Kernels from 6.7 on, on arm64 from 6.10 on (HAVE_ARCH_USERFAULTFD_WP). Sources:
+linux/userfaultfd.h; Documentation/admin-guide/mm (userfaultfd.rst, pagemap.rst) of Linux; fs/proc/task_mmu.c.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from .process_memory import (
     Pagemap,
     Query,
 )
-from .ptrace import RemoteError, share_memory, supported
+from .ptrace import RemoteError, share_memory
 from .ptrace_child import in_child
+from .registers import supported
 from .remote_syscall import Stopped, take_descriptor
 
 UFFD_USER_MODE_ONLY = 1
@@ -176,7 +177,7 @@ def _kernel_obstacle() -> str:
             pages[PAGE_BYTES] = 2
             then = pagemap.scan(place, CLEAR)
     except OSError as error:
-        return f"asynchronous write protection needs a kernel from 6.7 on ({error.strerror})"
+        return f"asynchronous write protection needs Linux 6.7, on arm64 6.10, or later ({error.strerror})"
     finally:
         protection.close()
         del holder
