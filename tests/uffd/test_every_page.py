@@ -47,18 +47,17 @@ class Move:
 
     def __init__(self, program: Program | Redis, directory: Path, counts: Counter[str]) -> None:
         self._program = program
-        self._dir = directory
         self._counts = counts
         images = directory / "images"
         images.mkdir()
         self._target = MemoryTarget(str(images))
         self._peer = Peer(self._target.handlers)
-        self.new_process()
+        self.tracker = UffdTracker(program.cgroup)
+        self._source = MemorySource(str(directory), self.tracker)
 
-    def new_process(self) -> None:
-        """As the hand-over after the rounds of pre-copy: another tracker goes on."""
-        self.tracker = UffdTracker(self._program.cgroup)
-        self._source = MemorySource(str(self._dir), self.tracker)
+    def track_anew(self) -> None:
+        """Another tracker goes on, which stops all processes again."""
+        self.tracker = self._source._tracker = UffdTracker(self._program.cgroup)
 
     def round(self, *, frozen: bool = False) -> None:
         pids = container_pids(self._program.cgroup.pids())
@@ -131,7 +130,7 @@ def test_every_page(workload: str, seed: int, directory: Path, counts: Counter[s
                 assert move.differences() == []
             tracked += not any(f"process {main} " in note for note in move.tracker.notes)
             if choice.random() < 0.4 or not freezes:
-                move.new_process()
+                move.track_anew()
         assert program.verdict() == "right"
         assert tracked, f"it was never tracked: {move.tracker.notes}"
         counts["runs"] += 1
