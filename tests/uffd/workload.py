@@ -38,6 +38,10 @@ FAILED = ctypes.c_void_p(-1).value
 FUTEX, *TRACING = {"x86_64": (202, 101, 310, 311, 323), "aarch64": (98, 117, 270, 271, 282)}[
     os.uname().machine
 ]
+# Calls that may end with EINTR on arm64, where the tracker cannot begin each of them anew (docs/trackers.md).
+GIVEN_UP = {"x86_64": (), "aarch64": ("recv", "accept", "epoll_wait", "semtimedop", "sigtimedwait")}[
+    os.uname().machine
+]
 
 
 class Wrong(Exception):
@@ -484,6 +488,8 @@ class Waits:
             result = call()
             seen = ctypes.get_errno() if result < 0 else 0
             took = time.monotonic() - start
+            if seen == errno.EINTR and name in GIVEN_UP:
+                continue
             if seen != error or (result != 0) != bool(error) or took < self.SECONDS - 0.01:
                 self.failures.append(f"{name}: {result} {errno.errorcode.get(seen, seen)} after {took:.3f} s")
             self.counts[name] = self.counts.get(name, 0) + 1

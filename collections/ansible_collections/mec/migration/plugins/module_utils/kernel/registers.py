@@ -185,8 +185,8 @@ class Arm64Registers(Registers):
     - A sleep goes on with what is left of it (restart_syscall(2)). The kernel puts that call's number into
       x8 after the stop, and only if the thread goes on where it was. And only then does a signal end the
       call, where signals do. See :meth:`hides_call`.
-    - A call that ends with EINTR has that in x0, where the first argument was. So the argument is read
-      before the stop (``FORGETS_ARGUMENT``).
+    - A call that ends with EINTR has that in x0, where the first argument was. The kernel does not tell that
+      any more, so it is read before the stop, of threads that sleep (``FORGETS_ARGUMENT``).
     """
 
     SYSCALL_INSTRUCTION = b"\x01\x00\x00\xd4"  # svc #0
