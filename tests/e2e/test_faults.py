@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.mec.migration.plugins.module_utils.base.crash_points import ARMED_FILE
 
 from .conftest import Serve
 from .edge import SMALL, Host, Lab, Play, Service, kill_group, wait_for
@@ -120,6 +121,26 @@ def test_handover_killed_while_frozen(busy: Service, source: Host, target: Host)
     fault.fired(failed)
     failed.refused()
     busy.goes_on(source)
+
+
+def test_a_service_that_is_killed_in_the_hand_over_is_started_by_its_policy(
+    serve: Serve, source: Host, target: Host
+) -> None:
+    """Its policy is "no" at that moment, so Docker leaves it: who gives the policy back starts it."""
+    service = serve("load", docker=["--restart", "always"], MEMORY_MIB="16", DIRTY_PAGES="10")
+    died = source.inspect("load")["State"]["Pid"]
+    point = "source/first/docker.update_container/after"
+    source.run(f"umask 077; mkdir -p /run/mec-migration; echo {point} stop > {ARMED_FILE}")
+    killer = source.spawn(
+        f"while [ -e {ARMED_FILE} ]; do sleep 0.01; done; sleep 0.2; kill -9 {died}; sleep 1; "
+        "for stat in $(grep -ls ' (python3) T ' /proc/[0-9]*/stat); do "
+        "p=${stat%/stat}; kill -CONT ${p#/proc/}; done"
+    )
+    failed = service.migrate(target)
+    killer.communicate(timeout=60)
+    failed.refused("had ended (exit code 137), and was started anew: its restart policy is always")
+    assert source.inspect("load")["HostConfig"]["RestartPolicy"]["Name"] == "always"
+    assert source.inspect("load")["State"]["Pid"] not in (0, died)
 
 
 def test_restore_fails_on_the_target(redis: Service, source: Host, target: Host) -> None:

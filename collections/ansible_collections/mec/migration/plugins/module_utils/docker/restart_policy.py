@@ -70,6 +70,15 @@ def give_back(
     )
 
 
+def give_back_on_source(client: Any, container_id: str, policy: dict[str, Any]) -> str:
+    """After a move that failed, as :func:`give_back`; says it, too, if somebody has removed the container."""
+    if policy.get("Name") in ("", NONE, None):
+        return ""
+    if container_state(client, container_id)[0] == ABSENT:
+        return "somebody has removed it"
+    return give_back(client, container_id, policy)
+
+
 def _update(client: Any, container_id: str, policy: dict[str, Any]) -> None:
     """Give it the policy unless it is removed; Docker refuses that in the moment in which one ends."""
     end = time.monotonic() + ENDING_S

@@ -16,7 +16,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..base.errors import DestroyedError, InDoubtError, MigrationError, TransferError
 from ..base.page_ranges import RangeSet
@@ -27,6 +27,7 @@ from ..criu.parent import ParentOfAll
 from ..criu.removed_names import removed_names
 from ..docker.client import docker_client
 from ..docker.reconnected_mounts import reconnected_mounts
+from ..docker.restart_policy import give_back_on_source
 from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsSource, TmpfsTrees
 from ..kernel import settings
@@ -46,6 +47,7 @@ from ..state.journal import Journal
 from ..transport.wire import Channel
 from .final_images import FinalImages, likely_content
 from .log_copy import LogCopy
+from .outcome import Outcome
 from .page_server import LeftPages, PageServer
 from .precopy import mapped_files
 from .thaw_guard import ThawGuard
@@ -55,31 +57,6 @@ from .unwritten_pages import to_nowhere
 LARGE_SEGMENT_BYTES = 4 << 20
 # For a health check that begins in the last moment. What is written meanwhile is sent in the window.
 CHECK_PATIENCE_S, CHECK_POLL_S = 0.5, 0.005
-
-
-class Outcome(NamedTuple):
-    """What the frozen window was made of. All ``_ms`` on the source's clock, except ``target``'s.
-
-    ``started``: the moment of the freeze, seconds since the epoch. ``dump_note``: why CRIU could not pass
-    over memory but had to walk through it; empty if it could. ``left_bytes``: of memory that the target
-    fetches once the service runs there.
-    """
-
-    started: float
-    frozen_ms: float
-    frozen_bytes: int
-    freeze_ms: float
-    memory_ms: float
-    files_ms: float
-    dump_ms: float
-    images_ms: float
-    restore_wait_ms: float
-    pages_scanned: int
-    pages_changed: int
-    left_bytes: int
-    dump_note: str
-    files_note: str
-    target: dict[str, Any]
 
 
 class HandOver:
@@ -215,7 +192,9 @@ class HandOver:
                 restart_policy=self._service.restart_policy,
             )
             # Docker must not start the source's copy again after a reboot, beside the target's.
-            self._set_restart_policy({"Name": "no", "MaximumRetryCount": 0})
+            if self._service.restart_policy.get("Name") not in ("", "no", None):
+                none = {"Name": "no", "MaximumRetryCount": 0}
+                self._service.client.update_container(self._service.id, restart_policy=none)
             # Half of what the disk takes for it comes before the freeze.
             self._note_mark = self._journal.prepare(states.MARK_SENT)
         except BaseException:
@@ -264,11 +243,13 @@ class HandOver:
             left = self._roll_back(error)
             if not isinstance(error, MigrationError):
                 raise
+            # One that has ended may be started anew.
+            runs = not left or os.path.exists(self._service.cgroup.path)
             raise type(error)(
                 f"{error.message.rstrip('.')}. The service {thawed} and runs on this host.{left}"
                 f"{causes_now(self._service)}",
                 phase="handover",
-                container_state="running",
+                container_state="running" if runs else "exited",
                 log_tail=error.log_tail,
                 rolled_back=True,
             ) from error
@@ -445,7 +426,8 @@ class HandOver:
         )
 
     def _roll_back(self, reason: BaseException) -> str:
-        """Let the service run on here; returns what could not be put back beside that, as a sentence.
+        """Let the service run on here; returns as a sentence if it has ended meanwhile, or could not be given
+        back all that it had.
 
         :raises InDoubtError: it could not be thawed.
         """
@@ -457,35 +439,39 @@ class HandOver:
             self._images_now.wait()
         if self._dump is not None:
             self._dump.close()
+        ended = ""
         try:
             self._service.cgroup.thaw()
         except MigrationError as error:
-            raise InDoubtError(
-                f"{str(reason).rstrip('.')}. {self._service.name} runs nowhere: {error.message}. When that "
-                "is mended run the playbook mec.migration.resolve",
-                phase="handover",
-                container_state=error.container_state,
-            ) from error
+            if error.container_state != "exited":
+                raise InDoubtError(
+                    f"{str(reason).rstrip('.')}. {self._service.name} runs nowhere: {error.message}. When "
+                    "that is mended run the playbook mec.migration.resolve",
+                    phase="handover",
+                    container_state=error.container_state,
+                ) from error
+            ended = "it has ended"
         try:
-            self._settle_rolled_back()
+            ended = self._settle_rolled_back() or ended
         except Exception as error:
             what = "What it had before could not be given back to it"
             return f" {what}, so run the playbook mec.migration.resolve: {error}"
-        return ""
+        return f" But {ended}." if ended else ""
 
     def _settle_after_our_death(self) -> None:
         """In the guard, which must not speak to Docker over connections that it has in common with us."""
         self._service.client = docker_client()
         self._settle_rolled_back()
 
-    def _settle_rolled_back(self) -> None:
-        """What is left to do once the service runs: its restart policy, then the journal."""
-        self._set_restart_policy(self._service.restart_policy)
-        self._journal.write(states.SETTLED, outcome=states.ROLLED_BACK)
+    def _settle_rolled_back(self) -> str:
+        """What is left to do once the service runs: its restart policy, then the journal.
 
-    def _set_restart_policy(self, policy: dict[str, Any]) -> None:
-        if self._service.restart_policy.get("Name") not in ("", "no", None):
-            self._service.client.update_container(self._service.id, restart_policy=policy)
+        :returns: how it has ended, if it was killed meanwhile, and what became of it.
+        """
+        service = self._service
+        ended = give_back_on_source(service.client, service.id, service.restart_policy)
+        self._journal.write(states.SETTLED, outcome=states.ROLLED_BACK)
+        return ended
 
     @property
     def _images(self) -> str:

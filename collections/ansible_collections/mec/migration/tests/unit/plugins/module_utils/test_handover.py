@@ -58,6 +58,7 @@ class World:
         self.asked = []
         # What each look for a health check finds; later ones find none.
         self.checks = []
+        self.killed = False
         self.patience_s = 60
 
     def do(self, call, value=None):
@@ -86,6 +87,20 @@ class World:
         return [1]
 
     # -- Docker
+
+    def containers(self, all):
+        return [{"Id": "abc", "Names": ["/redis"], "State": "exited" if self.killed else "running"}]
+
+    def inspect_container(self, container_id):
+        state = {"Running": not self.killed, "Status": "exited", "ExitCode": 137, "Pid": 0}
+        return {"State": state}
+
+    def info(self):
+        return {}
+
+    def start(self, container_id):
+        assert not self.frozen
+        self.do("start anew")
 
     def update_container(self, container_id, restart_policy):
         assert container_id == "abc"
@@ -397,6 +412,40 @@ def test_what_cannot_be_thawed_is_said_and_not_settled(world, tmp_path):
     with pytest.raises(InDoubtError, match="runs nowhere: it is not thawed"):
         run(made, world)
     assert left(world).state != states.SETTLED
+
+
+def test_a_service_that_was_killed_in_the_window_is_started_by_its_policy(world, tmp_path):
+    """Its policy was "no" when it ended, so Docker has left it as it was."""
+    made = hand_over(world, tmp_path)
+    world.fails["freeze"] = MigrationError("CRIU could not dump")
+    world.killed = True
+    given = world.update_container
+    refused = iter([OSError("the container is just ending")])
+
+    def refuses_once(container_id, restart_policy):
+        for error in refused:
+            raise error
+        given(container_id, restart_policy)
+
+    world.update_container = refuses_once
+    with pytest.raises(MigrationError) as caught:
+        run(made, world)
+    assert "But it had ended (exit code 137), and was started anew" in caught.value.message
+    assert world.policy == ALWAYS
+    assert "start anew" in world.calls
+
+
+def test_a_service_that_has_ended_needs_no_thaw(world, tmp_path):
+    made = hand_over(world, tmp_path)
+    world.policy = made._service.restart_policy = {"Name": "no"}
+    world.fails["freeze"] = MigrationError("it is gone")
+    world.fails["thaw"] = MigrationError("the container has ended", container_state="exited")
+    with pytest.raises(MigrationError) as caught:
+        run(made, world)
+    assert not isinstance(caught.value, InDoubtError)
+    assert "But it has ended" in caught.value.message
+    assert caught.value.container_state == "exited"
+    assert left(world).state == states.SETTLED
 
 
 def test_a_policy_that_cannot_be_given_back_is_said(world, tmp_path):
