@@ -130,15 +130,18 @@ def foreign_vdso(pid: int, mapped: Iterable[Area]) -> RangeSet:
     return RangeSet(found)
 
 
-def locked_ranges(pid: int) -> RangeSet:
-    """Mappings that the process has locked (mlock(2)); asks the kernel for a walk through all memory."""
+def flagged_ranges(pid: int, flag: str) -> RangeSet:
+    """Mappings with a flag of VmFlags; asks the kernel for a walk through all memory.
+
+    :param flag: two letters of Documentation/filesystems/proc.rst: ``lo`` is locked (mlock(2)).
+    """
     found: list[tuple[int, int]] = []
     with open(f"/proc/{pid}/smaps", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             word = line.split(None, 1)[0]
             if not word.endswith(":"):
                 start, _sep, end = word.partition("-")
-            elif word == "VmFlags:" and "lo" in line.split():
+            elif word == "VmFlags:" and flag in line.split():
                 found.append((int(start, 16), int(end, 16)))
     return RangeSet(found)
 

@@ -43,7 +43,8 @@ from ..kernel.unix_diag import LISTEN, UnixSocket, unix_sockets
 from ..kernel.watches import Watches, watches
 from .executed import Executed, executed
 from .in_flight import InFlight, in_flight
-from .locked_memory import inherited_locked_bytes
+from .locked_memory import unlocked
+from .memory_settings import memory_settings
 from .open_files import OpenFile, fields, mount_of, open_files
 from .packed_mounts import PackedMount, packed_mounts
 from .threads_apart import apart
@@ -149,6 +150,7 @@ class Holdings(NamedTuple):
     :param bound_elsewhere: inode -> a socket that is bound to an address which its network does not have.
     :param inner_connections: inode of a TCP socket whose other end is in its network, too -> the port.
     :param semaphore_sets: how many of System V its namespace has.
+    :param memory_settings: process -> what it has asked for its memory and will not have, in words.
     """
 
     init: int
@@ -185,6 +187,7 @@ class Holdings(NamedTuple):
     in_flight: InFlight = InFlight()
     inner_connections: dict[int, int] = {}  # noqa: RUF012 - never changed
     semaphore_sets: int = 0
+    memory_settings: dict[int, tuple[str, ...]] = {}  # noqa: RUF012 - never changed
 
     @property
     def first(self) -> Process | None:
@@ -284,7 +287,7 @@ def read_holdings(
             mount.number: mount.point for mount in points if mount.number in used and _is_hidden(init, mount)
         },
         own_systems=tuple(_own_systems(points, {"/", *given}, {mount.device for mount in on_host})),
-        unlocked=dict(_unlocked(found)),
+        unlocked=unlocked({pid: process.parent for pid, process in found.items()}),
         unsent_datagrams=frozenset(unsent_datagrams(init)),
         sharing_memory=sharing_memory(found),
         sharing_directory=sharing_directory(found),
@@ -300,6 +303,7 @@ def read_holdings(
         in_flight=flying,
         inner_connections=inner_connections(init),
         semaphore_sets=semaphore_sets(init),
+        memory_settings={pid: memory_settings(pid) for pid in found},
     )
 
 
@@ -343,15 +347,6 @@ def dump_order(init: int, processes: dict[int, Process]) -> Iterable[int]:
 def _strangers(init: int, processes: dict[int, Process]) -> Iterator[Stranger]:
     order = dump_order(init, processes)
     return strangers({pid: {file.number: file.link for file in processes[pid].files} for pid in order})
-
-
-def _unlocked(processes: dict[int, Process]) -> Iterator[tuple[int, int]]:
-    for process in processes.values():
-        if process.parent in processes:
-            with contextlib.suppress(OSError):
-                count = inherited_locked_bytes(process.pid, process.parent)
-                if count:
-                    yield process.pid, count
 
 
 def _own_systems(points: Iterable[Mount], given: set[str], on_host: set[str]) -> Iterator[Mount]:

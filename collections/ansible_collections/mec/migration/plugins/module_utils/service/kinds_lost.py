@@ -50,6 +50,12 @@ def _unlocked(holdings: Holdings) -> Iterator[Found]:
             yield Found(holdings.processes[pid], what)
 
 
+def _memory_settings(holdings: Holdings) -> Iterator[Found]:
+    for pid, settings in holdings.memory_settings.items():
+        for what in settings:
+            yield Found(holdings.processes[pid], f"has {what}")
+
+
 def _semaphores(holdings: Holdings) -> Iterator[Found]:
     if holdings.semaphore_sets:
         count = holdings.semaphore_sets
@@ -149,10 +155,21 @@ KINDS = (
         "tests/unit/plugins/module_utils/test_settings.py::test_what_was_set_is_put_back",
     ),
     Kind(
+        "memory-settings",
+        "MLOCK_ONFAULT, PR_SET_MEMORY_MERGE, and on hosts with several nodes NUMA policies",
+        SAID,
+        "`lf` in smaps, ksm_stat, numa_maps of /proc/PID",
+        "CRIU does not dump that: locked pages are all there at once after the move, new memory is not "
+        "merged, pages come from any node",
+        "Let the service ask for it again if it matters",
+        TEST + "test_what_was_asked_for_memory",
+        _memory_settings,
+    ),
+    Kind(
         "memory-policies",
-        "MLOCK_ONFAULT, mlockall(MCL_FUTURE), NUMA policies, PR_SET_MEMORY_MERGE, PR_SET_MDWE, sealed "
-        "mappings (mseal), hints of how long what is written lives (F_SET_RW_HINT), busy polling of an epoll "
-        "(EPIOCSPARAMS), the content of memory that the kernel may drop at any time (MAP_DROPPABLE)",
+        "mlockall(MCL_FUTURE), PR_SET_MDWE, sealed mappings (mseal), hints of how long what is written lives "
+        "(F_SET_RW_HINT), busy polling of an epoll (EPIOCSPARAMS), the content of memory that the kernel may "
+        "drop at any time (MAP_DROPPABLE)",
         UNSEEN,
         "",
         "they are back at their defaults: CRIU does not dump them",

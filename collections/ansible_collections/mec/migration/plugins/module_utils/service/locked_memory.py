@@ -9,11 +9,27 @@ CRIU maps what parent and child have at the same addresses once, in the parent, 
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Mapping
 
 from ..base.page_ranges import RangeSet
-from ..kernel.process_memory import Area, areas, locked_ranges
+from ..kernel.process_memory import Area, areas, flagged_ranges
 from ..kernel.processes import locked_bytes
+
+
+def unlocked(parents: Mapping[int, int]) -> dict[int, int]:
+    """Process -> bytes that it has locked and that will not be.
+
+    :param parents: process -> its parent. One that has none among these is CRIU's own child.
+    """
+    found = {}
+    for pid, parent in parents.items():
+        if parent in parents:
+            with contextlib.suppress(OSError):
+                if count := inherited_locked_bytes(pid, parent):
+                    found[pid] = count
+    return found
 
 
 def inherited_locked_bytes(pid: int, parent: int) -> int:
@@ -29,7 +45,7 @@ def inherited_locked_bytes(pid: int, parent: int) -> int:
         for area in areas(pid)
         if _is_private(area) and (area.start, area.end) in of_parent
     ]
-    return (locked_ranges(pid) & RangeSet(of_both)).size_bytes
+    return (flagged_ranges(pid, "lo") & RangeSet(of_both)).size_bytes
 
 
 def _is_private(area: Area) -> bool:

@@ -49,7 +49,7 @@ from ..kernel.process_memory import (
     Reader,
     always_dumped,
     fetchable_ranges,
-    locked_ranges,
+    flagged_ranges,
 )
 from ..kernel.processes import locked_bytes
 from ..memory.shared_memory import givable_segments, opened_memfds
@@ -133,7 +133,7 @@ class FinalImages:
             lazy = fetchable_ranges(pid)
             if locked_bytes(pid):
                 # Locked memory is never restored lazily, so its content must be in the images.
-                lazy = lazy - locked_ranges(pid)
+                lazy = lazy - flagged_ranges(pid, "lo")
             try:
                 with Pagemap(pid) as pagemap:
                     held = pagemap.present(lazy) & self._memory.known(number)

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.mec.migration.plugins.module_utils.service import kinds_lost
+import pytest
+from ansible_collections.mec.migration.plugins.module_utils.service import kinds_lost, memory_settings
 from ansible_collections.mec.migration.plugins.module_utils.service.kinds import SAID
 from test_holdings import needs_root, only, told
 
@@ -38,6 +39,32 @@ os.read(end, 1)
     only(told(program.format(lock="libc.mlockall(1)"), SAID), "has locked", "not locked after the move")
     assert told(program.format(lock="libc.mlock(of_parent + 4096, 4096)"), SAID) == []
     assert told("made(libc.mlockall(1))", SAID) == []
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("program", "what"),
+    [
+        ("made(libc.syscall(325, ctypes.c_void_p(at), size, 1))", "locked page by page as it is touched"),
+        ("made(libc.prctl(67, 1, 0, 0, 0))", "may merge with other memory (PR_SET_MEMORY_MERGE)"),
+        # mbind(2): MPOL_BIND to node 0, MPOL_INTERLEAVE.
+        ("policy(2)", "NUMA policy (bind:0)"),
+        ("policy(3)", "NUMA policy (interleave:0)"),
+    ],
+)
+def test_what_was_asked_for_memory(program, what, monkeypatch):
+    mapped = """
+size = ctypes.c_size_t(1 << 20)
+at = made(libc.mmap(None, size, 3, 0x22, -1, 0))
+def policy(mode):
+    nodes = ctypes.c_ulong(1)
+    made(libc.syscall(237, ctypes.c_void_p(at), size, mode, ctypes.byref(nodes), ctypes.c_ulong(64), 0))
+"""
+    assert told(mapped + program, SAID) == [] or "NUMA" not in what
+    # As on a host with several nodes.
+    monkeypatch.setattr(memory_settings, "_several_nodes", lambda: True)
+    only(told(mapped + program, SAID), what, "CRIU does not dump that")
+    assert told(mapped, SAID) == []
 
 
 @needs_root
