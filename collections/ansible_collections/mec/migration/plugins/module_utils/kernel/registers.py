@@ -256,9 +256,10 @@ class Arm64Registers(Registers):
         )
 
     def begin_anew(self, waiting: WaitingCall | None) -> None:
-        assert waiting is not None
-        self.x[0] = waiting.first
-        self.pc -= len(self.SYSCALL_INSTRUCTION)
+        # Else :meth:`gave_up` would not have said so.
+        if waiting is not None:
+            self.x[0] = waiting.first
+            self.pc -= len(self.SYSCALL_INSTRUCTION)
 
     def divert(self, instruction: int, words: tuple[int, ...]) -> None:
         self.pc = instruction
@@ -305,7 +306,7 @@ def _regset(ptrace: Ptrace, request: int, kind: int, content: Any) -> int:
 
 
 _BY_PROCESSOR: dict[str, type[Registers]] = {"x86_64": X86Registers, "aarch64": Arm64Registers}
-# Of this machine; of others (see ptrace.supported) it is never used.
+# Of this machine; on those of which :func:`supported` says why not it is never used.
 ThreadRegisters = _BY_PROCESSOR.get(platform.machine(), X86Registers)
 
 
