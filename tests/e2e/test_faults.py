@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.base.crash_points import ARMED_FILE
 
 from .conftest import Serve
 from .edge import SMALL, Host, Lab, Play, Service, kill_group, wait_for
@@ -17,6 +16,8 @@ KILL_RECEIVER = "kill -9 $RECEIVER"
 KILL_HANDOVER = "kill -9 $HANDOVER"
 KILL_DOCKERD = "pkill -9 -x dockerd"
 RUNS_ON = "redis is running on edge-a"
+# Of module_utils/base/crash_points.py.
+ARMED_FILE = "/run/mec-migration/crash-point"
 RESTORING = "journal:target:restoring"
 GATE = "[c]riu_gate.py"
 
