@@ -146,7 +146,9 @@ def test_a_service_that_crashes_while_pages_are_late(
 ) -> None:
     """It may be the restore that was not good, so the source keeps what it has until somebody decides."""
     load = serve("load", docker=options, MEMORY_MIB="64", DIRTY_PAGES="4000")
-    crash = target.when("journal:target:running", f"sleep 2; {KILL}")
+    # So that they are late for long enough.
+    source.slow_down(10)
+    crash = target.when("journal:target:running", f"sleep 1; {KILL}")
     failed = load.migrate(target, **POSTCOPY)
     crash.fired(failed)
     failed.refused("ended by itself (exit code 137)", "load is frozen on edge-a; run ansible-playbook")
