@@ -28,6 +28,11 @@ ENDING_S = 5.0
 NONE, ALWAYS, UNLESS_STOPPED, ON_FAILURE = "no", "always", "unless-stopped", "on-failure"
 
 
+def is_policy(policy: dict[str, Any] | None) -> bool:
+    """Whether Docker starts a container by it; a container without one has ``no``, an empty name, or none."""
+    return bool(policy) and (policy or {}).get("Name") not in ("", NONE, None)
+
+
 def give_back(
     client: Any, container_id: str, policy: dict[str, Any] | None, removes_itself: bool = False
 ) -> str:
@@ -72,7 +77,7 @@ def give_back(
 
 def give_back_on_source(client: Any, container_id: str, policy: dict[str, Any]) -> str:
     """After a move that failed, as :func:`give_back`; says it, too, if somebody has removed the container."""
-    if policy.get("Name") in ("", NONE, None):
+    if not is_policy(policy):
         return ""
     if container_state(client, container_id)[0] == ABSENT:
         return "somebody has removed it"

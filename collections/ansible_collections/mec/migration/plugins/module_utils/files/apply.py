@@ -365,12 +365,7 @@ class FileReceiver:
             if path and directory not in extra:
                 try:
                     times = os.fstat(target.root.directory(directory))
-                    try:
-                        target.root.remove(path)
-                    except PermissionError:
-                        if not target.unprotect(path, below=True):
-                            raise
-                        target.root.remove(path)
+                    self._apply_unprotected(target, {"op": "delete", "path": path}, path, memoryview(b""))
                     os.utime(target.root.directory(directory), ns=(times.st_atime_ns, times.st_mtime_ns))
                 except (FileNotFoundError, NotADirectoryError):
                     continue

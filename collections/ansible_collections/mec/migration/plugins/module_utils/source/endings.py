@@ -13,6 +13,7 @@ from typing import Any
 from ..base.errors import MigrationError
 from ..base.paths import migration_dir
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
+from ..docker.restart_policy import is_policy
 from ..kernel.cgroup import Cgroup
 from ..kernel.scratch import wipe
 from ..kernel.trace_buffer import remove_left_instances
@@ -132,7 +133,7 @@ def roll_back_source(client: Any, migration_id: str, container: str, check_mode:
 def _give_back_policy(client: Any, container_id: str, journal: Journal) -> None:
     """The restart policy that the hand-over took away."""
     policy = journal.entry.restart_policy
-    if policy and policy.get("Name") not in ("", "no", None):
+    if is_policy(policy):
         client.update_container(container_id, restart_policy=policy)
 
 

@@ -27,7 +27,7 @@ from ..criu.parent import ParentOfAll
 from ..criu.removed_names import removed_names
 from ..docker.client import docker_client
 from ..docker.reconnected_mounts import reconnected_mounts
-from ..docker.restart_policy import give_back_on_source
+from ..docker.restart_policy import give_back_on_source, is_policy
 from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsSource, TmpfsTrees
 from ..kernel import settings
@@ -192,7 +192,7 @@ class HandOver:
                 restart_policy=self._service.restart_policy,
             )
             # Docker must not start the source's copy again after a reboot, beside the target's.
-            if self._service.restart_policy.get("Name") not in ("", "no", None):
+            if is_policy(self._service.restart_policy):
                 none = {"Name": "no", "MaximumRetryCount": 0}
                 self._service.client.update_container(self._service.id, restart_policy=none)
             # Half of what the disk takes for it comes before the freeze.
