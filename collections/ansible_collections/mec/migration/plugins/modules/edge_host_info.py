@@ -278,6 +278,9 @@ edge_host:
     storage:
       description: For each of O(paths) that is there, the storage it lies on, to find out what hosts share.
       type: dict
+    clock_s:
+      description: What the host's clock said, in seconds since the epoch.
+      type: float
 problems:
   description: What keeps the host from taking part in any migration, each with its remedy.
   type: dict

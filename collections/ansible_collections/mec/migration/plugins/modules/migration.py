@@ -95,7 +95,8 @@ RETURN = r"""
 service:
   description:
     - What the rest of a move needs to know. C(service), C(container_id), C(image_id), C(mounts) (destinations
-      whose content moves), C(bind_sources), C(memory_bytes) and C(engine_id), Docker's id of this host.
+      whose content moves), C(bind_sources), C(memory_bytes), C(engine_id), Docker's id of this host, and
+      C(clock_s), what the host's clock says, in seconds since the epoch.
   type: dict
   returned: O(state=open)
 started_by:

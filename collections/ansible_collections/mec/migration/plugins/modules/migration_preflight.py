@@ -30,6 +30,12 @@ options:
       - What M(mec.migration.edge_host_info) says of the host that it is to move to.
       - Without it only the container and its own host are judged.
     type: dict
+  target_asked_s:
+    description:
+      - What the clock of this host said before O(target_facts) was asked for, in seconds since the epoch, as
+        C(service.clock_s) of M(mec.migration.migration) tells it.
+      - With it RV(plan.clock) is known, to half of the time that has passed since.
+    type: float
   move_binds:
     description: Destinations of bind mounts whose content moves, too.
     type: list
@@ -164,6 +170,18 @@ plan:
     downtime_ms:
       description: Milliseconds for which clients will see nothing.
       type: int
+    clock:
+      description:
+        - How the clocks of the two hosts differ; empty if it is not known. A warning says so if it is more
+          than half a second and RV(plan.clock.error_s) together.
+      type: dict
+      contains:
+        ahead_s:
+          description: Seconds by which the target's clock is ahead of this host's; below 0 it is behind.
+          type: float
+        error_s:
+          description: Seconds by which that may be wrong, half of what it took to ask for it.
+          type: float
     canary_ms:
       description: Milliseconds that O(canary) took.
       type: float
@@ -214,6 +232,7 @@ def main() -> None:
         argument_spec={
             "container": {"type": "str", "required": True},
             "target_facts": {"type": "dict"},
+            "target_asked_s": {"type": "float"},
             "move_binds": {"type": "list", "elements": "str", "default": []},
             "images_dir": {"type": "path", "default": IMAGES_DIR},
             "ignore": {"type": "list", "elements": "str", "choices": list(IGNORABLE), "default": []},

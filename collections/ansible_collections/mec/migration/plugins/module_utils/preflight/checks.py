@@ -14,6 +14,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from ..base.clocks import ClockDifference, jump
 from ..base.errors import PreflightError
 from ..docker.container_spec import check_movable
 from ..memory.trackers import AUTO, SOFT_DIRTY, best, check
@@ -336,8 +337,13 @@ def problems(
     ]
 
 
-def warnings(source: Facts, target: Facts | None, container: Container) -> list[str]:
-    """What will work, and still may surprise."""
+def warnings(
+    source: Facts, target: Facts | None, container: Container, clock: ClockDifference | None = None
+) -> list[str]:
+    """What will work, and still may surprise.
+
+    :param clock: by how much the target's clock differs, if that is known.
+    """
     found = [*container.inventory.said, *own_network_warnings(Pair(source, target or source, container))]
     for key, bindings in (container.host_config.get("PortBindings") or {}).items():
         if any(not str(binding.get("HostPort") or "").isdigit() for binding in bindings or []):
@@ -361,6 +367,8 @@ def warnings(source: Facts, target: Facts | None, container: Container) -> list[
                 f"{host['hostname']} has swap: the service's memory, which lies in a tmpfs during the move, "
                 "can reach a disk. Encrypt the swap or switch it off (`swapoff -a`) if that must not be"
             )
+    if target is not None and clock is not None and clock.telling:
+        found.append(jump(source["hostname"], target["hostname"], clock))
     return found + (_target_warnings(source, target, container) if target else [])
 
 

@@ -16,6 +16,7 @@ import platform
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -99,6 +100,7 @@ def collect(images_dir: str = IMAGES_DIR, paths: list[str] | None = None) -> dic
         "paths": {path: kind_of(path) for path in paths or []},
         "files": dict(_files(paths or [])),
         "storage": storage_facts(paths or []),
+        "clock_s": time.time(),
     }
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
+from ..base.clocks import ClockDifference, difference
 from ..base.errors import MigrationError, PreflightError
 from ..criu.rpc import canary
 from ..docker.container_spec import compared_paths, specification
@@ -175,9 +177,18 @@ class Preflight:
         plan = dict(
             self._plan(source, container), tracker=tracker, memory=memory, canary_ms=round(canary_ms, 1)
         )
-        told = warnings(source, self._target, container)
+        clock = self._clock()
+        told = warnings(source, self._target, container, clock)
         told += log_warnings(source, container, params["log_mib"])
+        plan["clock"] = clock._asdict() if clock else {}
         return {"plan": plan, "warnings": told}
+
+    def _clock(self) -> ClockDifference | None:
+        """By how much the target's clock differs: measured by the connection, else from when it was asked."""
+        measured: ClockDifference | None = self._params.get("clock")
+        if measured is None and self._target is not None:
+            return difference(self._params.get("target_asked_s"), self._target.get("clock_s"), time.time())
+        return measured
 
     def _filled_later(self) -> bool:
         """Whether the service runs on while its memory is filled."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..base.clocks import TELLING_S
 from .kinds import KEPT, REFUSED, SAID, UNSEEN, Kind
 
 UNIT = "tests/unit/plugins/module_utils/"
@@ -277,12 +278,13 @@ KINDS = (
     ),
     Kind(
         "clock",
-        "Clocks of the hosts that differ",
-        UNSEEN,
-        "",
+        f"Clocks of the hosts that differ by more than {TELLING_S} s",
+        SAID,
+        "the target tells its clock when the source connects; known to half the round trip, by which the "
+        "limit is larger",
         "the time of day jumps by the difference; monotonic clocks and timers go on",
-        "Keep the hosts' clocks in step (NTP)",
-        "",
+        "Keep the hosts' clocks in step (chrony, NTP)",
+        PREFLIGHT + "test_clocks_that_differ_are_said",
     ),
     Kind(
         "processor-features",

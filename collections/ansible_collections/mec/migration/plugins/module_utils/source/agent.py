@@ -172,6 +172,7 @@ class SourceAgent:
             "bind_sources": service.paths_of_host(),
             "memory_bytes": service.memory_bytes,
             "engine_id": self._journal.entry.engine_id,
+            "clock_s": time.time(),
         }
 
     # -- the process that stays --------------------------------------------------------------------

@@ -222,7 +222,7 @@ class Move:
             channel = self.channel
             paths = self.service.paths_of_host()
             channel.ask("facts", images_dir=fields["images_dir"], paths=paths)
-            wanted = dict(fields, container=self.service.id)
+            wanted = dict(fields, container=self.service.id, clock=channel.peer_clock)
             result = Preflight(client, lambda: channel.answer("facts").mapping("facts"), wanted).run()
             self._chosen_memory = result["plan"]["memory"]["name"]
             return result

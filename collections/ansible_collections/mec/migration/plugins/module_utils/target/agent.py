@@ -239,7 +239,7 @@ class TargetAgent:
     def _hello(self, message: Message, channel: Channel) -> None:
         if message.fields.get("migration_id") != self._settings.migration_id:
             raise MigrationError(f"this is the agent of migration {self._settings.migration_id}")
-        channel.send("ok", zstd_ok=channel.can_unpack)
+        channel.send("ok", zstd_ok=channel.can_unpack, clock_s=time.time())
         channel.allow_compression(bool(message.fields.get("zstd_ok")))
 
     def _arm(self, message: Message, channel: Channel) -> None:

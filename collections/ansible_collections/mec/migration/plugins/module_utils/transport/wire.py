@@ -26,6 +26,7 @@ import time
 from collections import deque
 from typing import Any, NamedTuple
 
+from ..base.clocks import ClockDifference, Question
 from ..base.crash_points import AFTER, around, reach
 from ..base.errors import MigrationError, TransferError
 from ..base.units import BYTES_PER_S_OF_MBIT
@@ -166,6 +167,8 @@ class Channel:
         self.sent_bytes = 0
         self.received_bytes = 0
         self.heard_at = time.monotonic()
+        # Of the side that has connected, once the peer has said what its clock says.
+        self.peer_clock: ClockDifference | None = None
         # What has come behind what was asked for: a short message is read by one call.
         self._ahead = b""
 
@@ -454,6 +457,8 @@ def connect(
         ) from error
     channel = Channel(connection, compress=compress)
     channel.limit(limit_mbit)
+    question = Question()
     hello = channel.request("hello", migration_id=migration_id, zstd_ok=channel.can_unpack)
+    channel.peer_clock = question.answered(hello.fields.get("clock_s"))
     channel.allow_compression(bool(hello.fields.get("zstd_ok")))
     return channel

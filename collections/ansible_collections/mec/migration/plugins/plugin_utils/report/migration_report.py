@@ -18,10 +18,10 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
     All moments in it are seconds since the epoch on the controller's clock, see :func:`clock_of`.
 
     :param facts: ``service``, ``source``, ``target``, ``migration_id``, ``moves_at_once``, ``started``,
-        ``ended`` and the results of ``image``, ``precopy``, ``handover``, see :func:`times_of`; or in place
-        of ``started`` and ``ended``, ``times`` (phase and seconds since the epoch, the last one named
-        ``end``). Where services move at the same time the results tell when each phase was done, and what
-        comes between that and the next phase is time waited for others.
+        ``ended``, ``preflight`` and the results of ``image``, ``precopy``, ``handover``, see
+        :func:`times_of`; or in place of ``started`` and ``ended``, ``times`` (phase and seconds since the
+        epoch, the last one named ``end``). Where services move at the same time the results tell when each
+        phase was done, and what comes between that and the next phase is time waited for others.
     :returns: a JSON-ready record; ``image_exact_reason`` says why the image has a manifest, id and digest of
         its own on the target, if it has; the ``client`` keys are None until :func:`with_client` fills them.
     """
@@ -84,6 +84,7 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "total_seconds": total_seconds,
         "waited_seconds": round(max(0.0, total_seconds - sum(phase["seconds"] for phase in phases)), 2),
         "on_handover": dict((handover.get("target") or {}).get("on_handover") or {}),
+        "warnings": _told_before(facts),
         "not_put_back": list((handover.get("target") or {}).get("not_put_back") or []),
         "how_it_ended": str((handover.get("target") or {}).get("how_it_ended") or ""),
         "late_bytes": late_bytes,
@@ -92,6 +93,11 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "acknowledged_writes": None,
         "lost_writes": None,
     }
+
+
+def _told_before(facts: dict[str, Any]) -> list[str]:
+    """What the preflight had found that a user should know of; empty if it did not come so far."""
+    return list((facts.get("preflight") or {}).get("warnings") or [])
 
 
 def _figures(handover: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +131,7 @@ def build_failed(facts: dict[str, Any]) -> dict[str, Any]:
         "clock": clock,
         "rounds": [_on_our_clock(done, clock) for done in rounds],
         "phases": [{**phase, "bytes": 0} for phase in phases],
+        "warnings": _told_before(facts),
         "total_seconds": round(_at(times, -1) - _at(times, 0), 2),
     }
 
@@ -236,6 +243,8 @@ def lines(report: dict[str, Any]) -> list[str]:
             f"on_handover took {hook['ms']:.0f} ms"
             + (f" and failed: {hook['error']}" if hook["error"] else "")
         )
+    for each in report.get("warnings", []):
+        told.append(f"warning: {each}")
     if report.get("how_it_ended"):
         told.append(f"warning: on the target {report['how_it_ended']}")
     for each in report.get("not_put_back", []):

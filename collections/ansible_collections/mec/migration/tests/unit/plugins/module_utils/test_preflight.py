@@ -9,9 +9,11 @@ import copy
 import ipaddress
 import json
 import stat
+import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.mec.migration.plugins.module_utils.base.clocks import ClockDifference
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import PreflightError
 from ansible_collections.mec.migration.plugins.module_utils.docker.container_spec import specification
 from ansible_collections.mec.migration.plugins.module_utils.docker.runc_state import RuncState
@@ -19,7 +21,7 @@ from ansible_collections.mec.migration.plugins.module_utils.kernel.own_network i
 from ansible_collections.mec.migration.plugins.module_utils.kernel.sockets import is_own_address
 from ansible_collections.mec.migration.plugins.module_utils.preflight import checks as preflight
 from ansible_collections.mec.migration.plugins.module_utils.preflight.pair import Container, Port, Refused
-from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight import estimate
+from ansible_collections.mec.migration.plugins.module_utils.preflight.preflight import Preflight, estimate
 from ansible_collections.mec.migration.plugins.module_utils.preflight.room import choose_memory, images_needed
 from ansible_collections.mec.migration.plugins.module_utils.service.inventory import Inventory
 from ansible_collections.mec.migration.plugins.module_utils.service.staying_files import StayingFile
@@ -739,6 +741,30 @@ def test_a_service_of_most_of_its_hosts_memory_moves_lean():
     # Shared memory is in the images and in its place at the same time.
     shares = service._replace(shared_bytes=200_000_000)
     assert "1767 MB are needed" in only(preflight.problems(west, east, shares, lean=True))
+
+
+def test_clocks_that_differ_are_said():
+    west, east, redis = host("west"), host("east"), container("redis")
+
+    def said(clock, target=east):
+        return [each for each in preflight.warnings(west, target, redis, clock) if "the clock of" in each]
+
+    assert said(None) == said(ClockDifference(0.4, 0.001)) == []
+    assert said(ClockDifference(12.0, 0.1), target=None) == []
+    assert "the clock of east is 12.0 s ahead of that of west" in only(said(ClockDifference(12.0, 0.1)))
+
+
+def test_of_a_plan_clocks_are_known_to_half_of_what_it_took(monkeypatch):
+    def of(target, **params):
+        asked = Preflight(None, lambda: None, params)
+        asked._target = target
+        return asked._clock()
+
+    east = host("east", clock_s=1000.0)
+    monkeypatch.setattr(time, "time", lambda: 994.0)
+    assert of(east, target_asked_s=990.0) == ClockDifference(8.0, 2.0)
+    assert of(east) is of(None, target_asked_s=990.0) is of(host("old"), target_asked_s=990.0) is None
+    assert of(east, clock=ClockDifference(1.0, 0.1), target_asked_s=990.0) == ClockDifference(1.0, 0.1)
 
 
 def test_trackers():

@@ -48,12 +48,13 @@ def keys_of(credentials, ours, theirs):
 class Server:
     """Takes one TLS connection and greets it; then ``channel`` is its end, or ``error`` says why not."""
 
-    def __init__(self, keys, scratch_dir, migration_id=MIGRATION, zstd_ok=True):
+    def __init__(self, keys, scratch_dir, migration_id=MIGRATION, zstd_ok=True, clock_ahead_s=0):
         self._context = tls_context(keys, server=True, scratch_dir=scratch_dir)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(60)
         self.port = self._listener.getsockname()[1]
         self._migration_id, self._zstd_ok = migration_id, zstd_ok
+        self._clock_ahead_s = clock_ahead_s
         self.channel = None
         self.error = None
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -69,7 +70,7 @@ class Server:
             if hello.fields["migration_id"] != self._migration_id:
                 channel.send("error", message="another migration", phase="arm")
             else:
-                channel.send("ok", zstd_ok=self._zstd_ok)
+                channel.send("ok", zstd_ok=self._zstd_ok, clock_s=time.time() + self._clock_ahead_s)
                 channel.allow_compression(hello.fields["zstd_ok"])
                 self.channel = channel
         except (OSError, MigrationError) as error:
@@ -97,6 +98,16 @@ def pair(credentials, tmp_path):
     yield source, target
     source.close()
     target.close()
+
+
+def test_the_greeting_tells_how_the_clocks_differ(credentials, tmp_path):
+    server = Server(keys_of(credentials, "target", "source"), str(tmp_path), clock_ahead_s=-90)
+    keys = keys_of(credentials, "source", "target")
+    source = connect("127.0.0.1", server.port, keys, migration_id=MIGRATION, scratch_dir=str(tmp_path))
+    server.join().channel.close()
+    source.close()
+    assert abs(source.peer_clock.ahead_s + 90) <= source.peer_clock.error_s + 0.001
+    assert source.peer_clock.telling
 
 
 @pytest.fixture

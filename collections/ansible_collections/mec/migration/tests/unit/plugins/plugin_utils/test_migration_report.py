@@ -203,6 +203,19 @@ def test_what_the_target_could_not_set_again_is_a_warning():
     assert "processors of thread 3" in warnings[0]
 
 
+def test_what_the_preflight_had_said_is_in_the_report():
+    given = by_agents(0.0)
+    assert build(given)["warnings"] == []
+    said = "the clock of edge-b is 3.0 s behind that of edge-a"
+    for preflight in ({"warnings": [said], "plan": {}}, {"warnings": []}, {}, None):
+        report = build({**given, "preflight": preflight})
+        assert report["warnings"] == ((preflight or {}).get("warnings") or [])
+        told = [f"warning: {each}" for each in report["warnings"]]
+        assert [line for line in lines(report) if said in line] == told
+    failed = build_failed({**given, "preflight": {"warnings": [said]}, "failed_task": "Commit"})
+    assert failed["warnings"] == [said]
+
+
 def test_a_service_that_was_slowed_down_is_told():
     given = by_agents(0.0)
     assert build(given)["cpu_percent"] == 100
