@@ -355,6 +355,12 @@ def warnings(
             "the content of /dev/shm does not move (`--ipc shareable`): what the service puts there from "
             "now on is lost"
         )
+    for each in container.changed_files:
+        found.append(
+            f"container {container.name} has changed {each}, which Docker writes anew on the target: the "
+            "change is lost. Use `--add-host`, `--hostname` or `--dns`, which move, or make it again with "
+            "`docker exec` there or in a hook of the migration (on_handover)"
+        )
     huge_pages = source["memory"]["transparent_hugepages"]
     if SOFT_DIRTY in source["trackers"]["available"] and huge_pages == "always":
         found.append(

@@ -40,6 +40,7 @@ class Container(NamedTuple):
     :param network: what there is in a network of its own.
     :param staying_files: what its processes use of bind mounts whose content does not move.
     :param shareable: with `--ipc shareable`, the names in its /dev/shm.
+    :param changed_files: of those that Docker writes for it, what is not as Docker wrote it, in words.
     :param time_namespace: whether it has a time namespace of its own, as Docker makes one since 29.5.
     """
 
@@ -56,6 +57,7 @@ class Container(NamedTuple):
     staying_files: tuple[StayingFile, ...] = ()
     shareable: tuple[str, ...] = ()
     connected_datagrams: int = 0
+    changed_files: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ from ..base.clocks import ClockDifference, difference
 from ..base.errors import MigrationError, PreflightError
 from ..criu.rpc import canary
 from ..docker.container_spec import compared_paths, specification
+from ..docker.written_files import changed_files
 from ..image.layers import image_info
 from ..image.opened import open_store
 from ..kernel.mountinfo import mounts
@@ -72,6 +73,7 @@ def look(client: Any, name: str, move_binds: list[str]) -> Container:
         bound=() if on_host_network else _bound(held, service.runc.pid),
         connected_datagrams=0 if on_host_network else _connected(held, service.runc.pid),
         staying_files=tuple(service.staying_files()),
+        changed_files=tuple(changed_files(inspected)),
         shareable=_shareable(service) if inspected["HostConfig"].get("IpcMode") == "shareable" else (),
     )
 

@@ -260,11 +260,21 @@ KINDS = (
     ),
     Kind(
         "dockers-files",
-        "Changes of /etc/hosts, /etc/hostname and /etc/resolv.conf by the service; of an interface's MTU",
+        "Changes of /etc/hosts, /etc/hostname and /etc/resolv.conf, by the service or with `docker exec`",
+        SAID,
+        "lines of /etc/hosts that Docker does not write for this container, another name in /etc/hostname, "
+        "and the digest that Docker has of /etc/resolv.conf (with its own resolver, 127.0.0.11: another one)",
+        "Docker makes these files anew",
+        "Use `--add-host`, `--hostname` or `--dns`, which move, or a hook of the migration (`on_handover`)",
+        UNIT + "test_written_files.py::test_what_was_changed_is_named",
+    ),
+    Kind(
+        "interface-mtu",
+        "The MTU of an interface that the service has changed",
         UNSEEN,
         "",
-        "Docker makes these files and the interfaces anew",
-        "Use `--add-host`, `--hostname`, `--dns` and the network's MTU, which move",
+        "Docker makes the interfaces anew",
+        "Use the network's MTU, which moves",
         "",
     ),
     Kind(

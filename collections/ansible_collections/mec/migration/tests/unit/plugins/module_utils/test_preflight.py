@@ -743,6 +743,20 @@ def test_a_service_of_most_of_its_hosts_memory_moves_lean():
     assert "1767 MB are needed" in only(preflight.problems(west, east, shares, lean=True))
 
 
+def test_changed_files_of_docker_are_said():
+    west, redis = host("west"), container("redis")
+    changed = redis._replace(changed_files=("/etc/hosts (lines were added: `10.0.0.5 db`)",))
+
+    def said(what):
+        return [each for each in preflight.warnings(west, host("east"), what) if "/etc/hosts" in each]
+
+    assert said(redis) == []
+    assert "container pre-redis has changed /etc/hosts (lines were added: `10.0.0.5 db`)" in only(
+        said(changed)
+    )
+    assert "the change is lost" in only(said(changed))
+
+
 def test_clocks_that_differ_are_said():
     west, east, redis = host("west"), host("east"), container("redis")
 
