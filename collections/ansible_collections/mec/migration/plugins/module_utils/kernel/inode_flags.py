@@ -9,6 +9,7 @@ included; of a directory this holds for the names in it.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -25,11 +26,26 @@ PROTECTIVE = IMMUTABLE | APPEND
 MOVED = PROTECTIVE | SYNC | NODUMP | NOATIME | DIRSYNC
 # The ioctl's number speaks of a long; what the kernel reads and writes is an int.
 _INT = struct.Struct("=i")
+# include/uapi/linux/fcntl.h. Its structure has 256 bytes; the third field, of 64 bits, has those of the flags
+# that it knows, by the same numbers.
+AT_FDCWD, AT_STATX_DONT_SYNC, STATX_BYTES = -100, 0x4000, 256
+STATX_ATTRIBUTES = struct.Struct("=8xQ")
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def read_flags(fd: int) -> int:
     """Those of :data:`MOVED` that a file or directory has; none where the file system knows no flags."""
     return _all(fd) & MOVED
+
+
+def protection(path: str) -> int:
+    """Those of :data:`PROTECTIVE` that *path* has. Nothing is opened for that, so that no lease ends."""
+    answer = ctypes.create_string_buffer(STATX_BYTES)
+    # Not every C library has it.
+    statx = getattr(_libc, "statx", None)
+    if statx is None or statx(AT_FDCWD, os.fsencode(path), AT_STATX_DONT_SYNC, 0, answer):
+        return 0
+    return int(STATX_ATTRIBUTES.unpack_from(answer)[0]) & PROTECTIVE
 
 
 def set_flags(fd: int, flags: int) -> None:

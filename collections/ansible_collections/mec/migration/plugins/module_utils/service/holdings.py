@@ -44,6 +44,7 @@ from ..kernel.watches import Watches, watches
 from .executed import Executed, executed
 from .in_flight import InFlight, in_flight
 from .locked_memory import unlocked
+from .mappings import mappings
 from .memory_settings import memory_settings
 from .open_files import OpenFile, fields, mount_of, open_files
 from .packed_mounts import PackedMount, packed_mounts
@@ -81,6 +82,7 @@ class Process(NamedTuple):
     :param below_terminal: whether it has a controlling terminal and does not lead the session of that.
     :param program: the file that it executes, as /proc/PID/exe says; empty for a zombie.
     :param mappings: how many lines /proc/PID/maps has.
+    :param protected: files that it has mapped and that cannot be opened for writing again, as they were.
     :param times_first_thread: whether one of its timers signals its first thread by number (SIGEV_THREAD_ID).
     """
 
@@ -109,6 +111,7 @@ class Process(NamedTuple):
     address_space_left: int | None = None
     personality: int = 0
     apart: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"
@@ -242,12 +245,13 @@ def read_holdings(
     :param given: mount points that the container engine makes on the target, whatever is mounted there.
     """
     devices: dict[int, int] = {}
+    protections: dict[tuple[bytes, bytes], int] = {}
     found = {}
     pids = list(pids)
     moving = family(init, pids)
     for pid in moving:
         with contextlib.suppress(OSError):
-            found[pid] = _process(pid, devices)
+            found[pid] = _process(pid, devices, protections)
     unix: dict[int, UnixSocket] = {}
     points: list[Mount] = []
     packed: list[PackedMount] = []
@@ -364,9 +368,9 @@ def _is_hidden(pid: int, mount: Mount) -> bool:
     return False
 
 
-def _process(pid: int, devices: dict[int, int]) -> Process:
+def _process(pid: int, devices: dict[int, int], protections: dict[tuple[bytes, bytes], int]) -> Process:
     status = fields(f"/proc/{pid}/status")
-    private_bytes, mapped, mappings = _mappings(pid)
+    mapped = mappings(pid, protections)
     descriptor_limit, address_space_bytes = limits(pid)
     return Process(
         pid=pid,
@@ -379,14 +383,15 @@ def _process(pid: int, devices: dict[int, int]) -> Process:
         huge_bytes=int((status.get("HugetlbPages") or "0").split()[0]) * 1024,
         namespaces=dict(_namespaces(pid)),
         files=tuple(open_files(pid, devices)),
-        private_bytes=private_bytes,
-        mapped=mapped,
+        private_bytes=mapped.private_bytes,
+        mapped=mapped.names,
         limits_readable=limits_readable(pid),
         processors=_processors(status.get("Cpus_allowed_list", "")),
         settings=dict(_settings(pid)),
         policies=frozenset(_policies(pid)),
         times_first_thread=_times_first_thread(pid),
-        mappings=mappings,
+        mappings=mapped.lines,
+        protected=mapped.protected,
         program=_program(pid),
         threads=int(status["Threads"]),
         below_terminal=_below_terminal(pid),
@@ -470,23 +475,6 @@ def _namespaces(pid: int) -> Iterator[tuple[str, str]]:
         # A zombie has none any more, an old kernel not all of them.
         with contextlib.suppress(OSError):
             yield name, os.readlink(f"/proc/{pid}/ns/{name}")
-
-
-def _mappings(pid: int) -> tuple[int, frozenset[str], int]:
-    """Bytes of all private mappings, the names of those that are neither a plain file nor memory, and how
-    many there are of all."""
-    total, names, count = 0, set(), 0
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", "rb") as lines:
-        for line in lines:
-            count += 1
-            words = line.split(None, 5)
-            name = words[5].rstrip() if len(words) > 5 else b""
-            if words[1].endswith(b"p") and name not in (b"[vvar]", b"[vvar_vclock]", b"[vsyscall]"):
-                start, _dash, end = words[0].partition(b"-")
-                total += int(end, 16) - int(start, 16)
-            if name.startswith((b"anon_inode:", b"/secretmem", b"/anon_hugepage", b"/dev/")):
-                names.add(name.decode(errors="replace"))
-    return total, frozenset(names), count
 
 
 def _available_bytes() -> int:

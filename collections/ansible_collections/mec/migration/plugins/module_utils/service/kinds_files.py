@@ -87,7 +87,7 @@ def _device(holdings: Holdings) -> Iterator[Found]:
 
 def _packet_pipe(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
-        if file.flags & os.O_DIRECT:
+        if file.link.startswith("pipe:[") and file.flags & os.O_DIRECT:
             yield Found(process, f"has a pipe that keeps writes apart ({file.place})")
 
 

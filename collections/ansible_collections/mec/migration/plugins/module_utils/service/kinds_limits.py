@@ -93,6 +93,21 @@ def _alarm_clock(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"has a timerfd of the clock {file.undumped} ({file.place})")
 
 
+def _protected(holdings: Holdings) -> Iterator[Found]:
+    said: set[tuple[int, str]] = set()
+    for process, file in holdings.files():
+        if stat.S_ISREG(file.mode) and file.undumped and not holdings.stays_at(file.link):
+            said.add((process.pid, file.link))
+            yield Found(
+                process, f"has the file {file.link} open for writing, which is {file.undumped} by now"
+            )
+    for process in holdings.processes.values():
+        for path in process.protected:
+            if (process.pid, path) not in said and not holdings.stays_at(path):
+                what = "which was opened for writing and is immutable or append-only (chattr +i, +a) by now"
+                yield Found(process, f"has mapped the file {path}, {what}")
+
+
 def _personality(holdings: Holdings) -> Iterator[Found]:
     for process in holdings.processes.values():
         if process.personality:
@@ -176,6 +191,17 @@ KINDS = (
         "Let the service use CLOCK_REALTIME or CLOCK_BOOTTIME: edge hosts do not sleep",
         TEST + "test_a_timer_of_a_clock_that_wakes_the_host",
         _alarm_clock,
+    ),
+    Kind(
+        "protected-file",
+        "A file that was opened for writing, and has become immutable or append-only since (chattr +i, +a; "
+        "open for appending to it: kept); also one that is mapped and was opened so",
+        REFUSED,
+        "`flags` in /proc/PID/fdinfo, the permissions of links in /proc/PID/map_files, and statx(2)",
+        "it is so on the target, too, where CRIU cannot open it for writing again",
+        "Take that off until the service has moved (`chattr -i`, `chattr -a`), or let the service close it",
+        TEST + "test_a_file_that_was_protected_after_it_was_opened",
+        _protected,
     ),
     Kind(
         "personality",

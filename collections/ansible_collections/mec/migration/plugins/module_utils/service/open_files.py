@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..kernel.inode_flags import IMMUTABLE, protection
 from ..kernel.socket_options import socket_of
 from ..kernel.terminals import is_hung_up
 
@@ -42,10 +43,11 @@ class OpenFile(NamedTuple):
     :param protocol: of a socket, the kernel's name of its protocol, for example ``TCP``.
     :param links: how many names it has; 0 if it could not be looked at.
     :param mount: number of the mount that it was opened on; 0 if it has no path.
-    :param flags: of a pipe, a pidfd or a file of pressure stall information, as open(2) has them.
+    :param flags: of what has a path, of a pipe and a pidfd, as open(2) has them.
     :param terminal: of the end of a terminal that leads to its program (ptmx), the device of the other one.
     :param hung_up: of a terminal, whether nobody has its other end open.
-    :param undumped: of a timerfd or netlink socket, in words, what CRIU cannot dump of it; else empty.
+    :param undumped: of a timerfd or netlink socket, in words, what CRIU cannot dump of it; of a file why it
+        cannot be opened again as it is; else empty.
     :param in_flight: whether it lies in a message that waits to be read (SCM_RIGHTS); its number is then that
         of the socket at which it waits.
     :param left_in_flight: in words, what is lost of it, or cannot be restored, as it lies there; else empty.
@@ -118,7 +120,8 @@ def describe(pid: int, number: int, devices: dict[int, int]) -> OpenFile:
         return OpenFile(number, link)
     if found.st_dev not in devices:
         devices[found.st_dev] = _magic(path)
-    is_pressure = link.startswith("/proc/pressure/") or link.endswith(".pressure")
+    info = fields(f"/proc/{pid}/fdinfo/{number}")
+    flags = int(info["flags"], 8)
     return OpenFile(
         number,
         link,
@@ -126,9 +129,10 @@ def describe(pid: int, number: int, devices: dict[int, int]) -> OpenFile:
         found.st_rdev,
         devices[found.st_dev],
         links=found.st_nlink,
-        mount=0 if link.startswith(NAMELESS) else mount_of(pid, number),
-        flags=_flags(pid, number) if is_pressure else 0,
-        terminal=_other_end(pid, number) if found.st_rdev == PTMX else 0,
+        mount=0 if link.startswith(NAMELESS) else int(info["mnt_id"]),
+        flags=flags,
+        terminal=os.makedev(PTS, int(info.get("tty-index", -1))) if found.st_rdev == PTMX else 0,
+        undumped=_protected(path, found, flags),
         hung_up=os.major(found.st_rdev) == PTS and is_hung_up(pid, number),
     )
 
@@ -137,8 +141,14 @@ def _flags(pid: int, number: int) -> int:
     return int(fields(f"/proc/{pid}/fdinfo/{number}")["flags"], 8)
 
 
-def _other_end(pid: int, number: int) -> int:
-    return os.makedev(PTS, int(fields(f"/proc/{pid}/fdinfo/{number}").get("tty-index", -1)))
+def _protected(path: str, status: os.stat_result, flags: int) -> str:
+    """Why the kernel would not let anybody open the file *path* for writing as it was opened before."""
+    if not stat.S_ISREG(status.st_mode) or not status.st_nlink or flags & os.O_ACCMODE == os.O_RDONLY:
+        return ""
+    found = protection(path)
+    if found & IMMUTABLE:
+        return "immutable (chattr +i)"
+    return "append-only (chattr +a)" if found and not flags & os.O_APPEND else ""
 
 
 def _magic(path: str) -> int:

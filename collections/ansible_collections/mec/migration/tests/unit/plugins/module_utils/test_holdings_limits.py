@@ -6,9 +6,16 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.mec.migration.plugins.module_utils.kernel.inode_flags import (
+    APPEND,
+    IMMUTABLE,
+    NOATIME,
+    set_flags,
+)
 from ansible_collections.mec.migration.plugins.module_utils.service import kinds_limits
+from ansible_collections.mec.migration.plugins.module_utils.service.inventory import judge
 from ansible_collections.mec.migration.plugins.module_utils.service.kinds import SAID
-from test_holdings import needs_root, only, told
+from test_holdings import Victim, needs_root, only, told
 
 
 def test_a_process_that_may_open_no_more_files():
@@ -54,6 +61,89 @@ def test_a_file_that_is_open_as_a_high_number(monkeypatch):
     monkeypatch.setattr(kinds_limits, "_most_descriptors", lambda: 1024)
     only(told(program), "a file open as number 900", "higher numbers")
     monkeypatch.setattr(kinds_limits, "_most_descriptors", lambda: 4096)
+    assert told(program) == []
+
+
+PROTECTED = """
+import fcntl
+{how}
+file = os.open("{path}", os.O_RDONLY)
+if libc.ioctl(file, 0x40086602, ctypes.byref(ctypes.c_long({flag}))):
+    made(-1)
+os.close(file)
+"""
+
+
+@pytest.fixture
+def protected(tmp_path):
+    """A file that is there, whose flags are taken away again, so that it can be removed."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 4096)
+    yield path
+    with open(path, "rb") as file:
+        try:
+            set_flags(file.fileno(), 0)
+        except OSError as error:
+            pytest.skip(f"no flags of files here: {error}")
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("how", "flag", "words"),
+    [
+        ("keep.append(os.open({path!r}, os.O_WRONLY))", IMMUTABLE, "which is immutable (chattr +i) by now"),
+        (
+            "keep.append(os.open({path!r}, os.O_RDWR | os.O_APPEND))",
+            IMMUTABLE,
+            "immutable (chattr +i) by now",
+        ),
+        ("keep.append(os.open({path!r}, os.O_RDWR))", APPEND, "append-only (chattr +a) by now"),
+        # Of all mappings CRIU opens the file as it was, also where nothing can be written through them.
+        ("mapped(os.open({path!r}, os.O_RDWR), 1, 1)", IMMUTABLE, "has mapped the file"),
+        ("mapped(os.open({path!r}, os.O_RDWR), 3, 2)", IMMUTABLE, "has mapped the file"),
+        ("mapped(os.open({path!r}, os.O_RDWR), 3, 1)", APPEND, "has mapped the file"),
+        ("keep.append(os.open({path!r}, os.O_WRONLY | os.O_APPEND))", APPEND, ""),
+        ("keep.append(os.open({path!r}, os.O_RDONLY))", IMMUTABLE, ""),
+        ("mapped(os.open({path!r}, os.O_RDONLY), 3, 2)", IMMUTABLE, ""),
+        ("keep.append(os.open({path!r}, os.O_RDWR))", NOATIME, ""),
+    ],
+)
+def test_a_file_that_was_protected_after_it_was_opened(protected, how, flag, words):
+    mapped = """
+def mapped(file, access, kind):
+    keep.append(made(libc.mmap(None, 4096, access, kind, file, 0)))
+    os.close(file)
+"""
+    path = str(protected)
+    found = told(PROTECTED.format(how=mapped + how.format(path=path), path=path, flag=flag))
+    if words:
+        only(found, path, words, "cannot open it for writing again", "chattr -i")
+    else:
+        assert found == []
+
+
+@needs_root
+def test_a_protected_file_that_does_not_move_is_not_judged_here(protected):
+    how = f"keep.append(os.open({str(protected)!r}, os.O_RDWR))"
+    with Victim(PROTECTED.format(how=how, path=protected, flag=IMMUTABLE)) as victim:
+        holdings = victim.holdings()
+    (point,) = [mount for mount in holdings.mounts if mount.point == "/"][-1:]
+    elsewhere = point._replace(point=str(protected.parent))
+    stays = holdings._replace(mounts=(*holdings.mounts, elsewhere), staying=(elsewhere.point,))
+    assert len(judge("web", holdings).refused) == 1
+    assert judge("web", stays).refused == ()
+
+
+def test_a_database_that_goes_around_the_page_cache_has_no_strange_pipe(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    program = f"""
+try:
+    keep.append(os.open({str(path)!r}, os.O_RDWR | os.O_DIRECT))
+except OSError as error:
+    print("not given:", error)
+    sys.exit()
+"""
     assert told(program) == []
 
 
