@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from .calls import syscall
+from .calls import duplicate_of, syscall
 from .kcmp import EPOLL_TFD, is_same_file
 
 EPOLL = "anon_inode:[eventpoll]"
+# include/uapi/linux/eventpoll.h, struct epoll_params.
+EPIOCGPARAMS, EPOLL_PARAMS_BYTES = 0x80088A02, 8
 TARGET = re.compile(r"^tfd:\s*(\d+) .*?ino:([0-9a-f]+)", re.MULTILINE)
 
 # Process -> its descriptors, each with what /proc/PID/fd says that it is.
@@ -42,6 +46,17 @@ class _Slot(ctypes.Structure):
     """``struct kcmp_epoll_slot``: the *nth* file of that number in the set."""
 
     _fields_ = (("efd", ctypes.c_uint32), ("tfd", ctypes.c_uint32), ("toff", ctypes.c_uint32))
+
+
+def polls_busily(pid: int, descriptor: int) -> bool:
+    """Whether that set was told how to wait for network devices (EPIOCSPARAMS, since Linux 6.9)."""
+    with contextlib.suppress(OSError):
+        ours = duplicate_of(pid, descriptor)
+        try:
+            return any(fcntl.ioctl(ours, EPIOCGPARAMS, bytes(EPOLL_PARAMS_BYTES)))
+        finally:
+            os.close(ours)
+    return False
 
 
 def strangers(descriptors: Descriptors) -> Iterator[Stranger]:

@@ -148,6 +148,7 @@ class Holdings(NamedTuple):
     :param unix_on_their_way: likewise, inodes of UNIX sockets.
     :param other_names: inode of a UNIX socket -> of its file a name that it would not have on the target, in
         words: "has the name ..., too".
+    :param session_keys: how many keys are in the keyring that runc has made for the container.
     :param connected_raw6: inodes of raw IPv6 sockets of its network that have a peer.
     :param in_flight: files that lie in messages which nobody has read yet.
     :param bound_elsewhere: inode -> a socket that is bound to an address which its network does not have.
@@ -191,6 +192,7 @@ class Holdings(NamedTuple):
     inner_connections: dict[int, int] = {}  # noqa: RUF012 - never changed
     semaphore_sets: int = 0
     memory_settings: dict[int, tuple[str, ...]] = {}  # noqa: RUF012 - never changed
+    session_keys: int = 0
 
     @property
     def first(self) -> Process | None:

@@ -9,6 +9,7 @@ import time
 from typing import NamedTuple
 
 from ..docker.reconnected_mounts import external_mounts
+from ..kernel.keyrings import session_keys
 from .holdings import Holdings, read_holdings
 from .kinds import REFUSED, SAID, Kind
 from .kinds_container import KINDS as CONTAINER
@@ -91,7 +92,8 @@ def causes_now(service: Service) -> str:
 
 def _holdings(service: Service) -> Holdings:
     runc = service.runc
-    return read_holdings(runc.pid, service.cgroup.pids(), service.staying_mounts(), external_mounts(runc))
+    found = read_holdings(runc.pid, service.cgroup.pids(), service.staying_mounts(), external_mounts(runc))
+    return found._replace(session_keys=session_keys(service.id))
 
 
 def judge(container: str, holdings: Holdings) -> Inventory:

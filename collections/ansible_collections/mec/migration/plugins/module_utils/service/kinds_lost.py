@@ -156,22 +156,24 @@ KINDS = (
     ),
     Kind(
         "memory-settings",
-        "MLOCK_ONFAULT, PR_SET_MEMORY_MERGE, and on hosts with several nodes NUMA policies",
+        "mlockall (MCL_FUTURE; what is locked by then: kept), MLOCK_ONFAULT, PR_SET_MEMORY_MERGE, and on "
+        "hosts with several nodes NUMA policies",
         SAID,
-        "`lf` in smaps, ksm_stat, numa_maps of /proc/PID",
-        "CRIU does not dump that: locked pages are all there at once after the move, new memory is not "
-        "merged, pages come from any node",
+        "`VmLck` in /proc/PID/status beside all that is mapped, `lf` in smaps, ksm_stat, numa_maps",
+        "CRIU does not dump that: locked pages are all there at once after the move, new memory is neither "
+        "locked nor merged, pages come from any node",
         "Let the service ask for it again if it matters",
         TEST + "test_what_was_asked_for_memory",
         _memory_settings,
     ),
     Kind(
         "memory-policies",
-        "mlockall(MCL_FUTURE), PR_SET_MDWE, sealed mappings (mseal), hints of how long what is written lives "
-        "(F_SET_RW_HINT), busy polling of an epoll (EPIOCSPARAMS), the content of memory that the kernel may "
-        "drop at any time (MAP_DROPPABLE)",
+        "mlockall(MCL_FUTURE) without MCL_CURRENT, PR_SET_MDWE, sealed mappings (mseal), hints of how long "
+        "what is written lives (F_SET_RW_HINT), the content of memory that the kernel may drop at any time "
+        "(MAP_DROPPABLE)",
         UNSEEN,
-        "",
+        "the kernel shows the first two to nobody; for sealed mappings (`sl` in smaps) it would walk through "
+        "all memory; hints are not looked for",
         "they are back at their defaults: CRIU does not dump them",
         "Let the service set them again if it matters",
         "",

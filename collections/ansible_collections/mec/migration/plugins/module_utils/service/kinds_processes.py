@@ -201,6 +201,12 @@ def _long_mount_line(holdings: Holdings) -> Iterator[Found]:
         yield Found(None, f"has a mount at {point} whose line in mountinfo is longer than 4094 bytes")
 
 
+def _session_keys(holdings: Holdings) -> Iterator[Found]:
+    count = holdings.session_keys
+    if count:
+        yield Found(None, f"has {count} key{'s' if count > 1 else ''} in its session keyring")
+
+
 KINDS = (
     Kind(
         "traced",
@@ -452,10 +458,21 @@ KINDS = (
         "",
     ),
     Kind(
+        "session-keys",
+        "Keys in the session keyring that runc gives each container (keyctl, which Docker's seccomp profile "
+        "forbids)",
+        SAID,
+        "the keyring's line in /proc/keys, which has the container's id",
+        "keys are not in a checkpoint",
+        "Let the service load them again",
+        TEST + "test_keys_of_the_containers_session",
+        _session_keys,
+    ),
+    Kind(
         "keyrings",
-        "Keyrings (keyctl)",
+        "Other keyrings: of users, processes and threads, and sessions of a process's own (keyctl)",
         UNSEEN,
-        "a keyring is seen by its own process alone; Docker's seccomp profile forbids keyctl",
+        "whose a keyring is, the kernel tells only that process; Docker's seccomp profile forbids keyctl",
         "keys are not in a checkpoint",
         "Let the service load them again",
         "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+from ..kernel.epolls import EPOLL
 from ..kernel.watches import Holder
 from .holdings import Holdings
 from .kinds import KEPT, REFUSED, SAID, Found, Kind
@@ -40,6 +41,12 @@ def _strangers(holdings: Holdings) -> Iterator[Found]:
             f"has an epoll (file descriptor {stranger.descriptor}) that waits for a file which was added as "
             f"number {stranger.number} and which it has not open itself",
         )
+
+
+def _busy(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.link == EPOLL and file.undumped:
+            yield Found(process, f"has an epoll that {file.undumped} ({file.place})")
 
 
 def _pressure(holdings: Holdings) -> Iterator[Found]:
@@ -111,5 +118,15 @@ KINDS = (
         "Let the service write the trigger again",
         TEST + "test_a_trigger_of_pressure",
         _pressure,
+    ),
+    Kind(
+        "busy-epoll",
+        "An epoll that polls network devices busily (EPIOCSPARAMS)",
+        SAID,
+        "EPIOCGPARAMS, of a duplicate of the descriptor",
+        "CRIU does not dump that, so that it waits for interrupts as by default",
+        "Let the service ask for it again",
+        TEST + "test_an_epoll_that_polls_busily",
+        _busy,
     ),
 )

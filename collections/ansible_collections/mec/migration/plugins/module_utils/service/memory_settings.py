@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from ..kernel.process_memory import flagged_ranges
+from ..kernel.process_memory import PAGE_BYTES, flagged_ranges
 from ..kernel.processes import locked_bytes
 
+# 4 to 7 pages, by architecture and release; no program locks nearly all of its memory otherwise.
+KERNELS_OWN_BYTES = 256 << 10
 NODES = "/sys/devices/system/node/online"
 
 
@@ -26,12 +28,26 @@ def _settings(pid: int) -> Iterator[str]:
     # To look for it the kernel walks through all memory.
     if locked_bytes(pid) and flagged_ranges(pid, "lf"):
         yield "memory that is locked page by page as it is touched (MLOCK_ONFAULT)"
+    if _is_all_locked(pid):
+        yield "all of its memory locked (mlockall)"
     if _is_merged(pid):
         yield "memory that the kernel may merge with other memory (PR_SET_MEMORY_MERGE)"
     # On a host with one node they mean nothing, and it would be another such walk.
     policies = _policies(pid) if _several_nodes() else ()
     if policies:
         yield f"memory with a NUMA policy ({', '.join(policies)})"
+
+
+def _is_all_locked(pid: int) -> bool:
+    """All but what the kernel itself has mapped there and never locks (vdso, vvar).
+
+    Whether what is mapped later is locked, too (MCL_FUTURE), the kernel does not tell.
+    """
+    locked = locked_bytes(pid)
+    if not locked:
+        return False
+    with open(f"/proc/{pid}/statm", encoding="ascii") as sizes:
+        return int(sizes.read().split()[0]) * PAGE_BYTES - locked <= KERNELS_OWN_BYTES
 
 
 def _is_merged(pid: int) -> bool:

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..kernel.epolls import EPOLL, polls_busily
 from ..kernel.inode_flags import IMMUTABLE, protection
 from ..kernel.socket_options import socket_of
 from ..kernel.terminals import is_hung_up
@@ -46,8 +47,8 @@ class OpenFile(NamedTuple):
     :param flags: of what has a path, of a pipe and a pidfd, as open(2) has them.
     :param terminal: of the end of a terminal that leads to its program (ptmx), the device of the other one.
     :param hung_up: of a terminal, whether nobody has its other end open.
-    :param undumped: of a timerfd or netlink socket, in words, what CRIU cannot dump of it; of a file why it
-        cannot be opened again as it is; else empty.
+    :param undumped: of a timerfd, netlink socket or epoll, in words, what CRIU does not dump of it; of a file
+        why it cannot be opened again as it is; else empty.
     :param in_flight: whether it lies in a message that waits to be read (SCM_RIGHTS); its number is then that
         of the socket at which it waits.
     :param left_in_flight: in words, what is lost of it, or cannot be restored, as it lies there; else empty.
@@ -108,8 +109,9 @@ def describe(pid: int, number: int, devices: dict[int, int]) -> OpenFile:
         protocol = _protocol(pid, number, path)
         undumped = _undumped_groups(pid, number) if protocol == "NETLINK" else ""
         return OpenFile(number, link, mode=stat.S_IFSOCK, protocol=protocol, undumped=undumped)
-    if link == TIMER:
-        return OpenFile(number, link, undumped=_undumped_clock(pid, number))
+    if link in (TIMER, EPOLL):
+        undumped = (_undumped_clock if link == TIMER else _undumped_poll)(pid, number)
+        return OpenFile(number, link, undumped=undumped)
     if link.startswith("pipe:[") or link == PIDFD:
         return OpenFile(number, link, flags=_flags(pid, number))
     if not link.startswith("/"):
@@ -180,6 +182,10 @@ def _protocol_number(pid: int, number: int) -> int:
 def _undumped_clock(pid: int, number: int) -> str:
     clock = fields(f"/proc/{pid}/fdinfo/{number}").get("clockid", "0")
     return UNDUMPED_CLOCKS.get(int(clock), "")
+
+
+def _undumped_poll(pid: int, number: int) -> str:
+    return "polls network devices busily" if polls_busily(pid, number) else ""
 
 
 def _undumped_groups(pid: int, number: int) -> str:

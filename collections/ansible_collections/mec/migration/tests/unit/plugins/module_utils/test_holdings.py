@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.mec.migration.plugins.module_utils.kernel.keyrings import session_keys
 from ansible_collections.mec.migration.plugins.module_utils.kernel.mountinfo import mounts
 from ansible_collections.mec.migration.plugins.module_utils.kernel.processes import program_bits
 from ansible_collections.mec.migration.plugins.module_utils.service import executed as executed_module
@@ -191,6 +192,25 @@ def test_an_io_uring():
 
 def test_secret_memory():
     only(told("keep.append(made(libc.syscall(447, 0)))"), "memfd_secret", "secretmem.enable=0")
+
+
+@needs_root
+def test_keys_of_the_containers_session():
+    program = """
+name = b"_ses.0123456789abcdef"
+made(libc.syscall(250, 1, name))
+{more}
+"""
+    key = "made(libc.syscall(248, b'user', b'a', b'x', ctypes.c_size_t(1), -3))\n"
+    other = "made(libc.syscall(248, b'user', b'b', b'x', ctypes.c_size_t(1), -3))\n"
+    for more, words in (("", []), (key, ["1 key in"]), (key + other, ["2 keys in"])):
+        with Victim(program.format(more=more)) as victim:
+            count = session_keys("0123456789abcdef")
+            assert session_keys("0123456789abcde") == 0
+            holdings = victim.holdings()._replace(session_keys=count)
+        said = judge("web", holdings).said
+        assert len(said) == len(words)
+        assert all(f"container web has {word} its session keyring" in said[0] for word in words)
 
 
 def test_a_traced_process():
@@ -849,6 +869,7 @@ def test_what_has_appeared_since_the_preflight_is_told_after_a_dump_that_failed(
         with Victim(program) as victim:
             service = SimpleNamespace(
                 name="web",
+                id="0123456789abcdef",
                 runc=SimpleNamespace(pid=victim.pid, config={"rootfs": "/"}),
                 cgroup=SimpleNamespace(pids=victim.pids),
                 staying_mounts=list,

@@ -36,9 +36,12 @@ if os.fork() == 0:
 os.read(end, 1)
 """
     # All that it has; a part of a mapping of its parent's, which makes another mapping of it.
-    only(told(program.format(lock="libc.mlockall(1)"), SAID), "has locked", "not locked after the move")
+    every, settings = told(program.format(lock="libc.mlockall(1)"), SAID)
+    only([every], "has locked", "not locked after the move")
+    only([settings], "has all of its memory locked (mlockall)", "new memory is neither locked")
     assert told(program.format(lock="libc.mlock(of_parent + 4096, 4096)"), SAID) == []
-    assert told("made(libc.mlockall(1))", SAID) == []
+    locked = "made(libc.mlock(ctypes.c_void_p(made(libc.mmap(None, 1 << 20, 3, 0x22, -1, 0))), 1 << 20))"
+    assert told(f"libc.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]\n{locked}", SAID) == []
 
 
 @needs_root
@@ -46,6 +49,9 @@ os.read(end, 1)
     ("program", "what"),
     [
         ("made(libc.syscall(325, ctypes.c_void_p(at), size, 1))", "locked page by page as it is touched"),
+        # MCL_CURRENT, and with MCL_FUTURE.
+        ("made(libc.mlockall(1))", "has all of its memory locked (mlockall)"),
+        ("made(libc.mlockall(3))", "has all of its memory locked (mlockall)"),
         ("made(libc.prctl(67, 1, 0, 0, 0))", "may merge with other memory (PR_SET_MEMORY_MERGE)"),
         # mbind(2): MPOL_BIND to node 0, MPOL_INTERLEAVE.
         ("policy(2)", "NUMA policy (bind:0)"),

@@ -134,3 +134,19 @@ except OSError as error:
 """
     only(told(program, SAID), "waits for pressure of /proc/pressure/memory", "write the trigger again")
     assert told("keep.append(os.open('/proc/self/status', os.O_RDONLY))", SAID) == []
+
+
+def test_an_epoll_that_polls_busily():
+    program = """
+import fcntl, select, struct
+keep.append(select.epoll())
+try:
+    fcntl.ioctl(keep[0].fileno(), 0x40088A01, struct.pack("=IHBB", {usecs}, 8, 0, 0))
+except OSError as error:
+    print("not given:", error, flush=True)
+    sys.exit()
+"""
+    only(
+        told(program.format(usecs=50), SAID), "an epoll that polls network devices busily", "ask for it again"
+    )
+    assert told("import select; keep.append(select.epoll())", SAID) == []
