@@ -96,6 +96,24 @@ def terminal():
 
 checks["terminal"] = terminal
 
+typed, shown = pty.openpty()
+
+
+def unread_on_terminal():
+    """For the next time there is something to read again."""
+    was_typed, was_shown = (os.read(each, 99) if ready(each) else b"" for each in (shown, typed))
+    os.write(typed, b"typed\n")
+    os.write(shown, b"shown")
+    return was_typed == b"typed\n" and b"shown" in was_shown
+
+
+def ready(file):
+    return bool(select.select([file], [], [], 1)[0])
+
+
+unread_on_terminal()
+checks["unread on a terminal"] = unread_on_terminal
+
 deleted = open("/var/tmp/deleted", "w+b")
 deleted.write(b"d" * 100_000)
 deleted.flush()

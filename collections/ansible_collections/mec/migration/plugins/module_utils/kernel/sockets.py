@@ -229,6 +229,19 @@ def unsent_datagrams(pid: int) -> Iterator[int]:
                 yield int(words[9])
 
 
+def unread_datagrams(pid: int) -> dict[int, str]:
+    """Inode -> what it is called, of the sockets of a network with datagrams that nobody has read."""
+    found = {}
+    for protocol in DATAGRAMS:
+        for words in _rows(pid, protocol):
+            if int(words[4].partition(":")[2], 16):
+                number = int(words[1].partition(":")[2], 16)
+                kind = protocol.rstrip("6")
+                names = {"raw": f"a raw socket of protocol {number}", "icmp": "a ping socket"}
+                found[int(words[9])] = names.get(kind, f"UDP port {number}")
+    return found
+
+
 def multicast_groups(pid: int) -> Iterator[str]:
     """The groups besides those that every interface is in. A network shared with the host is left out."""
     with contextlib.suppress(OSError):

@@ -85,12 +85,18 @@ def warnings(result: dict[str, Any]) -> dict[str, list[str]]:
         f"The service runs on the target, where this could not be set again: {each}"
         for each in target.get("not_put_back") or []
     ]
+    told += [f"The service has moved, and this was lost: {each}" for each in unread_of(result)]
     if target.get("how_it_ended"):
         told.append(f"The service has moved, and on the target {target['how_it_ended']}")
     log_error = target.get("log_error") or result.get("log_error")
     if log_error:
         told.append(f"`docker logs` on the target does not show all from before the move: {log_error}")
     return {"warnings": told} if told else {}
+
+
+def unread_of(result: dict[str, Any]) -> list[str]:
+    """What the service had not read when it was frozen, of a hand-over's result."""
+    return list((result.get("window") or {}).get("unread") or [])
 
 
 def whole_migration(params: dict[str, Any], progress: Progress) -> dict[str, Any]:

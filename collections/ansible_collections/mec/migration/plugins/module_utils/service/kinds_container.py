@@ -28,6 +28,11 @@ KINDS = (
     _kept("timers", "POSIX timers, itimers, timerfd, signalfd, pending signals"),
     _kept("descriptors", "eventfd, epoll, pidfd, pipes and FIFOs with data, terminals of its own (pty)"),
     _kept(
+        "terminal-data",
+        "What was written to a terminal of its own (pty) and not read yet, but for a line without its end in "
+        "line mode",
+    ),
+    _kept(
         "files",
         "Open, mapped, growing, deleted (up to 1 GiB) and unnamed (O_TMPFILE) files; memfd, sealed too; a "
         "program whose file was deleted",
@@ -248,15 +253,6 @@ KINDS = (
         "Bind mounts that are not named in `move_binds`: what the target has there is used",
         "Name them in `move_binds` if their content is to move",
         PREFLIGHT + "test_bind_mounts_that_stay_must_be_on_the_target",
-    ),
-    Kind(
-        "terminal-data",
-        "What was written to a terminal of its own (pty) and not read yet",
-        UNSEEN,
-        "",
-        "CRIU dumps the terminal and not what is in it",
-        "Nothing, if the other end asks again; else let it read before the move",
-        "",
     ),
     Kind(
         "dockers-files",

@@ -168,12 +168,11 @@ KINDS = (
     ),
     Kind(
         "memory-policies",
-        "mlockall(MCL_FUTURE) without MCL_CURRENT, PR_SET_MDWE, sealed mappings (mseal), hints of how long "
-        "what is written lives (F_SET_RW_HINT), the content of memory that the kernel may drop at any time "
-        "(MAP_DROPPABLE)",
+        "mlockall(MCL_FUTURE) without MCL_CURRENT, PR_SET_MDWE, hints of how long what is written lives "
+        "(F_SET_RW_HINT), the content of memory that the kernel may drop at any time (MAP_DROPPABLE)",
         UNSEEN,
-        "the kernel shows the first two to nobody; for sealed mappings (`sl` in smaps) it would walk through "
-        "all memory; hints are not looked for",
+        "the kernel shows the first two to nobody; hints change no result, and dropped content is its "
+        "owner's business at any time",
         "they are back at their defaults: CRIU does not dump them",
         "Let the service set them again if it matters",
         "",
@@ -201,12 +200,41 @@ KINDS = (
     ),
     Kind(
         "not-read-yet",
-        "Datagrams of UDP and events of inotify that have come in and are not read yet, the mark of urgent "
-        "data (MSG_OOB) of UNIX sockets, that an epoll with EPOLLET has told of something already",
+        "Datagrams of UDP, raw and ping sockets and events of inotify that have come in and are not read",
+        SAID,
+        "`rx_queue` in /proc/PID/net/udp and the like, FIONREAD of a duplicate of the descriptor: in the "
+        "frozen processes, once the service runs on the target; said at the end and in the report",
+        "CRIU does not dump these",
+        "Nothing for most, as UDP may lose datagrams anyway; let the service look at watched files once more",
+        "tests/unit/plugins/module_utils/test_unread.py::test_what_was_not_read_is_named",
+    ),
+    Kind(
+        "sealed-mappings",
+        "That mappings are sealed (mseal)",
+        SAID,
+        "`sl` in smaps, at the end likewise, as the kernel walks through all memory to tell it",
+        "CRIU does not dump that",
+        "Let the service seal them again if it matters",
+        "tests/unit/plugins/module_utils/test_unread.py::test_what_was_not_read_is_named",
+    ),
+    Kind(
+        "unfinished-line",
+        "What was written of a line without its end to a terminal of its own (pty) in line mode (whole ones, "
+        "and all in other modes: kept)",
         UNSEEN,
         "",
+        "CRIU reads the terminal to dump what is in it, and cannot read that",
+        "Nothing, if the other end asks again; else let it write the whole line before the move",
+        "",
+    ),
+    Kind(
+        "told-already",
+        "The mark of urgent data (MSG_OOB) of UNIX sockets, that an epoll with EPOLLET has told of something "
+        "already",
+        UNSEEN,
+        "the kernel shows them to nobody",
         "CRIU does not dump these; such an epoll tells once more",
-        "Nothing for most, as UDP may lose datagrams anyway; let the service look at watched files once more",
+        "Nothing: programs must expect an event too many",
         "",
     ),
     Kind(

@@ -42,6 +42,7 @@ from ..memory.source import MemorySource, RoundResult
 from ..service.executed import HEALTH_CHECK_S
 from ..service.inventory import causes_now
 from ..service.service import Service
+from ..service.unread import unread
 from ..state import journal as states
 from ..state.journal import Journal
 from ..transport.wire import Channel
@@ -104,6 +105,7 @@ class HandOver:
         self._note_mark: Callable[[], None] = lambda: None
         self._marking: InThread[None] | None = None
         self._images_now: FinalImages | None = None
+        self._frozen_pids: list[int] = []
         self._parent_obstacle = ""
         # Shared memory that the target has made.
         self._ready: set[int] = set()
@@ -236,7 +238,7 @@ class HandOver:
             outcome = self._frozen_window(self._guard, self._dump.run)
             # From here on only the target runs; what is frozen here is ended by the commit.
             self._journal.write(states.HANDED_OVER)
-            return outcome
+            return outcome._replace(unread=unread(self._service.runc.pid, self._frozen_pids))
         except BaseException as error:
             if self._marked and not isinstance(error, DestroyedError):
                 raise self._in_doubt(error) from error
@@ -298,6 +300,7 @@ class HandOver:
         # Nobody is served now who could be in its way.
         self._channel.limit(0)
         start, freeze_ms, pids = self._freeze()
+        self._frozen_pids = list(pids)
         started = time.time() - (time.monotonic() - start)
         self._service.cgroup.prepare_seizing()
         self._images_now = images = FinalImages(self._images, self._memory, self._ready)

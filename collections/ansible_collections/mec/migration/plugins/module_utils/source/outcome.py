@@ -13,7 +13,7 @@ class Outcome(NamedTuple):
 
     ``started``: the moment of the freeze, seconds since the epoch. ``dump_note``: why CRIU could not pass
     over memory but had to walk through it; empty if it could. ``left_bytes``: of memory that the target
-    fetches once the service runs there.
+    fetches once the service runs there. ``unread``: see :func:`unread`.
     """
 
     started: float
@@ -31,3 +31,4 @@ class Outcome(NamedTuple):
     dump_note: str
     files_note: str
     target: dict[str, Any]
+    unread: list[str] = []  # noqa: RUF012 - never changed

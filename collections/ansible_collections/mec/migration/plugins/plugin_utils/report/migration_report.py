@@ -245,6 +245,8 @@ def lines(report: dict[str, Any]) -> list[str]:
         )
     for each in report.get("warnings", []):
         told.append(f"warning: {each}")
+    for each in window.get("unread", []):
+        told.append(f"warning: lost in the move: {each}")
     if report.get("how_it_ended"):
         told.append(f"warning: on the target {report['how_it_ended']}")
     for each in report.get("not_put_back", []):

@@ -70,6 +70,12 @@ def test_one_after_the_other(monkeypatch):
     ]
 
 
+def test_what_was_lost_is_a_warning():
+    assert module.warnings({"window": {"unread": []}}) == module.warnings({"window": None}) == {}
+    said = module.warnings({"window": {"unread": ["datagrams at UDP port 7"]}})["warnings"]
+    assert said == ["The service has moved, and this was lost: datagrams at UDP port 7"]
+
+
 def test_it_stops_before_the_hand_over_where_a_hook_comes_first(monkeypatch):
     agent = Agent()
     monkeypatch.setattr(module, "ask_source", agent)

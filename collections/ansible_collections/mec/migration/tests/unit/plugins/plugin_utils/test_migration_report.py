@@ -216,6 +216,12 @@ def test_what_the_preflight_had_said_is_in_the_report():
     assert failed["warnings"] == [said]
 
 
+def test_what_was_not_read_is_in_the_report():
+    given = by_agents(0.0)
+    given["handover"]["window"]["unread"] = ["datagrams at UDP port 7"]
+    assert "warning: lost in the move: datagrams at UDP port 7" in lines(build(given))
+
+
 def test_a_service_that_was_slowed_down_is_told():
     given = by_agents(0.0)
     assert build(given)["cpu_percent"] == 100
