@@ -42,8 +42,7 @@ def give_back(
     :returns: how it has ended and what was done; empty if it has not.
     :raises MigrationError: somebody has removed it.
     """
-    if policy:
-        _update(client, container_id, policy)
+    give_back_policy(client, container_id, policy)
     # After the policy: from here on Docker itself starts it.
     state, inspected = container_state(client, container_id)
     if state in (RUNNING, FROZEN):
@@ -84,8 +83,14 @@ def give_back_on_source(client: Any, container_id: str, policy: dict[str, Any]) 
     return give_back(client, container_id, policy)
 
 
-def _update(client: Any, container_id: str, policy: dict[str, Any]) -> None:
-    """Give it the policy unless it is removed; Docker refuses that in the moment in which one ends."""
+def give_back_policy(client: Any, container_id: str, policy: dict[str, Any] | None) -> None:
+    """Give a container its restart policy, if it has one, and do nothing else about it.
+
+    Docker refuses that in the moment in which one ends, so it is asked again for a while. One that is removed
+    needs none.
+    """
+    if policy is None or not is_policy(policy):
+        return
     end = time.monotonic() + ENDING_S
     while True:
         try:

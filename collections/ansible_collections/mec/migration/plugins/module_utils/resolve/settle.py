@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ..base.errors import MigrationError
 from ..base.paths import migration_dir
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
-from ..docker.restart_policy import give_back, is_policy
+from ..docker.restart_policy import give_back, give_back_policy
 from ..kernel.cgroup import Cgroup, end_container
 from ..kernel.scratch import wipe
 from ..state import journal as states
@@ -144,12 +144,10 @@ def release(client: Any, order: Order, check_mode: bool) -> str:
         return f"the source's side is {now}"
     with _source_side(order) as (journal, container_id):
         state = container_state(client, container_id)[0]
-        policy = journal.entry.restart_policy
         if state != ABSENT:
             if state == FROZEN:
                 _thaw(client, container_id)
-            if is_policy(policy):
-                client.update_container(container_id, restart_policy=policy)
+            give_back_policy(client, container_id, journal.entry.restart_policy)
             # After the policy: what ended while it was frozen, or since its thaw, starts now or by that.
             if now != states.OPEN and container_state(client, container_id)[0] != RUNNING:
                 client.start(container_id)

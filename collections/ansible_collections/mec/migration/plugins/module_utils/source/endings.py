@@ -13,7 +13,7 @@ from typing import Any
 from ..base.errors import MigrationError
 from ..base.paths import migration_dir
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
-from ..docker.restart_policy import is_policy
+from ..docker.restart_policy import give_back_policy
 from ..kernel.cgroup import Cgroup
 from ..kernel.scratch import wipe
 from ..kernel.trace_buffer import remove_left_instances
@@ -110,7 +110,7 @@ def roll_back_source(client: Any, migration_id: str, container: str, check_mode:
     state, inspected = container_state(client, container_id)
     if state in (ABSENT, RUNNING) or not container_id:
         if state == RUNNING and not check_mode:
-            _give_back_policy(client, container_id, journal)
+            give_back_policy(client, container_id, journal.entry.restart_policy)
         if not check_mode:
             forget_source(migration_id)
         return ""
@@ -121,20 +121,13 @@ def roll_back_source(client: Any, migration_id: str, container: str, check_mode:
         client.unpause(container_id)
     elif state == FROZEN:
         Cgroup(inspected["State"]["Pid"]).thaw()
-    _give_back_policy(client, container_id, journal)
+    give_back_policy(client, container_id, journal.entry.restart_policy)
     if container_state(client, container_id)[0] not in (RUNNING, FROZEN):
         # It ended while its restart policy was taken away (a reboot): Docker did not start it.
         client.start(container_id)
     journal.write(states.SETTLED, outcome=states.ROLLED_BACK)
     forget_source(migration_id)
     return f"{reason} and runs again"
-
-
-def _give_back_policy(client: Any, container_id: str, journal: Journal) -> None:
-    """The restart policy that the hand-over took away."""
-    policy = journal.entry.restart_policy
-    if is_policy(policy):
-        client.update_container(container_id, restart_policy=policy)
 
 
 def forget_source(migration_id: str) -> None:

@@ -20,6 +20,7 @@ from ..docker.container_state import (
     created_container,
     remove_container,
 )
+from ..docker.restart_policy import give_back
 from ..kernel.cgroup import container_processes
 from ..kernel.scratch import wipe
 from ..state import journal as states
@@ -141,9 +142,10 @@ def finish_target(client: Any, migration_id: str, check_mode: bool) -> str:
     entry = journal.entry
     if entry.state not in (states.RESTORING, states.RUNNING, states.FILLED):
         return ""
+    ended = ""
     if not check_mode:
         if _receiver_alive(migration_id):
-            control(migration_id, "finish")
+            ended = str(control(migration_id, "finish").get("how_it_ended") or "")
         else:
             if entry.lazy and entry.state != states.FILLED:
                 raise MigrationError(
@@ -153,12 +155,12 @@ def finish_target(client: Any, migration_id: str, check_mode: bool) -> str:
                     phase="verify",
                     container_state=RUNNING,
                 )
-            if entry.restart_policy:
-                client.update_container(entry.container_id, restart_policy=entry.restart_policy)
+            ended = give_back(client, entry.container_id, entry.restart_policy)
             journal.write(states.SETTLED, outcome=states.KEPT)
         _wipe(migration_id, journal)
         journal.remove()
-    return f"the service was restored here and the migration is in state {entry.state}"
+    what = f"the service was restored here and the migration is in state {entry.state}"
+    return "; ".join(filter(None, (what, ended)))
 
 
 def open_migrations(client: Any, service: str | None) -> list[dict[str, Any]]:

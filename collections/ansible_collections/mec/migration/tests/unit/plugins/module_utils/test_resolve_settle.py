@@ -13,6 +13,7 @@ from ansible_collections.mec.migration.plugins.module_utils.base import paths
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError
 from ansible_collections.mec.migration.plugins.module_utils.resolve import settle
 from ansible_collections.mec.migration.plugins.module_utils.resolve.settle import Order
+from ansible_collections.mec.migration.plugins.module_utils.source.endings import roll_back_source
 from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
 from ansible_collections.mec.migration.plugins.module_utils.state import migration_lock
 from ansible_collections.mec.migration.plugins.module_utils.state.journal import SOURCE, TARGET, Journal
@@ -31,6 +32,7 @@ class Docker:
         self.states = {HERE: containers.get("here"), THERE: containers.get("there")}
         self.asked = []
         self.health = ""
+        self.refusals = 0
 
     def info(self):
         return {}
@@ -48,6 +50,9 @@ class Docker:
         return {"Id": container, "State": said}
 
     def update_container(self, container, restart_policy):
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError("cannot update a container that is stopping")
         self.asked.append(("policy", container, restart_policy["Name"]))
 
     def start(self, container):
@@ -80,6 +85,10 @@ def target(state, **facts):
 
 def order(seen, *, by_word=False):
     return Order("redis-1", "redis", seen, "", by_word, "a test")
+
+
+def roll_back(docker):
+    return roll_back_source(docker, "redis-1", "redis", False)
 
 
 def outcome(side):
@@ -123,6 +132,18 @@ def test_a_frozen_copy_whose_host_was_rebooted_is_started_after_it_has_its_polic
     assert outcome(SOURCE) == states.ROLLED_BACK
 
 
+@pytest.mark.parametrize(
+    "action", [lambda docker: settle.release(docker, order("frozen"), False), roll_back], ids=["resolve", "undo"]
+)
+def test_one_that_is_just_ending_is_given_its_policy_a_moment_later(action):
+    """Docker refuses to update it then."""
+    source(states.FROZEN)
+    docker = Docker(here="exited")
+    docker.refusals = 2
+    assert action(docker)
+    assert docker.asked == [("policy", HERE, "always"), ("start", HERE)]
+
+
 def test_who_ended_it_before_the_freeze_meant_to():
     source(states.OPEN)
     docker = Docker(here="exited")
@@ -156,7 +177,7 @@ def test_a_complete_copy_that_has_ended_gets_its_policy_and_what_that_says_is_do
     Journal("redis-1", TARGET).note(restart_policy={"Name": policy, "MaximumRetryCount": 0})
     docker = Docker(there="exited")
     said = settle.keep(docker, order("filled"), False)
-    assert docker.asked == [("policy", THERE, policy), *([("start", THERE)] if starts else [])]
+    assert docker.asked == ([("policy", THERE, policy), ("start", THERE)] if starts else [])
     assert ("was started anew" if starts else "stays so") in said
     assert outcome(TARGET) == states.KEPT
 

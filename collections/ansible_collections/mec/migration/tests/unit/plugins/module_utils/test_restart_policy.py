@@ -73,7 +73,7 @@ def looks(monkeypatch, tmp_path):
 def test_what_ended_is_treated_as_docker_treats_it(tmp_path, policy, code, by_hand, starts):
     docker = Docker(tmp_path, "exited", code=code, by_hand=by_hand)
     said = give_back(docker, HERE, {"Name": policy, "MaximumRetryCount": 0})
-    assert docker.asked == [policy, *(["start"] if starts else [])]
+    assert docker.asked == [*([policy] if policy != "no" else []), *(["start"] if starts else [])]
     assert f"exit code {code}" in said
     assert ("was started anew" if starts else "stays so") in said
     assert ("docker stop" in said) == by_hand
