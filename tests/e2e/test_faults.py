@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -124,24 +125,61 @@ def test_handover_killed_while_frozen(busy: Service, source: Host, target: Host)
     busy.goes_on(source)
 
 
-def test_a_service_that_is_killed_in_the_hand_over_is_started_by_its_policy(
-    serve: Serve, source: Host, target: Host
-) -> None:
-    """Its policy is "no" at that moment, so Docker leaves it: who gives the policy back starts it."""
-    service = serve("load", docker=["--restart", "always"], MEMORY_MIB="16", DIRTY_PAGES="10")
-    died = source.inspect("load")["State"]["Pid"]
-    point = "source/first/docker.update_container/after"
+def meanwhile(source: Host, point: str, command: str) -> subprocess.Popen[str]:
+    """Runs a command on the source while its agent is stopped at a crash point."""
     source.run(f"umask 077; mkdir -p /run/mec-migration; echo {point} stop > {ARMED_FILE}")
-    killer = source.spawn(
-        f"while [ -e {ARMED_FILE} ]; do sleep 0.01; done; sleep 0.2; kill -9 {died}; sleep 1; "
+    return source.spawn(
+        f"while [ -e {ARMED_FILE} ]; do sleep 0.01; done; sleep 0.2; {command}; sleep 1; "
         "for stat in $(grep -ls ' (python3) T ' /proc/[0-9]*/stat); do "
         "p=${stat%/stat}; kill -CONT ${p#/proc/}; done"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "command", "said", "state"),
+    [
+        (
+            ["--restart", "always"],
+            "kill -9 $PID",
+            # By Docker, if it notes the end once the policy is there.
+            "started it anew: its restart policy is always",
+            "running",
+        ),
+        (
+            ["--restart", "no"],
+            "kill -9 $PID",
+            "it has ended (exit code 137), and stays so: its restart policy is no",
+            "exited",
+        ),
+        (
+            ["--restart", "on-failure:3"],
+            "docker kill load",
+            "it was stopped with Docker (docker stop or docker kill; exit code 137), and stays so",
+            "exited",
+        ),
+        (["--restart", "no", "--rm"], "docker kill load", "Docker has removed it, as it was started with --rm", "absent"),
+        (["--restart", "always"], "docker rm -f load", "somebody has removed it (docker rm)", "absent"),
+    ],
+    ids=["started anew", "no policy", "docker kill", "removes itself", "docker rm"],
+)
+def test_a_service_that_is_killed_in_the_hand_over_is_treated_as_docker_does(
+    options: list[str], command: str, said: str, state: str, serve: Serve, source: Host, target: Host
+) -> None:
+    """Its policy is "no" at that moment, so Docker leaves it: who gives the policy back does what it says."""
+    service = serve("load", docker=options, MEMORY_MIB="16", DIRTY_PAGES="10")
+    before = source.inspect("load")
+    died = before["State"]["Pid"]
+    killer = meanwhile(source, "source/first/cgroup.freeze/after", command.replace("$PID", str(died)))
     failed = service.migrate(target)
     killer.communicate(timeout=60)
-    failed.refused("had ended (exit code 137), and was started anew: its restart policy is always")
-    assert source.inspect("load")["HostConfig"]["RestartPolicy"]["Name"] == "always"
-    assert source.inspect("load")["State"]["Pid"] not in (0, died)
+    failed.refused("The service did not go on here: ", said, f". load is {state} on edge-a.")
+    assert "resolve" not in failed.text
+    assert source.state("load") == state
+    if state != "absent":
+        now = source.inspect("load")
+        assert now["HostConfig"]["RestartPolicy"] == before["HostConfig"]["RestartPolicy"]
+        assert now["State"]["Pid"] != died
+    assert (target.running(), target.leftovers()) == ([], [])
 
 
 def test_restore_fails_on_the_target(redis: Service, source: Host, target: Host) -> None:

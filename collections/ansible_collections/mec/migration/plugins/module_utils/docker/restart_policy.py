@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 from ..base.errors import MigrationError
+from ..kernel.processes import has_ended
 from .container_state import ABSENT, FROZEN, RUNNING, EndedError, container_state, wait_healthy
 
 # Written by the daemon as it starts.
@@ -25,6 +26,7 @@ PID_FILE = "/run/docker.pid"
 REMOVAL_S = 10.0
 # And to note that it has ended.
 ENDING_S = 5.0
+REMOVED_ITSELF = "it has ended, and Docker has removed it, as it was started with --rm"
 NONE, ALWAYS, UNLESS_STOPPED, ON_FAILURE = "no", "always", "unless-stopped", "on-failure"
 
 
@@ -48,7 +50,7 @@ def give_back(
     if state in (RUNNING, FROZEN):
         return ""
     if removes_itself and _is_removed(client, container_id):
-        return "it has ended, and Docker has removed it, as it was started with --rm"
+        return REMOVED_ITSELF
     if state == ABSENT:
         raise MigrationError(
             f"somebody has removed the restored container {container_id[:12]}. The source is still frozen: "
@@ -56,31 +58,35 @@ def give_back(
             phase="verify",
             container_state=ABSENT,
         )
-    said = dict(inspected.get("State") or {})
-    code = int(said.get("ExitCode") or 0)
-    killed = ", out of memory" if said.get("OOMKilled") else ""
-    name = str((policy or {}).get("Name") or NONE)
-    if name != NONE and _stopped_by_hand(client, container_id, said):
-        return (
-            f"it was stopped with Docker (docker stop or docker kill; exit code {code}), and stays so. "
-            "`docker start` starts it"
-        )
-    if name in (ALWAYS, UNLESS_STOPPED) or (name == ON_FAILURE and code):
-        client.start(container_id)
-        return f"it had ended (exit code {code}{killed}), and was started anew: its restart policy is {name}"
-    return (
-        f"it has ended (exit code {code}{killed}), and stays so: its restart policy is {name}. "
-        "`docker start` starts it"
-    )
+    return _treat_as_docker_does(client, container_id, policy, inspected)
 
 
-def give_back_on_source(client: Any, container_id: str, policy: dict[str, Any]) -> str:
-    """After a move that failed, as :func:`give_back`; says it, too, if somebody has removed the container."""
-    if not is_policy(policy):
-        return ""
-    if container_state(client, container_id)[0] == ABSENT:
-        return "somebody has removed it"
-    return give_back(client, container_id, policy)
+def give_back_on_source(
+    client: Any, container_id: str, policy: dict[str, Any] | None, pid: int, removes_itself: bool = False
+) -> str:
+    """After a move that failed: give the container its restart policy; see whether it goes on.
+
+    :param pid: of its first process, before the move.
+    :param removes_itself: whether it was started with ``--rm``.
+    :returns: how it has ended meanwhile, and what was done; empty if it goes on.
+    """
+    give_back_policy(client, container_id, policy)
+    # Docker may not have noted yet that it has ended.
+    end = time.monotonic() + ENDING_S
+    while has_ended(pid):
+        state, inspected = container_state(client, container_id)
+        if state == ABSENT:
+            return REMOVED_ITSELF if removes_itself else "somebody has removed it (docker rm)"
+        if state not in (RUNNING, FROZEN):
+            if removes_itself and _is_removed(client, container_id):
+                return REMOVED_ITSELF
+            return _treat_as_docker_does(client, container_id, policy, inspected)
+        if inspected["State"].get("Pid") not in (0, pid):
+            return f"it had ended, and Docker has started it anew: its restart policy is {_name(policy)}"
+        if time.monotonic() > end:
+            return "it has ended, and Docker has not noted that yet"
+        time.sleep(0.05)
+    return ""
 
 
 def give_back_policy(client: Any, container_id: str, policy: dict[str, Any] | None) -> None:
@@ -104,6 +110,32 @@ def give_back_policy(client: Any, container_id: str, policy: dict[str, Any] | No
             if container_state(client, container_id)[0] == ABSENT:
                 return
         time.sleep(0.1)
+
+
+def _treat_as_docker_does(
+    client: Any, container_id: str, policy: dict[str, Any] | None, inspected: dict[str, Any]
+) -> str:
+    """Start what has ended if Docker would have, by its policy; returns how it has ended and what was done."""
+    said = dict(inspected.get("State") or {})
+    code = int(said.get("ExitCode") or 0)
+    killed = ", out of memory" if said.get("OOMKilled") else ""
+    name = _name(policy)
+    if _stopped_by_hand(client, container_id, said):
+        return (
+            f"it was stopped with Docker (docker stop or docker kill; exit code {code}), and stays so. "
+            "`docker start` starts it"
+        )
+    if name in (ALWAYS, UNLESS_STOPPED) or (name == ON_FAILURE and code):
+        client.start(container_id)
+        return f"it had ended (exit code {code}{killed}), and was started anew: its restart policy is {name}"
+    return (
+        f"it has ended (exit code {code}{killed}), and stays so: its restart policy is {name}. "
+        "`docker start` starts it"
+    )
+
+
+def _name(policy: dict[str, Any] | None) -> str:
+    return str((policy or {}).get("Name") or NONE)
 
 
 def healthy_or_ended_well(

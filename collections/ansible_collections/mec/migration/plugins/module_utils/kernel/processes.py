@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterable
 from typing import NamedTuple
+
+# A flag in /proc/PID/stat (include/linux/sched.h).
+PF_EXITING = 0x4
 
 
 class WaitingCall(NamedTuple):
@@ -39,6 +43,22 @@ def start_time(pid: int) -> str:
         return stat_fields(pid)[19]
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def has_ended(pid: int) -> bool:
+    """Whether *pid* has ended or is about to: one that is frozen ends by a SIGKILL once it is thawed."""
+    try:
+        fields = stat_fields(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return fields[0] in "ZX" or bool(int(fields[6]) & PF_EXITING) or signal.SIGKILL in pending_signals(pid)
+
+
+def pending_signals(pid: int) -> set[int]:
+    """Numbers of the signals that wait for a process; none if it is gone."""
+    words = [status(pid, name) for name in ("SigPnd", "ShdPnd")]
+    mask = int(words[0] or "0", 16) | int(words[1] or "0", 16)
+    return {number for number in range(1, 65) if mask >> (number - 1) & 1}
 
 
 def status(task: int | str, name: str) -> str:

@@ -33,7 +33,7 @@ from ..files.tmpfs import TmpfsSource, TmpfsTrees
 from ..kernel import settings
 from ..kernel.identity import needed_identity
 from ..kernel.mptcp import holds_mptcp
-from ..kernel.processes import start_time
+from ..kernel.processes import has_ended, start_time
 from ..kernel.removed_files import removed_on
 from ..kernel.watches import watches
 from ..memory import copy_on_write
@@ -242,14 +242,14 @@ class HandOver:
         except BaseException as error:
             if self._marked and not isinstance(error, DestroyedError):
                 raise self._in_doubt(error) from error
-            left = self._roll_back(error)
+            ended, left = self._roll_back(error)
             if not isinstance(error, MigrationError):
                 raise
             # One that has ended may be started anew.
-            runs = not left or os.path.exists(self._service.cgroup.path)
+            runs = not ended or os.path.exists(self._service.cgroup.path)
+            what = f"did not go on here: {ended}" if ended else f"{thawed} and runs on this host"
             raise type(error)(
-                f"{error.message.rstrip('.')}. The service {thawed} and runs on this host.{left}"
-                f"{causes_now(self._service)}",
+                f"{error.message.rstrip('.')}. The service {what}.{left}{causes_now(self._service)}",
                 phase="handover",
                 container_state="running" if runs else "exited",
                 log_tail=error.log_tail,
@@ -428,10 +428,10 @@ class HandOver:
             container_state="frozen",
         )
 
-    def _roll_back(self, reason: BaseException) -> str:
-        """Let the service run on here; returns as a sentence if it has ended meanwhile, or could not be given
-        back all that it had.
+    def _roll_back(self, reason: BaseException) -> tuple[str, str]:
+        """Let the service run on here.
 
+        :returns: how it has ended if it has, meanwhile; as a sentence, what could not be given back to it.
         :raises InDoubtError: it could not be thawed.
         """
         # CRIU freezes again what it found frozen; only after its end a thaw lasts.
@@ -442,7 +442,6 @@ class HandOver:
             self._images_now.wait()
         if self._dump is not None:
             self._dump.close()
-        ended = ""
         try:
             self._service.cgroup.thaw()
         except MigrationError as error:
@@ -453,13 +452,13 @@ class HandOver:
                     phase="handover",
                     container_state=error.container_state,
                 ) from error
-            ended = "it has ended"
+        ended = "it has ended" if has_ended(self._service.runc.pid) else ""
         try:
             ended = self._settle_rolled_back() or ended
         except Exception as error:
             what = "What it had before could not be given back to it"
-            return f" {what}, so run the playbook mec.migration.resolve: {error}"
-        return f" But {ended}." if ended else ""
+            return ended, f" {what}, so run the playbook mec.migration.resolve: {error}"
+        return ended, ""
 
     def _settle_after_our_death(self) -> None:
         """In the guard, which must not speak to Docker over connections that it has in common with us."""
@@ -472,7 +471,13 @@ class HandOver:
         :returns: how it has ended, if it was killed meanwhile, and what became of it.
         """
         service = self._service
-        ended = give_back_on_source(service.client, service.id, service.restart_policy)
+        ended = give_back_on_source(
+            service.client,
+            service.id,
+            service.restart_policy,
+            service.runc.pid,
+            bool(service.spec.get("auto_remove")),
+        )
         self._journal.write(states.SETTLED, outcome=states.ROLLED_BACK)
         return ended
 

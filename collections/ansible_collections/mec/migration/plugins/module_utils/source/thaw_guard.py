@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable
 
+from ..base.errors import MigrationError
 from ..criu.dump import Dump
 from ..kernel.cgroup import Cgroup
 
@@ -34,7 +35,7 @@ class ThawGuard:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 if not os.read(reader, 1):
                     dump.outlive()
-                    cgroup.thaw()
+                    _thaw(cgroup)
                     roll_back()
             except BaseException:  # the child must never return into its parent's code
                 code = 1
@@ -55,3 +56,12 @@ class ThawGuard:
                 os.close(writer)
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(self._child, 0)
+
+
+def _thaw(cgroup: Cgroup) -> None:
+    """:raises MigrationError: it is still frozen. One that has ended needs no thaw, but its restart policy."""
+    try:
+        cgroup.thaw()
+    except MigrationError as error:
+        if error.container_state != "exited":
+            raise

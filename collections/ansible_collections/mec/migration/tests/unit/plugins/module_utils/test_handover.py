@@ -19,6 +19,7 @@ from ansible_collections.mec.migration.plugins.module_utils.base.errors import (
     TransferError,
 )
 from ansible_collections.mec.migration.plugins.module_utils.criu.files_image import FilesImage
+from ansible_collections.mec.migration.plugins.module_utils.docker import restart_policy
 from ansible_collections.mec.migration.plugins.module_utils.source import handover as module
 from ansible_collections.mec.migration.plugins.module_utils.state import journal as states
 from ansible_collections.mec.migration.plugins.module_utils.state.journal import SOURCE, Journal
@@ -58,7 +59,7 @@ class World:
         self.asked = []
         # What each look for a health check finds; later ones find none.
         self.checks = []
-        self.killed = False
+        self.killed = self.removed = self.removes_itself = False
         self.patience_s = 60
 
     def do(self, call, value=None):
@@ -89,7 +90,7 @@ class World:
     # -- Docker
 
     def containers(self, all):
-        return [{"Id": "abc", "Names": ["/redis"], "State": "exited" if self.killed else "running"}]
+        return [] if self.removed else [{"Id": "abc", "Names": ["/redis"], "State": "exited" if self.killed else "running"}]
 
     def inspect_container(self, container_id):
         state = {"Running": not self.killed, "Status": "exited", "ExitCode": 137, "Pid": 0}
@@ -161,6 +162,8 @@ class Dump:
 def world(monkeypatch, tmp_path):
     made = World(str(tmp_path / "journals"))
     made.dump = Dump(made)
+    for part in (module, restart_policy):
+        monkeypatch.setattr(part, "has_ended", lambda pid: made.killed)
     monkeypatch.setattr(module, "reconnected_mounts", lambda runc: [])
     monkeypatch.setattr(module, "cgroup_mode", lambda runc: "ignore")
     monkeypatch.setattr(module, "descriptors", lambda pid: [])
@@ -210,6 +213,7 @@ def hand_over(world, tmp_path):
         name="redis",
         id="abc",
         restart_policy=dict(ALWAYS),
+        spec={"auto_remove": world.removes_itself},
         processes=lambda: {1: 1},
         pids=lambda: [1],
         asked_by_check=lambda moving: bool(world.checks) and world.checks.pop(0),
@@ -430,20 +434,34 @@ def test_a_service_that_was_killed_in_the_window_is_started_by_its_policy(world,
     world.update_container = refuses_once
     with pytest.raises(MigrationError) as caught:
         run(made, world)
-    assert "But it had ended (exit code 137), and was started anew" in caught.value.message
+    assert "did not go on here: it had ended (exit code 137), and was started anew" in caught.value.message
     assert world.policy == ALWAYS
     assert "start anew" in world.calls
 
 
-def test_a_service_that_has_ended_needs_no_thaw(world, tmp_path):
+@pytest.mark.parametrize("noted", [True, False], ids=["cgroup gone", "cgroup there"])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("", "it has ended (exit code 137), and stays so: its restart policy is no"),
+        ("--rm", "Docker has removed it, as it was started with --rm"),
+        ("docker rm", "somebody has removed it (docker rm)"),
+    ],
+)
+def test_a_service_without_a_policy_that_has_ended_is_not_said_to_run(world, tmp_path, kind, said, noted):
+    world.removes_itself = kind == "--rm"
     made = hand_over(world, tmp_path)
     world.policy = made._service.restart_policy = {"Name": "no"}
     world.fails["freeze"] = MigrationError("it is gone")
-    world.fails["thaw"] = MigrationError("the container has ended", container_state="exited")
+    world.killed, world.removed = True, bool(kind)
+    if noted:
+        world.fails["thaw"] = MigrationError("the container has ended", container_state="exited")
     with pytest.raises(MigrationError) as caught:
         run(made, world)
     assert not isinstance(caught.value, InDoubtError)
-    assert "But it has ended" in caught.value.message
+    assert "did not go on here: " in caught.value.message
+    assert said in caught.value.message
+    assert "runs on this host" not in caught.value.message
     assert caught.value.container_state == "exited"
     assert left(world).state == states.SETTLED
 
