@@ -182,6 +182,29 @@ def test_a_service_that_is_killed_in_the_hand_over_is_treated_as_docker_does(
     assert (target.running(), target.leftovers()) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("timeout 2 docker stop --time 60 load", "it was sent SIGTERM there (docker stop"),
+        ("docker kill load", "it was sent SIGKILL there (docker stop"),
+        ("docker rm -f load", "it was sent SIGKILL there and its container was removed there (docker stop"),
+    ],
+    ids=["docker stop", "docker kill", "docker rm"],
+)
+def test_what_is_done_to_the_frozen_service_after_the_mark_is_told(
+    command: str, said: str, serve: Serve, source: Host, target: Host
+) -> None:
+    """It runs on the target already, and whoever did it must hear that."""
+    service = serve("load", MEMORY_MIB="16", DIRTY_PAGES="10")
+    killer = meanwhile(source, "source/last/journal.handed_over/before", command)
+    moved = service.migrate(target)
+    killer.communicate(timeout=60)
+    moved.ok()
+    assert f"while it was frozen on the source {said}" in moved.text
+    service.lost_nothing()
+    assert (source.state("load"), target.state("load")) == ("absent", "running")
+
+
 def test_restore_fails_on_the_target(redis: Service, source: Host, target: Host) -> None:
     fault = target.when("round:1", delete_binary(redis))
     failed = redis.migrate(target)

@@ -143,6 +143,8 @@ target:
       figures.
     - C(how_it_ended) says how the service ended on the target before that, and what was done by its restart
       policy; empty if it did not. It is a warning, too.
+    - C(meanwhile) says what somebody did to the frozen container on the source (C(docker stop), C(docker kill),
+      C(docker rm)), which came too late for the service; empty if nobody did. It is a warning, too.
     - C(not_put_back) names settings of processes and sockets that the target could not set again. Each is
       a warning, too.
   type: dict
@@ -197,10 +199,13 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
             return dict(result, changed=True, reason=reason, **warnings(result))
         result = ask_source(params, "cancel", progress, why="it was asked to roll back")
         return dict(result, changed=bool(result["cancelled"]), reason="the migration was given up")
-    end = commit_source if params["state"] == "committed" else roll_back_source
+    container, check_mode = params["container"], module.check_mode
     with alone(migration_id):
-        reason = end(docker_client(), migration_id, params["container"], module.check_mode)
-    return {"changed": bool(reason), "reason": reason}
+        if params["state"] == "rolled_back":
+            reason = roll_back_source(docker_client(), migration_id, container, check_mode)
+            return {"changed": bool(reason), "reason": reason}
+        done = commit_source(docker_client(), migration_id, container, check_mode)
+    return {"changed": bool(done.reason), "reason": done.reason, **warnings({"target": done._asdict()})}
 
 
 def prepare(module: Any) -> None:

@@ -65,8 +65,8 @@ CALLS: dict[tuple[str, str], str] = {
         criu.dump journal.mark_sent send.memory.round send.memory.pages send.memory.round_end
         receive.answer.memory.round_end send.files.batch send.files.commit receive.answer.files.commit
         send.handover.images send.handover.end receive.answer.handover.end journal.handed_over
-        send.finish receive.answer.finish docker.containers docker.inspect_container cgroup.kill docker.wait
-        docker.remove_container journal.settled send.hello receive.answer.hello
+        send.finish receive.answer.finish docker.containers docker.inspect_container docker.events cgroup.kill
+        docker.wait docker.remove_container journal.settled send.hello receive.answer.hello
         send.forget receive.answer.forget journal.remove control.handover
         """,
     ("target", FIRST): """

@@ -88,6 +88,8 @@ def warnings(result: dict[str, Any]) -> dict[str, list[str]]:
     told += [f"The service has moved, and this was lost: {each}" for each in unread_of(result)]
     if target.get("how_it_ended"):
         told.append(f"The service has moved, and on the target {target['how_it_ended']}")
+    if target.get("meanwhile"):
+        told.append(f"The service has moved; while it was frozen on the source {target['meanwhile']}")
     log_error = target.get("log_error") or result.get("log_error")
     if log_error:
         told.append(f"`docker logs` on the target does not show all from before the move: {log_error}")

@@ -316,11 +316,18 @@ class SourceAgent:
         """The target verifies, then the source's container ends, then the target may forget."""
         target = self._move.finish(health_timeout_s)
         with self._move.step("commit"):
-            commit_source(self._client, self._settings.migration_id, self._service.name, False, forget=False)
+            done = commit_source(
+                self._client,
+                self._settings.migration_id,
+                self._service.name,
+                False,
+                forget=False,
+                frozen_since=self._move.frozen_since,
+            )
             self._move.end_target("forget", "the migration is committed")
             forget_source(self._settings.migration_id)
         self._stop.set()
-        return target
+        return dict(target, meanwhile=done.meanwhile)
 
     def _cancel(self, request: Request) -> dict[str, Any]:
         """End it before the mark; say so after it."""

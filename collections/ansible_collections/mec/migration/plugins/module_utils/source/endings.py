@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..base.errors import MigrationError
 from ..base.paths import migration_dir
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state, remove_container
+from ..docker.events import done_since
 from ..docker.restart_policy import give_back_policy
 from ..kernel.cgroup import Cgroup
 from ..kernel.scratch import wipe
@@ -48,19 +49,36 @@ def alone(migration_id: str) -> Iterator[None]:
         lock.release()
 
 
+class Committed(NamedTuple):
+    """What came of the end of a migration on its source.
+
+    :ivar reason: for a change; empty if there was none.
+    :ivar meanwhile: what somebody did to the frozen container, see :func:`done_since`; empty if nobody did.
+    """
+
+    reason: str = ""
+    meanwhile: str = ""
+
+
 def commit_source(
-    client: Any, migration_id: str, container: str, check_mode: bool, *, forget: bool = True
-) -> str:
+    client: Any,
+    migration_id: str,
+    container: str,
+    check_mode: bool,
+    *,
+    forget: bool = True,
+    frozen_since: float = 0.0,
+) -> Committed:
     """End the frozen processes on the source and remove their container. Named volumes stay.
 
     :param container: its name, for messages only; what is ended is the container of the migration's journal.
     :param forget: whether to remove the migration's journal, too.
-    :returns: the reason for a change, empty if there was none.
+    :param frozen_since: seconds since the epoch; without it since the journal was written last.
     :raises MigrationError: it was not handed over, or runs; nothing is done to one that runs.
     """
     journal = Journal(migration_id, SOURCE)
     if not journal.exists:
-        return ""
+        return Committed()
     entry = journal.entry
     if entry.state in (states.OPEN, states.FROZEN) or entry.outcome == states.ROLLED_BACK:
         raise MigrationError(
@@ -70,10 +88,11 @@ def commit_source(
         )
     container_id = entry.container_id
     state, inspected = container_state(client, container_id)
+    meanwhile = done_since(client, container_id, frozen_since or entry.time)
     if state == ABSENT:
         if forget and not check_mode:
             forget_source(migration_id)
-        return ""
+        return Committed("", meanwhile)
     if state == RUNNING:
         raise MigrationError(
             f"container {container} ({container_id[:12]}) runs on this host; only a frozen one that has been "
@@ -82,7 +101,7 @@ def commit_source(
             container_state=RUNNING,
         )
     if check_mode:
-        return f"the source's container is {state}"
+        return Committed(f"the source's container is {state}", meanwhile)
     if state == FROZEN:
         cgroup = Cgroup(inspected["State"]["Pid"])
         cgroup.kill()
@@ -92,7 +111,7 @@ def commit_source(
     journal.write(states.SETTLED, outcome=states.COMMITTED)
     if forget:
         forget_source(migration_id)
-    return f"the source's container was {state} and is removed"
+    return Committed(f"the source's container was {state} and is removed", meanwhile)
 
 
 def roll_back_source(client: Any, migration_id: str, container: str, check_mode: bool) -> str:

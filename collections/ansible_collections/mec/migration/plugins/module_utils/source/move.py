@@ -99,6 +99,7 @@ class Move:
         self._gate = threading.Lock()
         self._cancelled = ""
         self._freezing = False
+        self.frozen_since = 0.0  # Seconds since the epoch.
         # What is being done, for whoever asks.
         self.phase = "open"
         self.phases: list[dict[str, Any]] = []
@@ -347,6 +348,7 @@ class Move:
             try:
                 last.prepare()
                 window = last.run(before)
+                self.frozen_since = window.started
                 if page_server is not None and page_server.used:
                     self._page_server = page_server
             finally:
@@ -398,11 +400,10 @@ class Move:
 
     def _serve_pages(self) -> None:
         """Until the target has fetched what was left for it, or will not any more."""
-        if self._page_server is None:
-            return
-        with self.step("post-copy"):
-            while not self._page_server.wait(PROGRESS_S):
-                self._progress(phase="post-copy", sent_bytes=self._page_server.sent_bytes)
+        if self._page_server is not None:
+            with self.step("post-copy"):
+                while not self._page_server.wait(PROGRESS_S):
+                    self._progress(phase="post-copy", sent_bytes=self._page_server.sent_bytes)
 
     def _ask_to_finish(self, health_timeout_s: float) -> dict[str, Any]:
         if self._channel is None:

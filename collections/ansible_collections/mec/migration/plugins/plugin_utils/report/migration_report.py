@@ -87,6 +87,7 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "warnings": _told_before(facts),
         "not_put_back": list((handover.get("target") or {}).get("not_put_back") or []),
         "how_it_ended": str((handover.get("target") or {}).get("how_it_ended") or ""),
+        "meanwhile": str((handover.get("target") or {}).get("meanwhile") or ""),
         "late_bytes": late_bytes,
         "late_waits": int(_figures(handover).get("late_waits") or 0),
         "downtime_client_ms": None,
@@ -249,6 +250,8 @@ def lines(report: dict[str, Any]) -> list[str]:
         told.append(f"warning: lost in the move: {each}")
     if report.get("how_it_ended"):
         told.append(f"warning: on the target {report['how_it_ended']}")
+    if report.get("meanwhile"):
+        told.append(f"warning: while it was frozen on the source {report['meanwhile']}")
     for each in report.get("not_put_back", []):
         told.append(f"warning: on the target this could not be set again: {each}")
     if report["downtime_client_ms"] is not None:

@@ -553,6 +553,40 @@ def test_a_move_that_fails_says_why_pages_were_not_sent_any_more(host, monkeypat
     agent.close()
 
 
+class Remembers:
+    """A daemon that ended the frozen container meanwhile."""
+
+    def __init__(self):
+        self.removed = []
+
+    def events(self, since, until, filters, decode):
+        assert filters == {"container": CONTAINER}
+        assert float(since) == 100.5
+        assert float(until) <= time.time()
+        return [{"Action": "kill", "Actor": {"Attributes": {"signal": "9"}}}]
+
+    def wait(self, container_id, timeout):
+        pass
+
+    def remove_container(self, container_id, v, force):
+        self.removed.append(container_id)
+
+
+def test_what_was_done_to_the_frozen_container_is_told(host, monkeypatch):
+    monkeypatch.setattr(module.Move, "finish", lambda *unused: {"health": "running"})
+    agent = agent_here(host)
+    agent._client = docker = Remembers()
+    agent._journal.write(states.HANDED_OVER)
+    agent._move.frozen_since, host.state = 100.5, "exited"
+    told = agent._finish(30.0)
+    assert told == {
+        "health": "running",
+        "meanwhile": "it was sent SIGKILL there (docker stop, docker kill or docker rm)",
+    }
+    assert docker.removed == [CONTAINER]
+    agent.close()
+
+
 @pytest.mark.parametrize("state", [states.MARK_SENT, states.HANDED_OVER])
 def test_after_the_mark_a_cancel_changes_nothing(host, state):
     Journal("redis-1", SOURCE).write(state, service="redis", container_id=CONTAINER)

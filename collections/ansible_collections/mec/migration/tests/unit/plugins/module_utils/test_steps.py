@@ -43,7 +43,8 @@ class Agent:
         if operation == "validate":
             result.update(plan={"layers": 2}, warnings=["small"], container_id="abc")
         if operation == "handover":
-            result["target"] = {"on_handover": {"ms": 3.0, "error": "it ended with 1"}}
+            hook = {"ms": 3.0, "error": "it ended with 1"}
+            result["target"] = {"on_handover": hook, "meanwhile": "it was sent SIGTERM there"}
         return result
 
 
@@ -67,6 +68,7 @@ def test_one_after_the_other(monkeypatch):
     assert done["warnings"] == [
         "small",
         "The service runs on the target, but on_handover failed: it ended with 1",
+        "The service has moved; while it was frozen on the source it was sent SIGTERM there",
     ]
 
 
