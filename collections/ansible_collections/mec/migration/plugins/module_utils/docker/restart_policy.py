@@ -11,6 +11,7 @@ done.
 from __future__ import annotations
 
 import calendar
+import contextlib
 import json
 import os
 import time
@@ -94,6 +95,8 @@ def give_back_policy(client: Any, container_id: str, policy: dict[str, Any] | No
 
     Docker refuses that in the moment in which one ends, so it is asked again for a while. One that is removed
     needs none.
+
+    :raises Exception: of Docker's client, if it does not take it.
     """
     if policy is None or not is_policy(policy):
         return
@@ -102,13 +105,17 @@ def give_back_policy(client: Any, container_id: str, policy: dict[str, Any] | No
         try:
             client.update_container(container_id, restart_policy=policy)
             return
-        except Exception:
-            if time.monotonic() > end:
-                if _is_removed(client, container_id):
-                    return
-                raise
-            if container_state(client, container_id)[0] == ABSENT:
+        except Exception as error:
+            refused = error
+        is_late = time.monotonic() > end
+        # A daemon that is started anew does not answer for a moment.
+        with contextlib.suppress(MigrationError):
+            if container_state(client, container_id)[0] == ABSENT or (
+                is_late and _is_removed(client, container_id)
+            ):
                 return
+        if is_late:
+            raise refused
         time.sleep(0.1)
 
 

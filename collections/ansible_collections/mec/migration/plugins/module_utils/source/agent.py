@@ -20,6 +20,7 @@ from ..base.daemon import fork_off
 from ..base.errors import InDoubtError, MigrationError, PreflightError
 from ..base.paths import state_dir
 from ..docker.container_state import ABSENT, FROZEN, RUNNING, container_state
+from ..docker.restart_policy import give_back_on_source
 from ..kernel.scratch import wipe
 from ..service.service import Service
 from ..state import journal as states
@@ -385,12 +386,30 @@ class SourceAgent:
         if self._stop.is_set():
             return ""
         left = self._move.end_target("handover.abort", why)
+        if self._journal.state == states.FROZEN:
+            self._give_back_policy()
         self._journal.write(states.SETTLED, outcome=states.ROLLED_BACK, reason=why)
         if not left:
             self._move.end_target("forget", why)
         forget_source(self._settings.migration_id)
         self._stop.set()
         return left
+
+    def _give_back_policy(self) -> None:
+        """The hand-over has thawed the service, and Docker did not take its restart policy back.
+
+        :raises MigrationError: it does not now either; the journal stays for whoever resolves it.
+        """
+        service = self._service
+        try:
+            give_back_on_source(self._client, service.id, service.restart_policy, service.runc.pid)
+        except Exception as error:
+            self._stop.set()
+            raise MigrationError(
+                f"{service.name} could not be given its restart policy back: {error}. When Docker answers on "
+                "this host run the playbook mec.migration.resolve",
+                phase="handover",
+            ) from error
 
     def _timed(self, result: dict[str, Any], received: float, first: int) -> dict[str, Any]:
         """With the times of the phases, on this host's clock, and of request and answer."""

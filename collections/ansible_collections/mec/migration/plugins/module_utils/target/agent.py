@@ -87,6 +87,8 @@ class TargetAgent:
         self._hooked: InThread[HookResult] | None = None
         self._error: MigrationError | None = None
         self._incomplete = ""
+        # The answer to `finish`, which may be lost.
+        self._verified: dict[str, str] = {}
 
     def open(self, owner: Owner) -> int:
         """Take the lock on the service's name here, open port and control socket; returns the port.
@@ -384,13 +386,13 @@ class TargetAgent:
         channel.send("ok", **self._status())
 
     def _finish_message(self, message: Message, channel: Channel) -> None:
-        answer = self._verify()
+        answer, timeout_s = self._verify(), float(message.fields.get("health_timeout_s") or 30)
         container_id = str(answer["container_id"])
-        timeout_s = float(message.fields.get("health_timeout_s") or 30)
-        said, removes_itself = self._armed().docker_said, bool(self._spec.get("auto_remove"))
-        health = healthy_or_ended_well(self._client, container_id, timeout_s, said, removes_itself)
-        answer.update(health=health, how_it_ended=self._keep(container_id))
-        channel.send("ok", **dict(answer, **self._status()))
+        if not self._verified:
+            said, removes_itself = self._armed().docker_said, bool(self._spec.get("auto_remove"))
+            health = healthy_or_ended_well(self._client, container_id, timeout_s, said, removes_itself)
+            self._verified = {"health": health, "how_it_ended": self._keep(container_id)}
+        channel.send("ok", **{**answer, **self._verified, **self._status()})
 
     def _forget(self, message: Message, channel: Channel) -> None:
         """The source is settled: nobody will ask what became of the migration here."""

@@ -158,6 +158,25 @@ def test_one_that_is_just_ending_gets_its_policy_a_moment_later(tmp_path):
     assert docker.asked == ["always"]
 
 
+def test_a_daemon_that_is_started_anew_is_waited_for(tmp_path, monkeypatch):
+    docker = Docker(tmp_path, "running")
+    given, refusals = docker.update_container, [OSError("refused"), OSError("refused")]
+
+    def refuses(container_id, restart_policy):
+        if refusals:
+            raise refusals.pop()
+        given(container_id, restart_policy)
+
+    def look():
+        if refusals:
+            raise MigrationError("Docker does not answer")
+        return "running", {}
+
+    docker.update_container, docker.look = refuses, look
+    assert not give_back(docker, HERE, {"Name": "always"})
+    assert docker.asked == ["always"]
+
+
 def test_a_policy_that_docker_refuses_is_not_passed_over(tmp_path):
     with pytest.raises(OSError, match="marked for removal"):
         give_back(Docker(tmp_path, "removing"), HERE, {"Name": "always"})

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base import crash_points, paths
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, PreflightError
+from ansible_collections.mec.migration.plugins.module_utils.docker import restart_policy
 from ansible_collections.mec.migration.plugins.module_utils.source import agent as module
 from ansible_collections.mec.migration.plugins.module_utils.source import cancel as ending
 from ansible_collections.mec.migration.plugins.module_utils.source import endings
@@ -551,6 +552,36 @@ def test_a_move_that_fails_says_why_pages_were_not_sent_any_more(host, monkeypat
     assert caught.value.container_state == "exited"
     agent._move._page_server = None
     agent.close()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_policy_that_docker_did_not_take_back_is_not_forgotten(host, monkeypatch, answers):
+    """The service runs, and the hand-over has left its journal for that."""
+    monkeypatch.setattr(restart_policy, "ENDING_S", 0.1)
+    monkeypatch.setattr(restart_policy, "has_ended", lambda pid: False)
+    agent = agent_here(host)
+    agent._service.restart_policy = {"Name": "always"}
+    given = []
+
+    def update_container(container_id, restart_policy):
+        if not answers:
+            raise OSError("no Docker")
+        given.append(restart_policy)
+
+    monkeypatch.setattr(restart_policy, "container_state", lambda client, name: ("running", {}))
+    agent._client = SimpleNamespace(update_container=update_container)
+    agent._journal.write(states.FROZEN, restart_policy={"Name": "always"})
+    if answers:
+        assert agent._cancel(Request("cancel", {"why": "by bob@server"}, print))["cancelled"]
+        assert not Journal("redis-1", SOURCE).exists
+    else:
+        with pytest.raises(MigrationError, match=r"no Docker.*mec.migration.resolve"):
+            agent._cancel(Request("cancel", {"why": "by bob@server"}, print))
+        assert Journal("redis-1", SOURCE).state == states.FROZEN
+    assert given == ([{"Name": "always"}] if answers else [])
+    assert agent._stop.is_set()
+    agent._server.close()
+    agent._lock.release()
 
 
 class Remembers:
