@@ -90,6 +90,11 @@ def warnings(result: dict[str, Any]) -> dict[str, list[str]]:
         told.append(f"The service has moved, and on the target {target['how_it_ended']}")
     if target.get("meanwhile"):
         told.append(f"The service has moved; while it was frozen on the source {target['meanwhile']}")
+    if target.get("not_told"):
+        told.append(
+            "The service has moved, but the target could not be told that the source is settled "
+            f"({target['not_told']}), so it still has the migration's journal: mec.migration.resolve removes that"
+        )
     log_error = target.get("log_error") or result.get("log_error")
     if log_error:
         told.append(f"`docker logs` on the target does not show all from before the move: {log_error}")

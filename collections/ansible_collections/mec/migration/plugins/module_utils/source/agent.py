@@ -325,10 +325,10 @@ class SourceAgent:
                 forget=False,
                 frozen_since=self._move.frozen_since,
             )
-            self._move.end_target("forget", "the migration is committed")
+            not_told = self._move.end_target("forget", "the migration is committed")
             forget_source(self._settings.migration_id)
         self._stop.set()
-        return dict(target, meanwhile=done.meanwhile)
+        return dict(target, meanwhile=done.meanwhile, not_told=not_told)
 
     def _cancel(self, request: Request) -> dict[str, Any]:
         """End it before the mark; say so after it."""

@@ -603,8 +603,9 @@ class Remembers:
         self.removed.append(container_id)
 
 
-def test_what_was_done_to_the_frozen_container_is_told(host, monkeypatch):
+def test_what_went_on_beside_the_commit_is_told(host, monkeypatch):
     monkeypatch.setattr(module.Move, "finish", lambda *unused: {"health": "running"})
+    monkeypatch.setattr(module.Move, "end_target", lambda *unused: "no route")
     agent = agent_here(host)
     agent._client = docker = Remembers()
     agent._journal.write(states.HANDED_OVER)
@@ -613,6 +614,7 @@ def test_what_was_done_to_the_frozen_container_is_told(host, monkeypatch):
     assert told == {
         "health": "running",
         "meanwhile": "it was sent SIGKILL there (docker stop, docker kill or docker rm)",
+        "not_told": "no route",
     }
     assert docker.removed == [CONTAINER]
     agent.close()
