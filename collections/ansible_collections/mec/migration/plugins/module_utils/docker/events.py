@@ -28,18 +28,20 @@ def done_since(client: Any, container_id: str, since: float) -> str:
         time.sleep(0.002)
     if asked.running or asked.error is not None:
         return ""
-    signals, ended, removed = [], "", False
+    signals, ended, removed, started = [], "", False, False
     for event in asked.result():
         action, facts = str(event.get("Action")), dict((event.get("Actor") or {}).get("Attributes") or {})
         if action == "kill":
             signals.append(_signal_name(str(facts.get("signal"))))
         elif action == "die":
             ended = f"it ended there (exit code {facts.get('exitCode')})"
-        removed = removed or action == "destroy"
+        removed, started = removed or action == "destroy", started or action == "start"
     told = [f"it was sent {', '.join(dict.fromkeys(signals))} there"] if signals else [ended] if ended else []
+    if started:
+        told.append("was started anew there")
     if removed:
         told.append("its container was removed there")
-    by = " (docker stop, docker kill or docker rm)" if signals or removed else ""
+    by = " (docker stop, kill, rm or restart)" if signals or removed or started else ""
     return " and ".join(told) + by
 
 

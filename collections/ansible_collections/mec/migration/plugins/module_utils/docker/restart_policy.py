@@ -83,7 +83,8 @@ def give_back_on_source(
                 return REMOVED_ITSELF
             return _treat_as_docker_does(client, container_id, policy, inspected)
         if inspected["State"].get("Pid") not in (0, pid):
-            return f"it had ended, and Docker has started it anew: its restart policy is {_name(policy)}"
+            by = f": its restart policy is {_name(policy)}" if is_policy(policy) else " (docker restart)"
+            return f"it had ended, and Docker has started it anew{by}"
         if time.monotonic() > end:
             return "it has ended, and Docker has not noted that yet"
         time.sleep(0.05)

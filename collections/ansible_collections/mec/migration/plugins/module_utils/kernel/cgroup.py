@@ -106,11 +106,18 @@ class Cgroup:
 
         :raises MigrationError: it does not, or the container has ended.
         """
-        end = time.monotonic() + timeout_s
-        if not os.path.exists(self._file):
+        try:
+            self._thaw(timeout_s)
+        except (MigrationError, OSError):
+            if os.path.exists(self._file):
+                raise
+            # Also in the midst of it.
             raise MigrationError(
                 f"the container has ended: {self._file} is gone", phase="handover", container_state="exited"
-            )
+            ) from None
+
+    def _thaw(self, timeout_s: float) -> None:
+        end = time.monotonic() + timeout_s
         self._write("0" if self._v2 else "THAWED")
         while not self.thawed:
             if time.monotonic() > end:
@@ -159,7 +166,7 @@ class Cgroup:
 
     def _write(self, value: str) -> None:
         try:
-            with open(self._file, "w", encoding="ascii") as state:
+            with open(self._file, "r+", encoding="ascii") as state:
                 state.write(value)
         except OSError as error:
             raise MigrationError(

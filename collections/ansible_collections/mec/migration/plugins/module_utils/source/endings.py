@@ -96,7 +96,7 @@ def commit_source(
     if state == RUNNING:
         raise MigrationError(
             f"container {container} ({container_id[:12]}) runs on this host; only a frozen one that has been "
-            "handed over is removed",
+            f"handed over is removed{meanwhile and '. While it was frozen, ' + meanwhile}",
             phase="commit",
             container_state=RUNNING,
         )

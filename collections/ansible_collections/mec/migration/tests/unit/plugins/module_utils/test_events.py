@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.mec.migration.plugins.module_utils.docker import events as module
 from ansible_collections.mec.migration.plugins.module_utils.docker.events import done_since
 
-BY = " (docker stop, docker kill or docker rm)"
+BY = " (docker stop, kill, rm or restart)"
 
 
 def event(action, **facts):
@@ -34,6 +34,10 @@ def event(action, **facts):
         (
             [event("kill", signal="9"), event("die", exitCode="137"), event("destroy")],
             f"it was sent SIGKILL there and its container was removed there{BY}",
+        ),
+        (
+            [event("kill", signal="15"), event("die", exitCode="143"), event("start"), event("restart")],
+            f"it was sent SIGTERM there and was started anew there{BY}",
         ),
         ([{"Action": "kill"}, {}], f"it was sent signal None there{BY}"),
     ],

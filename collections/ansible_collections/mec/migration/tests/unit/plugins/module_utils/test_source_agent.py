@@ -613,7 +613,7 @@ def test_what_went_on_beside_the_commit_is_told(host, monkeypatch):
     told = agent._finish(30.0)
     assert told == {
         "health": "running",
-        "meanwhile": "it was sent SIGKILL there (docker stop, docker kill or docker rm)",
+        "meanwhile": "it was sent SIGKILL there (docker stop, kill, rm or restart)",
         "not_told": "no route",
     }
     assert docker.removed == [CONTAINER]
