@@ -142,7 +142,7 @@ def meanwhile(source: Host, point: str, command: str) -> subprocess.Popen[str]:
             ["--restart", "always"],
             "kill -9 $PID",
             # By Docker, if it notes the end once the policy is there.
-            "started it anew: its restart policy is always",
+            "anew: its restart policy is always",
             "running",
         ),
         (
@@ -157,7 +157,12 @@ def meanwhile(source: Host, point: str, command: str) -> subprocess.Popen[str]:
             "it was stopped with Docker (docker stop or docker kill; exit code 137), and stays so",
             "exited",
         ),
-        (["--restart", "no", "--rm"], "docker kill load", "Docker has removed it, as it was started with --rm", "absent"),
+        (
+            ["--restart", "no", "--rm"],
+            "docker kill load",
+            "Docker has removed it, as it was started with --rm",
+            "absent",
+        ),
         (["--restart", "always"], "docker rm -f load", "somebody has removed it (docker rm)", "absent"),
     ],
     ids=["started anew", "no policy", "docker kill", "removes itself", "docker rm"],

@@ -143,8 +143,8 @@ target:
       figures.
     - C(how_it_ended) says how the service ended on the target before that, and what was done by its restart
       policy; empty if it did not. It is a warning, too.
-    - C(meanwhile) says what somebody did to the frozen container on the source (C(docker stop), C(kill), C(rm),
-      C(restart)), which came too late for the service; empty if nobody did. It is a warning, too.
+    - C(meanwhile) says what somebody did to the frozen container on the source (C(docker stop), C(kill),
+      C(rm), C(restart)), which came too late for the service; empty if nobody did. It is a warning, too.
     - C(not_told) says why the target could not be told that the source is settled; it keeps the migration's
       journal then, until the playbook C(mec.migration.resolve) is run. It is a warning, too.
     - C(not_put_back) names settings of processes and sockets that the target could not set again. Each is
@@ -202,12 +202,14 @@ def run(module: Any, progress: Progress) -> dict[str, Any]:
         result = ask_source(params, "cancel", progress, why="it was asked to roll back")
         return dict(result, changed=bool(result["cancelled"]), reason="the migration was given up")
     container, check_mode = params["container"], module.check_mode
+    told: dict[str, list[str]] = {}
     with alone(migration_id):
         if params["state"] == "rolled_back":
             reason = roll_back_source(docker_client(), migration_id, container, check_mode)
-            return {"changed": bool(reason), "reason": reason}
-        done = commit_source(docker_client(), migration_id, container, check_mode)
-    return {"changed": bool(done.reason), "reason": done.reason, **warnings({"target": done._asdict()})}
+        else:
+            reason, meanwhile = commit_source(docker_client(), migration_id, container, check_mode)
+            told = warnings({"target": {"meanwhile": meanwhile}})
+    return {"changed": bool(reason), "reason": reason, **told}
 
 
 def prepare(module: Any) -> None:

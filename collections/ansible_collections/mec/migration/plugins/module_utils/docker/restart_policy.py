@@ -123,7 +123,7 @@ def give_back_policy(client: Any, container_id: str, policy: dict[str, Any] | No
 def _treat_as_docker_does(
     client: Any, container_id: str, policy: dict[str, Any] | None, inspected: dict[str, Any]
 ) -> str:
-    """Start what has ended if Docker would have, by its policy; returns how it has ended and what was done."""
+    """Start what has ended if Docker would have; returns how it has ended and what was done."""
     said = dict(inspected.get("State") or {})
     code = int(said.get("ExitCode") or 0)
     killed = ", out of memory" if said.get("OOMKilled") else ""

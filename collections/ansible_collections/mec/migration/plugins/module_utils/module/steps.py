@@ -92,8 +92,8 @@ def warnings(result: dict[str, Any]) -> dict[str, list[str]]:
         told.append(f"The service has moved; while it was frozen on the source {target['meanwhile']}")
     if target.get("not_told"):
         told.append(
-            "The service has moved, but the target could not be told that the source is settled "
-            f"({target['not_told']}), so it still has the migration's journal: mec.migration.resolve removes that"
+            "The service has moved, but the target could not be told that the source is settled. It has "
+            f"the migration's journal, which mec.migration.resolve removes: {target['not_told']}"
         )
     log_error = target.get("log_error") or result.get("log_error")
     if log_error:

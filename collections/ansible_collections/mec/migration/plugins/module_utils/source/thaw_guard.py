@@ -59,7 +59,10 @@ class ThawGuard:
 
 
 def _thaw(cgroup: Cgroup) -> None:
-    """:raises MigrationError: it is still frozen. One that has ended needs no thaw, but its restart policy."""
+    """One that has ended needs no thaw, but its restart policy.
+
+    :raises MigrationError: it is still frozen.
+    """
     try:
         cgroup.thaw()
     except MigrationError as error:

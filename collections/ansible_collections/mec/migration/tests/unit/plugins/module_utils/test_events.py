@@ -26,7 +26,12 @@ def event(action, **facts):
         ([event("update"), event("exec_create: ls"), event("health_status: healthy")], ""),
         ([event("kill", signal="15")], f"it was sent SIGTERM there{BY}"),
         (
-            [event("kill", signal="15"), event("kill", signal="9"), event("die", exitCode="137"), event("stop")],
+            [
+                event("kill", signal="15"),
+                event("kill", signal="9"),
+                event("die", exitCode="137"),
+                event("stop"),
+            ],
             f"it was sent SIGTERM, SIGKILL there{BY}",
         ),
         ([event("kill", signal="37")], f"it was sent signal 37 there{BY}"),

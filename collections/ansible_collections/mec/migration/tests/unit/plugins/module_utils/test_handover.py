@@ -90,7 +90,11 @@ class World:
     # -- Docker
 
     def containers(self, all):
-        return [] if self.removed else [{"Id": "abc", "Names": ["/redis"], "State": "exited" if self.killed else "running"}]
+        return (
+            []
+            if self.removed
+            else [{"Id": "abc", "Names": ["/redis"], "State": "exited" if self.killed else "running"}]
+        )
 
     def inspect_container(self, container_id):
         state = {"Running": not self.killed, "Status": "exited", "ExitCode": 137, "Pid": 0}

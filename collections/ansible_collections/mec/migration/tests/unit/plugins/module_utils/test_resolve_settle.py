@@ -133,7 +133,9 @@ def test_a_frozen_copy_whose_host_was_rebooted_is_started_after_it_has_its_polic
 
 
 @pytest.mark.parametrize(
-    "action", [lambda docker: settle.release(docker, order("frozen"), False), roll_back], ids=["resolve", "undo"]
+    "action",
+    [lambda docker: settle.release(docker, order("frozen"), False), roll_back],
+    ids=["resolve", "undo"],
 )
 def test_one_that_is_just_ending_is_given_its_policy_a_moment_later(action):
     """Docker refuses to update it then."""

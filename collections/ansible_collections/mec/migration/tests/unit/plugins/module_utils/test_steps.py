@@ -44,7 +44,11 @@ class Agent:
             result.update(plan={"layers": 2}, warnings=["small"], container_id="abc")
         if operation == "handover":
             hook = {"ms": 3.0, "error": "it ended with 1"}
-            result["target"] = {"on_handover": hook, "meanwhile": "it was sent SIGTERM there", "not_told": "cut"}
+            result["target"] = {
+                "on_handover": hook,
+                "meanwhile": "it was sent SIGTERM there",
+                "not_told": "cut",
+            }
         return result
 
 
@@ -69,8 +73,8 @@ def test_one_after_the_other(monkeypatch):
         "small",
         "The service runs on the target, but on_handover failed: it ended with 1",
         "The service has moved; while it was frozen on the source it was sent SIGTERM there",
-        "The service has moved, but the target could not be told that the source is settled (cut), so it still "
-        "has the migration's journal: mec.migration.resolve removes that",
+        "The service has moved, but the target could not be told that the source is settled. It has "
+        "the migration's journal, which mec.migration.resolve removes: cut",
     ]
 
 

@@ -18,8 +18,8 @@ from ansible_collections.mec.migration.plugins.module_utils.kernel import cgroup
 def test_a_cgroup_that_goes_while_it_is_thawed(tmp_path, monkeypatch, version, gone_after_s):
     directory = tmp_path / "abc"
     directory.mkdir()
-    # Here nobody thaws: what is written is read again.
-    monkeypatch.setattr(module.Cgroup, "thawed", property(lambda self: bool(module._read(self._file)) and False))
+    # Here is no kernel that would thaw it.
+    monkeypatch.setattr(module.Cgroup, "thawed", property(lambda self: module._read(self._file) == ""))
     monkeypatch.setattr(module, "_freezer_dir", lambda pid: (str(directory), version == 2))
     (directory / ("cgroup.freeze" if version == 2 else "freezer.state")).write_text("1")
     cgroup = module.Cgroup(4711)
