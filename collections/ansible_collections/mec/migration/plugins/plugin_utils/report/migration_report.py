@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 FORMAT = 2
@@ -244,22 +245,26 @@ def lines(report: dict[str, Any]) -> list[str]:
             f"on_handover took {hook['ms']:.0f} ms"
             + (f" and failed: {hook['error']}" if hook["error"] else "")
         )
-    for each in report.get("warnings", []):
-        told.append(f"warning: {each}")
-    for each in window.get("unread", []):
-        told.append(f"warning: lost in the move: {each}")
-    if report.get("how_it_ended"):
-        told.append(f"warning: on the target {report['how_it_ended']}")
-    if report.get("meanwhile"):
-        told.append(f"warning: while it was frozen on the source {report['meanwhile']}")
-    for each in report.get("not_put_back", []):
-        told.append(f"warning: on the target this could not be set again: {each}")
+    told += [f"warning: {each}" for each in _warnings(report)]
     if report["downtime_client_ms"] is not None:
         told.append(
             f"the client saw a gap of {report['downtime_client_ms']:.0f} ms; {report['acknowledged_writes']} "
             f"writes acknowledged, {report['lost_writes']} lost"
         )
     return told
+
+
+def _warnings(report: dict[str, Any]) -> Iterator[str]:
+    """What did not go well although the service has moved."""
+    yield from report.get("warnings", [])
+    for each in report["window"].get("unread", []):
+        yield f"lost in the move: {each}"
+    if report.get("how_it_ended"):
+        yield f"on the target {report['how_it_ended']}"
+    if report.get("meanwhile"):
+        yield f"while it was frozen on the source {report['meanwhile']}"
+    for each in report.get("not_put_back", []):
+        yield f"on the target this could not be set again: {each}"
 
 
 def _phases(times: list[dict[str, Any]], ended: dict[str, Any]) -> list[dict[str, Any]]:
