@@ -106,6 +106,15 @@ crash: venv  ## a real move for each crash point and fault; writes docs/crash-po
 	PYTHONPATH=tests:collections $(BIN)/python -m crash.run --inventory inventories/$(CRASH_LAB) --postcopy \
 	  --page docs/crash-points.md $(ARGS)
 
+# Some points: ARGS="--points '*/journal.*'". To begin no more after some time: ARGS="--minutes 60".
+.PHONY: crash-power
+crash-power: venv  ## power off and on at crash points, on virtual machines (emulated: minutes each); writes docs/crash-points.md
+	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=power -e testbed_kind=vm -e testbed_hosts=2
+	$(BIN)/ansible-playbook -i inventories/power mec.migration.prepare
+	$(BIN)/ansible-playbook -i inventories/power playbooks/deploy.yml -e service=redis-aof -e target=edge-a
+	PYTHONPATH=tests:collections $(BIN)/python -m crash.power --inventory inventories/power \
+	  --page docs/crash-points.md $(ARGS)
+
 # Which ones the commit chooses.
 CRASH_SAMPLE ?= 6
 .PHONY: crash-sample

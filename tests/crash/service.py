@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from e2e.edge import Host, Lab, Play, catalogue, docker_run
+from e2e.edge import Host, Lab, Patience, Play, catalogue, docker_run
 
 from .watch import first_process, running
 
 # Processes that are there whether or not anything moves.
 USUAL = (
     r"docker-init|edge-host-init|sshd|dockerd|containerd|docker-proxy|redis-server|web\.py|postgres|ps ax"
-    r"|sh -c|^(grep|sed|awk|sleep|bash|python3 -) |\[.*\]$"
+    r"|on-host\.py watch|sh -c|^(grep|sed|awk|sleep|bash|python3 -) |\[.*\]$"
 )
 LEFT = f"""
 find /run/mec-migration -mindepth 1 -not -path '*/progress*' -not -name armed
@@ -116,14 +116,14 @@ class Moved:
     def start_move(self, source: Host, target: Host) -> subprocess.Popen[str]:
         """A move by the role's tasks."""
         names = {"service": self.name, "source": source.name, "target": target.name}
-        return self.lab.start("../tests/crash/move", *self._limit, **names, **TIMEOUTS, **self.options)
+        return self.lab.start("../tests/crash/move", *self._limit, **{**names, **TIMEOUTS, **self.options})
 
     def move(self, target: Host | None = None) -> Play:
         """To that host, or the other one."""
         source, target = self.certain(), target or self.away()
         began = time.monotonic()
         playing = self.start_move(source, target)
-        output, _ = playing.communicate(timeout=400)
+        output, _ = playing.communicate(timeout=Patience.of(400))
         return Play(playing.returncode, output, 0, time.monotonic() - began)
 
     def left(self, others: list[Moved]) -> list[str]:
@@ -149,7 +149,7 @@ class Moved:
 
     def end_it(self, play: Play, others: list[Moved]) -> Ended:
         """After a move: wait until all is quiet; if it is not, resolve, once."""
-        here, left = self.settle(0.0 if "mec.migration.resolve" in play.text else 6.0, others)
+        here, left = self.settle(0.0 if "mec.migration.resolve" in play.text else Patience.of(6), others)
         plays = [play]
         if here is not None and not left:
             return Ended(here, left, "", plays)

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+# Of a virtual machine: see power.py.
+POWER = "power"
+
 
 class Result(NamedTuple):
     """Of one move with one fault.
@@ -101,6 +104,8 @@ with `migrate_postcopy: always`.
 def write_page(
     path: Path, points: Sequence[str], faults: Sequence[str], results: list[dict[str, Any]]
 ) -> None:
+    off = [one for one in results if one["fault"] == POWER]
+    results = [one for one in results if one["fault"] in faults]
     found = {(one["point"], one["fault"]): one for one in results}
     lines = [
         INTRODUCTION,
@@ -131,4 +136,38 @@ def write_page(
         lines.append(
             f"| `{point}` | " + " | ".join(cell(found.get((point, fault))) for fault in faults) + " |"
         )
+    lines += power_section(points, off)
     path.write_text("\n".join(lines) + "\n")
+
+
+POWER_INTRODUCTION = """
+## Power off and on again
+
+Written by `make crash-power`. The hosts are virtual machines (emulated, Debian's kernel, cgroup v2). The
+process that comes to the point stops there, and the emulator of its machine is killed at once: what the
+machine's kernel had not yet written to the disk is lost. It starts again and boots. Redis syncs each write
+(`appendfsync always`), so that what it has acknowledged is on its disk. The same is checked as above; two
+copies are looked for on the machines themselves, whose clocks are compared.
+"""
+
+
+def power_section(points: Sequence[str], results: list[dict[str, Any]]) -> list[str]:
+    """Only the points that were run: a case takes minutes."""
+    found = {one["point"]: one for one in results}
+    lines = [
+        POWER_INTRODUCTION,
+        "| points run | passed by the move | violated | resolve | word | answers | seconds a case |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    count = Counter(one["resolved"] for one in results)
+    answered, seconds = sum(one["answered"] for one in results), sum(one["seconds"] for one in results)
+    lines.append(
+        f"| {len(results)} | {sum(one['reached'] for one in results)} | "
+        f"{sum(bool(one['faults']) for one in results)} | {count['resolve']} | {count['word']} | "
+        f"{answered:,} | {seconds / max(len(results), 1):.0f} |"
+    )
+    lines += ["", "| point | power of that side's host off | date | commit |", "|---|---|---|---|"]
+    for point in points:
+        if one := found.get(point):
+            lines.append(f"| `{point}` | {cell(one)} | {one['date']} | {one['commit']} |")
+    return lines
