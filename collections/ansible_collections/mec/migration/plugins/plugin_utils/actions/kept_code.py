@@ -35,6 +35,7 @@ from ansible.module_utils.ansible_release import __author__, __version__
 from ansible.plugins.action import ActionBase
 
 from ..base.plain import plain
+from .ssh_keepalive import keep_asking
 
 # Later tasks of a move check documents with it. Ansible loads an action before it forks a process for the
 # task, so what is loaded here is loaded once for all tasks.
@@ -68,6 +69,7 @@ class KeptAction(ActionBase):
         :param name: with the collection's.
         :raises AnsibleConnectionFailure: the host cannot be reached.
         """
+        keep_asking(self._connection)
         interpreter = self._interpreter(task_vars or {})
         if interpreter and self._may_be_kept():
             result = self._run_kept(interpreter, name, arguments, task_vars)
