@@ -13,7 +13,7 @@ from typing import Any
 from ..base.errors import MigrationError
 from ..kernel.cgroup import Cgroup
 
-RUNNING, FROZEN, ABSENT = "running", "frozen", "absent"
+RUNNING, FROZEN, CREATED, ABSENT = "running", "frozen", "created", "absent"
 
 
 class EndedError(MigrationError):
@@ -31,8 +31,8 @@ def container_state(client: Any, container: str) -> tuple[str, dict[str, Any]]:
         found = [one for one in listed if container in (one["Id"], *(n.lstrip("/") for n in one["Names"]))]
         if not found:
             return ABSENT, {}
-        if found[0]["State"] == "created":
-            return "created", {}
+        if found[0]["State"] == CREATED:
+            return CREATED, {}
         inspected: dict[str, Any] = client.inspect_container(found[0]["Id"])
     except Exception as error:
         if getattr(getattr(error, "response", None), "status_code", None) == 404:
@@ -101,7 +101,7 @@ def created_container(client: Any, name: str, runtime: str) -> str:
     """
     try:
         for one in client.containers(all=True):
-            if f"/{name}" in one["Names"] and one["State"] == "created":
+            if f"/{name}" in one["Names"] and one["State"] == CREATED:
                 config = client.inspect_container(one["Id"])["HostConfig"]
                 if config.get("Runtime") == runtime:
                     return str(one["Id"])

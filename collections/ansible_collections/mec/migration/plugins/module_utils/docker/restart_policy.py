@@ -19,6 +19,7 @@ from typing import Any
 
 from ..base.errors import MigrationError
 from ..kernel.processes import has_ended
+from ..state.journal import sync_directory
 from .container_state import ABSENT, FROZEN, RUNNING, EndedError, container_state, wait_healthy
 
 # Written by the daemon as it starts.
@@ -28,12 +29,28 @@ REMOVAL_S = 10.0
 # And to note that it has ended.
 ENDING_S = 5.0
 REMOVED_ITSELF = "it has ended, and Docker has removed it, as it was started with --rm"
+# Docker's exit code for what had ended when its daemon came up.
+HOST_WENT_DOWN = 255
 NONE, ALWAYS, UNLESS_STOPPED, ON_FAILURE = "no", "always", "unless-stopped", "on-failure"
 
 
 def is_policy(policy: dict[str, Any] | None) -> bool:
     """Whether Docker starts a container by it; a container without one has ``no``, an empty name, or none."""
     return bool(policy) and (policy or {}).get("Name") not in ("", NONE, None)
+
+
+def take_away(client: Any, inspected: dict[str, Any]) -> None:
+    """Have Docker not start a container again, not even after its host has lost its power.
+
+    Docker syncs the file into which it writes that, but not the directory in which the file then gets its
+    name (atomicwriter of github.com/moby/sys).
+
+    :param inspected: what Docker tells of the container.
+    """
+    client.update_container(inspected["Id"], restart_policy={"Name": NONE, "MaximumRetryCount": 0})
+    # A daemon may keep it elsewhere.
+    with contextlib.suppress(OSError):
+        sync_directory(os.path.dirname(inspected.get("HostnamePath") or ""))
 
 
 def give_back(
@@ -126,7 +143,10 @@ def _treat_as_docker_does(
     """Start what has ended if Docker would have; returns how it has ended and what was done."""
     said = dict(inspected.get("State") or {})
     code = int(said.get("ExitCode") or 0)
-    killed = ", out of memory" if said.get("OOMKilled") else ""
+    how = f"exit code {code}" + (", out of memory" if said.get("OOMKilled") else "")
+    if not said:
+        # Docker had not noted its start, and calls it created. What ends with its host has failed, to Docker.
+        code, how = HOST_WENT_DOWN, "with its host, right after the restore"
     name = _name(policy)
     if _stopped_by_hand(client, container_id, said):
         return (
@@ -135,11 +155,8 @@ def _treat_as_docker_does(
         )
     if name in (ALWAYS, UNLESS_STOPPED) or (name == ON_FAILURE and code):
         client.start(container_id)
-        return f"it had ended (exit code {code}{killed}), and was started anew: its restart policy is {name}"
-    return (
-        f"it has ended (exit code {code}{killed}), and stays so: its restart policy is {name}. "
-        "`docker start` starts it"
-    )
+        return f"it had ended ({how}), and was started anew: its restart policy is {name}"
+    return f"it has ended ({how}), and stays so: its restart policy is {name}. `docker start` starts it"
 
 
 def _name(policy: dict[str, Any] | None) -> str:

@@ -27,7 +27,7 @@ from ..criu.parent import ParentOfAll
 from ..criu.removed_names import removed_names
 from ..docker.client import docker_client
 from ..docker.reconnected_mounts import reconnected_mounts
-from ..docker.restart_policy import give_back_on_source, is_policy
+from ..docker.restart_policy import give_back_on_source, is_policy, take_away
 from ..files.sync import FileSync
 from ..files.tmpfs import TmpfsSource, TmpfsTrees
 from ..kernel import settings
@@ -195,8 +195,7 @@ class HandOver:
             )
             # Docker must not start the source's copy again after a reboot, beside the target's.
             if is_policy(self._service.restart_policy):
-                none = {"Name": "no", "MaximumRetryCount": 0}
-                self._service.client.update_container(self._service.id, restart_policy=none)
+                take_away(self._service.client, self._service.inspected)
             # Half of what the disk takes for it comes before the freeze.
             self._note_mark = self._journal.prepare(states.MARK_SENT)
         except BaseException:

@@ -255,8 +255,13 @@ def _post_copy(source: SourceSays, target: TargetSays, older: bool) -> Decision:
     )
 
 
+# Docker notes that a container has started only after the restore: one whose host went down in between was
+# never started, by what Docker remembers.
+ENDED = (Container.EXITED, Container.CREATED)
+
+
 def _there(target: TargetSays) -> bool:
-    return target.container.alive or target.container is Container.EXITED
+    return target.container.alive or target.container in ENDED
 
 
 def _keep(target: TargetSays, source: OnSource) -> Decision:
@@ -272,7 +277,7 @@ def _keep(target: TargetSays, source: OnSource) -> Decision:
         return Decision(
             Verdict.FORWARD, OnTarget.FINISH, source, f"the service runs on {target.host} and is complete"
         )
-    if target.container is Container.EXITED:
+    if target.container in ENDED:
         return Decision(
             Verdict.FORWARD,
             OnTarget.START,

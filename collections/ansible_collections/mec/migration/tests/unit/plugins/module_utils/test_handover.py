@@ -211,6 +211,7 @@ def world(monkeypatch, tmp_path):
 
 def hand_over(world, tmp_path):
     service = SimpleNamespace(
+        inspected={"Id": "abc"},
         runc=SimpleNamespace(pid=1),
         cgroup=world,
         client=world,

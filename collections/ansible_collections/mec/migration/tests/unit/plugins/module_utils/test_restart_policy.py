@@ -16,6 +16,7 @@ from ansible_collections.mec.migration.plugins.module_utils.docker.container_sta
 from ansible_collections.mec.migration.plugins.module_utils.docker.restart_policy import (
     give_back,
     healthy_or_ended_well,
+    take_away,
 )
 
 HERE = "5" * 64
@@ -36,6 +37,9 @@ class Docker:
 
     def look(self):
         state = self.seen[0] if len(self.seen) == 1 else self.seen.pop(0)
+        if state == "created":
+            # Docker may not answer about one whose start waits.
+            return state, {}
         times = {"StartedAt": "2026-11-30T05:55:39.70262969Z", "FinishedAt": "2026-11-30T05:55:52.276768759Z"}
         return state, {"State": {"ExitCode": self.code, "OOMKilled": self.oom, **times}}
 
@@ -77,6 +81,30 @@ def test_what_ended_is_treated_as_docker_treats_it(tmp_path, policy, code, by_ha
     assert f"exit code {code}" in said
     assert ("was started anew" if starts else "stays so") in said
     assert ("docker stop" in said) == by_hand
+
+
+@pytest.mark.parametrize(
+    ("policy", "starts"), [("no", False), ("always", True), ("unless-stopped", True), ("on-failure", True)]
+)
+def test_what_went_down_with_its_host_before_docker_noted_its_start_has_failed(tmp_path, policy, starts):
+    docker = Docker(tmp_path, "created")
+    said = give_back(docker, HERE, {"Name": policy, "MaximumRetryCount": 0})
+    assert docker.asked == ([policy, "start"] if starts else [])
+    assert "ended (with its host, right after the restore)" in said
+
+
+def test_a_policy_is_taken_away_on_the_disk_too(tmp_path, monkeypatch):
+    docker, synced = Docker(tmp_path, "running"), []
+    directory = tmp_path / "containers" / HERE
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    take_away(docker, {"Id": HERE, "HostnamePath": str(directory / "hostname")})
+    assert (docker.asked, synced) == (["no"], [str(directory)])
+
+
+def test_a_daemon_that_keeps_policies_elsewhere_is_no_obstacle(tmp_path):
+    docker = Docker(tmp_path, "running")
+    take_away(docker, {"Id": HERE})
+    assert docker.asked == ["no"]
 
 
 def ended(*unused):

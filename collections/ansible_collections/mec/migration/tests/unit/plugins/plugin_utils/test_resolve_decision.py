@@ -135,7 +135,7 @@ def test_a_copy_that_may_be_the_newest_is_destroyed_only_by_word_and_never_if_it
         if target.container.alive:
             assert word, case
             assert after(source, target, decision)[0] is RUNNING, case
-        elif target.state in (TargetState.FILLED, TargetState.KEPT) and target.container is EXITED:
+        elif target.state in (TargetState.FILLED, TargetState.KEPT) and target.container in (EXITED, CREATED):
             assert word or source.container is RUNNING, case
 
 
@@ -199,6 +199,9 @@ def test_the_word_changes_nothing_where_it_is_not_asked_for():
         # The target has all of it, running or ended with its host.
         ((SourceState.MARK_SENT, FROZEN), (TargetState.FILLED, RUNNING), (OnTarget.FINISH, OnSource.END)),
         ((SourceState.HANDED_OVER, EXITED), (TargetState.FILLED, EXITED), (OnTarget.START, OnSource.END)),
+        # It lost its power before Docker had noted that the container was started.
+        ((SourceState.HANDED_OVER, FROZEN), (TargetState.FILLED, CREATED), (OnTarget.START, OnSource.END)),
+        ((SourceState.COMMITTED, ABSENT), (TargetState.FILLED, CREATED), (OnTarget.START, OnSource.NOTHING)),
         ((SourceState.HANDED_OVER, EXITED), (TargetState.KEPT, RUNNING), (OnTarget.NOTHING, OnSource.END)),
         # The source is settled; the target is not.
         ((SourceState.COMMITTED, ABSENT), (TargetState.FILLED, RUNNING), (OnTarget.FINISH, OnSource.NOTHING)),
