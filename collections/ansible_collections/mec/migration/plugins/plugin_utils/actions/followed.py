@@ -16,7 +16,7 @@ import time
 import uuid
 from typing import Any
 
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.utils.display import Display
 
 from .kept_code import KeptAction
@@ -71,10 +71,18 @@ class FollowedAction(TimedAction):
         service = arguments.get("container") or arguments.get("image") or ""
         variables = task_vars or {}
         host = str(variables.get("mec_lane_of") or variables.get("inventory_hostname") or "")
-        result = self._follow(
-            path, int(begun["pid"]), f"{service} {host}".strip(), self._expected_end(task_vars)
-        )
-        self._run(self._join("rm", "-f", path))
+        try:
+            result = self._follow(
+                path, int(begun["pid"]), f"{service} {host}".strip(), self._expected_end(task_vars)
+            )
+            self._run(self._join("rm", "-f", path))
+        except AnsibleConnectionFailure as lost:
+            # A failure, so that what comes after a failure is done, and the user is told what to do next.
+            return {
+                "failed": True,
+                "msg": f"{host} cannot be reached any more, and what was begun there may go on or may have "
+                f"ended with it: {lost}",
+            }
         return result
 
     def _expected_end(self, task_vars: dict[str, Any] | None) -> float:
