@@ -127,7 +127,7 @@ crash-sample: venv  ## some crash points that have held before, on a testbed tha
 SOAK_LAB ?= soak
 MOVES ?= 1000
 .PHONY: soak
-soak: $(VENV)/.services  ## services go round three hosts under load while a nemesis picks faults (half a day); writes docs/soak.md
+soak: $(VENV)/.services  ## services go round three hosts under load while a nemesis picks faults (half a day; adds to docs/soak.md)
 	$(BIN)/ansible-playbook playbooks/testbed.yml -e testbed_name=$(SOAK_LAB) -e testbed_hosts=3
 	$(BIN)/ansible-playbook -i inventories/$(SOAK_LAB) mec.migration.prepare
 	$(BIN)/ansible-playbook -i inventories/$(SOAK_LAB) playbooks/deploy.yml -e service=redis-aof -e target=edge-a

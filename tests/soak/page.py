@@ -1,7 +1,8 @@
-"""The page of a soak."""
+"""The page of a soak, made of the records of all its runs."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,14 +46,58 @@ class Move(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What all hosts together had after so many moves."""
+    """What all hosts together had after so many moves of a run."""
 
     moves: int
     found: dict[str, int]
 
 
-# What a run should have before it says much.
+class Run(NamedTuple):
+    """One run, which may have been ended at any time."""
+
+    seed: int
+    commit: str
+    date: str
+    moves: list[Move]
+    counts: list[Counted]
+
+
+class Record:
+    """A file to which runs are appended line by line: one that is killed is there as far as it came."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def begin(self, seed: int, commit: str, date: str) -> None:
+        self._append({"seed": seed, "commit": commit, "date": date})
+
+    def move(self, move: Move) -> None:
+        self._append(move._asdict())
+
+    def count(self, counted: Counted) -> None:
+        self._append(counted._asdict())
+
+    def _append(self, line: dict[str, Any]) -> None:
+        with self._path.open("a") as out:
+            out.write(json.dumps(line) + "\n")
+
+    def runs(self) -> list[Run]:
+        """Those that came to a move, oldest first."""
+        found: list[Run] = []
+        for line in self._path.read_text().splitlines() if self._path.exists() else []:
+            fields = json.loads(line)
+            if "seed" in fields:
+                found.append(Run(**fields, moves=[], counts=[]))
+            elif "found" in fields:
+                found[-1].counts.append(Counted(**fields))
+            else:
+                found[-1].moves.append(Move(**fields))
+        return [run for run in found if run.moves]
+
+
+# What all runs together should have before they say much.
 ENOUGH = 1000
+NOTES = "\n## Notes\n"
 INTRODUCTION = """# Soak: many moves, and a nemesis
 
 Written by `make soak MOVES=n`; not by hand, but for what stands under "Notes".
@@ -85,17 +130,18 @@ itself ends its containers then, and all that `web` knows is in memory.
 """
 
 
-def write_page(path: Path, moves: list[Move], counts: list[Counted], facts: dict[str, Any]) -> None:
+def write_page(path: Path, runs: list[Run]) -> None:
+    """Write it anew, but for what stands under "Notes"."""
+    moves = [move for run in runs for move in run.moves]
     wrong = [move for move in moves if move.wrong]
     lost = sum(any("lost" in one for one in move.wrong) for move in moves)
     answered: Counter[str] = Counter()
     for move in moves:
         answered.update(move.answered)
+    minutes = sum(move.seconds for move in moves) / 60
     lines = [INTRODUCTION, "| what | |", "|---|---|"]
     lines += [
-        f"| moves | {len(moves)} in {facts['minutes']:.0f} minutes |",
-        f"| seed | {facts['seed']} |",
-        f"| date, commit | {facts['date']}, {facts['commit']} |",
+        f"| moves | {len(moves):,} in {minutes:.0f} minutes, {len(runs)} runs |",
         f"| moved | {sum(move.moved for move in moves)} |",
         f"| faults that came in the course of a move | {sum(move.struck for move in moves)} |",
     ]
@@ -112,9 +158,11 @@ def write_page(path: Path, moves: list[Move], counts: list[Counted], facts: dict
     ]
     lines += _table("fault", moves, [move.fault for move in moves])
     lines += _table("service", moves, [move.service for move in moves])
-    lines += _growth(counts)
+    whose = [f"{run.date}, {run.commit}, seed {run.seed}" for run in runs for _move in run.moves]
+    lines += _table("run", moves, whose)
+    lines += _growth([run.counts for run in runs])
     if len(moves) < ENOUGH:
-        lines += ["", f"This is a short run: one of {ENOUGH:,} moves takes half a day."]
+        lines += ["", f"That is not yet much: {ENOUGH:,} moves take half a day, and each run adds to these."]
     if wrong:
         lines += ["", "What was wrong:", ""]
         lines += [
@@ -122,7 +170,8 @@ def write_page(path: Path, moves: list[Move], counts: list[Counted], facts: dict
             f"{'; '.join(move.wrong)}"
             for move in wrong
         ]
-    path.write_text("\n".join(lines) + "\n")
+    _before, heading, notes = path.read_text().partition(NOTES) if path.exists() else ("", "", "")
+    path.write_text("\n".join(lines) + "\n" + heading + notes)
 
 
 def _table(what: str, moves: list[Move], names: list[str]) -> list[str]:
@@ -143,27 +192,34 @@ def _table(what: str, moves: list[Move], names: list[str]) -> list[str]:
     return lines
 
 
-def _growth(counts: list[Counted]) -> list[str]:
+def _growth(runs: list[list[Counted]]) -> list[str]:
+    """:param runs: what was counted in each, in order."""
+    counts = [counted for run in runs for counted in run]
     lines = [
         "",
-        f"All hosts together, counted {len(counts)} times; `per 100 moves` is the slope of a line through",
-        "all of them (least squares). Memory of a daemon begins anew where it was killed.",
+        f"All hosts together, counted {len(counts)} times; before and after are of the last run.",
+        "`per 100 moves` is the slope of lines through the counts of each run, all with one slope (least",
+        "squares). Memory of a daemon begins anew where it was killed.",
         "",
-        "| what | before | halfway | after | least | most | per 100 moves |",
-        "|---|---|---|---|---|---|---|",
+        "| what | before | after | least | most | per 100 moves |",
+        "|---|---|---|---|---|---|",
     ]
-    for what in sorted(counts[0].found):
-        series = [counted.found[what] for counted in counts]
-        slope = 100 * _slope([counted.moves for counted in counts], series)
+    for what in sorted(counts[0].found if counts else {}):
+        series = [[(counted.moves, counted.found[what]) for counted in run] for run in runs]
+        all_of_it = [found for run in series for _moves, found in run]
         lines.append(
-            f"| {what} | {series[0]} | {series[len(series) // 2]} | {series[-1]} | {min(series)} | "
-            f"{max(series)} | {slope:+.1f} |"
+            f"| {what} | {series[-1][0][1]} | {series[-1][-1][1]} | {min(all_of_it)} | {max(all_of_it)} | "
+            f"{100 * _slope(series):+.1f} |"
         )
     return lines
 
 
-def _slope(xs: list[int], ys: list[int]) -> float:
-    """Of the line with the least squares of its errors; 0 for one point."""
-    x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
-    spread = sum((x - x_mean) ** 2 for x in xs)
-    return sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys)) / spread if spread else 0.0
+def _slope(runs: list[list[tuple[int, int]]]) -> float:
+    """Of the lines with the least squares of their errors, one for each run; 0 where all have one point."""
+    products = squares = 0.0
+    for points in runs:
+        x_mean = sum(x for x, _y in points) / len(points)
+        y_mean = sum(y for _x, y in points) / len(points)
+        products += sum((x - x_mean) * (y - y_mean) for x, y in points)
+        squares += sum((x - x_mean) ** 2 for x, _y in points)
+    return products / squares if squares else 0.0

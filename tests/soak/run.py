@@ -1,22 +1,21 @@
 """Services go round three hosts under load while a nemesis picks faults at random; writes what came of it.
 
 python -m soak.run --inventory inventories/soak --moves 1000 [--seed N] [--page docs/soak.md]
+
+A run adds to those that the record has already, and may be ended at any time.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import random
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from crash.run import commit
 from crash.service import Moved, containers_of, start
@@ -26,7 +25,7 @@ from e2e.real import SERVICES_MOVED, bring_image, run_words
 
 from .faults import FAULTS, ControllerKilled, Scene, struck
 from .load import DATABASE, REDIS, WEB, Load
-from .page import Counted, Move, write_page
+from .page import Counted, Move, Record, write_page
 
 HOSTS = 3
 # Moves between two counts.
@@ -140,36 +139,38 @@ class Soak:
             return Move(number, "", "", "", "", False, False, "", wrong, 0, {}, 0.0)
 
 
-def run(
-    soak: Soak, arguments: argparse.Namespace, write: Callable[[list[Move], list[Counted]], None]
-) -> bool:
+def run(soak: Soak, arguments: argparse.Namespace, record: Record) -> bool:
     """Moves until it is time to end. Returns whether all was as it must be."""
     start(soak.services)
     soak.round()
-    moves: list[Move] = []
-    counts = [Counted(0, count(soak.hosts))]
     began = time.monotonic()
-    for number in range(1, arguments.moves + 1):
+
+    def counted(number: int) -> None:
+        record.count(Counted(number, count(soak.hosts)))
+        if arguments.page:
+            write_page(arguments.page, record.runs())
+
+    record.begin(arguments.seed, commit(), time.strftime("%Y-%m-%d", time.gmtime()))
+    counted(0)
+    good, number = True, 0
+    while number < arguments.moves:
         if arguments.minutes and time.monotonic() - began > 60 * arguments.minutes:
             break
+        number += 1
         move = soak.try_move(number)
-        moves.append(move)
-        with arguments.results.open("a") as out:
-            out.write(json.dumps(dict(move._asdict(), seed=arguments.seed)) + "\n")
+        record.move(move)
         print(f"{number}/{arguments.moves} {move.words()}", flush=True)
+        good = good and not (move.wrong or move.double)
         if move.wrong:
             start(soak.services)
         if number % COUNT_EVERY == 0:
-            counts.append(Counted(number, count(soak.hosts)))
-            write(moves, counts)
-    write(moves, counts)
+            counted(number)
     # Where they were when it was counted first.
     for service in soak.services:
         if service.here() is not soak.hosts[0]:
             service.move(soak.hosts[0]).ok()
-    counts.append(Counted(len(moves), count(soak.hosts)))
-    write(moves, counts)
-    return not any(move.wrong or move.double for move in moves)
+    counted(number)
+    return good
 
 
 def main() -> int:
@@ -178,25 +179,18 @@ def main() -> int:
     parser.add_argument("--moves", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=0, help="end after so long, whatever --moves says")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    parser.add_argument("--results", type=Path, default=ROOT / "reports/soak/moves.jsonl")
+    parser.add_argument("--record", type=Path, default=ROOT / "docs/soak.jsonl", help="of all runs")
     parser.add_argument("--page", type=Path)
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
-    arguments.results.parent.mkdir(parents=True, exist_ok=True)
-    facts: dict[str, Any] = {"seed": arguments.seed, "commit": commit()}
-    began = time.monotonic()
-
-    def write(moves: list[Move], counts: list[Counted]) -> None:
-        now = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "minutes": (time.monotonic() - began) / 60}
-        if arguments.page:
-            write_page(arguments.page, moves, counts, {**facts, **now})
-
+    scratch = ROOT / "reports/soak"
+    scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="soak-") as short:
         inventory = ROOT / arguments.inventory
         lab = Lab(inventory, Path(short))
         bring_image(lab.hosts[:HOSTS])
-        made = Soak(lab, inventory, arguments.seed, arguments.results.parent)
-        good = run(made, arguments, write)
+        made = Soak(lab, inventory, arguments.seed, scratch)
+        good = run(made, arguments, Record(arguments.record))
         for host in made.hosts:
             host.wipe([service.name for service in made.services])
     return 0 if good else 1

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from .load import Rows
-from .page import Counted, Move, write_page
-
-FACTS = {"minutes": 3.0, "seed": 1, "date": "2026-11-29", "commit": "none"}
+from .page import Counted, Move, Record, write_page
 
 
 def move(**differs: Any) -> Move:
@@ -31,14 +29,20 @@ def move(**differs: Any) -> Move:
     return Move(**{**usual, **differs})
 
 
-def page(tmp_path: Path, moves: list[Move], series: list[int]) -> str:
-    counts = [Counted(100 * number, {"files": found}) for number, found in enumerate(series)]
-    write_page(tmp_path / "soak.md", moves, counts, FACTS)
+def page(tmp_path: Path, *runs: tuple[list[Move], list[int]]) -> str:
+    record = Record(tmp_path / "soak.jsonl")
+    for seed, (moves, series) in enumerate(runs):
+        record.begin(seed, "none", "2026-11-29")
+        for number, found in enumerate(series):
+            record.count(Counted(100 * number, {"files": found}))
+        for one in moves:
+            record.move(one)
+    write_page(tmp_path / "soak.md", record.runs())
     return (tmp_path / "soak.md").read_text()
 
 
 def test_the_page_tells_which_faults_came_to_something(tmp_path):
-    told = page(tmp_path, [move(), move(struck=False), move(moved=False, resolved="resolve")], [3])
+    told = page(tmp_path, ([move(), move(struck=False), move(moved=False, resolved="resolve")], [3]))
     assert "| AgentKilled | 3 | 2 | 2 | 1 | 0 | 0 |" in told
     assert "| web | 3 | 2 | 2 | 1 | 0 | 0 |" in told
     assert "| answers to clients of postgresql | 60 |" in told
@@ -46,18 +50,38 @@ def test_the_page_tells_which_faults_came_to_something(tmp_path):
 
 
 def test_what_was_wrong_is_on_the_page(tmp_path):
-    told = page(tmp_path, [move(wrong=["3 acknowledged rows are lost"], double=2), move()], [3])
+    told = page(tmp_path, ([move(wrong=["3 acknowledged rows are lost"], double=2), move()], [3]))
     assert "| moves with lost writes | 1 |" in told
     assert "| moments with two copies | 2 |" in told
     assert "- move 1, web edge-a to edge-c, AgentKilled on edge-a: 3 acknowledged rows are lost" in told
+
+
+def growth(told: str) -> str:
+    (line,) = [line for line in told.splitlines() if line.startswith("| files")]
+    return line
 
 
 @pytest.mark.parametrize(
     ("series", "slope"), [([3, 3, 3], "+0.0"), ([3, 5, 7], "+2.0"), ([9, 8, 7, 6], "-1.0"), ([4], "+0.0")]
 )
 def test_growth_is_the_slope_of_all_counts(tmp_path, series, slope):
-    (line,) = [line for line in page(tmp_path, [move()], series).splitlines() if line.startswith("| files")]
-    assert line.endswith(f"| {min(series)} | {max(series)} | {slope} |")
+    line = growth(page(tmp_path, ([move()], series)))
+    assert line == f"| files | {series[0]} | {series[-1]} | {min(series)} | {max(series)} | {slope} |"
+
+
+def test_runs_add_up_and_each_begins_where_it_begins(tmp_path):
+    told = page(tmp_path, ([move(), move()], [3, 4, 5]), ([move(moved=False)], [50, 51, 52]), ([], [7]))
+    assert "| moves | 3 in 0 minutes, 2 runs |" in told
+    assert "| 2026-11-29, none, seed 0 | 2 | 2 | 2 | 0 | 0 | 0 |" in told
+    assert "| 2026-11-29, none, seed 1 | 1 | 1 | 0 | 0 | 0 | 0 |" in told
+    assert growth(told) == "| files | 50 | 52 | 3 | 52 | +1.0 |"
+
+
+def test_notes_are_kept(tmp_path):
+    (tmp_path / "soak.md").write_text("what was\n\n## Notes\n\nby hand\n")
+    told = page(tmp_path, ([move()], [3]))
+    assert told.endswith("\n\n## Notes\n\nby hand\n")
+    assert "what was" not in told
 
 
 @pytest.mark.parametrize(
