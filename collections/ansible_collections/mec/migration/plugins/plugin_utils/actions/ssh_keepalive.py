@@ -15,6 +15,7 @@ from typing import Any
 
 # Given up after two minutes: long enough for a network that comes back.
 ASKS = "-o ServerAliveInterval=15 -o ServerAliveCountMax=8"
+ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
 # What Ansible's control_path begins with, for its control_path_dir.
 DIRECTORY = "%(directory)s/"
 
@@ -29,7 +30,11 @@ def keep_asking(connection: Any) -> None:
     """
     if getattr(connection, "transport", "") != "ssh":
         return
-    given = [connection.get_option(name) or "" for name in ("ssh_args", "ssh_common_args", "ssh_extra_args")]
+    try:
+        given = [connection.get_option(name) or "" for name in ARGUMENTS]
+    except KeyError:
+        # Somebody else's, which runs ssh in a way of its own.
+        return
     if "serveralive" in " ".join(given).lower():
         return
     connection.set_option("ssh_common_args", f"{given[1]} {ASKS}".strip())

@@ -64,3 +64,9 @@ def test_asking_twice_changes_nothing_more() -> None:
 
 def test_a_connection_of_another_kind_is_left_alone() -> None:
     keep_asking(connection_loader.get("local", PlayContext()))
+
+
+def test_somebody_elses_kind_of_ssh_is_left_alone() -> None:
+    made = connection_loader.get("local", PlayContext())
+    made.transport = "ssh"
+    keep_asking(made)
