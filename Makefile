@@ -34,8 +34,6 @@ test: venv  ## every test: what CI runs
 	$(MAKE) lab-down ARGS="-e testbed_name=test"
 	$(MAKE) e2e-docker28
 	$(MAKE) lab-down ARGS="-e testbed_name=docker28"
-	$(MAKE) e2e-vm VM_SERVICES=load ARGS="-k tracker"
-	$(MAKE) lab-down ARGS="-e testbed_name=vm"
 
 # One after the other: some install what they need from Debian, which goes only once at a time.
 .PHONY: beside-units
