@@ -24,7 +24,7 @@ demo: lab-up  ## a Redis container moves between two edge hosts under a client t
 
 # Fast ones first, those that need no hosts two at a time. The testbeds are the tests' own and are gone afterwards.
 .PHONY: test
-test: venv  ## every test: what CI runs
+test: venv  ## what CI runs: all tests but what is emulated or takes longer
 	$(MAKE) --jobs=2 --output-sync=target units beside-units
 	$(MAKE) e2e E2E_LAB=test
 	$(MAKE) crash-sample E2E_LAB=test

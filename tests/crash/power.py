@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fnmatch
-import json
 import os
 import signal
 import subprocess
@@ -20,13 +19,23 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.mec.migration.plugins.module_utils.base import crash_points
 from e2e.edge import HERE, ON_HOST, ROOT, Host, Lab, Patience, docker_run, wait_for
+from e2e.spans import Span, at_the_same_time, spans_of
 
 from .history import Clients
-from .run import FAULTS, NEEDS_NO_IMAGE, RESULTS, SERVICE, all_points, commit, legal
+from .run import (
+    FAULTS,
+    NEEDS_NO_IMAGE,
+    RESULTS,
+    SERVICE,
+    all_points,
+    keep_log,
+    legal,
+    outcome,
+    try_all,
+)
 from .service import Moved, containers_of, start
 from .table import POWER, Result, read_results, write_page
 from .watch import first_process
@@ -81,7 +90,7 @@ class Seen:
         self._hosts = {host.name: host for host in hosts}
         self._ahead_s = {host.name: host.clock_ahead() for host in hosts}
         self._watches = {host.name: self._start(host) for host in hosts}
-        self._spans: list[tuple[float, float, str]] = []
+        self._spans: list[Span] = []
 
     @staticmethod
     def _start(host: Host) -> subprocess.Popen[str]:
@@ -104,13 +113,7 @@ class Seen:
         """The moments in which two copies ran."""
         for name in self._hosts:
             self._take(name)
-        assert self._spans, "the service was not seen running at all"
-        self._spans.sort()
-        return [
-            f"{first} and {second} ran at the same time for {until - start:.3f} s"
-            for (_, until, first), (start, _, second) in zip(self._spans, self._spans[1:])
-            if start < until
-        ]
+        return at_the_same_time(self._spans)
 
     def give_up(self) -> None:
         for process in self._watches.values():
@@ -123,16 +126,7 @@ class Seen:
         :param cut: when its power was, on this machine's clock.
         """
         output, _ = self._watches[name].communicate(timeout=Patience.of(60))
-        lines = [json.loads(line) for line in output.splitlines()]
-        assert lines, f"the watch on {name} broke: {output}"
-        ahead_s = self._ahead_s[name]
-        ends = [line["until"] - ahead_s for line in lines[1:]]
-        if cut is not None:
-            ends.append(cut)
-        for line, end in zip(lines, ends):
-            assert len(line["running"]) <= 1, f"several containers run on {name}: {line}"
-            if line["running"]:
-                self._spans.append((line["from"] - ahead_s, end, f"{name} {line['running'][0]}"))
+        self._spans += spans_of(name, output, self._ahead_s[name], cut)
 
 
 class Emulated(Moved):
@@ -182,7 +176,7 @@ class Harness:
         self.service, self._scratch = service, scratch
         self._machines = {machine.host.name: machine for machine in machines}
 
-    def run(self, point: str) -> Result:
+    def run(self, point: str, fault: str) -> Result:
         began = time.monotonic()
         service = self.service
         source, target = service.certain(), service.away()
@@ -199,20 +193,8 @@ class Harness:
             host.run(f"rm -f {crash_points.ARMED_FILE}")
             ended = service.end_it(play, [])
             faults = service.faults(ended) + legal(clients.stop(Patience.of(20)), ended) + seen.end()
-        if not cut.struck and play.code != 0:
-            faults.append("the move failed, and not by this fault: it did not come to the point")
-        if clients.answered < 50:
-            faults.append(f"the clients had {clients.answered} answers only")
-        where = "" if ended.host is None else ("target" if ended.host is target else "source")
-        seconds = round(time.monotonic() - began, 1)
-        result = Result(
-            *(point, POWER, cut.struck, play.code == 0, where, ended.resolved, faults, clients.answered),
-            *(0.0, seconds),
-        )
-        log = self._scratch / "logs"
-        log.mkdir(exist_ok=True)
-        words = [json.dumps(result._asdict()), *(one.output for one in ended.plays)]
-        (log / f"{point.replace('/', '_')}.{POWER}.log").write_text("\n".join(words))
+        result = outcome((point, fault), cut.struck, target, ended, faults, clients.answered, 0.0, began)
+        keep_log(self._scratch, result, ended)
         return result
 
 
@@ -237,8 +219,7 @@ def main() -> int:
     ]
     done = {one["point"] for one in read_results(arguments.results) if one["fault"] == POWER}
     points = [point for point in dict.fromkeys(points) if arguments.again or point not in done]
-    broken = 0
-    began = time.monotonic()
+    cases = [(point, POWER) for point in points]
     with tempfile.TemporaryDirectory(prefix="power-") as short:
         lab = Lab(ROOT / arguments.inventory, Path(short))
         containers = containers_of(ROOT / arguments.inventory)
@@ -249,21 +230,7 @@ def main() -> int:
         service.options = {name: str(seconds) for name, seconds in TIMEOUTS.items()}
         start([service])
         harness = Harness(service, machines, scratch)
-        for number, point in enumerate(points, 1):
-            if arguments.minutes and time.monotonic() - began > 60 * arguments.minutes:
-                break
-            try:
-                result = harness.run(point)
-            except (AssertionError, subprocess.TimeoutExpired) as error:
-                result = Result(point, POWER, False, False, "", "", [f"the test broke: {error}"], 0, 0, 0)
-            told: dict[str, Any] = dict(result._asdict(), commit=commit())
-            told["date"] = time.strftime("%Y-%m-%d", time.gmtime())
-            with arguments.results.open("a") as out:
-                out.write(json.dumps(told) + "\n")
-            print(f"{number}/{len(points)} {result.words()}", flush=True)
-            if result.faults:
-                broken += 1
-                start([service])
+        broken = try_all(cases, harness.run, service, arguments.results, arguments.minutes)
         for host in service.hosts:
             host.wipe([SERVICE])
     if arguments.page:

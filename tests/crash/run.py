@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ansible_collections.mec.migration.plugins.module_utils.base import crash_points
@@ -88,28 +89,77 @@ class Harness:
         faults = service.faults(ended) + legal(clients.stop(), ended)
         double, every_ms = watch.end()
         faults += [f"two copies ran: {moment}" for moment in double[:2]]
-        if not reached and play.code != 0:
-            faults.append("the move failed, and not by this fault: it did not come to the point")
-        if clients.answered < 50:
-            faults.append(f"the clients had {clients.answered} answers only")
-        result = Result(
-            point,
-            fault,
-            reached,
-            play.code == 0,
-            "" if ended.host is None else ("target" if ended.host is target else "source"),
-            ended.resolved,
-            faults,
-            clients.answered,
-            round(every_ms, 1),
-            round(time.monotonic() - began, 1),
-        )
-        if faults or not reached:
-            log = self._scratch / "logs"
-            log.mkdir(exist_ok=True)
-            words = [json.dumps(result._asdict()), *(one.output for one in ended.plays)]
-            (log / f"{point.replace('/', '_')}.{fault}.log").write_text("\n".join(words))
+        result = outcome((point, fault), reached, target, ended, faults, clients.answered, every_ms, began)
+        if result.faults or not reached:
+            keep_log(self._scratch, result, ended)
         return result
+
+
+def outcome(
+    case: tuple[str, str],
+    reached: bool,
+    target: Host,
+    ended: Ended,
+    faults: list[str],
+    answered: int,
+    look_every_ms: float,
+    began: float,
+) -> Result:
+    """What came of a case that was begun at *began*, by time.monotonic()."""
+    moved = ended.plays[0].code == 0
+    faults = list(faults)
+    if not reached and not moved:
+        faults.append("the move failed, and not by this fault: it did not come to the point")
+    if answered < 50:
+        faults.append(f"the clients had {answered} answers only")
+    return Result(
+        *case,
+        reached,
+        moved,
+        "" if ended.host is None else ("target" if ended.host is target else "source"),
+        ended.resolved,
+        faults,
+        answered,
+        round(look_every_ms, 1),
+        round(time.monotonic() - began, 1),
+    )
+
+
+def keep_log(scratch: Path, result: Result, ended: Ended) -> None:
+    """What the playbooks of a case have printed."""
+    directory = scratch / "logs"
+    directory.mkdir(exist_ok=True)
+    words = [json.dumps(result._asdict()), *(one.output for one in ended.plays)]
+    (directory / f"{result.point.replace('/', '_')}.{result.fault}.log").write_text("\n".join(words))
+
+
+def try_all(
+    cases: list[tuple[str, str]],
+    attempt: Callable[[str, str], Result],
+    service: Moved,
+    results: Path,
+    minutes: float = 0,
+) -> int:
+    """Each case, what came of it written at once; returns how many were not as they must be.
+
+    :param minutes: begin no more after so long; 0 is for ever.
+    """
+    broken, began = 0, time.monotonic()
+    for number, (point, fault) in enumerate(cases, 1):
+        if minutes and time.monotonic() - began > 60 * minutes:
+            break
+        try:
+            result = attempt(point, fault)
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            result = Result(point, fault, False, False, "", "", [f"the test broke: {error}"], 0, 0, 0)
+        told = dict(result._asdict(), commit=commit(), date=time.strftime("%Y-%m-%d", time.gmtime()))
+        with results.open("a") as out:
+            out.write(json.dumps(told) + "\n")
+        print(f"{number}/{len(cases)} {result.words()}", flush=True)
+        if result.faults:
+            broken += 1
+            start([service])
+    return broken
 
 
 def legal(wrong: list[str], ended: Ended) -> list[str]:
@@ -197,7 +247,6 @@ def main() -> int:
     elif not arguments.again:
         done = {(one["point"], one["fault"]) for one in read_results(arguments.results) if not one["faults"]}
         cases = [case for case in cases if case not in done]
-    broken = 0
     with tempfile.TemporaryDirectory(prefix="crash-") as short:
         lab = Lab(ROOT / arguments.inventory, Path(short))
         containers = containers_of(ROOT / arguments.inventory)
@@ -208,18 +257,7 @@ def main() -> int:
         start([service])
         unknown = traced(service, offered)
         assert not unknown, f"points that the registry lacks: {unknown}"
-        for number, (point, fault) in enumerate(cases, 1):
-            try:
-                result = harness.run(point, fault)
-            except AssertionError as error:
-                result = Result(point, fault, False, False, "", "", [f"the test broke: {error}"], 0, 0, 0)
-            told = dict(result._asdict(), commit=commit(), date=time.strftime("%Y-%m-%d", time.gmtime()))
-            with arguments.results.open("a") as out:
-                out.write(json.dumps(told) + "\n")
-            print(f"{number}/{len(cases)} {result.words()}", flush=True)
-            if result.faults:
-                broken += 1
-                start([service])
+        broken = try_all(cases, harness.run, service, arguments.results)
         for host in service.hosts:
             host.wipe([SERVICE])
         provide_image(service.hosts)

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from .spans import Span, at_the_same_time, spans_of
+
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ROOT / "tests" / "services"
 COLLECTION = ROOT / "collections/ansible_collections/mec/migration"
@@ -424,24 +426,13 @@ class Watch:
 
     def at_most_one(self) -> None:
         """Stop watching; no two copies may ever have run at the same time."""
-        spans: list[tuple[float, float, str]] = []
+        spans: list[Span] = []
         for name, process in self._processes.items():
             # The end of its input ends it.
             output, _ = process.communicate(timeout=Patience.of(120))
-            ahead = self._hosts[name].clock_ahead()
-            lines = [json.loads(line) for line in output.splitlines()]
-            assert len(lines) >= 2, f"the watch on {name} broke: {output}"
-            for line, following in zip(lines, lines[1:]):
-                assert len(line["running"]) <= 1, f"several containers run on {name}: {line}"
-                if line["running"]:
-                    span = line["from"] - ahead, following["until"] - ahead
-                    spans.append((*span, f"{name} {line['running'][0]}"))
-        assert spans, "the service was not seen running at all"
-        spans.sort()
-        for (_, until, first), (start, _, second) in zip(spans, spans[1:]):
-            assert until < start, (
-                f"{first} and {second} ran at the same time, for {until - start:.3f} s: {spans}"
-            )
+            spans += spans_of(name, output, self._hosts[name].clock_ahead())
+        double = at_the_same_time(spans)
+        assert not double, f"{double[0]}: {spans}"
 
     def end(self) -> None:
         for process in self._processes.values():
