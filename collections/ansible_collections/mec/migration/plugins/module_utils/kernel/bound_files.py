@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from .calls import SYS_OPENAT2, syscall
+from .processes import descriptors
 from .removed_files import DELETED
 from .socket_options import socket_of
 
@@ -73,11 +74,9 @@ def names_of(pid: int, name: str, inode: int, find_holder: Callable[[], Holder |
 def holder_of(pids: Iterable[int], inode: int) -> Holder | None:
     """Looks through all descriptors of *pids*."""
     for pid in pids:
-        with contextlib.suppress(OSError):
-            for number in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    if os.readlink(f"/proc/{pid}/fd/{number}") == f"socket:[{inode}]":
-                        return pid, int(number)
+        for number, link in descriptors(pid):
+            if link == f"socket:[{inode}]":
+                return pid, number
     return None
 
 

@@ -9,10 +9,12 @@ Sources: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/uni
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 import platform
+from collections.abc import Iterator
 
 _NUMBERS = {
     "x86_64": {
@@ -61,6 +63,16 @@ def syscall(call: str | int, *arguments: int) -> int:
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
+
+
+@contextlib.contextmanager
+def duplicate(pid: int, descriptor: int) -> Iterator[int]:
+    """As :func:`duplicate_of`, and closed again."""
+    ours = duplicate_of(pid, descriptor)
+    try:
+        yield ours
+    finally:
+        os.close(ours)
 
 
 def duplicate_of(pid: int, descriptor: int) -> int:

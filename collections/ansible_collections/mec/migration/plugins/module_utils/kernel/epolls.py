@@ -13,12 +13,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from .calls import duplicate_of, syscall
+from .calls import duplicate, syscall
 from .kcmp import EPOLL_TFD, is_same_file
 
 EPOLL = "anon_inode:[eventpoll]"
@@ -50,12 +49,8 @@ class _Slot(ctypes.Structure):
 
 def polls_busily(pid: int, descriptor: int) -> bool:
     """Whether that set was told how to wait for network devices (EPIOCSPARAMS, since Linux 6.9)."""
-    with contextlib.suppress(OSError):
-        ours = duplicate_of(pid, descriptor)
-        try:
-            return any(fcntl.ioctl(ours, EPIOCGPARAMS, bytes(EPOLL_PARAMS_BYTES)))
-        finally:
-            os.close(ours)
+    with contextlib.suppress(OSError), duplicate(pid, descriptor) as ours:
+        return any(fcntl.ioctl(ours, EPIOCGPARAMS, bytes(EPOLL_PARAMS_BYTES)))
     return False
 
 

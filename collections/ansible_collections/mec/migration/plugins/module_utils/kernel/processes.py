@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 # A flag in /proc/PID/stat (include/linux/sched.h).
 PF_EXITING = 0x4
+SIGKILL_BIT = 1 << (signal.SIGKILL - 1)
 
 
 class WaitingCall(NamedTuple):
@@ -45,20 +46,26 @@ def start_time(pid: int) -> str:
         return ""
 
 
+def descriptors(pid: int) -> Iterator[tuple[int, str]]:
+    """The file descriptors of a process and where their links lead; those that go meanwhile are left out."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                yield int(name), os.readlink(f"/proc/{pid}/fd/{name}")
+
+
 def has_ended(pid: int) -> bool:
     """Whether *pid* has ended or is about to: one that is frozen ends by a SIGKILL once it is thawed."""
     try:
         fields = stat_fields(pid)
     except (FileNotFoundError, ProcessLookupError):
         return True
-    return fields[0] in "ZX" or bool(int(fields[6]) & PF_EXITING) or signal.SIGKILL in pending_signals(pid)
+    return fields[0] in "ZX" or bool(int(fields[6]) & PF_EXITING) or bool(pending_signals(pid) & SIGKILL_BIT)
 
 
-def pending_signals(pid: int) -> set[int]:
-    """Numbers of the signals that wait for a process; none if it is gone."""
-    words = [status(pid, name) for name in ("SigPnd", "ShdPnd")]
-    mask = int(words[0] or "0", 16) | int(words[1] or "0", 16)
-    return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+def pending_signals(task: int | str) -> int:
+    """The signals that wait for a thread, or for all of its process, a bit each; none if it is gone."""
+    return int(status(task, "SigPnd") or "0", 16) | int(status(task, "ShdPnd") or "0", 16)
 
 
 def status(task: int | str, name: str) -> str:

@@ -205,5 +205,5 @@ class TracedThread:
         return processes.status(f"{self.pid}/task/{self.tid}", name)
 
     def _signal_pending(self) -> bool:
-        pending = int(self.status("SigPnd") or "0", 16) | int(self.status("ShdPnd") or "0", 16)
+        pending = processes.pending_signals(f"{self.pid}/task/{self.tid}")
         return bool(pending & ~int(self.status("SigBlk") or "0", 16))

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from .processes import descriptors
 from .socket_options import Membership, Options, read_options, set_options, socket_of
 from .system_v import Marks, mark_segments, marked_segments
 from .task_settings import TaskSettings, read_settings, set_settings
@@ -152,10 +152,7 @@ def _sockets(pids: list[int]) -> Iterator[tuple[int, int]]:
     """(process, file descriptor) of each socket, once however many have it open."""
     seen = set()
     for pid in pids:
-        with contextlib.suppress(OSError):
-            for name in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    link = os.readlink(f"/proc/{pid}/fd/{name}")
-                    if link.startswith("socket:") and link not in seen:
-                        seen.add(link)
-                        yield pid, int(name)
+        for number, link in descriptors(pid):
+            if link.startswith("socket:") and link not in seen:
+                seen.add(link)
+                yield pid, number

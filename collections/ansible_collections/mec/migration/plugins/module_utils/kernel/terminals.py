@@ -16,7 +16,7 @@ import select
 import stat
 from collections.abc import Iterable, Iterator
 
-from .calls import duplicate_of
+from .calls import duplicate
 
 # include/uapi/asm-generic/ioctls.h
 TIOCEXCL, TIOCGEXCL = 0x540C, 0x80045440
@@ -29,7 +29,7 @@ def exclusive(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
     for pid in pids:
         seen: set[int] = set()
         for descriptor, device in _terminals(pid):
-            with contextlib.suppress(OSError), _duplicate(pid, descriptor) as ours:
+            with contextlib.suppress(OSError), duplicate(pid, descriptor) as ours:
                 is_exclusive = int.from_bytes(fcntl.ioctl(ours, TIOCGEXCL, bytes(4)), "little")
                 # Each master is the same device.
                 if is_exclusive and (device == PTMX or device not in seen):
@@ -40,7 +40,7 @@ def exclusive(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
 def make_exclusive(pid: int, descriptor: int) -> str:
     """Why it could not be done; empty if it was, or if it is no terminal any more: closed meanwhile."""
     try:
-        with _duplicate(pid, descriptor) as ours:
+        with duplicate(pid, descriptor) as ours:
             fcntl.ioctl(ours, TIOCEXCL)
     except OSError as error:
         return "" if error.errno in (errno.EBADF, errno.ENOTTY) else str(error.strerror)
@@ -49,7 +49,7 @@ def make_exclusive(pid: int, descriptor: int) -> str:
 
 def is_hung_up(pid: int, descriptor: int) -> bool:
     """Whether nobody has the other end of a terminal open any more, or this one is gone."""
-    with contextlib.suppress(OSError), _duplicate(pid, descriptor) as ours:
+    with contextlib.suppress(OSError), duplicate(pid, descriptor) as ours:
         waiting = select.poll()
         waiting.register(ours, 0)
         return any(events & select.POLLHUP for _ours, events in waiting.poll(0))
@@ -67,12 +67,3 @@ def _terminals(pid: int) -> Iterator[tuple[int, int]]:
                     is_terminal = os.major(found.st_rdev) in PTS or found.st_rdev == PTMX
                     if stat.S_ISCHR(found.st_mode) and is_terminal:
                         yield int(name), found.st_rdev
-
-
-@contextlib.contextmanager
-def _duplicate(pid: int, descriptor: int) -> Iterator[int]:
-    ours = duplicate_of(pid, descriptor)
-    try:
-        yield ours
-    finally:
-        os.close(ours)

@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from .mountinfo import Mount, mounts
+from .processes import descriptors
 
 WATCH = re.compile(
     r"^(?:inotify|fanotify) .*?ino:([0-9a-f]+) sdev:([0-9a-f]+).*?"
@@ -118,12 +119,11 @@ def watches(first: int, pids: Iterable[int]) -> Watches:
 def _descriptors(pids: Iterable[int]) -> Iterator[tuple[Holder, str]]:
     """Process and descriptor of each watcher, with what the kernel tells of it."""
     for pid in pids:
-        with contextlib.suppress(OSError):
-            for name in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    if os.readlink(f"/proc/{pid}/fd/{name}") in WATCHERS:
-                        with open(f"/proc/{pid}/fdinfo/{name}", encoding="ascii") as info:
-                            yield (pid, int(name)), info.read()
+        for number, link in descriptors(pid):
+            if link in WATCHERS:
+                told = f"/proc/{pid}/fdinfo/{number}"
+                with contextlib.suppress(OSError), open(told, encoding="ascii") as info:
+                    yield (pid, number), info.read()
 
 
 def _number(device: int) -> int:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import termios
 from collections.abc import Iterable, Iterator
 
 from ..base.page_ranges import RangeSet
-from ..kernel.calls import duplicate_of
+from ..kernel.calls import duplicate
 from ..kernel.process_memory import areas, flagged_ranges
+from ..kernel.processes import descriptors
 from ..kernel.sockets import command, unread_datagrams
 
 INOTIFY = "anon_inode:inotify"
@@ -41,7 +41,7 @@ def unread(first: int, pids: Iterable[int]) -> list[str]:
 
 def _of_process(pid: int, waiting: dict[int, str]) -> Iterator[str]:
     who = f"process {pid} ({command(pid)})"
-    for descriptor, link in _descriptors(pid):
+    for descriptor, link in descriptors(pid):
         if link.startswith("socket:["):
             # Of several processes that have it the first one is named.
             place = waiting.pop(int(link[8:-1]), "")
@@ -53,21 +53,10 @@ def _of_process(pid: int, waiting: dict[int, str]) -> Iterator[str]:
         yield f"that mappings of {who} are sealed (mseal)"
 
 
-def _descriptors(pid: int) -> Iterator[tuple[int, str]]:
-    with contextlib.suppress(OSError):
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                yield int(name), os.readlink(f"/proc/{pid}/fd/{name}")
-
-
 def _waits(pid: int, descriptor: int) -> int:
     """How many bytes can be read at once."""
-    with contextlib.suppress(OSError):
-        ours = duplicate_of(pid, descriptor)
-        try:
-            return int.from_bytes(fcntl.ioctl(ours, termios.FIONREAD, bytes(4)), "little")
-        finally:
-            os.close(ours)
+    with contextlib.suppress(OSError), duplicate(pid, descriptor) as ours:
+        return int.from_bytes(fcntl.ioctl(ours, termios.FIONREAD, bytes(4)), "little")
     return 0
 
 
