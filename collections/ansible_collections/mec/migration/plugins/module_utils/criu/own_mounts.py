@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from ..base.threads import InThread
-from ..kernel.libc import check, unmount
+from ..kernel.libc import call, unmount
 
 CLONE_NEWNS = 0x00020000
 MS_BIND, MS_REC, MS_SLAVE = 1 << 12, 1 << 14, 1 << 19
@@ -19,8 +18,6 @@ MS_BIND, MS_REC, MS_SLAVE = 1 << 12, 1 << 14, 1 << 19
 LONGEST_LINE_BYTES = 4094
 
 Value = TypeVar("Value")
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
 
 
 def unreadable_mounts(pid: int | str = "self") -> list[str]:
@@ -50,12 +47,12 @@ def with_own_mounts(start: Callable[[], Value], laid_over: Mapping[str, str] | N
         return start()
 
     def apart() -> Value:
-        check(_libc.unshare(CLONE_NEWNS), "unshare")
-        check(_libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), "mount")
+        call("unshare", CLONE_NEWNS)
+        call("mount", None, b"/", None, MS_REC | MS_SLAVE, None)
         for point in hidden:
             unmount(point)
         for path, copy in (laid_over or {}).items():
-            check(_libc.mount(os.fsencode(copy), os.fsencode(path), None, MS_BIND, None), "mount")
+            call("mount", os.fsencode(copy), os.fsencode(path), None, MS_BIND, None)
         return start()
 
     return InThread(apart).result()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ctypes
 import errno
 import os
 import stat
@@ -16,6 +15,7 @@ from typing import Any, Callable
 
 from ..base.errors import MigrationError, TransferError
 from ..kernel.inode_flags import open_flagged, set_flags, unprotect
+from ..kernel.libc import call, libc
 from ..kernel.rooted import Root
 from ..kernel.storage import Storage, storage
 from ..transport.wire import DAMAGED, Channel, Message
@@ -406,17 +406,13 @@ def _set_xattrs(name: int | str, wanted: Mapping[str, str], *, follow: bool, ove
         os.setxattr(name, key, base64.b64decode(value), follow_symlinks=follow)
 
 
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
 def _punch_hole(fd: int, offset: int, length: int) -> None:
     size = os.fstat(fd).st_size
     length = min(length, max(0, size - offset))
     if not length:
         return
     mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
-    if _libc().fallocate(fd, mode, ctypes.c_int64(offset), ctypes.c_int64(length)) == 0:
+    if libc.fallocate(fd, mode, offset, length) == 0:
         return
     # A file system without holes: zeros read the same.
     while length:
@@ -427,8 +423,7 @@ def _punch_hole(fd: int, offset: int, length: int) -> None:
 
 
 def _syncfs(fd: int) -> None:
-    if _libc().syncfs(fd) != 0:
-        number = ctypes.get_errno()
-        raise MigrationError(
-            f"could not bring files to stable storage: {os.strerror(number)}", phase="verify"
-        )
+    try:
+        call("syncfs", fd)
+    except OSError as error:
+        raise MigrationError(f"could not bring files to stable storage: {error}", phase="verify") from error

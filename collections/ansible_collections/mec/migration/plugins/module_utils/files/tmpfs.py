@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ctypes
 import errno
 import os
 import stat
@@ -26,7 +25,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from ..base.errors import MigrationError
-from ..kernel.libc import unmount
+from ..kernel.libc import call, unmount
 from ..kernel.mountinfo import Mount, mounts
 from ..kernel.rooted import Root
 from .tmpfs_mounts import MAX_CONTENT_BYTES, candidates, tree_mounts
@@ -37,8 +36,6 @@ MAX_CHANGED_BYTES = 8 << 20
 MAX_ENTRIES = 1000
 TREE_PREFIX = "mec-tmpfs-tree-"
 MS_RDONLY, MS_REMOUNT = 1, 32
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class TmpfsMount(NamedTuple):
@@ -338,7 +335,7 @@ def _empty(root: str) -> None:
 
 
 def _mount(source: str, point: str, flags: int, options: str) -> None:
-    done = _libc.mount(os.fsencode(source), os.fsencode(point), b"tmpfs", flags, os.fsencode(options))
-    if done != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"cannot mount a tmpfs ({options}): {os.strerror(code)}", point)
+    try:
+        call("mount", os.fsencode(source), os.fsencode(point), b"tmpfs", flags, os.fsencode(options))
+    except OSError as error:
+        raise OSError(error.errno, f"cannot mount a tmpfs ({options}): {error.strerror}", point) from error

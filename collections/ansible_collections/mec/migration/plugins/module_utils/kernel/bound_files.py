@@ -10,7 +10,6 @@ name and renames or links the file. The kernel goes on telling the first name.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import stat
@@ -28,8 +27,6 @@ RESOLVE_IN_ROOT = 0x10
 HOW = struct.Struct("=QQQ")
 # include/uapi/linux/un.h: a descriptor (O_PATH) of the file that a socket was bound to.
 SIOCUNIXFILE = 0x89E0
-
-
 # struct sockaddr_un, with the zero byte that CRIU adds.
 LONGEST_NAME = 107
 # A process that has a socket open, and its descriptor.
@@ -144,11 +141,8 @@ def _directory(pid: int, path: str) -> int:
     """A descriptor of a directory as *pid* sees it: its symbolic links lead nowhere else."""
     root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        how = ctypes.create_string_buffer(
-            HOW.pack(os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT), HOW.size
-        )
-        text = ctypes.create_string_buffer(os.fsencode(path))
-        return syscall(SYS_OPENAT2, root, ctypes.addressof(text), ctypes.addressof(how), HOW.size)
+        how = HOW.pack(os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT)
+        return syscall(SYS_OPENAT2, root, os.fsencode(path), how, HOW.size)
     finally:
         os.close(root)
 

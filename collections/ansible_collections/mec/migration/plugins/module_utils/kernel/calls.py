@@ -16,6 +16,8 @@ import os
 import platform
 from collections.abc import Iterator
 
+from .libc import libc
+
 _NUMBERS = {
     "x86_64": {
         "setresuid": 117,
@@ -38,11 +40,10 @@ _NUMBERS = {
 }
 # As ``uname -m`` says them.
 PROCESSORS = tuple(_NUMBERS)
-SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT, SYS_PIDFD_OPEN = 430, 431, 432, 434
-SYS_OPENAT2, SYS_PIDFD_GETFD = 437, 438
+SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT = 428, 429, 430, 431, 432
+SYS_PIDFD_OPEN, SYS_OPENAT2, SYS_PIDFD_GETFD, SYS_MOUNT_SETATTR = 434, 437, 438, 442
 
-_syscall = ctypes.CDLL(None, use_errno=True).syscall
-_syscall.restype = ctypes.c_long
+libc.syscall.restype = ctypes.c_long
 
 
 def number_of(name: str) -> int:
@@ -56,13 +57,21 @@ def number_of(name: str) -> int:
     return _NUMBERS[machine][name]
 
 
-def syscall(call: str | int, *arguments: int) -> int:
-    """A system call of this process, by its name or its number. :raises OSError: it failed."""
+def syscall(call: str | int, *arguments: int | bytes) -> int:
+    """A system call of this process, by its name or its number.
+
+    :param arguments: of bytes the call gets the address; it must only read them.
+    :raises OSError: it failed.
+    """
     number = number_of(call) if isinstance(call, str) else call
-    result = int(_syscall(ctypes.c_long(number), *(ctypes.c_long(value) for value in arguments)))
+    result = int(libc.syscall(ctypes.c_long(number), *map(_passed, arguments)))
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
+
+
+def _passed(argument: int | bytes) -> ctypes.c_long | bytes:
+    return argument if isinstance(argument, bytes) else ctypes.c_long(argument)
 
 
 @contextlib.contextmanager

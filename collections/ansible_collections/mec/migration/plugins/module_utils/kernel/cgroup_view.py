@@ -13,22 +13,20 @@ Sources: open_tree(2), move_mount(2), mount_setattr(2), proc_pid_cgroup(5).
 
 from __future__ import annotations
 
-import ctypes
 import os
+import struct
 from typing import NamedTuple
 
-from .libc import check, unmount
+from .calls import SYS_MOUNT_SETATTR, SYS_MOVE_MOUNT, SYS_OPEN_TREE, syscall
+from .libc import call, unmount
 from .mountinfo import Mount, mounts
 
-# The same numbers on every architecture (include/uapi/asm-generic/unistd.h).
-OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
 OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH, AT_EMPTY_PATH = 1, 4, 0x1000
 AT_FDCWD = -100
 RDONLY, NOSUID, NODEV, NOEXEC = 1, 2, 4, 8
 CLONE_NEWNS = 0x00020000
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
+# struct mount_attr: what is set, what is cleared, the propagation, a user namespace.
+ATTRIBUTES = struct.Struct("=4Q")
 
 
 class Exchange(NamedTuple):
@@ -36,12 +34,6 @@ class Exchange(NamedTuple):
 
     source: str
     point: str
-
-
-class _Attributes(ctypes.Structure):
-    """``struct mount_attr``."""
-
-    _fields_ = tuple((name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns_fd"))
 
 
 def own_paths(lines: str) -> dict[frozenset[str], str]:
@@ -106,16 +98,10 @@ def _in_child(namespace: int, exchange: Exchange) -> bool:
 
 
 def _exchange(namespace: int, exchange: Exchange) -> None:
-    tree = _call(OPEN_TREE, AT_FDCWD, os.fsencode(exchange.source), OPEN_TREE_CLONE | os.O_CLOEXEC)
-    attributes = _Attributes(set=RDONLY | NOSUID | NODEV | NOEXEC)
-    size = ctypes.sizeof(attributes)
-    _call(MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, ctypes.byref(attributes), ctypes.c_size_t(size))
-    check(_libc.setns(namespace, CLONE_NEWNS), "setns")
+    tree = syscall(SYS_OPEN_TREE, AT_FDCWD, os.fsencode(exchange.source), OPEN_TREE_CLONE | os.O_CLOEXEC)
+    attributes = ATTRIBUTES.pack(RDONLY | NOSUID | NODEV | NOEXEC, 0, 0, 0)
+    syscall(SYS_MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, attributes, ATTRIBUTES.size)
+    call("setns", namespace, CLONE_NEWNS)
     point = os.fsencode(exchange.point)
     unmount(exchange.point)
-    _call(MOVE_MOUNT, tree, b"", AT_FDCWD, point, MOVE_MOUNT_F_EMPTY_PATH)
-
-
-def _call(number: int, *arguments: object) -> int:
-    """:raises OSError: it failed."""
-    return check(int(_libc.syscall(ctypes.c_long(number), *arguments)), f"system call {number}")
+    syscall(SYS_MOVE_MOUNT, tree, b"", AT_FDCWD, point, MOVE_MOUNT_F_EMPTY_PATH)

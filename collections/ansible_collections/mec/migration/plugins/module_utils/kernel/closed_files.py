@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import struct
+
+from .libc import call
 
 # linux/inotify.h
 IN_CLOSE_WRITE, IN_Q_OVERFLOW = 0x8, 0x4000
 # struct inotify_event before its name: watch, mask, cookie, length of the name.
 _EVENT = struct.Struct("=iIII")
 READ_BYTES = 64 << 10
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ClosedFiles:
@@ -28,13 +27,12 @@ class ClosedFiles:
     _fd = -1
 
     def __init__(self, directory: str) -> None:
-        self._fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), "inotify_init1")
-        if _libc.inotify_add_watch(self._fd, os.fsencode(directory), IN_CLOSE_WRITE) < 0:
-            code = ctypes.get_errno()
+        self._fd = call("inotify_init1", os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            call("inotify_add_watch", self._fd, os.fsencode(directory), IN_CLOSE_WRITE)
+        except OSError:
             self.close()
-            raise OSError(code, "inotify_add_watch", directory)
+            raise
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import socket
@@ -16,7 +15,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .interfaces import interface_names
-from .libc import check
+from .libc import call
 from .socket_options import INTERNET, socket_of
 
 # Docker may wire the container's network only after the restore.
@@ -26,8 +25,6 @@ GONE = (errno.EBADF, errno.ESRCH, errno.ENOTSOCK)
 PAUSE_S = 0.005
 # In /proc/PID/net/if_inet6: the scope of a link-local address, and the flag of one that is being looked at.
 LINK, IFA_F_TENTATIVE = 0x20, 0x40
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Peer(NamedTuple):
@@ -126,7 +123,7 @@ def _connect(pid: int, peer: Peer, *, is_last: bool) -> None:
         # link-local one is unique. A socket that has a source keeps it until it has no peer.
         if _has_link_local(pid, peer.interface):
             no_peer = socket.AF_UNSPEC.to_bytes(16, sys.byteorder)
-            check(_libc.connect(found.fileno(), no_peer, len(no_peer)), "connect")
+            call("connect", found.fileno(), no_peer, len(no_peer))
             found.connect(address)
         elif not is_last:
             raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))

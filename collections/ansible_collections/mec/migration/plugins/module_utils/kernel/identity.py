@@ -10,20 +10,18 @@ that capability. The effective user, which all else goes by, stays root.
 
 from __future__ import annotations
 
-import ctypes
 import resource
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 from ..base.threads import InThread
 from .calls import syscall
-from .libc import check
+from .libc import call
 from .processes import status
 
 # linux/prctl.h, linux/securebits.h
 PR_GET_SECUREBITS, PR_SET_SECUREBITS = 27, 28
 SECBIT_NO_SETUID_FIXUP = 1 << 2
-_libc = ctypes.CDLL(None, use_errno=True)
 
 Value = TypeVar("Value")
 
@@ -76,8 +74,8 @@ def as_real(identity: Identity | None, start: Callable[[], Value]) -> Value:
 
     def apart() -> Value:
         # access(2) goes by the real user, and takes its capabilities away unless this is set.
-        bits = check(_libc.prctl(PR_GET_SECUREBITS), "prctl")
-        check(_libc.prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP), "prctl")
+        bits = call("prctl", PR_GET_SECUREBITS)
+        call("prctl", PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP)
         # Unlike those of the C library they change one thread only.
         syscall("setresgid", identity.group, -1, -1)
         syscall("setresuid", identity.user, -1, -1)

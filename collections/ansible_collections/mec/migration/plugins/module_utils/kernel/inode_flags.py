@@ -16,6 +16,7 @@ import os
 import stat
 import struct
 
+from .libc import libc
 from .rooted import Root
 
 # include/uapi/linux/fs.h
@@ -30,7 +31,6 @@ _INT = struct.Struct("=i")
 # that it knows, by the same numbers.
 AT_FDCWD, AT_STATX_DONT_SYNC, STATX_BYTES = -100, 0x4000, 256
 STATX_ATTRIBUTES = struct.Struct("=8xQ")
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def read_flags(fd: int) -> int:
@@ -42,7 +42,7 @@ def protection(path: str) -> int:
     """Those of :data:`PROTECTIVE` that *path* has. Nothing is opened for that, so that no lease ends."""
     answer = ctypes.create_string_buffer(STATX_BYTES)
     # Not every C library has it.
-    statx = getattr(_libc, "statx", None)
+    statx = getattr(libc, "statx", None)
     if statx is None or statx(AT_FDCWD, os.fsencode(path), AT_STATX_DONT_SYNC, 0, answer):
         return 0
     return int(STATX_ATTRIBUTES.unpack_from(answer)[0]) & PROTECTIVE

@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Iterable
 
 from .calls import syscall
-from .libc import check, unmount
+from .libc import call, unmount
 from .mountinfo import mounts
 
 # include/uapi/linux/bpf.h
@@ -38,8 +38,6 @@ MOVE, MOVE_NUMBER, ADD_NUMBER, WIDE = 0xBF, 0xB7, 0x07, 0x18
 LOAD_32, LOAD_64, STORE_32 = 0x61, 0x79, 0x63
 CALL, LEAVE, JUMP, UNLESS_EQUAL, UNLESS_EQUAL_32, IF_GREATER = 0x85, 0x95, 0x05, 0x55, 0x56, 0x2D
 SOL_SOCKET, SO_PROTOCOL, IPPROTO_MPTCP = 1, 38, 262
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def holds_mptcp(pids: Iterable[int]) -> bool:
@@ -163,7 +161,7 @@ def _root_cgroup() -> int:
             return os.open(mount.point, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     # Version 1 has it, too, without controllers; it is mounted for a moment.
     with tempfile.TemporaryDirectory() as point:
-        check(_libc.mount(b"none", os.fsencode(point), b"cgroup2", 0, None), "mount")
+        call("mount", b"none", os.fsencode(point), b"cgroup2", 0, None)
         try:
             return os.open(point, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         finally:

@@ -9,18 +9,16 @@ own, which ends with the answer.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable
 from typing import TypeVar
 
 from ..base.threads import InThread
-from .libc import check
+from .libc import call
 
 # include/uapi/linux/sched.h, by the names in /proc/PID/ns.
 KINDS = {"ipc": 0x08000000, "net": 0x40000000}
 Value = TypeVar("Value")
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def asked_in(pid: int, kind: str, question: Callable[[], Value]) -> Value:
@@ -33,7 +31,7 @@ def asked_in(pid: int, kind: str, question: Callable[[], Value]) -> Value:
     def ask() -> Value:
         namespace = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            check(_libc.setns(namespace, KINDS[kind]), "setns")
+            call("setns", namespace, KINDS[kind])
         finally:
             os.close(namespace)
         return question()
@@ -49,7 +47,7 @@ def asked_in_new(kind: str, question: Callable[[], Value]) -> Value:
     """
 
     def ask() -> Value:
-        check(_libc.unshare(KINDS[kind]), "unshare")
+        call("unshare", KINDS[kind])
         return question()
 
     return InThread(ask).result()

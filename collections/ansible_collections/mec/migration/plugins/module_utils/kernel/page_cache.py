@@ -31,7 +31,7 @@ import re
 import sys
 from collections.abc import Iterable
 
-from .libc import check
+from .libc import call, libc
 from .mountinfo import mounts
 from .process_memory import PAGE_BYTES
 from .trace_buffer import MAX_FILTER_BYTES, TraceBuffer
@@ -58,8 +58,6 @@ LINES = re.compile(
 # does not tell the size stands for the largest group that can begin there.
 HUGE_PAGE = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
 MAX_ORDER = 11
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 Pages = set[range]
 """Ranges of page numbers in a file; they may overlap."""
@@ -175,9 +173,9 @@ def is_reported(fd: int) -> bool:
 
 def _may_be_dax(fd: int) -> bool:
     fields = ctypes.create_string_buffer(STATX_BYTES)
-    if not hasattr(_libc, "statx"):
+    if not hasattr(libc, "statx"):
         raise OSError(errno.ENOSYS, "the C library has no statx")
-    check(_libc.statx(fd, b"", AT_EMPTY_PATH, 0, fields), "statx")
+    call("statx", fd, b"", AT_EMPTY_PATH, 0, fields)
     attributes, known = (
         int.from_bytes(fields.raw[place], sys.byteorder)
         for place in (STATX_ATTRIBUTES, STATX_ATTRIBUTES_MASK)
@@ -192,5 +190,4 @@ def clean(fd: int) -> None:
 
     :raises OSError: a part could not be written.
     """
-    done = _libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), WRITE_AND_WAIT)
-    check(done, "sync_file_range")
+    call("sync_file_range", fd, ctypes.c_int64(0), ctypes.c_int64(0), WRITE_AND_WAIT)

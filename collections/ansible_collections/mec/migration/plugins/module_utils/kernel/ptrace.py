@@ -20,6 +20,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from . import kcmp, processes
+from .libc import libc
 from .registers import ThreadRegisters
 
 # linux/ptrace.h
@@ -33,8 +34,7 @@ SYSCALL_STOP = signal.SIGTRAP | 0x80
 
 ALL_SIGNALS = (1 << 64) - 1
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_ptrace = _libc.ptrace
+_ptrace = libc.ptrace
 _ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 _ptrace.restype = ctypes.c_long
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .calls import duplicate_of
+from .libc import libc
 
 SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6, SOL_UDPLITE, SOL_NETLINK = 1, 0, 6, 17, 41, 136, 270
 MCAST_JOIN_GROUP, MCAST_MSFILTER = 42, 48
@@ -77,8 +78,6 @@ _TCP = [
 _UDP = [(SOL_UDP, option) for option in (1, 100, 101, 102, 103, 104)]
 # UDPLITE_SEND_CSCOV, UDPLITE_RECV_CSCOV
 _UDPLITE = [(SOL_UDPLITE, option) for option in (10, 11)]
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Membership(NamedTuple):
@@ -236,7 +235,7 @@ def _membership(found: socket.socket, index: int, each: Membership) -> Membershi
     # Room for so many; the answer says how many there are.
     struct.pack_into("=I", request, FILTER_BYTES - 4, MAX_SOURCES)
     size = ctypes.c_uint32(size_bytes)
-    if _libc.getsockopt(found.fileno(), _level(found), MCAST_MSFILTER, request, ctypes.byref(size)) != 0:
+    if libc.getsockopt(found.fileno(), _level(found), MCAST_MSFILTER, request, ctypes.byref(size)) != 0:
         return None
     mode, count = struct.unpack_from("=II", request, FILTER_BYTES - 8)
     # An address of IPv4 is behind family and port, one of IPv6 behind its flow label, too.

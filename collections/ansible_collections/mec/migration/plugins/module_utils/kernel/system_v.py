@@ -6,20 +6,17 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .libc import check
+from .libc import call
 from .namespaces import asked_in
 
 # include/linux/shm.h and include/uapi/linux/ipc.h, shm.h: the two marks in the mode of a segment, and what
 # sets them.
 SHM_DEST, SHM_LOCKED = 0o1000, 0o2000
 IPC_RMID, SHM_LOCK = 0, 11
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Marks(NamedTuple):
@@ -64,7 +61,7 @@ def mark_segments(pid: int, wanted: list[Marks]) -> list[str]:
             ):
                 try:
                     if needed:
-                        check(_libc.shmctl(marks.identifier, command, None), "shmctl")
+                        call("shmctl", marks.identifier, command, None)
                 except OSError as error:
                     refused.append(f"{name} of segment {marks.identifier} ({error.strerror})")
         return refused

@@ -11,7 +11,6 @@ Linux; fsopen(2), fsmount(2).
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import secrets
 from collections.abc import Iterable
@@ -143,8 +142,7 @@ def _open_instances() -> int:
 
     The kernel takes the mount away with the last descriptor.
     """
-    name = ctypes.create_string_buffer(b"tracefs")
-    context = syscall(SYS_FSOPEN, ctypes.addressof(name), FSOPEN_CLOEXEC)
+    context = syscall(SYS_FSOPEN, b"tracefs", FSOPEN_CLOEXEC)
     try:
         syscall(SYS_FSCONFIG, context, FSCONFIG_CMD_CREATE, 0, 0, 0)
         mount = syscall(SYS_FSMOUNT, context, FSMOUNT_CLOEXEC, 0)

@@ -11,7 +11,6 @@ looks below paths that it is told (``irmap_lookup``, criu/irmap.c).
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
 import stat
@@ -19,6 +18,7 @@ import struct
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from .libc import libc
 from .mountinfo import Mount, mounts
 from .processes import descriptors
 
@@ -34,10 +34,6 @@ WATCHERS = ("anon_inode:inotify", "anon_inode:[fanotify]")
 NOT_RESTORED = 0x04000000 | 0x80000000
 # Nothing to be searched: the kernel makes what is in them as it is looked at.
 MADE_BY_KERNEL = ("proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue")
-# open(2)
-O_PATH = 0o10000000
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 # Process and file descriptor.
 Holder = tuple[int, int]
@@ -145,7 +141,7 @@ def _opens(root: str, points: Iterable[Mount], watch: Watch) -> bool:
         with contextlib.suppress(OSError):
             directory = os.open(f"{root}{mount.point}", os.O_RDONLY | os.O_DIRECTORY)
             try:
-                opened = _libc.open_by_handle_at(directory, watch.handle, O_PATH)
+                opened = libc.open_by_handle_at(directory, watch.handle, os.O_PATH)
             finally:
                 os.close(directory)
             if opened >= 0:

@@ -30,6 +30,7 @@ from ..criu.images import (
     read_pagemap,
     write_pagemap,
 )
+from ..kernel.libc import MADV_REMOVE, libc
 from ..kernel.process_memory import PAGE_BYTES, Area, areas
 from ..kernel.processes import memory_bytes, status
 from .extents import Extent, Extents, Mapped
@@ -37,13 +38,6 @@ from .sharing_limits import FREE_SHARE, LIMIT_SHARE, WORTHWHILE_BYTES
 
 # Of one comparison. What differs inside is compared page by page.
 PROBE_BYTES = 64 << 10
-
-_libc = ctypes.CDLL(None)
-_memcmp = _libc.memcmp
-_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
-_memcmp.restype = ctypes.c_int
-_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-MADV_REMOVE = 9
 
 
 class Fork(NamedTuple):
@@ -135,13 +129,13 @@ def equal_pages(ours: Iterable[Extent], theirs: Iterable[Extent]) -> RangeSet:
         at = 0
         while at < end - start:
             probe = min(PROBE_BYTES, end - start - at)
-            if _memcmp(first + at, second + at, probe) == 0:
+            if libc.memcmp(first + at, second + at, probe) == 0:
                 found.append((start + at, start + at + probe))
             else:
                 found += [
                     (start + page, start + page + PAGE_BYTES)
                     for page in range(at, at + probe, PAGE_BYTES)
-                    if _memcmp(first + page, second + page, PAGE_BYTES) == 0
+                    if libc.memcmp(first + page, second + page, PAGE_BYTES) == 0
                 ]
             at += probe
     return RangeSet.ordered(found)
@@ -264,7 +258,7 @@ class SharedPages:
         for start, end, source in newest.within(pages):
             ctypes.memmove(place, source, end - start)
             # Else the host would hold it twice.
-            _libc.madvise(source, end - start, MADV_REMOVE)
+            libc.madvise(source, end - start, MADV_REMOVE)
             newest.put(Extent(start, end, place))
             place += end - start
         os.replace(path + ".new", path)

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from ..base.errors import MigrationError, TransferError
 from ..base.page_ranges import Run, pack_runs
 from ..base.priority import Hurry
+from ..kernel.libc import libc
 from ..transport.wire import Channel
 from .extents import Extent, Extents
 from .link_pace import IN_FLIGHT, LinkPace
@@ -40,9 +41,8 @@ RESTORE_PATIENCE_S = 3.0
 # Before it begins: how often it is looked whether the source is still there.
 LOOK_S = 0.2
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.process_vm_writev.restype = ctypes.c_ssize_t
-_libc.process_vm_writev.argtypes = [
+libc.process_vm_writev.restype = ctypes.c_ssize_t
+libc.process_vm_writev.argtypes = [
     ctypes.c_int,
     ctypes.c_void_p,
     ctypes.c_ulong,
@@ -440,4 +440,4 @@ def _put(places: list[Extent], content: bytes, done: int) -> int:
             where.append(_Vector(source + skipped, end - start - skipped))
     what = _Vector(_address(content) + done, len(content) - done)
     vectors = (_Vector * len(where))(*where)
-    return max(0, int(_libc.process_vm_writev(os.getpid(), ctypes.byref(what), 1, vectors, len(where), 0)))
+    return max(0, int(libc.process_vm_writev(os.getpid(), ctypes.byref(what), 1, vectors, len(where), 0)))

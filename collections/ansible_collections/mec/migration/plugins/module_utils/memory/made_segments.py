@@ -26,7 +26,7 @@ from ..base.errors import MigrationError
 from ..base.page_ranges import Range, RangeSet
 from ..criu.given_segments import GIVEN_FILE, GivenSegment, given_in
 from ..criu.images import PE_PARENT, PE_PRESENT, RawPagemap, image_names, key_range
-from ..kernel.libc import check
+from ..kernel.libc import call
 from ..kernel.process_memory import PAGE_BYTES
 from .shared_memory import Segment
 from .target import MemoryTarget
@@ -38,9 +38,6 @@ WRITE_BYTES = 64 << 20
 
 # Makes pages: path of a segment, pairs of start and end.
 Allocate = Callable[[list[tuple[str, list[Range]]]], object]
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
 
 
 class _Final(NamedTuple):
@@ -102,7 +99,7 @@ class _MadeSegment:
         """These pages are zeros, and take no memory."""
         for start, end in ranges & self.pages:
             mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
-            check(_libc.fallocate(self._file, mode, start, end - start), "fallocate")
+            call("fallocate", self._file, mode, start, end - start)
         self.pages -= ranges
 
     def finish(self, final: GivenSegment) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Union
 
 from ..base.page_ranges import ADDRESS_SPACE_BYTES, Range
+from ..kernel.libc import libc
 from ..kernel.process_memory import PAGE_BYTES
 
 # Full: the content is kept. Lean: neither host keeps the service's memory twice.
@@ -26,11 +27,6 @@ WINDOW_BYTES = 64 << 20
 PROBE_BYTES = 64 << 10
 # Of BLAKE2b (RFC 7693). Two pages have the same one by chance in 2**64 pages, and by intent at no less cost.
 DIGEST_BYTES = 16
-
-_libc = ctypes.CDLL(None)
-_memcmp = _libc.memcmp
-_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
-_memcmp.restype = ctypes.c_int
 
 
 class Mirror:
@@ -96,17 +92,17 @@ class Mirror:
         start: int, end: int, mirrored: int, data: int, changed: list[Range], equal: list[Range]
     ) -> None:
         size = end - start
-        if _memcmp(mirrored, data, size) == 0:
+        if libc.memcmp(mirrored, data, size) == 0:
             equal.append(Range(start, end))
             return
         at = 0
         while at < size:
             probe = min(PROBE_BYTES, size - at)
-            if _memcmp(mirrored + at, data + at, probe) == 0:
+            if libc.memcmp(mirrored + at, data + at, probe) == 0:
                 _extend(equal, start + at, start + at + probe)
             else:
                 for page in range(at, at + probe, PAGE_BYTES):
-                    same = _memcmp(mirrored + page, data + page, PAGE_BYTES) == 0
+                    same = libc.memcmp(mirrored + page, data + page, PAGE_BYTES) == 0
                     _extend(equal if same else changed, start + page, start + page + PAGE_BYTES)
             at += probe
 

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from ..base.page_ranges import Range, RangeSet
 from ..criu.segments import SYSTEM_V as SYSTEM_V_NUMBERS
 from ..criu.segments import segment_number
+from ..kernel.libc import libc
 from ..kernel.process_memory import PAGE_BYTES, Batch, Reader, areas
 from ..kernel.removed_files import DELETED
 
@@ -31,14 +32,12 @@ KINDS = (ANONYMOUS, MEMFD, SYSTEM_V)
 MADV_POPULATE_READ = 22
 READ_AND_WRITE = stat.S_IRUSR | stat.S_IWUSR
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.mmap.restype = ctypes.c_void_p
-_libc.mmap.argtypes = [
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [
     *(ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int),
     *(ctypes.c_int, ctypes.c_int, ctypes.c_long),
 ]
-_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
 def segments(pids: list[int], kinds: tuple[str, ...] = KINDS) -> dict[int, str]:
@@ -183,18 +182,18 @@ class SegmentReader(Reader):
         size = -(-os.fstat(self._file).st_size // PAGE_BYTES) * PAGE_BYTES
         address = None
         if size:
-            address = _libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, self._file, 0)
+            address = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, self._file, 0)
             if address == ctypes.c_void_p(-1).value:
                 code = ctypes.get_errno()
                 raise OSError(code, os.strerror(code))
             for start, end in pages:
                 # In one go; where the kernel cannot (before 5.14) it is done one by one as they are read.
-                _libc.madvise(address + start, end - start, MADV_POPULATE_READ)
+                libc.madvise(address + start, end - start, MADV_POPULATE_READ)
         try:
             yield address or 0
         finally:
             if address:
-                _libc.munmap(address, size)
+                libc.munmap(address, size)
 
     def _read(self, ranges: list[Range]) -> Iterator[Batch]:
         """In one batch; what lies behind the end, should the segment have shrunk, is zeros."""

@@ -8,7 +8,6 @@ See Documentation/admin-guide/mm/userfaultfd.rst of the kernel.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -18,6 +17,7 @@ from collections.abc import Iterable
 
 from ..base.page_ranges import RangeSet
 from ..kernel.calls import syscall
+from ..kernel.libc import MADV_REMOVE, libc
 from ..kernel.process_memory import PAGE_BYTES
 from .extents import Extent, Extents
 
@@ -25,7 +25,6 @@ from .extents import Extent, Extents
 FILL_BYTES = 512 << 10
 # What comes with a page that the service waits for: what lies here, and what must come from the source.
 FAULT_BYTES, LATE_BYTES = 16 << 10, 64 << 10
-MADV_REMOVE = 9
 # Where the container or the host has no memory for a page it is tried again so much later.
 SHORT_OF_MEMORY_S = 0.05
 
@@ -39,9 +38,6 @@ _COPY = struct.Struct("=QQQQq")
 _ZERO = struct.Struct("=QQQq")
 _CONTINUE = struct.Struct("=QQQq")
 _RANGE = struct.Struct("=QQ")
-
-_libc = ctypes.CDLL(None)
-_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 class Space:
@@ -139,7 +135,7 @@ class Space:
             self._spent.append((start, end - FILL_BYTES))
             start = end - FILL_BYTES
         # An images directory that cannot do it only keeps more until the end.
-        _libc.madvise(start, end - start, MADV_REMOVE)
+        libc.madvise(start, end - start, MADV_REMOVE)
         return end - start
 
     def fill_first(self, recent: list[RangeSet], most_bytes: int) -> int:

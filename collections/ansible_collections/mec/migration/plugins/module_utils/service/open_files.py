@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ..kernel.epolls import EPOLL, polls_busily
 from ..kernel.inode_flags import IMMUTABLE, protection
+from ..kernel.libc import libc
 from ..kernel.socket_options import socket_of
 from ..kernel.terminals import is_hung_up
 
@@ -30,8 +31,6 @@ UNDUMPED_CLOCKS = {8: "CLOCK_REALTIME_ALARM", 9: "CLOCK_BOOTTIME_ALARM"}
 SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS = 270, 9
 # What Python allows, and more than the kernel has groups of any protocol.
 MOST_GROUPS_BYTES = 1024
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class OpenFile(NamedTuple):
@@ -156,7 +155,7 @@ def _protected(path: str, status: os.stat_result, flags: int) -> str:
 def _magic(path: str) -> int:
     """``f_type`` of statfs(2), the first field of its structure on every 64-bit architecture."""
     answer = (ctypes.c_long * 32)()
-    return answer[0] if _libc.statfs(os.fsencode(path), answer) == 0 else 0
+    return answer[0] if libc.statfs(os.fsencode(path), answer) == 0 else 0
 
 
 def _protocol(pid: int, number: int, path: str) -> str:

@@ -68,7 +68,7 @@ class Runtime:
             (self.cgroups / "memory" / "docker" / container_id / "nested").mkdir(parents=True)
             self._points.append(str(directory / container_id / "criu-root"))
         monkeypatch.setattr(runtime_calls, "mounts", self._mounts)
-        monkeypatch.setattr(libc, "_libc", self)
+        monkeypatch.setattr(libc, "libc", self)
         self.directory = directory
 
     def _mounts(self):
