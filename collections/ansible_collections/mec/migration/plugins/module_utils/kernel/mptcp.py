@@ -25,6 +25,7 @@ from collections.abc import Iterable
 from .calls import syscall
 from .libc import call, unmount
 from .mountinfo import mounts
+from .processes import descriptors
 
 # include/uapi/linux/bpf.h
 BPF_PROG_LOAD, BPF_LINK_CREATE = 5, 28
@@ -43,13 +44,11 @@ SOL_SOCKET, SO_PROTOCOL, IPPROTO_MPTCP = 1, 38, 262
 def holds_mptcp(pids: Iterable[int]) -> bool:
     """Whether one of the processes has a socket of MPTCP open."""
     for pid in pids:
-        with contextlib.suppress(OSError):
-            for name in os.listdir(f"/proc/{pid}/fd"):
+        for number, link in descriptors(pid):
+            if link.startswith("socket:"):
                 with contextlib.suppress(OSError):
-                    path = f"/proc/{pid}/fd/{name}"
-                    if os.readlink(path).startswith("socket:") and os.getxattr(
-                        path, "system.sockprotoname"
-                    ).startswith(b"MPTCP"):
+                    protocol = os.getxattr(f"/proc/{pid}/fd/{number}", "system.sockprotoname")
+                    if protocol.startswith(b"MPTCP"):
                         return True
     return False
 

@@ -10,6 +10,8 @@ import os
 import stat
 from collections.abc import Iterable
 
+from .processes import descriptors
+
 # What /proc adds to the name of such a file, and to that of one without any link.
 DELETED = " (deleted)"
 
@@ -18,12 +20,10 @@ def removed_on(pids: Iterable[int]) -> set[str]:
     """The devices of such files, ``major:minor`` as in the table of mounts."""
     found = set()
     for pid in pids:
-        with contextlib.suppress(OSError):
-            for name in os.listdir(f"/proc/{pid}/fd"):
+        for number, link in descriptors(pid):
+            if link.endswith(DELETED):
                 with contextlib.suppress(OSError):
-                    path = f"/proc/{pid}/fd/{name}"
-                    if os.readlink(path).endswith(DELETED):
-                        status = os.stat(path)
-                        if stat.S_ISREG(status.st_mode) and status.st_nlink:
-                            found.add(f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}")
+                    status = os.stat(f"/proc/{pid}/fd/{number}")
+                    if stat.S_ISREG(status.st_mode) and status.st_nlink:
+                        found.add(f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}")
     return found

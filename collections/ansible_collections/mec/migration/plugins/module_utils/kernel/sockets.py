@@ -13,6 +13,7 @@ from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from .namespaces import asked_in
+from .processes import descriptors
 
 # include/net/tcp_states.h; an unconnected UDP socket is in state "close".
 _LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
@@ -73,26 +74,16 @@ def holders(inodes: Iterable[int]) -> dict[int, int]:
     """Inode of a socket -> a process that has it open."""
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[int, int] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            for inode in open_sockets(int(name), wanted):
-                found.setdefault(inode, int(name))
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        for _number, link in descriptors(int(name)):
+            if link in wanted:
+                found.setdefault(wanted[link], int(name))
     return found
 
 
-def open_sockets(pid: int, wanted: dict[str, int] | None = None) -> list[int]:
+def open_sockets(pid: int) -> list[int]:
     """Inodes of the sockets that *pid* has open."""
-    found = []
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                link = os.readlink(entry.path)
-                if wanted is not None:
-                    if link in wanted:
-                        found.append(wanted[link])
-                elif link.startswith("socket:["):
-                    found.append(int(link[8:-1]))
-    return found
+    return [int(link[8:-1]) for _number, link in descriptors(pid) if link.startswith("socket:[")]
 
 
 def command(pid: int) -> str:

@@ -17,6 +17,7 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from .calls import duplicate
+from .processes import descriptors
 
 # include/uapi/asm-generic/ioctls.h
 TIOCEXCL, TIOCGEXCL = 0x540C, 0x80045440
@@ -57,13 +58,12 @@ def is_hung_up(pid: int, descriptor: int) -> bool:
 
 
 def _terminals(pid: int) -> Iterator[tuple[int, int]]:
-    with contextlib.suppress(OSError):
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            path = f"/proc/{pid}/fd/{name}"
+    """File descriptors of a process's pseudo terminals, and the number of each device."""
+    for number, link in descriptors(pid):
+        # What it is called is quicker to ask than what it is.
+        if link.startswith("/dev/p"):
             with contextlib.suppress(OSError):
-                # What it is called is quicker to ask than what it is.
-                if os.readlink(path).startswith("/dev/p"):
-                    found = os.stat(path)
-                    is_terminal = os.major(found.st_rdev) in PTS or found.st_rdev == PTMX
-                    if stat.S_ISCHR(found.st_mode) and is_terminal:
-                        yield int(name), found.st_rdev
+                found = os.stat(f"/proc/{pid}/fd/{number}")
+                is_terminal = os.major(found.st_rdev) in PTS or found.st_rdev == PTMX
+                if stat.S_ISCHR(found.st_mode) and is_terminal:
+                    yield number, found.st_rdev

@@ -24,6 +24,7 @@ from ..criu.segments import SYSTEM_V as SYSTEM_V_NUMBERS
 from ..criu.segments import segment_number
 from ..kernel.libc import libc
 from ..kernel.process_memory import PAGE_BYTES, Batch, Reader, areas
+from ..kernel.processes import descriptors
 from ..kernel.removed_files import DELETED
 
 # Made by mmap(2), by memfd_create(2) and by shmget(2).
@@ -67,6 +68,7 @@ def opened_memfds(pids: Iterable[int]) -> dict[int, str]:
     """
     found: dict[int, str] = {}
     for pid in pids:
+        # Not by `descriptors`, to which a process that is gone is one without any.
         for name in os.listdir(f"/proc/{pid}/fd"):
             path = f"/proc/{pid}/fd/{name}"
             with contextlib.suppress(FileNotFoundError):
@@ -111,13 +113,10 @@ def givable_segments(pids: Iterable[int]) -> dict[int, Segment]:
                 # /proc/PID/maps escapes other characters, so the name would be wrong.
                 if name.isascii() and name.isprintable() and "\\" not in name and number not in found:
                     found[number] = Segment(number, os.stat(path).st_size, name)
-        descriptors: list[str] = []
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            descriptors = os.listdir(f"/proc/{pid}/fd")
-        for descriptor in descriptors:
+        for descriptor, link in descriptors(pid):
             path = f"/proc/{pid}/fd/{descriptor}"
             with contextlib.suppress(FileNotFoundError):
-                if os.readlink(path).startswith((ANONYMOUS, MEMFD)) and not _is_for_both(path):
+                if link.startswith((ANONYMOUS, MEMFD)) and not _is_for_both(path):
                     odd.add(segment_number(os.stat(path).st_ino))
     return {number: segment for number, segment in found.items() if number not in odd}
 

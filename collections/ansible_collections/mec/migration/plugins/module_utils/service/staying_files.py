@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ..kernel.mountinfo import mounts
 from ..kernel.process_memory import areas
+from ..kernel.processes import descriptors
 from ..kernel.removed_files import DELETED
 from .open_files import fields
 
@@ -67,17 +68,15 @@ def _used(pid: int) -> Iterator[tuple[str, str, bool]]:
     for name in ("cwd", "root"):
         path = f"/proc/{pid}/{name}"
         yield os.readlink(path), path, False
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        path = f"/proc/{pid}/fd/{name}"
-        with contextlib.suppress(OSError):
-            link = os.readlink(path)
-            if link.startswith("/"):
-                yield link, path, _is_log(pid, name)
+    for number, link in descriptors(pid):
+        if link.startswith("/"):
+            with contextlib.suppress(OSError):
+                yield link, f"/proc/{pid}/fd/{number}", _is_log(pid, number)
     mapped = {area.path for area in areas(pid) if area.path.startswith("/")}
     for link in sorted(mapped):
         yield link, f"/proc/{pid}/root{link}", False
 
 
-def _is_log(pid: int, descriptor: str) -> bool:
+def _is_log(pid: int, descriptor: int) -> bool:
     flags = int(fields(f"/proc/{pid}/fdinfo/{descriptor}")["flags"], 8)
     return flags & os.O_ACCMODE == os.O_WRONLY and bool(flags & os.O_APPEND)
