@@ -49,7 +49,7 @@ from .program import criu_program
 LAZY_DUMP_BYTES = 64 << 30
 
 
-def descriptors(pid: int) -> list[str]:
+def standard_streams(pid: int) -> list[str]:
     """What standard input, output and error were: the content of runc's ``descriptors.json``."""
     names = []
     for number in range(3):

@@ -22,7 +22,7 @@ from ..base.errors import DestroyedError, InDoubtError, MigrationError, Transfer
 from ..base.page_ranges import RangeSet
 from ..base.priority import hurry, no_hurry
 from ..base.threads import InThread
-from ..criu.dump import Dump, cgroup_mode, descriptors, lazily
+from ..criu.dump import Dump, cgroup_mode, lazily, standard_streams
 from ..criu.parent import ParentOfAll
 from ..criu.removed_names import removed_names
 from ..docker.client import docker_client
@@ -123,7 +123,7 @@ class HandOver:
         self._channel.ask(
             "handover.prepare",
             segments=segments,
-            descriptors=descriptors(runc.pid),
+            descriptors=standard_streams(runc.pid),
             tmpfs=self._tmpfs.as_fields(),
             cgroup_mode=mode,
             lean=self._memory.lean,

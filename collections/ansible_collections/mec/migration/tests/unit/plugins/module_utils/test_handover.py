@@ -170,7 +170,7 @@ def world(monkeypatch, tmp_path):
         monkeypatch.setattr(part, "has_ended", lambda pid: made.killed)
     monkeypatch.setattr(module, "reconnected_mounts", lambda runc: [])
     monkeypatch.setattr(module, "cgroup_mode", lambda runc: "ignore")
-    monkeypatch.setattr(module, "descriptors", lambda pid: [])
+    monkeypatch.setattr(module, "standard_streams", lambda pid: [])
     monkeypatch.setattr(module, "lazily", lambda pids: True)
     monkeypatch.setattr(module.copy_on_write, "as_fields", lambda processes: {})
     monkeypatch.setattr(module, "likely_content", lambda pids: b"")
