@@ -9,6 +9,8 @@ import contextlib
 import os
 from typing import NamedTuple
 
+from .processes import status
+
 DESCRIPTORS, ADDRESS_SPACE = "Max open files", "Max address space"
 CAP_SYS_RESOURCE = 24
 
@@ -38,11 +40,7 @@ def limits(pid: int) -> Limits:
 
 def may_exceed_limits() -> bool:
     """Whether we have CAP_SYS_RESOURCE, as root has it outside containers."""
-    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as lines:
-        for line in lines:
-            if line.startswith("CapEff:"):
-                return bool(int(line.split()[1], 16) >> CAP_SYS_RESOURCE & 1)
-    return False
+    return bool(int(status("self", "CapEff") or "0", 16) >> CAP_SYS_RESOURCE & 1)
 
 
 def largest_pipe_bytes() -> int | None:

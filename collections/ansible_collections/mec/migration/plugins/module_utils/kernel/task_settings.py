@@ -10,6 +10,7 @@ import os
 from typing import NamedTuple
 
 from .calls import syscall
+from .processes import status
 
 IOPRIO_WHO_PROCESS = 1
 
@@ -40,19 +41,10 @@ def threads(pids: list[int]) -> dict[int, tuple[int, int]]:
     for pid in pids:
         with contextlib.suppress(OSError):
             for name in os.listdir(f"/proc/{pid}/task"):
-                number = _number(pid, int(name))
-                if number:
-                    found[number] = int(name), pid
+                numbers = status(f"{pid}/task/{name}", "NSpid").split()
+                if numbers:
+                    found[int(numbers[-1])] = int(name), pid
     return found
-
-
-def _number(pid: int, tid: int) -> int:
-    # A thread may have any bytes as its name.
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{tid}/status", "rb") as lines:
-        for line in lines:
-            if line.startswith(b"NSpid:"):
-                return int(line.split()[-1])
-    return 0
 
 
 def read_settings(pids: list[int]) -> list[TaskSettings]:

@@ -8,7 +8,10 @@ A tracker may name too many pages (contents are compared afterwards) but never t
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
+import time
 from typing import Protocol
 
 from ..base.errors import PreflightError
@@ -17,6 +20,7 @@ from ..kernel import write_protect
 from ..kernel.cgroup import Cgroup
 from ..kernel.process_memory import (
     PAGE_BYTES,
+    PM_SOFT_DIRTY,
     Pagemap,
     anonymous_ranges,
     frames_that_differ,
@@ -103,7 +107,7 @@ class SoftDirtyTracker:
 
     def candidates(self, pids: list[int], frozen: bool) -> tuple[dict[int, RangeSet], float]:
         frozen_ms = 0.0 if frozen else self._cgroup.freeze()
-        start = _now_ms()
+        start = time.monotonic()
         try:
             found = {}
             # A fork between listing and freezing would be missed.
@@ -115,7 +119,7 @@ class SoftDirtyTracker:
         finally:
             if not frozen:
                 self._cgroup.thaw()
-                frozen_ms += _now_ms() - start
+                frozen_ms += (time.monotonic() - start) * 1000
         return found, frozen_ms
 
     def _written(self, pid: int) -> RangeSet:
@@ -132,28 +136,18 @@ class SoftDirtyTracker:
             return pagemap.soft_dirty(ranges - exchanged) | pagemap.present(exchanged)
 
 
-def _now_ms() -> float:
-    import time  # noqa: PLC0415
-
-    return time.monotonic() * 1000
-
-
 def soft_dirty_works() -> bool:
     """Whether this kernel tracks soft-dirty pages, found out on a page of this process."""
-    import mmap  # noqa: PLC0415
-
     try:
         page = mmap.mmap(-1, PAGE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         page[0] = 1
-        import ctypes  # noqa: PLC0415
-
         holder = ctypes.c_char.from_buffer(page)
         address = ctypes.addressof(holder)
 
         def dirty() -> bool:
             with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
                 entry = os.pread(pagemap.fileno(), 8, address // PAGE_BYTES * 8)
-            return bool(int.from_bytes(entry, "little") & 1 << 55)
+            return bool(int.from_bytes(entry, "little") & PM_SOFT_DIRTY)
 
         with open("/proc/self/clear_refs", "w", encoding="ascii") as clear:
             clear.write("4")
