@@ -78,6 +78,11 @@ def upper_dirs() -> set[str]:
     return {upper for upper in map(upper_dir, mounts()) if upper}
 
 
+def is_below(path: str, point: str) -> bool:
+    """Whether *path* is *point* itself, which may be a single file that is mounted, or lies below it."""
+    return path == point or path.startswith(f"{point.rstrip('/')}/")
+
+
 def unescape(text: str) -> str:
     """A field of the table as it was before the kernel made white space and backslashes octal."""
     for octal, plain in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):

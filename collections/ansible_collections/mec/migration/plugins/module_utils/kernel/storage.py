@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from .mountinfo import Mount, mounts
+from .mountinfo import Mount, is_below, mounts
 
 # File systems whose content more than one host can have at the same time; `fuse.` begins many more.
 _SHARED_KINDS = """
@@ -72,10 +72,6 @@ def _mount_of(real: str) -> Mount | None:
     best = None
     for mount in mounts():
         # Of two at one place the later one is seen.
-        if _below(real, mount.point) and (best is None or len(mount.point) >= len(best.point)):
+        if is_below(real, mount.point) and (best is None or len(mount.point) >= len(best.point)):
             best = mount
     return best
-
-
-def _below(path: str, directory: str) -> bool:
-    return path == directory or path.startswith(directory.rstrip("/") + "/")

@@ -21,7 +21,7 @@ from ..kernel.bound_files import names_of, unfound_by_ending
 from ..kernel.cgroup import tasks_left
 from ..kernel.epolls import Stranger, in_dump_order, strangers
 from ..kernel.identity import limits_readable
-from ..kernel.mountinfo import Mount, mounts
+from ..kernel.mountinfo import Mount, is_below, mounts
 from ..kernel.process_limits import limits, personality
 from ..kernel.processes import family, stat_fields, tracer_of
 from ..kernel.ptrace import sharing_directory, sharing_memory
@@ -199,8 +199,8 @@ class Holdings(NamedTuple):
         return self.processes.get(self.init)
 
     def stays_at(self, path: str) -> str:
-        """The mount point below which *path* lies, if what is mounted there does not move; else empty."""
-        points = [mount.point for mount in self.mounts if path.startswith(f"{mount.point.rstrip('/')}/")]
+        """The mount point that *path* lies below, or is, if what is mounted there does not move; else empty."""
+        points = [mount.point for mount in self.mounts if is_below(path, mount.point)]
         point = max(points, key=len, default="")
         return point if point in self.staying else ""
 

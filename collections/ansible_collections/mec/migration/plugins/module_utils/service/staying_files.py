@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ..kernel.mountinfo import mounts
+from ..kernel.mountinfo import is_below, mounts
 from ..kernel.process_memory import areas
 from ..kernel.processes import descriptors
 from ..kernel.removed_files import DELETED
@@ -46,7 +46,7 @@ def staying_files(pids: Iterable[int], places: Mapping[str, str]) -> list[Stayin
         with contextlib.suppress(OSError):
             points = points or [mount.point for mount in mounts(pid)]
             for link, path, is_log in _used(pid):
-                place = max((point for point in points if _is_below(link, point)), key=len, default="")
+                place = max((point for point in points if is_below(link, point)), key=len, default="")
                 # Ansible's results are text.
                 if place in places and not link.endswith(DELETED) and link.isprintable():
                     with contextlib.suppress(OSError):
@@ -57,10 +57,6 @@ def staying_files(pids: Iterable[int], places: Mapping[str, str]) -> list[Stayin
                         if on_host not in found or size_bytes >= 0:
                             found[on_host] = StayingFile(on_host, status.st_mode, size_bytes)
     return list(found.values())[:MOST]
-
-
-def _is_below(path: str, point: str) -> bool:
-    return path == point or path.startswith(f"{point.rstrip('/')}/")
 
 
 def _used(pid: int) -> Iterator[tuple[str, str, bool]]:

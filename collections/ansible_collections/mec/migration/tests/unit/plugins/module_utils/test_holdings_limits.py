@@ -123,12 +123,14 @@ def mapped(file, access, kind):
 
 
 @needs_root
-def test_a_protected_file_that_does_not_move_is_not_judged_here(protected):
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_protected_file_that_does_not_move_is_not_judged_here(protected, alone):
     how = f"keep.append(os.open({str(protected)!r}, os.O_RDWR))"
     with Victim(PROTECTED.format(how=how, path=protected, flag=IMMUTABLE)) as victim:
         holdings = victim.holdings()
     (point,) = [mount for mount in holdings.mounts if mount.point == "/"][-1:]
-    elsewhere = point._replace(point=str(protected.parent))
+    # A file can be mounted alone, too (`-v /etc/app.conf:/etc/app.conf`).
+    elsewhere = point._replace(point=str(protected if alone else protected.parent))
     stays = holdings._replace(mounts=(*holdings.mounts, elsewhere), staying=(elsewhere.point,))
     assert len(judge("web", holdings).refused) == 1
     assert judge("web", stays).refused == ()
