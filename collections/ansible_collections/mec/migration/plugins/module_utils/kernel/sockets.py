@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-import socket
 from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
@@ -22,9 +21,6 @@ _CONNECTED = "01"
 # How an IPv4 address in an IPv6 socket begins there.
 _MAPPED = "0000000000000000FFFF0000"
 
-# Groups that every host and interface is in: 224.0.0.1, and beginnings of ff01::1, ff02::1 and ff02::1:ff...
-EVERYONES_GROUP = "010000E0"
-EVERYONES_GROUPS_6 = ("ff01", "ff0200000000000000000000000000", "ff0200000000000000000001ff")
 # Those that send datagrams.
 DATAGRAMS = ("udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6")
 
@@ -231,20 +227,3 @@ def unread_datagrams(pid: int) -> dict[int, str]:
                 names = {"raw": f"a raw socket of protocol {number}", "icmp": "a ping socket"}
                 found[int(words[9])] = names.get(kind, f"UDP port {number}")
     return found
-
-
-def multicast_groups(pid: int) -> Iterator[str]:
-    """The groups besides those that every interface is in. A network shared with the host is left out."""
-    with contextlib.suppress(OSError):
-        if os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net"):
-            return
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/igmp", encoding="ascii") as lines:
-        for line in lines:
-            group = line.split()[0]
-            if line.startswith("\t") and group != EVERYONES_GROUP:
-                yield socket.inet_ntop(socket.AF_INET, bytes.fromhex(group)[::-1])
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/igmp6", encoding="ascii") as lines:
-        for line in lines:
-            group = line.split()[2]
-            if not group.startswith(EVERYONES_GROUPS_6):
-                yield socket.inet_ntop(socket.AF_INET6, bytes.fromhex(group))

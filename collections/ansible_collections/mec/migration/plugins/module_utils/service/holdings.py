@@ -34,7 +34,6 @@ from ..kernel.sockets import (
     connected_raw6,
     holders,
     inner_connections,
-    multicast_groups,
     unread_netlink,
     unsent_datagrams,
 )
@@ -50,10 +49,7 @@ from .open_files import OpenFile, fields, mount_of, open_files
 from .packed_mounts import PackedMount, packed_mounts
 from .threads_apart import apart
 
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup", "time", "mnt", "net")
-# Files of /proc/PID that a process can write.
-SETTINGS = ("coredump_filter", "timerslack_ns", "autogroup")
 # SO_PASSCRED, SO_TIMESTAMP, SO_PASSSEC, SO_TIMESTAMPNS, SO_PASSPIDFD: each message then comes with more than
 # its data.
 SENDER_OPTIONS = (16, 29, 34, 35, 76)
@@ -66,140 +62,143 @@ class Process(NamedTuple):
 
     :param state: the letter in /proc/PID/status; T is stopped, t stopped by its tracer, Z a zombie.
     :param tracer: number of the process that traces it or one of its threads; 0 if nobody does.
-    :param depth: in how many PID namespaces it has a number.
+    :param program: the file that it executes, as /proc/PID/exe says; empty for a zombie.
     :param namespaces: what /proc/PID/ns says, by the names in :data:`NAMESPACES`.
-    :param private_bytes: sizes of all private mappings together, touched or not.
-    :param mapped: names of mappings that are not plain files or anonymous memory.
+    :param below_terminal: whether it has a controlling terminal and does not lead the session of that.
     :param limits_readable: whether prlimit(2) lets this process read its limits.
-    :param processors: those that it may run on.
-    :param settings: contents of :data:`SETTINGS`.
-    :param policies: scheduling policies of its threads (sched_getscheduler(2)).
-    :param threads: how many it has, the first one included, also where that has ended.
     :param descriptor_limit: what its file descriptors stay below; None if that is nothing.
     :param address_space_left: how many bytes more it may map; None if that is not limited.
+    :param threads: how many it has, the first one included, also where that has ended.
+    :param policies: scheduling policies of its threads (sched_getscheduler(2)).
     :param personality: as personality(2) has it; of its threads the first one's that has any.
     :param apart: what threads of it have for themselves and not as the others have it, in words.
-    :param below_terminal: whether it has a controlling terminal and does not lead the session of that.
-    :param program: the file that it executes, as /proc/PID/exe says; empty for a zombie.
-    :param mappings: how many lines /proc/PID/maps has.
-    :param protected: files that it has mapped and that cannot be opened for writing again, as they were.
     :param times_first_thread: whether one of its timers signals its first thread by number (SIGEV_THREAD_ID).
+    :param mappings: how many lines /proc/PID/maps has.
+    :param mapped: names of mappings that are not plain files or anonymous memory.
+    :param protected: files that it has mapped and that cannot be opened for writing again, as they were.
     """
 
     pid: int
     parent: int
+    uid: int
     command: str
     state: str
     tracer: int
-    uid: int
-    depth: int
-    huge_bytes: int
+    program: str
     namespaces: dict[str, str]
+    below_terminal: bool
     files: tuple[OpenFile, ...]
-    private_bytes: int
-    mapped: frozenset[str]
     limits_readable: bool
-    processors: frozenset[int] = frozenset()
-    settings: dict[str, str] = {}  # noqa: RUF012 - never changed
-    policies: frozenset[int] = frozenset()
-    times_first_thread: bool = False
-    mappings: int = 0
-    program: str = ""
-    threads: int = 1
-    below_terminal: bool = False
-    descriptor_limit: int | None = None
-    address_space_left: int | None = None
-    personality: int = 0
-    apart: tuple[str, ...] = ()
-    protected: tuple[str, ...] = ()
+    descriptor_limit: int | None
+    address_space_left: int | None
+    threads: int
+    policies: frozenset[int]
+    personality: int
+    apart: tuple[str, ...]
+    times_first_thread: bool
+    mappings: int
+    mapped: frozenset[str]
+    protected: tuple[str, ...]
+    huge_bytes: int
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"
 
 
 class Holdings(NamedTuple):
-    """All of a container.
+    """All of a container. A process is known by its number on the host, a socket by its inode.
 
-    :param init: number of its first process.
+    Processes:
+
+    :param init: the container's first one.
     :param processes: that one and its descendants: those that CRIU dumps.
     :param executed: the others, which `docker exec` or a health check has started.
-    :param available_bytes: memory that the host has left.
-    :param multicast_groups: addresses of the groups that its network is a member of.
-    :param usual_settings: :data:`SETTINGS` of the process that started it.
-    :param unreadable_mounts: mount points whose line in mountinfo is too long for CRIU.
-    :param staying: mount points whose content does not move.
-    :param unread_netlink: inodes of netlink sockets of its network that have data which nobody has read.
-    :param unread_with_sender: inodes of UNIX sockets with unread data, on which it was asked for who sends.
-    :param message_queues: names of the POSIX message queues in its namespace, open or not.
+    :param sharing_memory: process -> its parent, whose memory it has, too.
+    :param sharing_directory: process -> its parent, with whom it shares working directory and umask.
+    :param unlocked: process -> bytes of memory that it has locked and that will not be.
+    :param memory_settings: process -> what it has asked for its memory and will not have, in words.
+    :param tasks_left: how many more processes and threads it may have; None if it has no limit.
     :param cgroup_version: 1 or 2, of the host.
+    :param session_keys: how many keys are in the keyring that runc has made for the container.
+
+    Mounts:
+
+    :param mounts: those that its first process sees.
+    :param staying: mount points whose content does not move.
+    :param packed_mounts: of tmpfs, with so much in them that CRIU takes long to pack it.
+    :param unreadable_mounts: mount points whose line in mountinfo is too long for CRIU.
+    :param own_systems: mounts of file systems that nobody but the container has mounted.
     :param unmounted: numbers of mounts that files are open on and that are mounted nowhere any more.
     :param of_host: likewise, that the host has and the container has not.
     :param hidden: likewise, that another one is mounted over; with their mount points.
-    :param own_systems: mounts of file systems that nobody but the container has mounted.
-    :param unlocked: process -> bytes of memory that it has locked and that will not be.
-    :param unsent_datagrams: inodes of sockets of its network that hold back what they were given to send.
-    :param sharing_memory: process -> its parent, whose memory it has, too.
-    :param sharing_directory: process -> its parent, with whom it shares working directory and umask.
-    :param tasks_left: how many more processes and threads it may have; None if it has no limit.
-    :param watches: of inotify and fanotify.
-    :param datagrams_on_their_way: inodes of UDP sockets of its network that have a peer and that no process
-        has open: messages between processes have them (SCM_RIGHTS).
-    :param strangers: files that sets of epoll wait for and that their process does not have open.
-    :param unix_on_their_way: likewise, inodes of UNIX sockets.
-    :param other_names: inode of a UNIX socket -> of its file a name that it would not have on the target, in
-        words: "has the name ..., too".
-    :param session_keys: how many keys are in the keyring that runc has made for the container.
-    :param connected_raw6: inodes of raw IPv6 sockets of its network that have a peer.
+
+    Files, and what is like them, beside what each process has open:
+
     :param in_flight: files that lie in messages which nobody has read yet.
-    :param bound_elsewhere: inode -> a socket that is bound to an address which its network does not have.
-    :param inner_connections: inode of a TCP socket whose other end is in its network, too -> the port.
+    :param strangers: files that sets of epoll wait for and that their process does not have open.
+    :param watches: of inotify and fanotify.
+    :param message_queues: names of the POSIX message queues in its namespace, open or not.
     :param semaphore_sets: how many of System V its namespace has.
-    :param memory_settings: process -> what it has asked for its memory and will not have, in words.
+
+    UNIX sockets:
+
+    :param unix_sockets: those of its network, if its processes have any.
+    :param unix_on_their_way: those of its network that no process has open: messages between processes have
+        them (SCM_RIGHTS).
+    :param unread_with_sender: those with unread data, on which it was asked for who sends.
+    :param other_names: socket -> of its file a name that it would not have on the target, in words: "has the
+        name ..., too".
+
+    Other sockets of its network:
+
+    :param datagrams_on_their_way: of UDP, with a peer, and open in no process.
+    :param unsent_datagrams: those that hold back what they were given to send.
+    :param unread_netlink: of netlink, with data that nobody has read.
+    :param connected_raw6: raw ones of IPv6 that have a peer.
+    :param bound_elsewhere: socket that is bound to an address which its network does not have.
+    :param inner_connections: socket of TCP whose other end is in its network, too -> the port.
     """
 
     init: int
     processes: dict[int, Process]
+    executed: tuple[Executed, ...]
+    sharing_memory: dict[int, int]
+    sharing_directory: dict[int, int]
+    unlocked: dict[int, int]
+    memory_settings: dict[int, tuple[str, ...]]
+    tasks_left: int | None
+    cgroup_version: int
+    session_keys: int
     mounts: tuple[Mount, ...]
+    staying: tuple[str, ...]
+    packed_mounts: tuple[PackedMount, ...]
+    unreadable_mounts: tuple[str, ...]
+    own_systems: tuple[Mount, ...]
+    unmounted: frozenset[int]
+    of_host: frozenset[int]
+    hidden: dict[int, str]
+    in_flight: InFlight
+    strangers: tuple[Stranger, ...]
+    watches: Watches
+    message_queues: tuple[str, ...]
+    semaphore_sets: int
     unix_sockets: dict[int, UnixSocket]
-    available_bytes: int
-    unreadable_mounts: tuple[str, ...] = ()
-    multicast_groups: tuple[str, ...] = ()
-    usual_settings: dict[str, str] = {}  # noqa: RUF012 - never changed
-    packed_mounts: tuple[PackedMount, ...] = ()
-    staying: tuple[str, ...] = ()
-    unread_netlink: frozenset[int] = frozenset()
-    unread_with_sender: frozenset[int] = frozenset()
-    message_queues: tuple[str, ...] = ()
-    cgroup_version: int = 2
-    unmounted: frozenset[int] = frozenset()
-    of_host: frozenset[int] = frozenset()
-    hidden: dict[int, str] = {}  # noqa: RUF012 - never changed
-    own_systems: tuple[Mount, ...] = ()
-    unlocked: dict[int, int] = {}  # noqa: RUF012 - never changed
-    unsent_datagrams: frozenset[int] = frozenset()
-    sharing_memory: dict[int, int] = {}  # noqa: RUF012 - never changed
-    sharing_directory: dict[int, int] = {}  # noqa: RUF012 - never changed
-    tasks_left: int | None = None
-    watches: Watches = Watches()
-    strangers: tuple[Stranger, ...] = ()
-    datagrams_on_their_way: tuple[int, ...] = ()
-    unix_on_their_way: tuple[int, ...] = ()
-    other_names: dict[int, str] = {}  # noqa: RUF012 - never changed
-    bound_elsewhere: dict[int, Listener] = {}  # noqa: RUF012 - never changed
-    connected_raw6: frozenset[int] = frozenset()
-    executed: tuple[Executed, ...] = ()
-    in_flight: InFlight = InFlight()
-    inner_connections: dict[int, int] = {}  # noqa: RUF012 - never changed
-    semaphore_sets: int = 0
-    memory_settings: dict[int, tuple[str, ...]] = {}  # noqa: RUF012 - never changed
-    session_keys: int = 0
+    unix_on_their_way: tuple[int, ...]
+    unread_with_sender: frozenset[int]
+    other_names: dict[int, str]
+    datagrams_on_their_way: tuple[int, ...]
+    unsent_datagrams: frozenset[int]
+    unread_netlink: frozenset[int]
+    connected_raw6: frozenset[int]
+    bound_elsewhere: dict[int, Listener]
+    inner_connections: dict[int, int]
 
     @property
     def first(self) -> Process | None:
         return self.processes.get(self.init)
 
     def stays_at(self, path: str) -> str:
-        """The mount point that *path* lies below, or is, if what is mounted there does not move; else empty."""
+        """The mount point that *path* is or lies below, if what is mounted there stays; else empty."""
         points = [mount.point for mount in self.mounts if is_below(path, mount.point)]
         point = max(points, key=len, default="")
         return point if point in self.staying else ""
@@ -275,41 +274,40 @@ def read_holdings(
     return Holdings(
         init=init,
         processes=found,
-        mounts=tuple(points),
-        unix_sockets=unix,
-        available_bytes=_available_bytes(),
-        unreadable_mounts=tuple(unreadable),
-        multicast_groups=tuple(multicast_groups(init)),
-        usual_settings=dict(_settings(found[init].parent)) if init in found else {},
-        packed_mounts=tuple(packed),
-        staying=tuple(staying),
-        unread_netlink=frozenset(unread_netlink(init)),
-        unread_with_sender=frozenset(_unread_with_sender(found.values(), unix)),
-        message_queues=tuple(sorted(_message_queues(init, points))),
+        executed=tuple(executed(set(pids).difference(moving))),
+        sharing_memory=sharing_memory(found),
+        sharing_directory=sharing_directory(found),
+        unlocked=unlocked({pid: process.parent for pid, process in found.items()}),
+        memory_settings={pid: memory_settings(pid) for pid in found},
+        tasks_left=tasks_left(init),
         cgroup_version=2 if os.path.exists(UNIFIED) else 1,
+        # Whoever knows Docker's id of the container adds them.
+        session_keys=0,
+        mounts=tuple(points),
+        staying=tuple(staying),
+        packed_mounts=tuple(packed),
+        unreadable_mounts=tuple(unreadable),
+        own_systems=tuple(_own_systems(points, {"/", *given}, {mount.device for mount in on_host})),
         unmounted=elsewhere - of_host,
         of_host=of_host,
         hidden={
             mount.number: mount.point for mount in points if mount.number in used and _is_hidden(init, mount)
         },
-        own_systems=tuple(_own_systems(points, {"/", *given}, {mount.device for mount in on_host})),
-        unlocked=unlocked({pid: process.parent for pid, process in found.items()}),
-        unsent_datagrams=frozenset(unsent_datagrams(init)),
-        sharing_memory=sharing_memory(found),
-        sharing_directory=sharing_directory(found),
-        tasks_left=tasks_left(init),
-        watches=watches(init, found),
-        strangers=tuple(_strangers(init, found)),
-        datagrams_on_their_way=tuple(_on_their_way(init, connected_datagrams(init), held)),
-        unix_on_their_way=tuple(_on_their_way(init, unix, held)),
-        other_names=dict(_other_names(init, found.values(), unix)),
-        bound_elsewhere=bound_elsewhere(init),
-        connected_raw6=frozenset(connected_raw6(init)),
-        executed=tuple(executed(set(pids).difference(moving))),
         in_flight=flying,
-        inner_connections=inner_connections(init),
+        strangers=tuple(_strangers(init, found)),
+        watches=watches(init, found),
+        message_queues=tuple(sorted(_message_queues(init, points))),
         semaphore_sets=semaphore_sets(init),
-        memory_settings={pid: memory_settings(pid) for pid in found},
+        unix_sockets=unix,
+        unix_on_their_way=tuple(_on_their_way(init, unix, held)),
+        unread_with_sender=frozenset(_unread_with_sender(found.values(), unix)),
+        other_names=dict(_other_names(init, found.values(), unix)),
+        datagrams_on_their_way=tuple(_on_their_way(init, connected_datagrams(init), held)),
+        unsent_datagrams=frozenset(unsent_datagrams(init)),
+        unread_netlink=frozenset(unread_netlink(init)),
+        connected_raw6=frozenset(connected_raw6(init)),
+        bound_elsewhere=bound_elsewhere(init),
+        inner_connections=inner_connections(init),
     )
 
 
@@ -364,7 +362,7 @@ def _is_hidden(pid: int, mount: Mount) -> bool:
     with contextlib.suppress(OSError):
         descriptor = os.open(f"/proc/{pid}/root{mount.point}", os.O_PATH)
         try:
-            return mount_of("self", descriptor) != mount.number
+            return mount_of(descriptor) != mount.number
         finally:
             os.close(descriptor)
     return False
@@ -377,56 +375,32 @@ def _process(pid: int, devices: dict[int, int], protections: dict[tuple[bytes, b
     return Process(
         pid=pid,
         parent=int(status["PPid"]),
+        uid=int(status["Uid"].split()[1]),
         command=status["Name"],
         state=status["State"][:1],
         tracer=tracer_of(pid),
-        uid=int(status["Uid"].split()[1]),
-        depth=len(status.get("NSpid", "").split()),
-        huge_bytes=int((status.get("HugetlbPages") or "0").split()[0]) * 1024,
-        namespaces=dict(_namespaces(pid)),
-        files=tuple(open_files(pid, devices)),
-        private_bytes=mapped.private_bytes,
-        mapped=mapped.names,
-        limits_readable=limits_readable(pid),
-        processors=_processors(status.get("Cpus_allowed_list", "")),
-        settings=dict(_settings(pid)),
-        policies=frozenset(_policies(pid)),
-        times_first_thread=_times_first_thread(pid),
-        mappings=mapped.lines,
-        protected=mapped.protected,
         program=_program(pid),
-        threads=int(status["Threads"]),
+        namespaces=dict(_namespaces(pid)),
         below_terminal=_below_terminal(pid),
+        files=tuple(open_files(pid, devices)),
+        limits_readable=limits_readable(pid),
         descriptor_limit=descriptor_limit,
         address_space_left=_address_space_left(address_space_bytes, status.get("VmSize", "")),
+        threads=int(status["Threads"]),
+        policies=frozenset(_policies(pid)),
         personality=personality(pid),
         apart=tuple(apart(pid)),
+        times_first_thread=_times_first_thread(pid),
+        mappings=mapped.lines,
+        mapped=mapped.names,
+        protected=mapped.protected,
+        huge_bytes=int((status.get("HugetlbPages") or "0").split()[0]) * 1024,
     )
 
 
 def _address_space_left(limit_bytes: int | None, size: str) -> int | None:
     """:param size: as /proc/PID/status says it, ``1234 kB``; empty of a zombie, which has none any more."""
     return limit_bytes - int(size.split(maxsplit=1)[0]) * 1024 if limit_bytes is not None and size else None
-
-
-def _processors(ranges: str) -> frozenset[int]:
-    """``0-3,8`` is {0, 1, 2, 3, 8}."""
-    found: set[int] = set()
-    for part in filter(None, ranges.split(",")):
-        first, _dash, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
-    return frozenset(found)
-
-
-def _settings(pid: int) -> Iterator[tuple[str, str]]:
-    for name in SETTINGS:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/{name}", encoding="ascii") as content:
-            text = content.read().strip()
-            # `/autogroup-25 nice 0`; the number is the session's. The filter is hexadecimal.
-            text = text.rpartition(" ")[2] if name == "autogroup" else text
-            # A zombie has none any more.
-            if text:
-                yield name, text.lstrip("0") or "0"
 
 
 def _policies(pid: int) -> Iterator[int]:
@@ -477,8 +451,3 @@ def _namespaces(pid: int) -> Iterator[tuple[str, str]]:
         # A zombie has none any more, an old kernel not all of them.
         with contextlib.suppress(OSError):
             yield name, os.readlink(f"/proc/{pid}/ns/{name}")
-
-
-def _available_bytes() -> int:
-    sizes = fields("/proc/meminfo")
-    return int(sizes.get("MemAvailable", sizes["MemFree"]).split()[0]) * 1024

@@ -12,43 +12,37 @@ from typing import NamedTuple
 
 from ..kernel.inode_flags import protection
 
-NOT_MEMORY = (b"[vvar]", b"[vvar_vclock]", b"[vsyscall]")
 TELLING = (b"anon_inode:", b"/secretmem", b"/anon_hugepage", b"/dev/")
 
 
 class Mappings(NamedTuple):
     """Of one process.
 
-    :ivar private_bytes: of all private mappings, touched or not.
     :ivar names: of those that are neither a plain file nor memory.
     :ivar lines: how many there are.
     :ivar protected: files that were opened for writing, and are immutable or append-only by now.
     """
 
-    private_bytes: int = 0
-    names: frozenset[str] = frozenset()
-    lines: int = 0
-    protected: tuple[str, ...] = ()
+    names: frozenset[str]
+    lines: int
+    protected: tuple[str, ...]
 
 
 def mappings(pid: int, seen: dict[tuple[bytes, bytes], int]) -> Mappings:
     """:param seen: how each file that was looked at before is protected; more are added."""
-    total, names, count = 0, set(), 0
+    names, count = set(), 0
     protected: dict[str, None] = {}
     with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", "rb") as lines:
         for line in lines:
             count += 1
             words = line.split(None, 5)
             name = words[5].rstrip() if len(words) > 5 else b""
-            if words[1].endswith(b"p") and name not in NOT_MEMORY:
-                start, _dash, end = words[0].partition(b"-")
-                total += int(end, 16) - int(start, 16)
             if name.startswith(TELLING):
                 names.add(name.decode(errors="replace"))
             # Nearly all are libraries, which many processes have mapped many times.
             elif words[4] != b"0" and seen.get((words[3], words[4]), 1) and _protected(pid, words, seen):
                 protected[name.decode(errors="replace")] = None
-    return Mappings(total, frozenset(names), count, tuple(protected))
+    return Mappings(frozenset(names), count, tuple(protected))
 
 
 def _protected(pid: int, words: list[bytes], seen: dict[tuple[bytes, bytes], int]) -> bool:

@@ -81,16 +81,18 @@ class OpenFile(NamedTuple):
 
 
 def fields(path: str) -> dict[str, str]:
+    """The lines ``name: value`` of a file of /proc. :raises OSError: it is gone."""
     with open(path, encoding="utf-8", errors="replace") as lines:
         return {name: value.strip() for name, _colon, value in (line.partition(":") for line in lines)}
 
 
-def mount_of(pid: int | str, descriptor: int) -> int:
-    """Number of the mount that a file was opened on."""
-    return int(fields(f"/proc/{pid}/fdinfo/{descriptor}")["mnt_id"])
+def mount_of(descriptor: int) -> int:
+    """Number of the mount that our own *descriptor* was opened on."""
+    return int(fields(f"/proc/self/fdinfo/{descriptor}")["mnt_id"])
 
 
 def open_files(pid: int, devices: dict[int, int]) -> Iterator[OpenFile]:
+    """Of a process, which may be gone, as :func:`describe` says of each."""
     with contextlib.suppress(OSError):
         for entry in os.scandir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):
