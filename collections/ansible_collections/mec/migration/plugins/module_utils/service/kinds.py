@@ -9,7 +9,7 @@ docs/compatibility.md is made from them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from .executed import Executed
@@ -28,17 +28,6 @@ class Found(NamedTuple):
 
     holder: Process | Executed | None
     what: str
-
-
-def on_its_way(inodes: Sized, what: str) -> Iterator[Found]:
-    """Sockets that no process has open.
-
-    :param what: one of them, without its article: "UNIX socket".
-    """
-    count = len(inodes)
-    if count:
-        which = f"a {what}" if count == 1 else f"{count} {what}s"
-        yield Found(None, f"has {which} on the way from one process to another, open in none (SCM_RIGHTS)")
 
 
 class Kind(NamedTuple):

@@ -216,8 +216,9 @@ KINDS = (
     _judged(
         SAID,
         "own-address-said",
-        "The same with an earlier Docker there, unless the address is a fixed one (`--ip`; then kept): if it "
-        "gets another one the restore fails and it runs on here",
+        "A socket that is bound to the container's own address, with an earlier Docker on the target, unless "
+        "the address is a fixed one (`--ip`; then kept): if it gets another one the restore fails and it "
+        "runs on here",
         "Bind to every address (0.0.0.0, ::), or give the container a fixed one",
         PREFLIGHT + "test_a_port_at_its_own_address_is_refused_or_said",
     ),

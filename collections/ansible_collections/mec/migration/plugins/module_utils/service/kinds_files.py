@@ -1,23 +1,22 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kinds of things that are open files: anonymous inodes, devices, sockets, mounts."""
+"""Kinds of open files that are no sockets: anonymous inodes, devices, pipes, queues, deleted files."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Iterator
-from functools import partial
 
-from ..kernel.mptcp import obstacle as mptcp_obstacle
 from ..kernel.removed_files import DELETED
-from ..kernel.unix_diag import LISTEN
 from .holdings import Holdings
-from .kinds import KEPT, REFUSED, SAID, Found, Kind, on_its_way
-from .open_files import NAMELESS
+from .kinds import KEPT, REFUSED, Found, Kind
+from .open_files import NAMELESS, PIDFD, TIMER
 
-TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
+TEST = "tests/unit/plugins/module_utils/test_holdings_files.py::"
+# include/uapi/linux/limits.h, and what CRIU adds to such a name: ".cr.1a2b.ghost".
+LONGEST_NAME, ADDED_TO_NAME = 255, 14
 IO_URING = "anon_inode:[io_uring]"
 # criu/files.c, dump_one_file: the anonymous inodes that it can dump.
 KNOWN_INODES = ("[eventpoll]", "[eventfd]", "inotify", "[fanotify]", "[signalfd]", "[timerfd]", "[pidfd]")
@@ -29,23 +28,6 @@ INODES_IN_WORDS = {
 # criu/files.c, dump_chrdev: memory devices, terminals, tun and autofs.
 KNOWN_MAJORS = (1, 4, 5, *range(136, 144))
 KNOWN_MISC = ((10, 200), (10, 235))
-# Names in the kernel's `struct proto`, of families that CRIU has a dump for.
-KNOWN_PROTOCOLS = (
-    "TCP",
-    "TCPv6",
-    "UDP",
-    "UDPv6",
-    "UDP-Lite",
-    "UDPLITEv6",
-    "RAW",
-    "RAWv6",
-    "PING",
-    "PINGv6",
-    "UNIX",
-    "UNIX-STREAM",
-    "NETLINK",
-)
-PACKET, MPTCP = "PACKET", ("MPTCP", "MPTCPv6")
 # criu/include/pipes.h
 MOST_PIPES = 1024
 # include/uapi/linux/magic.h
@@ -124,96 +106,6 @@ def _proc_directory(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"has a directory of /proc open, {file.link} ({file.place})")
 
 
-def _packet_socket(holdings: Holdings) -> Iterator[Found]:
-    for process, file in holdings.files():
-        if file.protocol == PACKET:
-            yield Found(process, f"has a packet socket ({file.place})")
-
-
-def _mptcp(holdings: Holdings, *, kept: bool) -> Iterator[Found]:
-    found = [
-        (process, file.number)
-        for process, file in holdings.files()
-        if file.protocol in MPTCP and not file.in_flight
-    ]
-    if found and (not mptcp_obstacle()) is kept:
-        for process in {process.pid: process for process, _number in found}.values():
-            numbers = sorted(number for holder, number in found if holder is process)
-            yield Found(process, f"has a socket of MPTCP, multipath TCP (file descriptor {numbers[0]})")
-
-
-def _other_socket(holdings: Holdings) -> Iterator[Found]:
-    for process, file in holdings.files():
-        if file.protocol and file.protocol not in (*KNOWN_PROTOCOLS, *MPTCP, PACKET):
-            yield Found(process, f"has a socket of {file.protocol} ({file.place})")
-
-
-def _not_accepted(holdings: Holdings) -> Iterator[Found]:
-    """A client has sent something to a listener that has not accepted its connection yet."""
-    held = holdings.socket_holders()
-    for listener in holdings.unix_sockets.values():
-        holder = held.get(listener.inode)
-        if listener.state == LISTEN and holder is not None:
-            waiting = [holdings.unix_sockets.get(inode) for inode in listener.pending]
-            if any(client is not None and client.unsent_bytes for client in waiting):
-                name = listener.name or "without a name"
-                yield Found(
-                    holder, f"listens on the UNIX socket {name} and has not accepted a connection with data"
-                )
-
-
-def _unread_with_sender(holdings: Holdings) -> Iterator[Found]:
-    """What has come in on a UNIX socket that wants to know the sender carries that with it."""
-    for process, file in holdings.files():
-        if file.socket_inode in holdings.unread_with_sender:
-            yield Found(
-                process,
-                f"has a UNIX socket with data that it has not read, on which it asked for who sends "
-                f"({file.place})",
-            )
-
-
-def _unread(holdings: Holdings) -> Iterator[Found]:
-    for process, file in holdings.files():
-        if file.socket_inode in holdings.unread_netlink:
-            yield Found(process, f"has a netlink socket with data that it has not read ({file.place})")
-
-
-def _held_back(holdings: Holdings) -> Iterator[Found]:
-    for process, file in holdings.files():
-        if file.socket_inode in holdings.unsent_datagrams:
-            yield Found(process, f"has a datagram that it has not sent as a whole ({file.place})")
-
-
-def _on_its_way(holdings: Holdings) -> Iterator[Found]:
-    return on_its_way(holdings.datagrams_on_their_way, "connected UDP socket")
-
-
-def _outside(holdings: Holdings) -> Iterator[tuple[Found, bool]]:
-    """UNIX sockets whose peer is not the container's; whether they are datagram sockets."""
-    held = holdings.socket_holders()
-    far = {
-        holdings.unix_sockets[inode].peer: (inode, process)
-        for inode, process in held.items()
-        if inode in holdings.unix_sockets and holdings.unix_sockets[inode].peer not in (0, *held)
-    }
-    for peer, who in holdings.outsiders(far).items():
-        inode, process = far[peer]
-        server = holdings.unix_sockets.get(peer)
-        name = server.name if server is not None else ""
-        what = f"is connected to a UNIX socket outside the service, of {who}{', ' + name if name else ''}"
-        datagrams = holdings.unix_sockets[inode].type == 2
-        yield Found(process, what), datagrams
-
-
-def _connected_outside(holdings: Holdings) -> Iterator[Found]:
-    return (found for found, datagrams in _outside(holdings) if not datagrams)
-
-
-def _datagrams_outside(holdings: Holdings) -> Iterator[Found]:
-    return (found for found, datagrams in _outside(holdings) if datagrams)
-
-
 def _removed_name(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         removed = stat.S_ISREG(file.mode) and file.link.endswith(DELETED)
@@ -226,6 +118,46 @@ def _removed_name(holdings: Holdings) -> Iterator[Found]:
                     f"has {name} open, whose name was removed while another hard link stays, on the mount at "
                     f"{point}, which does not move",
                 )
+
+
+def _long_name(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if stat.S_ISREG(file.mode) and not file.links and not file.link.startswith(NAMELESS):
+            name = file.link.removesuffix(DELETED)
+            if len(os.fsencode(name.rpartition("/")[2])) > LONGEST_NAME - ADDED_TO_NAME:
+                yield Found(
+                    process,
+                    f"has a deleted file open whose name is longer than {LONGEST_NAME - ADDED_TO_NAME} bytes "
+                    f"({file.place})",
+                )
+
+
+def _pidfd_of_thread(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        # PIDFD_THREAD has the number of O_EXCL.
+        if file.link == PIDFD and file.flags & os.O_EXCL:
+            yield Found(process, f"has a pidfd of a single thread ({file.place})")
+
+
+def _alarm_clock(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        if file.link == TIMER and file.undumped:
+            yield Found(process, f"has a timerfd of the clock {file.undumped} ({file.place})")
+
+
+def _protected(holdings: Holdings) -> Iterator[Found]:
+    said: set[tuple[int, str]] = set()
+    for process, file in holdings.files():
+        if stat.S_ISREG(file.mode) and file.undumped and not holdings.stays_at(file.link):
+            said.add((process.pid, file.link))
+            yield Found(
+                process, f"has the file {file.link} open for writing, which is {file.undumped} by now"
+            )
+    for process in holdings.processes.values():
+        for path in process.protected:
+            if (process.pid, path) not in said and not holdings.stays_at(path):
+                what = "which was opened for writing and is immutable or append-only (chattr +i, +a) by now"
+                yield Found(process, f"has mapped the file {path}, {what}")
 
 
 KINDS = (
@@ -291,27 +223,6 @@ KINDS = (
         _many_fifos,
     ),
     Kind(
-        "connected-datagrams",
-        "Connected UDP sockets (of resolvers, of clients of statsd and syslog)",
-        KEPT,
-        "the image of open files",
-        "CRIU restores them unconnected, and they are connected again right after it, by the address that "
-        "the container has there",
-        "",
-        "tests/e2e/test_kinds.py::test_what_a_service_holds_is_there_after_the_move",
-    ),
-    Kind(
-        "datagram-on-its-way",
-        "A connected UDP socket that no process has open, as it is on the way to one in a message "
-        "(SCM_RIGHTS; other files: kept)",
-        REFUSED,
-        "in /proc/PID/net/udp and in no /proc/PID/fd; looked at again a few times",
-        "nobody could connect it again there",
-        "That is over as soon as the service takes it: start the migration again then",
-        TEST + "test_a_connected_datagram_socket_on_its_way",
-        _on_its_way,
-    ),
-    Kind(
         "message-queue",
         "An open POSIX message queue",
         REFUSED,
@@ -342,7 +253,8 @@ KINDS = (
     ),
     Kind(
         "removed-name-outside",
-        "The same on a mount that does not move (a bind mount that is not in `move_binds`)",
+        "An open file whose name was removed while another hard link to it stays, on a mount that does not "
+        "move (a bind mount that is not in `move_binds`)",
         REFUSED,
         "`(deleted)` in /proc/PID/fd of a file that still has names, and where it is mounted",
         "on the target the file is another one, or none",
@@ -361,107 +273,45 @@ KINDS = (
         _proc_directory,
     ),
     Kind(
-        "packet-socket",
-        "A packet socket (tcpdump, DHCP clients, ARP)",
+        "long-deleted-name",
+        f"An open file that is deleted and whose name was longer than {LONGEST_NAME - ADDED_TO_NAME} bytes",
         REFUSED,
-        "protocol PACKET of the socket (`system.sockprotoname`)",
-        "it belongs to a network interface of this host, which is another one there",
+        "/proc/PID/fd",
+        "CRIU makes it again by a name that is longer still, and no file system takes that",
+        "Let the service close it before the move",
+        TEST + "test_a_deleted_file_with_a_long_name",
+        _long_name,
+    ),
+    Kind(
+        "protected-file",
+        "A file that was opened for writing, and has become immutable or append-only since (chattr +i, +a; "
+        "open for appending to it: kept); also one that is mapped and was opened so",
+        REFUSED,
+        "`flags` in /proc/PID/fdinfo, the permissions of links in /proc/PID/map_files, and statx(2)",
+        "it is so on the target, too, where CRIU cannot open it for writing again",
+        "Take that off until the service has moved (`chattr -i`, `chattr -a`), or let the service close it",
+        TEST + "test_a_file_that_was_protected_after_it_was_opened",
+        _protected,
+    ),
+    Kind(
+        "thread-pidfd",
+        "A pidfd of a single thread (PIDFD_THREAD; of processes: kept)",
+        REFUSED,
+        "`flags` in /proc/PID/fdinfo",
+        "CRIU cannot dump it",
         "Close it before the move",
-        TEST + "test_a_packet_socket",
-        _packet_socket,
+        TEST + "test_a_pidfd_of_a_thread",
+        _pidfd_of_thread,
     ),
     Kind(
-        "mptcp",
-        "A socket of MPTCP (listeners of programs made with Go 1.24 or later)",
-        SAID,
-        "protocol MPTCP of the socket; of accepted connections SO_PROTOCOL",
-        "CRIU is told that it is of TCP (a BPF program changes the kernel's answer for CRIU alone); on the "
-        "target it is",
-        "Nothing is to be done: clients of MPTCP fall back to TCP, and lose further paths",
-        TEST + "test_a_listener_of_mptcp",
-        partial(_mptcp, kept=True),
-    ),
-    Kind(
-        "mptcp-refused",
-        "The same, on a host whose kernel does not let BPF programs answer getsockopt(2) (before Linux 6.10)",
+        "alarm-clock",
+        "A timerfd of a clock that wakes the host (CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM; other clocks: "
+        "kept)",
         REFUSED,
-        "as before, and it is tried out",
-        "CRIU cannot dump MPTCP, and this kernel does not let it be told otherwise",
-        "Start the service with GODEBUG=multipathtcp=0 if it is a Go program, or the container with "
-        "`--sysctl net.mptcp.enabled=0`",
-        TEST + "test_a_listener_of_mptcp",
-        partial(_mptcp, kept=False),
-    ),
-    Kind(
-        "other-socket",
-        "A socket of another family: vsock, XDP, AF_ALG, CAN, SMC, SCTP, TIPC, Bluetooth",
-        REFUSED,
-        "the protocol's name (`system.sockprotoname`)",
-        "CRIU cannot dump sockets of that protocol",
-        "Use TCP, UDP or UNIX sockets",
-        TEST + "test_a_socket_of_another_family",
-        _other_socket,
-    ),
-    Kind(
-        "unix-backlog",
-        "A UNIX connection with data that nobody has accepted yet",
-        REFUSED,
-        "sock_diag(7): connections that wait at a listener, with unread data",
-        "CRIU cannot dump a connection with data that is not accepted yet",
-        "That is over as soon as the service accepts it: start the migration again then",
-        TEST + "test_data_on_a_connection_that_nobody_accepted",
-        _not_accepted,
-    ),
-    Kind(
-        "unread-with-sender",
-        "Data that nobody has read yet on a UNIX socket with SO_PASSCRED or the like (who sends, when)",
-        REFUSED,
-        "sock_diag(7): sockets with unread data; getsockopt(2); looked at again a few times",
-        "CRIU cannot dump the sender that the kernel notes beside it",
-        "That is over as soon as the service reads it: start the migration again then",
-        TEST + "test_unread_data_with_its_sender",
-        _unread_with_sender,
-    ),
-    Kind(
-        "netlink-backlog",
-        "A netlink socket with data that nobody has read yet",
-        REFUSED,
-        "`Rmem` in /proc/PID/net/netlink; looked at again a few times",
-        "CRIU cannot dump a netlink socket with unread data",
-        "That is over as soon as the service reads it: start the migration again then",
-        TEST + "test_a_netlink_socket_with_unread_data",
-        _unread,
-    ),
-    Kind(
-        "unsent-datagram",
-        "A datagram that is put together piece by piece and not sent yet (UDP_CORK, MSG_MORE)",
-        REFUSED,
-        "`tx_queue` in /proc/PID/net/udp, raw and the like; looked at again a few times",
-        "CRIU cannot dump a socket that holds back what it was given",
-        "That is over as soon as the service sends the rest: start the migration again then",
-        TEST + "test_a_datagram_that_is_not_sent_yet",
-        _held_back,
-    ),
-    Kind(
-        "unix-outside",
-        "A UNIX connection to a process outside the service (the engine's socket, a host's daemon, a client "
-        "by `docker exec`)",
-        REFUSED,
-        "sock_diag(7): the peer is held by a process outside",
-        "that process stays on this host",
-        "End what `docker exec` has started; of a daemon let the service close the connection before the "
-        "move, or reach it through TCP",
-        TEST + "test_a_connection_to_a_process_outside",
-        _connected_outside,
-    ),
-    Kind(
-        "unix-datagrams-outside",
-        "A UNIX datagram socket connected to a daemon outside (/dev/log)",
-        REFUSED,
-        "as before, of type datagram",
-        "that daemon stays on this host",
-        "Log to standard output instead, or close the socket before the move",
-        TEST + "test_datagrams_to_a_process_outside",
-        _datagrams_outside,
+        "`clockid` in /proc/PID/fdinfo",
+        "CRIU cannot dump it",
+        "Let the service use CLOCK_REALTIME or CLOCK_BOOTTIME: edge hosts do not sleep",
+        TEST + "test_a_timer_of_a_clock_that_wakes_the_host",
+        _alarm_clock,
     ),
 )

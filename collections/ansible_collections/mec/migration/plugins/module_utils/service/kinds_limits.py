@@ -1,30 +1,27 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kinds of processes that are at a limit of their own, where CRIU needs a little more for a moment."""
+"""Limits that the service is at, where CRIU needs a little more for a moment, or cannot read them."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
-import stat
 from collections.abc import Iterator
 
+from ..kernel.identity import common_identity
 from ..kernel.process_limits import may_exceed_limits
-from ..kernel.removed_files import DELETED
 from .holdings import Holdings
-from .kinds import REFUSED, SAID, Found, Kind
-from .open_files import NAMELESS, PIDFD, TIMER
+from .kinds import REFUSED, Found, Kind
 
 TEST = "tests/unit/plugins/module_utils/test_holdings_limits.py::"
+# CRIU's own processes while it restores; seen to be enough, and two are not.
+TASKS_OF_RESTORE = 4
 # Seen to be enough, and 2 descriptors and no address space are not.
 DESCRIPTORS_OF_DUMP = 4
 ADDRESS_SPACE_OF_DUMP = 4 << 20
 # criu/servicefd.c: it needs some above the highest one of a process, in steps of 128.
 DESCRIPTORS_OF_RESTORE = 256
-# include/uapi/linux/limits.h, and what CRIU adds to such a name: ".cr.1a2b.ghost".
-LONGEST_NAME, ADDED_TO_NAME = 255, 14
 
 
 def _descriptors(holdings: Holdings) -> Iterator[Found]:
@@ -62,58 +59,18 @@ def _high_descriptor(holdings: Holdings) -> Iterator[Found]:
             yield Found(process, f"has a file open as number {highest}")
 
 
-def _long_name(holdings: Holdings) -> Iterator[Found]:
-    for process, file in holdings.files():
-        if stat.S_ISREG(file.mode) and not file.links and not file.link.startswith(NAMELESS):
-            name = file.link.removesuffix(DELETED)
-            if len(os.fsencode(name.rpartition("/")[2])) > LONGEST_NAME - ADDED_TO_NAME:
-                yield Found(
-                    process,
-                    f"has a deleted file open whose name is longer than {LONGEST_NAME - ADDED_TO_NAME} bytes "
-                    f"({file.place})",
-                )
+def _few_tasks_left(holdings: Holdings) -> Iterator[Found]:
+    left = holdings.tasks_left
+    if left is not None and left < TASKS_OF_RESTORE:
+        yield Found(None, f"may have {max(left, 0)} more processes and threads (`--pids-limit`)")
 
 
-def _pidfd_of_thread(holdings: Holdings) -> Iterator[Found]:
-    for process, file in holdings.files():
-        # PIDFD_THREAD has the number of O_EXCL.
-        if file.link == PIDFD and file.flags & os.O_EXCL:
-            yield Found(process, f"has a pidfd of a single thread ({file.place})")
-
-
-def _apart(holdings: Holdings) -> Iterator[Found]:
-    for process in holdings.processes.values():
-        for what in process.apart:
-            yield Found(process, f"has {what}")
-
-
-def _alarm_clock(holdings: Holdings) -> Iterator[Found]:
-    for process, file in holdings.files():
-        if file.link == TIMER and file.undumped:
-            yield Found(process, f"has a timerfd of the clock {file.undumped} ({file.place})")
-
-
-def _protected(holdings: Holdings) -> Iterator[Found]:
-    said: set[tuple[int, str]] = set()
-    for process, file in holdings.files():
-        if stat.S_ISREG(file.mode) and file.undumped and not holdings.stays_at(file.link):
-            said.add((process.pid, file.link))
-            yield Found(
-                process, f"has the file {file.link} open for writing, which is {file.undumped} by now"
-            )
-    for process in holdings.processes.values():
-        for path in process.protected:
-            if (process.pid, path) not in said and not holdings.stays_at(path):
-                what = "which was opened for writing and is immutable or append-only (chattr +i, +a) by now"
-                yield Found(process, f"has mapped the file {path}, {what}")
-
-
-def _personality(holdings: Holdings) -> Iterator[Found]:
-    for process in holdings.processes.values():
-        if process.personality:
-            yield Found(
-                process, f"has the personality {process.personality:#x} (setarch, linux32, personality(2))"
-            )
+def _unreadable_limits(holdings: Holdings) -> Iterator[Found]:
+    unreadable = [process for process in holdings.processes.values() if not process.limits_readable]
+    # CRIU can be started as that user, but not as several.
+    if unreadable and common_identity(holdings.processes) is None:
+        for process in unreadable:
+            yield Found(process, f"runs as user {process.uid}, others as another one")
 
 
 KINDS = (
@@ -151,66 +108,25 @@ KINDS = (
         _high_descriptor,
     ),
     Kind(
-        "long-deleted-name",
-        f"An open file that is deleted and whose name was longer than {LONGEST_NAME - ADDED_TO_NAME} bytes",
+        "few-tasks",
+        f"A limit of processes and threads (`--pids-limit`) with fewer than {TASKS_OF_RESTORE} left",
         REFUSED,
-        "/proc/PID/fd",
-        "CRIU makes it again by a name that is longer still, and no file system takes that",
-        "Let the service close it before the move",
-        TEST + "test_a_deleted_file_with_a_long_name",
-        _long_name,
+        "pids.max and pids.current of its cgroup",
+        f"CRIU needs {TASKS_OF_RESTORE} beside them for its restore, within that limit",
+        "Raise it: `docker update --pids-limit` takes effect at once",
+        TEST + "test_a_limit_of_processes_that_is_used_up",
+        _few_tasks_left,
     ),
     Kind(
-        "thread-pidfd",
-        "A pidfd of a single thread (PIDFD_THREAD; of processes: kept)",
+        "other-user",
+        "Processes of several users, or groups, on a host without CAP_SYS_RESOURCE (of one: kept)",
         REFUSED,
-        "`flags` in /proc/PID/fdinfo",
-        "CRIU cannot dump it",
-        "Close it before the move",
-        TEST + "test_a_pidfd_of_a_thread",
-        _pidfd_of_thread,
-    ),
-    Kind(
-        "thread-apart",
-        "A thread with a table of open files, working directory, umask or namespace of its own (unshare, "
-        "setns; Samba's threads), or a namespace for children to come",
-        REFUSED,
-        "kcmp(2) of each thread and the first one of its process; /proc/PID/task/TID/ns",
-        "CRIU gives all threads what the first one has",
-        "Let the service use a process of its own for that (fork), or end the thread before the move",
-        TEST + "test_a_thread_with_what_threads_have_in_common",
-        _apart,
-    ),
-    Kind(
-        "alarm-clock",
-        "A timerfd of a clock that wakes the host (CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM; other clocks: "
-        "kept)",
-        REFUSED,
-        "`clockid` in /proc/PID/fdinfo",
-        "CRIU cannot dump it",
-        "Let the service use CLOCK_REALTIME or CLOCK_BOOTTIME: edge hosts do not sleep",
-        TEST + "test_a_timer_of_a_clock_that_wakes_the_host",
-        _alarm_clock,
-    ),
-    Kind(
-        "protected-file",
-        "A file that was opened for writing, and has become immutable or append-only since (chattr +i, +a; "
-        "open for appending to it: kept); also one that is mapped and was opened so",
-        REFUSED,
-        "`flags` in /proc/PID/fdinfo, the permissions of links in /proc/PID/map_files, and statx(2)",
-        "it is so on the target, too, where CRIU cannot open it for writing again",
-        "Take that off until the service has moved (`chattr -i`, `chattr -a`), or let the service close it",
-        TEST + "test_a_file_that_was_protected_after_it_was_opened",
-        _protected,
-    ),
-    Kind(
-        "personality",
-        "The personality of a process or thread (setarch, linux32)",
-        SAID,
-        "/proc/PID/personality, of each thread",
-        "CRIU does not restore it: uname(2) and the places of new mappings are the usual ones after the move",
-        "Nothing, unless the service goes by them; then let it be started anew",
-        TEST + "test_a_personality",
-        _personality,
+        "prlimit(2) of a process fails, and their ids in /proc/PID/status differ",
+        "this host lacks CAP_SYS_RESOURCE, without which CRIU reads the resource limits (rlimit) of one "
+        "user's processes only",
+        "Give the host (a container or a restricted machine) that capability, or let all of the service run "
+        "as one user (`docker run --user`, or as root)",
+        TEST + "test_processes_of_several_users_whose_limits_cannot_be_read",
+        _unreadable_limits,
     ),
 )

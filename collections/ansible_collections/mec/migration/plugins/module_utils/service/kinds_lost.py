@@ -98,9 +98,10 @@ KINDS = (
     ),
     Kind(
         "much-in-tmpfs",
-        "Such a tmpfs with more than 32 MiB in it",
+        "A tmpfs that cannot travel in rounds (something is mounted below it, or it is mounted twice), with "
+        "more than 32 MiB in it",
         SAID,
-        "as before",
+        "what is in it (statvfs), and how fast a sample is packed",
         "the service is frozen meanwhile",
         "Use a volume if that is too long: volumes travel while the service runs",
         TEST + "test_a_tmpfs_that_takes_time",

@@ -64,6 +64,11 @@ def _on_hidden(holdings: Holdings) -> Iterator[Found]:
             )
 
 
+def _long_mount_line(holdings: Holdings) -> Iterator[Found]:
+    for point in holdings.unreadable_mounts:
+        yield Found(None, f"has a mount at {point} whose line in mountinfo is longer than 4094 bytes")
+
+
 KINDS = (
     Kind(
         "own-mounts",
@@ -117,5 +122,15 @@ KINDS = (
         "Close it before the move, or unmount what hides it",
         TEST + "test_a_file_on_a_hidden_mount",
         _on_hidden,
+    ),
+    Kind(
+        "long-mount-line",
+        "A mount whose line in /proc/PID/mountinfo is longer than 4094 bytes (an image of some 69 layers)",
+        REFUSED,
+        "the length of the line",
+        "CRIU up to 4.2 reads no longer ones (those of other containers are kept from it)",
+        "Build its image with fewer layers, or with many more: Docker shortens the paths then",
+        TEST + "test_a_mount_whose_line_is_too_long",
+        _long_mount_line,
     ),
 )

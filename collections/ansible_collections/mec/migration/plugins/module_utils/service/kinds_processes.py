@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kinds of things that are processes, or belong to one: namespaces, tracing, memory, limits."""
+"""Kinds of things that are processes, or belong to one: namespaces, tracing, threads, terminals, memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import platform
 import stat
 from collections.abc import Iterator
 
-from ..kernel.identity import common_identity
 from ..kernel.processes import program_bits
 from .executed import Executed
 from .holdings import Holdings, Process
@@ -21,8 +20,6 @@ SCHED_DEADLINE = 6
 DEV_TTY = os.makedev(5, 0)
 # Of linux/magic.h, also of memfds of huge pages.
 HUGETLBFS_MAGIC = 0x958458F6
-# CRIU's own processes while it restores; seen to be enough, and two are not.
-TASKS_OF_RESTORE = 4
 TEST = "tests/unit/plugins/module_utils/test_holdings.py::"
 
 
@@ -90,10 +87,10 @@ def _sharing_directory(holdings: Holdings) -> Iterator[Found]:
             yield Found(holdings.processes[pid], what)
 
 
-def _few_tasks_left(holdings: Holdings) -> Iterator[Found]:
-    left = holdings.tasks_left
-    if left is not None and left < TASKS_OF_RESTORE:
-        yield Found(None, f"may have {max(left, 0)} more processes and threads (`--pids-limit`)")
+def _apart(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        for what in process.apart:
+            yield Found(process, f"has {what}")
 
 
 def _other_namespace(holdings: Holdings, name: str) -> Iterator[Process]:
@@ -127,14 +124,6 @@ def _nested_mounts(holdings: Holdings) -> Iterator[Found]:
         yield Found(process, "is in a mount namespace of its own")
 
 
-def _unreadable_limits(holdings: Holdings) -> Iterator[Found]:
-    unreadable = [process for process in holdings.processes.values() if not process.limits_readable]
-    # CRIU can be started as that user, but not as several.
-    if unreadable and common_identity(holdings.processes) is None:
-        for process in unreadable:
-            yield Found(process, f"runs as user {process.uid}, others as another one")
-
-
 def _deadlines(holdings: Holdings) -> Iterator[Found]:
     for process in holdings.processes.values():
         if SCHED_DEADLINE in process.policies:
@@ -145,6 +134,14 @@ def _real_time(holdings: Holdings) -> Iterator[Found]:
     for process in holdings.processes.values():
         if process.policies & {os.SCHED_FIFO, os.SCHED_RR}:
             yield Found(process, "has threads of real-time priority (SCHED_FIFO, SCHED_RR)")
+
+
+def _personality(holdings: Holdings) -> Iterator[Found]:
+    for process in holdings.processes.values():
+        if process.personality:
+            yield Found(
+                process, f"has the personality {process.personality:#x} (setarch, linux32, personality(2))"
+            )
 
 
 def _first_thread_timer(holdings: Holdings) -> Iterator[Found]:
@@ -194,11 +191,6 @@ def _huge_pages(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         if file.magic == HUGETLBFS_MAGIC and not process.huge_bytes:
             yield Found(process, f"has {file.link} open, a file of huge pages ({file.place})")
-
-
-def _long_mount_line(holdings: Holdings) -> Iterator[Found]:
-    for point in holdings.unreadable_mounts:
-        yield Found(None, f"has a mount at {point} whose line in mountinfo is longer than 4094 bytes")
 
 
 def _session_keys(holdings: Holdings) -> Iterator[Found]:
@@ -262,14 +254,15 @@ KINDS = (
         _sharing_directory,
     ),
     Kind(
-        "few-tasks",
-        f"A limit of processes and threads (`--pids-limit`) with fewer than {TASKS_OF_RESTORE} left",
+        "thread-apart",
+        "A thread with a table of open files, working directory, umask or namespace of its own (unshare, "
+        "setns; Samba's threads), or a namespace for children to come",
         REFUSED,
-        "pids.max and pids.current of its cgroup",
-        f"CRIU needs {TASKS_OF_RESTORE} beside them for its restore, within that limit",
-        "Raise it: `docker update --pids-limit` takes effect at once",
-        TEST + "test_a_limit_of_processes_that_is_used_up",
-        _few_tasks_left,
+        "kcmp(2) of each thread and the first one of its process; /proc/PID/task/TID/ns",
+        "CRIU gives all threads what the first one has",
+        "Let the service use a process of its own for that (fork), or end the thread before the move",
+        TEST + "test_a_thread_with_what_threads_have_in_common",
+        _apart,
     ),
     Kind(
         "user-namespace",
@@ -302,18 +295,6 @@ KINDS = (
         _nested_mounts,
     ),
     Kind(
-        "other-user",
-        "Processes of several users, or groups, on a host without CAP_SYS_RESOURCE (of one: kept)",
-        REFUSED,
-        "prlimit(2) of a process fails, and their ids in /proc/PID/status differ",
-        "this host lacks CAP_SYS_RESOURCE, without which CRIU reads the resource limits (rlimit) of one "
-        "user's processes only",
-        "Give the host (a container or a restricted machine) that capability, or let all of the service run "
-        "as one user (`docker run --user`, or as root)",
-        TEST + "test_processes_of_several_users_whose_limits_cannot_be_read",
-        _unreadable_limits,
-    ),
-    Kind(
         "deadlines",
         "Threads that are scheduled by deadlines (SCHED_DEADLINE)",
         REFUSED,
@@ -337,12 +318,22 @@ KINDS = (
         "real-time",
         "Threads of real-time priority (SCHED_FIFO, SCHED_RR)",
         SAID,
-        "as before",
+        "sched_getscheduler(2) of each thread",
         "CRIU sets policy and priority again on the target, whose kernel and cgroups must allow them, too",
         "Give the target the same `--cpu-rt-runtime` settings of its daemon, with cgroup version 1 (a "
         "container without is refused where the kernel asks for it)",
         TEST + "test_real_time_priority",
         _real_time,
+    ),
+    Kind(
+        "personality",
+        "The personality of a process or thread (setarch, linux32)",
+        SAID,
+        "/proc/PID/personality, of each thread",
+        "CRIU does not restore it: uname(2) and the places of new mappings are the usual ones after the move",
+        "Nothing, unless the service goes by them; then let it be started anew",
+        TEST + "test_a_personality",
+        _personality,
     ),
     Kind(
         "exec",
@@ -437,16 +428,6 @@ KINDS = (
         "Let the service use ordinary or transparent huge pages",
         TEST + "test_huge_pages",
         _huge_pages,
-    ),
-    Kind(
-        "long-mount-line",
-        "A mount whose line in /proc/PID/mountinfo is longer than 4094 bytes (an image of some 69 layers)",
-        REFUSED,
-        "the length of the line",
-        "CRIU up to 4.2 reads no longer ones (those of other containers are kept from it)",
-        "Build its image with fewer layers, or with many more: Docker shortens the paths then",
-        TEST + "test_a_mount_whose_line_is_too_long",
-        _long_mount_line,
     ),
     Kind(
         "landlock",

@@ -71,7 +71,7 @@ KINDS = (
         "nameless-watch",
         "A watch on what has no name: a deleted file that somebody has open still; a watch on /proc or /sys",
         REFUSED,
-        "as before, and no mount of the container has that inode",
+        "inode and device in /proc/PID/fdinfo, and no mount of the container has that inode",
         "CRIU cannot set it up again",
         "Let the service end that watch, or close the file (watched files that are replaced by a new one of "
         "the same name: most programs do so by themselves)",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -17,10 +16,9 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.kernel.keyrings import session_keys
-from ansible_collections.mec.migration.plugins.module_utils.kernel.mountinfo import mounts
 from ansible_collections.mec.migration.plugins.module_utils.kernel.processes import program_bits
 from ansible_collections.mec.migration.plugins.module_utils.service import executed as executed_module
-from ansible_collections.mec.migration.plugins.module_utils.service import kinds_files, kinds_processes
+from ansible_collections.mec.migration.plugins.module_utils.service import kinds_processes
 from ansible_collections.mec.migration.plugins.module_utils.service.holdings import read_holdings
 from ansible_collections.mec.migration.plugins.module_utils.service.inventory import KINDS, causes_now, judge
 from ansible_collections.mec.migration.plugins.module_utils.service.kinds import REFUSED, SAID
@@ -186,11 +184,6 @@ def test_of_what_moves_nothing_is_said():
     assert inventory.said == ()
 
 
-def test_an_io_uring():
-    program = "keep.append(made(libc.syscall(425, 8, ctypes.create_string_buffer(120))))"
-    only(told(program), "io_uring (file descriptor", "CRIU cannot dump", "UV_USE_IO_URING=0")
-
-
 def test_secret_memory():
     only(told("keep.append(made(libc.syscall(447, 0)))"), "memfd_secret", "secretmem.enable=0")
 
@@ -251,66 +244,6 @@ def test_a_nested_namespace(flag, called):
     assert any(f"is in a {called} namespace of its own" in sentence for sentence in found), found
 
 
-def test_a_file_whose_name_is_gone_while_another_link_stays(tmp_path):
-    program = f"""
-os.chdir({str(tmp_path)!r})
-keep.append(open("gone", "w"))
-os.link("gone", "stays")
-os.unlink("gone")
-keep.append(open("deleted", "w"))
-os.unlink("deleted")
-"""
-    point = max((mount.point for mount in mounts() if str(tmp_path).startswith(mount.point)), key=len)
-    with Victim(program) as victim:
-        assert judge("web", read_holdings(victim.pid, victim.pids())).refused == ()
-        holdings = read_holdings(victim.pid, victim.pids(), [point])
-    only(judge("web", holdings).refused, f"has {tmp_path}/gone open", "by the name that stays")
-
-
-def test_a_message_queue():
-    program = """
-try:
-    rt = ctypes.CDLL("librt.so.1", use_errno=True)
-except OSError:
-    rt = libc
-name = b"/holdings%d" % os.getpid()
-keep.append(made(rt.mq_open(name, os.O_RDWR | os.O_CREAT, 0o600, None)))
-rt.mq_unlink(name)
-"""
-    only(told(program), "POSIX message queue", "System V")
-
-
-@needs_root
-def test_a_message_queue_that_nobody_has_open():
-    program = """
-unshare_mounts(0x08000000)
-libc.mount(b"none", b"/", None, 0x44000, None)
-made(libc.mount(b"none", b"/dev/shm", b"mqueue", 0, None))
-open("/dev/shm/jobs", "x").close()
-"""
-    (sentence,) = told(program)
-    assert "container web has the POSIX message queue /jobs, which no process" in sentence
-    assert "mq_unlink" in sentence
-
-
-UNREAD = """
-kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
-pairs = [socket.socketpair(socket.AF_UNIX, kind) for kind in kinds]
-for one, other in pairs:
-    one.send(b"not read")
-"""
-
-
-@pytest.mark.parametrize("option", [socket.SO_PASSCRED, 35])
-def test_unread_data_with_its_sender(option):
-    program = UNREAD + f"for one, other in pairs: other.setsockopt(1, {option}, 1)\n"
-    found = told(program)
-    assert len(found) == 3
-    assert all("has not read, on which it asked for who sends" in sentence for sentence in found)
-    assert told(program + "for one, other in pairs: other.recv(9)") == []
-    assert told(UNREAD) == []
-
-
 def test_a_stopped_process_below_a_stopped_one():
     program = """
 upper = os.fork()
@@ -328,114 +261,6 @@ os.waitpid(upper, os.WUNTRACED)
     refused = judge("web", holdings._replace(cgroup_version=1)).refused
     only(list(refused), "is stopped, and so is its parent, process", "kill -CONT")
     assert judge("web", holdings._replace(cgroup_version=2)).refused == ()
-
-
-@needs_root
-def test_a_packet_socket():
-    program = "keep.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW))"
-    only(told(program), "packet socket", "Close it")
-
-
-MPTCP = """
-try:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
-except OSError:
-    made(-1)
-listener.bind(("127.0.0.1", 0))
-listener.listen()
-"""
-
-
-def test_a_listener_of_mptcp(monkeypatch):
-    monkeypatch.setattr(kinds_files, "mptcp_obstacle", lambda: "")
-    only(told(MPTCP, SAID), "MPTCP", "on the target it is", "fall back to TCP")
-    assert told(MPTCP) == []
-    monkeypatch.setattr(kinds_files, "mptcp_obstacle", lambda: "Invalid argument")
-    only(told(MPTCP), "MPTCP", "GODEBUG=multipathtcp=0", "net.mptcp.enabled=0")
-    assert told(MPTCP, SAID) == []
-
-
-def test_what_an_mptcp_listener_accepted_as_plain_tcp_is_no_mptcp():
-    program = (
-        MPTCP
-        + """
-client = socket.create_connection(listener.getsockname())
-keep += [client, listener.accept()[0]]
-listener.close()
-"""
-    )
-    assert told(program) == []
-
-
-def test_a_socket_of_another_family():
-    program = """
-try:
-    keep.append(socket.socket(40, socket.SOCK_STREAM))
-except OSError:
-    made(-1)
-"""
-    only(told(program), "AF_VSOCK", "Use TCP, UDP or UNIX")
-
-
-def test_other_kernel_objects():
-    program = "keep.append(made(libc.syscall({'x86_64': 323}.get(os.uname().machine, 282), 1)))"
-    only(told(program), "userfaultfd", "file descriptor")
-
-
-def test_a_directory_of_proc():
-    only(told("keep.append(os.open('/proc', os.O_RDONLY))"), "directory of /proc open, /proc")
-
-
-@needs_root
-def test_a_device():
-    program = """
-os.mknod("/dev/shm/holdings%d" % os.getpid(), 0o600 | 0o020000, os.makedev(10, 229))
-try:
-    keep.append(os.open("/dev/shm/holdings%d" % os.getpid(), os.O_RDWR))
-except OSError:
-    ctypes.set_errno(19)
-    made(-1)
-finally:
-    os.unlink("/dev/shm/holdings%d" % os.getpid())
-"""
-    only(told(program), "has the device", "Start the service without")
-
-
-BACKLOG = """
-listener = socket.socket(socket.AF_UNIX); listener.bind("\\0backlog%d" % os.getpid()); listener.listen()
-client = socket.socket(socket.AF_UNIX); client.connect(listener.getsockname()); client.send(b"x")
-"""
-
-
-def test_data_on_a_connection_that_nobody_accepted():
-    only(
-        told(BACKLOG), "listens on the UNIX socket @backlog", "not accepted", "as soon as the service accepts"
-    )
-    assert told(BACKLOG + "accepted = listener.accept()") == []
-
-
-NETLINK = """
-s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-s.bind((0, 0))
-# RTM_GETLINK of all interfaces; the answer is not read.
-s.send((17 + 3).to_bytes(4, "little") + bytes([18, 0, 1, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))
-"""
-
-
-def test_a_netlink_socket_with_unread_data():
-    only(told(NETLINK), "netlink", "has not read", "as soon as the service reads it")
-    assert told(NETLINK + "while s.recv(65536)[4] != 3: pass") == []
-
-
-@pytest.mark.parametrize(("family", "address"), [("AF_INET", "127.0.0.1"), ("AF_INET6", "::1")])
-def test_a_datagram_that_is_not_sent_yet(family, address):
-    program = f"""
-s = socket.socket(socket.{family}, socket.SOCK_DGRAM)
-s.connect(("{address}", 9))
-s.send(b"begun", socket.MSG_MORE)
-"""
-    only(told(program), "a datagram that it has not sent", "as soon as the service sends the rest")
-    assert told(program + "s.send(b'ended')") == []
 
 
 VFORKED = """
@@ -542,84 +367,6 @@ def test_a_process_with_its_parents_directory():
     assert told(CLONED.format(flag=CLONE_FILES)) == []
 
 
-def test_a_pipe_that_keeps_writes_apart():
-    only(told("keep.append(os.pipe2(os.O_DIRECT))"), "keeps writes apart", "SOCK_SEQPACKET")
-    assert told("keep.append(os.pipe2(os.O_NONBLOCK))") == []
-
-
-def test_more_pipes_than_can_be_dumped():
-    program = """
-import resource
-resource.setrlimit(resource.RLIMIT_NOFILE, (3000, 3000))
-keep += [os.pipe() for _ in range({count})]
-child()
-"""
-    (said,) = told(program.format(count=1025))
-    assert said.startswith("container web has 1025 pipes; ")
-    assert told(program.format(count=1024)) == []
-
-
-def test_a_connected_datagram_socket_on_its_way():
-    program = """
-made(libc.unshare(0x40000000))
-one, other = socket.socketpair()
-sent, kept = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _turn in range(2)]
-import subprocess
-subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-for each in (sent, kept):
-    each.connect(("127.0.0.1", 9))
-socket.send_fds(one, [b"x"], [sent.fileno(), kept.fileno()])
-{close}
-"""
-    (said,) = told(program.format(close="sent.close()"))
-    assert said.startswith("container web has a connected UDP socket on the way from one process to another")
-    assert told(program.format(close="")) == []
-
-
-def test_more_fifos_than_can_be_dumped(tmp_path):
-    program = """
-import resource
-resource.setrlimit(resource.RLIMIT_NOFILE, (3000, 3000))
-for number in range({count}):
-    os.mkfifo(f"{path}/{{number}}")
-    keep.append(os.open(f"{path}/{{number}}", os.O_RDWR))
-child()
-"""
-    for name in ("few", "many"):
-        (tmp_path / name).mkdir()
-    (said,) = told(program.format(count=1025, path=tmp_path / "many"))
-    assert said.startswith("container web has 1025 FIFOs open; ")
-    assert told(program.format(count=1024, path=tmp_path / "few")) == []
-
-
-def test_a_limit_of_processes_that_is_used_up():
-    with Victim("child()") as victim:
-        holdings = victim.holdings()
-        for left, refused in ((None, 0), (4, 0), (3, 1), (-1, 1)):
-            found = judge("web", holdings._replace(tasks_left=left)).refused
-            assert len(found) == refused
-            assert all("docker update --pids-limit" in sentence for sentence in found)
-
-
-def test_how_many_processes_are_left():
-    controller = "/sys/fs/cgroup/pids"
-    if not os.access(controller, os.W_OK):
-        pytest.skip("needs root and the controller pids of cgroup version 1")
-    group = f"{controller}/mec-test-tasks-{os.getpid()}"
-    os.mkdir(group)
-    try:
-        with Victim("child()") as victim:
-            for pid in victim.pids():
-                write(f"{group}/cgroup.procs", pid)
-            assert victim.holdings().tasks_left is None
-            write(f"{group}/pids.max", 5)
-            assert victim.holdings().tasks_left == 3
-    finally:
-        # What was killed is there until its parent has asked for it.
-        wait_until(lambda: not Path(group, "cgroup.procs").read_text())
-        os.rmdir(group)
-
-
 @pytest.mark.parametrize(("first", "notify"), [(True, 4), (False, 4), (True, 0)])
 def test_a_timer_that_signals_the_first_thread(first, notify):
     program = f"""
@@ -677,28 +424,6 @@ made(libc.syscall(number, 0, attributes, 0))
     only(told(program), "SCHED_DEADLINE")
 
 
-def test_a_connection_to_a_process_outside():
-    with socket.socket(socket.AF_UNIX) as outside:
-        outside.bind(f"\0outside{os.getpid()}")
-        outside.listen()
-        program = f"s = socket.socket(socket.AF_UNIX); s.connect('\\0outside{os.getpid()}')"
-        with Victim(program) as victim:
-            accepted, _peer = outside.accept()
-            with accepted:
-                found = judge("web", victim.holdings()).refused
-    only(found, "outside the service", f"(process {os.getpid()})", "@outside")
-
-
-def test_datagrams_to_a_process_outside():
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as outside:
-        outside.bind(f"\0datagrams{os.getpid()}")
-        program = (
-            f"s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect('\\0datagrams{os.getpid()}')"
-        )
-        found = told(program)
-    only(found, "outside the service", "Log to standard output")
-
-
 def test_a_32_bit_program_on_arm64(monkeypatch):
     assert told("") == []
     monkeypatch.setattr(kinds_processes, "program_bits", lambda _pid: 32)
@@ -742,54 +467,6 @@ def test_a_file_of_huge_pages_of_which_nothing_was_used():
     only(told('made(libc.memfd_create(b"held", 4))'), "huge pages", "descriptor", "transparent")
 
 
-WITHOUT_THE_CAPABILITY = (
-    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 24); os.execv(sys.executable, sys.argv[1:])"
-)
-OTHER_USER = "os.setgroups([]); os.setgid(1000); os.setuid(1000)"
-
-
-def without_the_capability(program, *arguments):
-    """What a program says that runs without CAP_SYS_RESOURCE, as CRIU does on such a host."""
-    argv = [sys.executable, "-c", WITHOUT_THE_CAPABILITY, sys.executable, "-c", program, *map(str, arguments)]
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
-    return subprocess.run(argv, capture_output=True, text=True, check=True, env=environment).stdout
-
-
-LOOK = """
-import sys
-from ansible_collections.mec.migration.plugins.module_utils.service import kinds_files, kinds_processes
-from ansible_collections.mec.migration.plugins.module_utils.service.holdings import read_holdings
-from ansible_collections.mec.migration.plugins.module_utils.service.inventory import judge
-pids = [int(pid) for pid in sys.argv[1:]]
-print(*judge("web", read_holdings(pids[0], pids)).refused, sep="\\n")
-"""
-
-
-@needs_root
-def test_processes_of_several_users_whose_limits_cannot_be_read():
-    with Victim(f"child(lambda: [{OTHER_USER.replace(';', ',')}])") as roots:
-        said = without_the_capability(LOOK, *roots.pids())
-    only(said.splitlines(), "runs as user 1000", "CAP_SYS_RESOURCE", "rlimit")
-
-
-@needs_root
-def test_processes_of_one_user_whose_limits_criu_can_read_as_that_user():
-    with Victim(f"{OTHER_USER}; child()") as first:
-        said = without_the_capability(LOOK, *first.pids())
-        assert said.strip() == ""
-        ask = """
-import resource, subprocess, sys
-from ansible_collections.mec.migration.plugins.module_utils.kernel.identity import as_real, needed_identity
-pid = int(sys.argv[1])
-again = "import resource, os, sys; print(resource.prlimit(int(sys.argv[1]), 0), os.geteuid())"
-argv = [sys.executable, "-c", again, str(pid)]
-as_root = subprocess.run(argv, stderr=subprocess.DEVNULL).returncode
-print(as_root, as_real(needed_identity([pid]), lambda: subprocess.run(argv).returncode))
-"""
-        # Not as root; as that user, with root's rights in all else.
-        assert without_the_capability(ask, first.pid).splitlines() == ["(-1, -1) 0", "1 0"]
-
-
 def test_a_process_that_exec_started(monkeypatch):
     """One whose parent is not in the container, as that of `docker exec`."""
     with Victim("") as victim, Victim("") as stranger:
@@ -810,48 +487,47 @@ def test_a_debugger_that_exec_started():
     assert "outside" not in sentence
 
 
-# An overlay of many layers, in a mount namespace of its own.
-MANY_LAYERS = """
-libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
-unshare_mounts()
-made(libc.mount(None, b"/", None, 1 << 14 | 1 << 18, None))
-base = "BASE"
-made(libc.mount(b"none", base.encode(), b"tmpfs", 0, None))
-os.chdir(base)
-layers = [chr(97 + number) * 240 for number in range(15)]
-point = os.path.join(base, "p" * 250, "q" * 250)
-for name in (*layers, "upper", "work", point):
-    os.makedirs(name)
-options = f"lowerdir={':'.join(layers)},upperdir={base}/upper,workdir={base}/work"
-made(libc.mount(b"overlay", point.encode(), b"overlay", 0, options.encode()))
+def test_a_personality():
+    # PER_LINUX32
+    only(told("made(libc.personality(8))", SAID), "the personality 0x8", "does not restore it")
+    assert told("", SAID) == []
+
+
+THREAD = """
+import threading
+def own():
+    {}
+    begun.set()
+    time.sleep(600)
+begun = threading.Event()
+threading.Thread(target=own, daemon=True).start()
+begun.wait()
 """
 
 
-@needs_root
-def test_a_mount_whose_line_is_too_long(tmp_path):
-    found = told(MANY_LAYERS.replace("BASE", str(tmp_path)))
-    # That it is an overlay, which Docker has not mounted, is the other one.
-    assert ["longer than 4094 bytes" in each for each in found].count(True) == 1
-    found = [each for each in found if "longer than 4094 bytes" in each]
-    assert f"container web has a mount at {tmp_path}" in found[0]
+def test_a_personality_of_a_thread():
+    only(told(THREAD.format("libc.personality(8)"), SAID), "the personality 0x8")
 
 
 @needs_root
-def test_criu_is_kept_from_mounts_of_others_that_it_cannot_read(tmp_path):
-    look = """
-from ansible_collections.mec.migration.plugins.module_utils.criu.own_mounts import *
-import subprocess
-longest = ["awk", "{ if (length($0) > m) m = length($0) } END { print m }", "/proc/self/mountinfo"]
-assert len(unreadable_mounts()) == 1
-print(with_own_mounts(lambda: int(subprocess.check_output(longest))))
-print(int(subprocess.check_output(longest)))
-"""
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
-    program = MANY_LAYERS.replace("BASE", str(tmp_path))
-    argv = [sys.executable, "-c", PRELUDE + program + look]
-    said = subprocess.run(argv, capture_output=True, text=True, check=True, env=environment).stdout
-    seen_by_criu, seen_by_others = map(int, said.split())
-    assert seen_by_criu < 4094 < seen_by_others
+@pytest.mark.parametrize(
+    ("flag", "what"),
+    [
+        (0x400, "open files of its own"),
+        (0x200, "a working directory and umask of its own"),
+        (0x40000000, "a namespace of its own (net)"),
+        (0x04000000, "a namespace of its own (uts)"),
+    ],
+)
+def test_a_thread_with_what_threads_have_in_common(flag, what):
+    only(told(THREAD.format(f"made(libc.unshare({flag}))")), f"has a thread with {what}", "gives all threads")
+    assert told(THREAD.format("pass")) == []
+
+
+@needs_root
+@pytest.mark.parametrize(("flag", "name"), [(0x20000000, "pid"), (0x80, "time")])
+def test_a_namespace_for_children_to_come(flag, name):
+    only(told(f"made(libc.unshare({flag}))"), f"a namespace for its children ({name})")
 
 
 def test_many_processes_of_one_kind_are_one_sentence():

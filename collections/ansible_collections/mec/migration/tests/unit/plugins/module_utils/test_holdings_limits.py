@@ -1,21 +1,19 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Processes that leave CRIU no room of what it needs in them, from real ones."""
+"""Limits that leave CRIU no room, or that it cannot read, from real processes."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.kernel.inode_flags import (
-    APPEND,
-    IMMUTABLE,
-    NOATIME,
-    set_flags,
-)
 from ansible_collections.mec.migration.plugins.module_utils.service import kinds_limits
 from ansible_collections.mec.migration.plugins.module_utils.service.inventory import judge
-from ansible_collections.mec.migration.plugins.module_utils.service.kinds import SAID
-from test_holdings import Victim, needs_root, only, told
+from test_holdings import Victim, needs_root, only, told, wait_until, write
 
 
 def test_a_process_that_may_open_no_more_files():
@@ -64,157 +62,78 @@ def test_a_file_that_is_open_as_a_high_number(monkeypatch):
     assert told(program) == []
 
 
-PROTECTED = """
-import fcntl
-{how}
-file = os.open("{path}", os.O_RDONLY)
-if libc.ioctl(file, 0x40086602, ctypes.byref(ctypes.c_long({flag}))):
-    made(-1)
-os.close(file)
-"""
-
-
-@pytest.fixture
-def protected(tmp_path):
-    """A file that is there, whose flags are taken away again, so that it can be removed."""
-    path = tmp_path / "file"
-    path.write_bytes(b"x" * 4096)
-    yield path
-    with open(path, "rb") as file:
-        try:
-            set_flags(file.fileno(), 0)
-        except OSError as error:
-            pytest.skip(f"no flags of files here: {error}")
-
-
-@needs_root
-@pytest.mark.parametrize(
-    ("how", "flag", "words"),
-    [
-        ("keep.append(os.open({path!r}, os.O_WRONLY))", IMMUTABLE, "which is immutable (chattr +i) by now"),
-        (
-            "keep.append(os.open({path!r}, os.O_RDWR | os.O_APPEND))",
-            IMMUTABLE,
-            "immutable (chattr +i) by now",
-        ),
-        ("keep.append(os.open({path!r}, os.O_RDWR))", APPEND, "append-only (chattr +a) by now"),
-        # Of all mappings CRIU opens the file as it was, also where nothing can be written through them.
-        ("mapped(os.open({path!r}, os.O_RDWR), 1, 1)", IMMUTABLE, "has mapped the file"),
-        ("mapped(os.open({path!r}, os.O_RDWR), 3, 2)", IMMUTABLE, "has mapped the file"),
-        ("mapped(os.open({path!r}, os.O_RDWR), 3, 1)", APPEND, "has mapped the file"),
-        ("keep.append(os.open({path!r}, os.O_WRONLY | os.O_APPEND))", APPEND, ""),
-        ("keep.append(os.open({path!r}, os.O_RDONLY))", IMMUTABLE, ""),
-        ("mapped(os.open({path!r}, os.O_RDONLY), 3, 2)", IMMUTABLE, ""),
-        ("keep.append(os.open({path!r}, os.O_RDWR))", NOATIME, ""),
-    ],
-)
-def test_a_file_that_was_protected_after_it_was_opened(protected, how, flag, words):
-    mapped = """
-def mapped(file, access, kind):
-    keep.append(made(libc.mmap(None, 4096, access, kind, file, 0)))
-    os.close(file)
-"""
-    path = str(protected)
-    found = told(PROTECTED.format(how=mapped + how.format(path=path), path=path, flag=flag))
-    if words:
-        only(found, path, words, "cannot open it for writing again", "chattr -i")
-    else:
-        assert found == []
-
-
-@needs_root
-@pytest.mark.parametrize("alone", [False, True])
-def test_a_protected_file_that_does_not_move_is_not_judged_here(protected, alone):
-    how = f"keep.append(os.open({str(protected)!r}, os.O_RDWR))"
-    with Victim(PROTECTED.format(how=how, path=protected, flag=IMMUTABLE)) as victim:
+def test_a_limit_of_processes_that_is_used_up():
+    with Victim("child()") as victim:
         holdings = victim.holdings()
-    (point,) = [mount for mount in holdings.mounts if mount.point == "/"][-1:]
-    # A file can be mounted alone, too (`-v /etc/app.conf:/etc/app.conf`).
-    elsewhere = point._replace(point=str(protected if alone else protected.parent))
-    stays = holdings._replace(mounts=(*holdings.mounts, elsewhere), staying=(elsewhere.point,))
-    assert len(judge("web", holdings).refused) == 1
-    assert judge("web", stays).refused == ()
+        for left, refused in ((None, 0), (4, 0), (3, 1), (-1, 1)):
+            found = judge("web", holdings._replace(tasks_left=left)).refused
+            assert len(found) == refused
+            assert all("docker update --pids-limit" in sentence for sentence in found)
 
 
-def test_a_database_that_goes_around_the_page_cache_has_no_strange_pipe(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"")
-    program = f"""
-try:
-    keep.append(os.open({str(path)!r}, os.O_RDWR | os.O_DIRECT))
-except OSError as error:
-    print("not given:", error)
-    sys.exit()
-"""
-    assert told(program) == []
+def test_how_many_processes_are_left():
+    controller = "/sys/fs/cgroup/pids"
+    if not os.access(controller, os.W_OK):
+        pytest.skip("needs root and the controller pids of cgroup version 1")
+    group = f"{controller}/mec-test-tasks-{os.getpid()}"
+    os.mkdir(group)
+    try:
+        with Victim("child()") as victim:
+            for pid in victim.pids():
+                write(f"{group}/cgroup.procs", pid)
+            assert victim.holdings().tasks_left is None
+            write(f"{group}/pids.max", 5)
+            assert victim.holdings().tasks_left == 3
+    finally:
+        # What was killed is there until its parent has asked for it.
+        wait_until(lambda: not Path(group, "cgroup.procs").read_text())
+        os.rmdir(group)
 
 
-def test_a_deleted_file_with_a_long_name(tmp_path):
-    program = f"""
-keep.append(open("{tmp_path}/" + "n" * {{length}}, "w"))
-os.unlink(keep[0].name)
-"""
-    only(told(program.format(length=242)), "deleted file", "longer than 241 bytes")
-    assert told(program.format(length=241)) == []
-
-
-@pytest.mark.parametrize("flags", [0, 0o200])
-def test_a_pidfd_of_a_thread(flags):
-    found = told(f"keep.append(made(libc.syscall(434, os.getpid(), {flags})))")
-    if flags:
-        only(found, "a pidfd of a single thread", "CRIU cannot dump it")
-    else:
-        assert found == []
-
-
-def test_a_personality():
-    # PER_LINUX32
-    only(told("made(libc.personality(8))", SAID), "the personality 0x8", "does not restore it")
-    assert told("", SAID) == []
-
-
-THREAD = """
-import threading
-def own():
-    {}
-    begun.set()
-    time.sleep(600)
-begun = threading.Event()
-threading.Thread(target=own, daemon=True).start()
-begun.wait()
-"""
-
-
-def test_a_personality_of_a_thread():
-    only(told(THREAD.format("libc.personality(8)"), SAID), "the personality 0x8")
-
-
-@needs_root
-@pytest.mark.parametrize(
-    ("flag", "what"),
-    [
-        (0x400, "open files of its own"),
-        (0x200, "a working directory and umask of its own"),
-        (0x40000000, "a namespace of its own (net)"),
-        (0x04000000, "a namespace of its own (uts)"),
-    ],
+WITHOUT_THE_CAPABILITY = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 24); os.execv(sys.executable, sys.argv[1:])"
 )
-def test_a_thread_with_what_threads_have_in_common(flag, what):
-    only(told(THREAD.format(f"made(libc.unshare({flag}))")), f"has a thread with {what}", "gives all threads")
-    assert told(THREAD.format("pass")) == []
+
+
+OTHER_USER = "os.setgroups([]); os.setgid(1000); os.setuid(1000)"
+
+
+def without_the_capability(program, *arguments):
+    """What a program says that runs without CAP_SYS_RESOURCE, as CRIU does on such a host."""
+    argv = [sys.executable, "-c", WITHOUT_THE_CAPABILITY, sys.executable, "-c", program, *map(str, arguments)]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    return subprocess.run(argv, capture_output=True, text=True, check=True, env=environment).stdout
+
+
+LOOK = """
+import sys
+from ansible_collections.mec.migration.plugins.module_utils.service.holdings import read_holdings
+from ansible_collections.mec.migration.plugins.module_utils.service.inventory import judge
+pids = [int(pid) for pid in sys.argv[1:]]
+print(*judge("web", read_holdings(pids[0], pids)).refused, sep="\\n")
+"""
 
 
 @needs_root
-@pytest.mark.parametrize(("flag", "name"), [(0x20000000, "pid"), (0x80, "time")])
-def test_a_namespace_for_children_to_come(flag, name):
-    only(told(f"made(libc.unshare({flag}))"), f"a namespace for its children ({name})")
+def test_processes_of_several_users_whose_limits_cannot_be_read():
+    with Victim(f"child(lambda: [{OTHER_USER.replace(';', ',')}])") as roots:
+        said = without_the_capability(LOOK, *roots.pids())
+    only(said.splitlines(), "runs as user 1000", "CAP_SYS_RESOURCE", "rlimit")
 
 
 @needs_root
-@pytest.mark.parametrize("clock", [0, 1, 7, 8, 9])
-def test_a_timer_of_a_clock_that_wakes_the_host(clock):
-    found = told(f"made(libc.timerfd_create({clock}, 0))")
-    if clock in (8, 9):
-        only(found, "has a timerfd of the clock CLOCK_", "_ALARM (file descriptor", "CRIU cannot dump it")
-    else:
-        assert found == []
+def test_processes_of_one_user_whose_limits_criu_can_read_as_that_user():
+    with Victim(f"{OTHER_USER}; child()") as first:
+        said = without_the_capability(LOOK, *first.pids())
+        assert said.strip() == ""
+        ask = """
+import resource, subprocess, sys
+from ansible_collections.mec.migration.plugins.module_utils.kernel.identity import as_real, needed_identity
+pid = int(sys.argv[1])
+again = "import resource, os, sys; print(resource.prlimit(int(sys.argv[1]), 0), os.geteuid())"
+argv = [sys.executable, "-c", again, str(pid)]
+as_root = subprocess.run(argv, stderr=subprocess.DEVNULL).returncode
+print(as_root, as_real(needed_identity([pid]), lambda: subprocess.run(argv).returncode))
+"""
+        # Not as root; as that user, with root's rights in all else.
+        assert without_the_capability(ask, first.pid).splitlines() == ["(-1, -1) 0", "1 0"]

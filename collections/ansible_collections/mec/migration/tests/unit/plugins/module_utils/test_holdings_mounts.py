@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
-from test_holdings import needs_root, only, told
+import os
+import subprocess
+import sys
+
+from test_holdings import PRELUDE, needs_root, only, told
 
 pytestmark = needs_root
 
@@ -68,3 +72,47 @@ def test_a_file_on_a_mount_of_the_host():
 def test_a_file_on_a_hidden_mount():
     only(told(MOUNTS + OPEN + 'mount(b"tmpfs")'), "/held open", "which another mount hides")
     assert told(MOUNTS + 'mount(b"tmpfs")' + OPEN) == []
+
+
+# An overlay of many layers, in a mount namespace of its own.
+MANY_LAYERS = """
+libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
+unshare_mounts()
+made(libc.mount(None, b"/", None, 1 << 14 | 1 << 18, None))
+base = "BASE"
+made(libc.mount(b"none", base.encode(), b"tmpfs", 0, None))
+os.chdir(base)
+layers = [chr(97 + number) * 240 for number in range(15)]
+point = os.path.join(base, "p" * 250, "q" * 250)
+for name in (*layers, "upper", "work", point):
+    os.makedirs(name)
+options = f"lowerdir={':'.join(layers)},upperdir={base}/upper,workdir={base}/work"
+made(libc.mount(b"overlay", point.encode(), b"overlay", 0, options.encode()))
+"""
+
+
+@needs_root
+def test_a_mount_whose_line_is_too_long(tmp_path):
+    found = told(MANY_LAYERS.replace("BASE", str(tmp_path)))
+    # That it is an overlay, which Docker has not mounted, is the other one.
+    assert ["longer than 4094 bytes" in each for each in found].count(True) == 1
+    found = [each for each in found if "longer than 4094 bytes" in each]
+    assert f"container web has a mount at {tmp_path}" in found[0]
+
+
+@needs_root
+def test_criu_is_kept_from_mounts_of_others_that_it_cannot_read(tmp_path):
+    look = """
+from ansible_collections.mec.migration.plugins.module_utils.criu.own_mounts import *
+import subprocess
+longest = ["awk", "{ if (length($0) > m) m = length($0) } END { print m }", "/proc/self/mountinfo"]
+assert len(unreadable_mounts()) == 1
+print(with_own_mounts(lambda: int(subprocess.check_output(longest))))
+print(int(subprocess.check_output(longest)))
+"""
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    program = MANY_LAYERS.replace("BASE", str(tmp_path))
+    argv = [sys.executable, "-c", PRELUDE + program + look]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True, env=environment).stdout
+    seen_by_criu, seen_by_others = map(int, said.split())
+    assert seen_by_criu < 4094 < seen_by_others

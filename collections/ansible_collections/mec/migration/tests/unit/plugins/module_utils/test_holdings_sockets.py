@@ -5,9 +5,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import pytest
+from ansible_collections.mec.migration.plugins.module_utils.service import kinds_sockets
+from ansible_collections.mec.migration.plugins.module_utils.service.inventory import judge
 from ansible_collections.mec.migration.plugins.module_utils.service.kinds import SAID
-from test_holdings import needs_root, only, told
+from test_holdings import Victim, needs_root, only, told
 
 LISTENER = """
 made(libc.unshare(0x40000000))
@@ -311,3 +316,144 @@ print(port, file=sys.stderr)
         told(program + connected, SAID), "has TCP connections within the container (port ", "closed like all"
     )
     assert told(program + connected + "for end, _address in ends: end.close()", SAID) == []
+
+
+@needs_root
+def test_a_packet_socket():
+    program = "keep.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW))"
+    only(told(program), "packet socket", "Close it")
+
+
+MPTCP = """
+try:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+except OSError:
+    made(-1)
+listener.bind(("127.0.0.1", 0))
+listener.listen()
+"""
+
+
+def test_a_listener_of_mptcp(monkeypatch):
+    monkeypatch.setattr(kinds_sockets, "mptcp_obstacle", lambda: "")
+    only(told(MPTCP, SAID), "MPTCP", "on the target it is", "fall back to TCP")
+    assert told(MPTCP) == []
+    monkeypatch.setattr(kinds_sockets, "mptcp_obstacle", lambda: "Invalid argument")
+    only(told(MPTCP), "MPTCP", "GODEBUG=multipathtcp=0", "net.mptcp.enabled=0")
+    assert told(MPTCP, SAID) == []
+
+
+def test_what_an_mptcp_listener_accepted_as_plain_tcp_is_no_mptcp():
+    program = (
+        MPTCP
+        + """
+client = socket.create_connection(listener.getsockname())
+keep += [client, listener.accept()[0]]
+listener.close()
+"""
+    )
+    assert told(program) == []
+
+
+def test_a_socket_of_another_family():
+    program = """
+try:
+    keep.append(socket.socket(40, socket.SOCK_STREAM))
+except OSError:
+    made(-1)
+"""
+    only(told(program), "AF_VSOCK", "Use TCP, UDP or UNIX")
+
+
+def test_a_connected_datagram_socket_on_its_way():
+    program = """
+made(libc.unshare(0x40000000))
+one, other = socket.socketpair()
+sent, kept = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _turn in range(2)]
+import subprocess
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+for each in (sent, kept):
+    each.connect(("127.0.0.1", 9))
+socket.send_fds(one, [b"x"], [sent.fileno(), kept.fileno()])
+{close}
+"""
+    (said,) = told(program.format(close="sent.close()"))
+    assert said.startswith("container web has a connected UDP socket on the way from one process to another")
+    assert told(program.format(close="")) == []
+
+
+@pytest.mark.parametrize(("family", "address"), [("AF_INET", "127.0.0.1"), ("AF_INET6", "::1")])
+def test_a_datagram_that_is_not_sent_yet(family, address):
+    program = f"""
+s = socket.socket(socket.{family}, socket.SOCK_DGRAM)
+s.connect(("{address}", 9))
+s.send(b"begun", socket.MSG_MORE)
+"""
+    only(told(program), "a datagram that it has not sent", "as soon as the service sends the rest")
+    assert told(program + "s.send(b'ended')") == []
+
+
+NETLINK = """
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+s.bind((0, 0))
+# RTM_GETLINK of all interfaces; the answer is not read.
+s.send((17 + 3).to_bytes(4, "little") + bytes([18, 0, 1, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))
+"""
+
+
+def test_a_netlink_socket_with_unread_data():
+    only(told(NETLINK), "netlink", "has not read", "as soon as the service reads it")
+    assert told(NETLINK + "while s.recv(65536)[4] != 3: pass") == []
+
+
+UNREAD = """
+kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
+pairs = [socket.socketpair(socket.AF_UNIX, kind) for kind in kinds]
+for one, other in pairs:
+    one.send(b"not read")
+"""
+
+
+@pytest.mark.parametrize("option", [socket.SO_PASSCRED, 35])
+def test_unread_data_with_its_sender(option):
+    program = UNREAD + f"for one, other in pairs: other.setsockopt(1, {option}, 1)\n"
+    found = told(program)
+    assert len(found) == 3
+    assert all("has not read, on which it asked for who sends" in sentence for sentence in found)
+    assert told(program + "for one, other in pairs: other.recv(9)") == []
+    assert told(UNREAD) == []
+
+
+BACKLOG = """
+listener = socket.socket(socket.AF_UNIX); listener.bind("\\0backlog%d" % os.getpid()); listener.listen()
+client = socket.socket(socket.AF_UNIX); client.connect(listener.getsockname()); client.send(b"x")
+"""
+
+
+def test_data_on_a_connection_that_nobody_accepted():
+    only(
+        told(BACKLOG), "listens on the UNIX socket @backlog", "not accepted", "as soon as the service accepts"
+    )
+    assert told(BACKLOG + "accepted = listener.accept()") == []
+
+
+def test_a_connection_to_a_process_outside():
+    with socket.socket(socket.AF_UNIX) as outside:
+        outside.bind(f"\0outside{os.getpid()}")
+        outside.listen()
+        program = f"s = socket.socket(socket.AF_UNIX); s.connect('\\0outside{os.getpid()}')"
+        with Victim(program) as victim:
+            accepted, _peer = outside.accept()
+            with accepted:
+                found = judge("web", victim.holdings()).refused
+    only(found, "outside the service", f"(process {os.getpid()})", "@outside")
+
+
+def test_datagrams_to_a_process_outside():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as outside:
+        outside.bind(f"\0datagrams{os.getpid()}")
+        program = (
+            f"s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect('\\0datagrams{os.getpid()}')"
+        )
+        found = told(program)
+    only(found, "outside the service", "Log to standard output")
