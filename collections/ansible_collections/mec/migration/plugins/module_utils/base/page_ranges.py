@@ -145,7 +145,3 @@ class RangeSet:
     def _first(self, theirs: list[Range]) -> int:
         """Where in *theirs* to begin: few ranges against many must not cost a walk through all."""
         return max(0, bisect.bisect_left(theirs, self.ranges[0]) - 1) if self.ranges else 0
-
-    def to_list(self) -> list[list[int]]:
-        """For JSON; :class:`RangeSet` takes it back."""
-        return [[start, end] for start, end in self.ranges]

@@ -41,8 +41,9 @@ class DirtyModel:
     The working set is the one for which the rounds seen so far agree best on the writes a second.
     """
 
-    def __init__(self, observations: list[tuple[float, int]] | None = None) -> None:
-        self._observations = list(observations or [])
+    def __init__(self) -> None:
+        # How long after a read, and how many pages were dirty then; the newest last.
+        self._observations: list[tuple[float, int]] = []
         self._working_set = 1.0
         self._pages_per_s = 0.0
 
@@ -85,10 +86,6 @@ class DirtyModel:
         mean = sum(w * x for w, x in zip(weights, logarithms)) / total
         spread = sum(w * (x - mean) ** 2 for w, x in zip(weights, logarithms)) / total
         return math.exp(mean), spread
-
-    def to_list(self) -> list[tuple[float, int]]:
-        """For JSON; the constructor takes it back."""
-        return self._observations
 
 
 class LookModel:

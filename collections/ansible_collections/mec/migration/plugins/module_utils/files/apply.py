@@ -169,7 +169,7 @@ class FileReceiver:
                 f"the end of a round of files is not one: {error!r}", phase="pre-copy"
             ) from error
         for name in full:
-            self._remove_unmentioned(name, self._target(name))
+            self._remove_unmentioned(self._target(name))
         for target in self._targets.values():
             target.set_flags()
         self._last_token, self._token = self._token, token
@@ -352,7 +352,7 @@ class FileReceiver:
 
     # -- the end of a round ------------------------------------------------------------------------
 
-    def _remove_unmentioned(self, name: str, target: _Target) -> None:
+    def _remove_unmentioned(self, target: _Target) -> None:
         """After a full round: what it did not mention is not in the source's tree."""
         if target.overlay:
             # What the image brought stays; only what earlier rounds left behind goes.

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the mec.migration engineers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Are two trees of files the same? For tests and for checks after a migration."""
+"""Are two trees of files the same? For tests."""
 
 from __future__ import annotations
 
@@ -66,11 +66,3 @@ def tree_listing(
         return listing
     finally:
         root.close()
-
-
-def tree_digest(path: str, exclude: Iterable[str] = (), *, overlay: bool = False) -> str:
-    """One hexadecimal digest over :func:`tree_listing`."""
-    digest = hashlib.sha256()
-    for name, fields in tree_listing(path, exclude, overlay=overlay).items():
-        digest.update(repr((name, fields)).encode())
-    return digest.hexdigest()

@@ -79,7 +79,7 @@ def ahead_of(
     """
     wrong: list[str] = []
     by_slot = _by_slot(header, route, slot_s, wrong)
-    if not _begins_here(header, cell, route, by_slot, slot_s, wrong):
+    if not _begins_here(header, cell, route, by_slot, wrong):
         return Ahead((), (), tuple(wrong))
     last = max((slot for slot in by_slot if slot > 0), default=0)
     stops: list[tuple[Stop, ...]] = []
@@ -196,7 +196,6 @@ def _begins_here(
     cell: int,
     route: Route,
     by_slot: Mapping[int, tuple[tuple[int, float], ...]],
-    slot_s: float,
     wrong: list[str],
 ) -> bool:
     """Whether what the route says of now agrees with where the user is, a slot sooner or later included."""

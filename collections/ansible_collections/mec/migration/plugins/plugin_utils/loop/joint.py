@@ -115,10 +115,9 @@ def _greedy(table: Costs, here: Sequence[int], room: Sequence[float], held: Sequ
     ]
     gains.sort(key=lambda one: (-one[0], one[1], one[2]))
     while True:
-        for gain, service, host in gains:
+        for _gain, service, host in gains:
             # A service moves once in a round.
             if target[service] == here[service] and now[host] < room[host]:
-                del gain
                 now[host] += 1
                 now[here[service]] -= 1
                 target[service] = host

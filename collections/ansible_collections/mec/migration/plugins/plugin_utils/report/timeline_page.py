@@ -45,7 +45,7 @@ def page(record: Mapping[str, Any], json_name: str = "") -> str:
         _magnified(moves) if moves else "",
         _moves(model),
         _decisions(record),
-        _foot(record, moves, json_name),
+        _foot(moves, json_name),
         "</main>",
     ]
     title = f"{record['verdict']['sentence']}: run {record['run']}"
@@ -328,7 +328,7 @@ def _decisions(record: Mapping[str, Any]) -> str:
     )
 
 
-def _foot(record: Mapping[str, Any], moves: Sequence[Move], json_name: str) -> str:
+def _foot(moves: Sequence[Move], json_name: str) -> str:
     ahead = [abs(move.report["clock"]["source_ahead_s"]) for move in moves]
     unsure = [move.report["clock"]["most"] - move.report["clock"]["least"] for move in moves]
     told = "Times are the controller's. "

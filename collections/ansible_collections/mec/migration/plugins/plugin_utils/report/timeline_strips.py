@@ -69,11 +69,11 @@ class Scale:
         x = f"{self.at(moment):.4f}%"
         return f'<line class="{kind}" x1="{x}" x2="{x}" y1="{y1:g}" y2="{y2:g}"/>'
 
-    def label(self, moment: float, y: float, text: str, kind: str = "tick") -> str:
+    def label(self, moment: float, y: float, text: str) -> str:
         """Text centred on a moment, but inside the drawing at its ends."""
         x = self.at(moment)
         anchor = "start" if x < 6 else "end" if x > 94 else "middle"
-        return f'<text class="{kind}" x="{x:.4f}%" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
+        return f'<text class="tick" x="{x:.4f}%" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def drawing(name: str, title: str, text: str, height: float, parts: Iterable[str]) -> str:

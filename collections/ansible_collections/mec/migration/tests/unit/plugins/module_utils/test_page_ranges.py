@@ -60,12 +60,6 @@ def test_results_are_normal_forms_again(one, other):
         assert RangeSet(result) == result
 
 
-@given(spans)
-def test_a_list_for_json_and_back(pairs):
-    made = as_ranges(pairs)
-    assert RangeSet(map(tuple, made.to_list())) == made
-
-
 @pytest.mark.parametrize("pairs", [[(5, 5)], [(7, 3)], []])
 def test_nothing(pairs):
     assert not RangeSet(pairs)

@@ -177,15 +177,6 @@ def test_nothing_dirty_is_little_to_expect():
     assert model.pages_after(1.0) < 1
 
 
-def test_the_model_survives_being_kept():
-    model = DirtyModel()
-    model.observe(2.0, 300, PAGES)
-    kept = DirtyModel(model.to_list())
-    kept.observe(1.0, 200, PAGES)
-    model.observe(1.0, 200, PAGES)
-    assert kept.pages_after(0.3) == model.pages_after(0.3)
-
-
 def test_before_the_second_read_nothing_stops_it():
     assert StopRule(downtime_ms=1e9).reason([Moment(1, 1, 1e9, 0)], DirtyModel()) == ""
 
