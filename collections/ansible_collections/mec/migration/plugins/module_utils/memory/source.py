@@ -179,8 +179,7 @@ class MemorySource:
             if self._in_round:
                 raise MigrationError(
                     "the round before stopped in the middle, so it is not known what the target holds; "
-                    "cancel the "
-                    "migration and start it again",
+                    "cancel the migration and start it again",
                     phase="pre-copy",
                     container_state="running",
                 )

@@ -267,8 +267,7 @@ class HandOver:
         return InDoubtError(
             f"the hand-over of {self._service.name} broke after the end-of-images mark: {what.rstrip('.')}. "
             "The target may run it, so it stays frozen here. Run the playbook mec.migration.resolve when "
-            "both hosts can "
-            "be reached: it asks both and ends it",
+            "both hosts can be reached: it asks both and ends it",
             phase="handover",
             container_state="frozen",
         )

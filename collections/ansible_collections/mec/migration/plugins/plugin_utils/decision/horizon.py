@@ -10,9 +10,8 @@ model, where the MDP's W* counts. With share q of the announcement believed,
     V_k(j, h) = min_a [c_m(h, a) + W_k(j, a)],
 
 since W*(j, a) is c_t(j, a) + gamma E[V*] by the model. The last stop has V*; a user who leaves costs nothing
-from then on. Finite-horizon dynamic
-programming
-(Puterman 2005, Section 4.3) in the factored form of the solver: the next host is the action.
+from then on. It is finite-horizon dynamic programming (Puterman 2005, Section 4.3) in the factored form of
+the solver: the next host is the action.
 """
 
 from __future__ import annotations

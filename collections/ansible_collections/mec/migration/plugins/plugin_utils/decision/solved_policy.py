@@ -6,9 +6,9 @@
 Layout, little endian: magic; length of the header (uint32); header (JSON); SHA-256 of the header;
 one row a user state (continuation, H float64; action, H int32; digest); one row a host (migration
 cost, H float64; digest); one row a cell (transmission cost of a slot, H float64; digest). A digest of a row
-also covers the key and the place of the row, so a warm
-lookup verifies what it reads by reading two rows. What is damaged, of another key, another format
-or another owner is not an answer: it is solved again. Nothing is unpickled.
+also covers the key and the place of the row, so a warm lookup verifies what it reads by reading two rows.
+What is damaged, of another key, another format or another owner is not an answer: it is solved again.
+Nothing is unpickled.
 """
 
 from __future__ import annotations

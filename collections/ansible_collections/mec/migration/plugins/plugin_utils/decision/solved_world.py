@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 else:
     np = require_numpy()
 
-# Their action minimises the expected cost; the others act by rule, whatever it costs.
 # A step that is less probable in every cell may be a mistake in what was learned from.
 LEAST_PROBABILITY = 1e-3
+# Their action minimises the expected cost; the others act by rule, whatever it costs.
 GREEDY = ("mdp_exact", "mdp_direction")
 
 

@@ -116,8 +116,8 @@ class Cluster:
             if theirs["numpy"] != own["numpy"]:
                 raise DecisionError(
                     f"{self._address}: worker {worker} has numpy {theirs['numpy']}, this process "
-                    f"{own['numpy']}; "
-                    "they must be the same for results to be"
+                    f"{own['numpy']}; results are the same with the same version only. Install one of the "
+                    "two on both"
                 )
             if theirs["digest"] != own["digest"]:
                 self._said.append(

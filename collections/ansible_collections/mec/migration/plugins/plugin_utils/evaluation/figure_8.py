@@ -93,8 +93,7 @@ def read_day(path: str, cells_file: str | None = None, slot_s: float = 60.0) -> 
     ):
         raise TraceError(
             f"{path}: {names[0]} is {seen.shape} with cells up to {seen.max()}, {names[1]} "
-            f"{degrees.shape}; needed: "
-            "(slots, users) with numbers of the cells, and (cells, 2)"
+            f"{degrees.shape}; needed: (slots, users) with numbers of the cells, and (cells, 2)"
         )
     # It has the last slot first, and 0 for users who are not there.
     return Day(degrees, seen[::-1].astype(np.int64) - 1, start_s, step_s)

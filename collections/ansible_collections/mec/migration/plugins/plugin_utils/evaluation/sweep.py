@@ -57,8 +57,7 @@ def _set(document: dict[str, Any], name: str, value: Any) -> None:
         if not isinstance(at.get(section), dict):
             raise DecisionError(
                 f"sweep.{name}: the policy has no section {section!r}; allowed: "
-                f"{', '.join((*OPTIONS, X))}, or a "
-                "key of the policy, as mobility.smoothing"
+                f"{', '.join((*OPTIONS, X))}, or a key of the policy, as mobility.smoothing"
             )
         at = at[section]
     at[last] = value

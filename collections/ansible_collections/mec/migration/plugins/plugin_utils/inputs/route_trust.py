@@ -46,8 +46,10 @@ LEAVES = CLASSES
 
 
 def chance_of(step: int, stays: float) -> float:
-    """How probable the mobility model makes a step of this class from a cell in which a user *stays*, "
-    "roughly."""
+    """Roughly, how probable the mobility model makes a step of this class.
+
+    :param stays: the probability that a user stays in the cell that the step leaves.
+    """
     return {0: stays, 1: (1.0 - stays) / 6.0}.get(step, 0.0)
 
 

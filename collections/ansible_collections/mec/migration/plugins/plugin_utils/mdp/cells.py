@@ -67,9 +67,8 @@ class CellMap:
         """Position (2,) in metres of a point in degrees."""
         if self.origin is None:
             raise ModelError(
-                "the map has no origin in latitude and longitude, so a position in degrees means "
-                "nothing on it; "
-                "give user_cell and mec_cell, or map.origin in the policy"
+                "the map has no origin in latitude and longitude, so a position in degrees means nothing on "
+                "it; give user_cell and mec_cell, or map.origin in the policy"
             )
         return project(np.array([[latitude, longitude]], dtype=float), self.origin)[0]
 

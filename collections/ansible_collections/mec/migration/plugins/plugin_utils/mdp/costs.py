@@ -98,8 +98,7 @@ def measured_migration(
         row, column = np.argwhere(np.isnan(cost))[0]
         raise DecisionError(
             f"migration cost from {hosts[row]} to {hosts[column]} was never measured (or is NaN) "
-            f"and the policy "
-            "has no costs.migration.fallback for such pairs"
+            "and the policy has no costs.migration.fallback for such pairs"
         )
     return check_costs(cost, "migration")
 

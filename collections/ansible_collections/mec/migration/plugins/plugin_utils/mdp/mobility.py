@@ -98,8 +98,10 @@ class Mobility:
         return out
 
     def log_likelihood(self, cells: CellMap, path: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(T - 1,) logarithm of the probability of each step of a path (T,) of cells; an unseen step counts "
-        "1e-4."""
+        """(T - 1,) logarithm of the probability of each step of a path (T,) of cells.
+
+        A step that was never seen counts as one of probability 1e-4.
+        """
         state = encode_path(cells, self.space, path)[:-1]
         goes = self.space.cell(self.next_state[state]) == path[1:, None]
         chance: NDArray[np.float64] = (self.probability[state] * goes).sum(axis=1)
@@ -274,8 +276,9 @@ def held_back_score(
 def best_dwell_levels(
     cells: CellMap, paths: Sequence[NDArray[np.int64]], *, direction_memory: bool, smoothing: float
 ) -> int:
-    """How many dwell levels predict held-back paths best; of those that are as good the fewest, which solve "
-    "fastest."""
+    """How many dwell levels predict held-back paths best; of those that are as good the fewest, which are
+    solved fastest.
+    """
     scores = {
         levels: held_back_score(
             cells, paths, direction_memory=direction_memory, dwell_levels=levels, smoothing=smoothing

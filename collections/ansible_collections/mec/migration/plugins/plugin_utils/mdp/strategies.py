@@ -138,8 +138,7 @@ def mdp_distance(world: World) -> NDArray[np.int32]:
     if world.migration_family is None or world.transmission_family is None:
         raise DecisionError(
             "strategy mdp_distance needs costs that depend on distance alone; with measured costs "
-            "use mdp_exact or "
-            "mdp_direction"
+            "use mdp_exact or mdp_direction"
         )
     mobility = world.mobility_cell
     own = mobility.next_state == np.arange(len(mobility.space))[:, None]

@@ -67,7 +67,6 @@ def _table(
         lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return (
         f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
-        f"<p>On the left what is varied, then the gap that each strategy closes. All figures, with "
-        "intervals and costs, "
-        "are in the CSV file.</p>"
+        "<p>On the left what is varied, then the gap that each strategy closes. All figures, with "
+        "intervals and costs, are in the CSV file.</p>"
     )
