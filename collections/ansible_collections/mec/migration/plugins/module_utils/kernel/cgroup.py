@@ -243,7 +243,7 @@ def memberships(pid: int, proc: str = "/proc") -> list[Membership]:
 
     :raises OSError: it is gone.
     """
-    with open(f"{proc}/{pid}/cgroup", encoding="utf-8") as lines:
+    with open(f"{proc}/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
         return [Membership(*line.rstrip("\n").split(":", 2)[1:]) for line in lines]
 
 
@@ -276,17 +276,17 @@ def _freezer_dir(pid: int) -> tuple[str, bool]:
                 # All of the host is in it. A process whose first thread has ended is not in another one.
                 continue
             if "freezer" in controllers.split(","):
-                found = "/sys/fs/cgroup/freezer" + path
+                found = f"{CGROUP_ROOT}/freezer{path}"
                 if os.path.exists(os.path.join(found, "freezer.state")):
                     return found, False
             if not controllers:
                 unified = path
     except (FileNotFoundError, ProcessLookupError):
         raise MigrationError(f"process {pid} is gone", container_state="exited") from None
-    found = "/sys/fs/cgroup" + unified
+    found = CGROUP_ROOT + unified
     if unified and os.path.exists(os.path.join(found, "cgroup.freeze")):
         return found, True
     raise MigrationError(
         f"process {pid} is in no cgroup that can be frozen: neither {found}/cgroup.freeze nor a v1 freezer "
-        "hierarchy at /sys/fs/cgroup/freezer has one of its own; or its first thread has ended"
+        f"hierarchy at {CGROUP_ROOT}/freezer has one of its own; or its first thread has ended"
     )

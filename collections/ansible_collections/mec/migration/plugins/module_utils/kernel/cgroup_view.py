@@ -18,6 +18,7 @@ import struct
 from typing import NamedTuple
 
 from .calls import SYS_MOUNT_SETATTR, SYS_MOVE_MOUNT, SYS_OPEN_TREE, syscall
+from .cgroup import Membership, memberships
 from .libc import call, unmount
 from .mountinfo import Mount, mounts
 
@@ -36,21 +37,11 @@ class Exchange(NamedTuple):
     point: str
 
 
-def own_paths(lines: str) -> dict[frozenset[str], str]:
-    """Controllers of each hierarchy of version 1 -> where a process is in it, from its /proc/PID/cgroup."""
-    found = {}
-    for line in lines.splitlines():
-        _number, controllers, path = line.split(":", 2)
-        if controllers:
-            found[frozenset(controllers.split(","))] = path
-    return found
-
-
-def exchanges(inside: list[Mount], outside: list[Mount], own: dict[frozenset[str], str]) -> list[Exchange]:
+def exchanges(inside: list[Mount], outside: list[Mount], own: list[Membership]) -> list[Exchange]:
     """Which mounts of a container show another cgroup than its own.
 
     :param inside: the container's mounts; *outside*: the host's.
-    :param own: what :func:`own_paths` says of the container's first process.
+    :param own: where the container's first process is.
     """
     hosts = {mount.device: mount for mount in reversed(outside) if mount.kind == "cgroup"}
     found = []
@@ -59,7 +50,7 @@ def exchanges(inside: list[Mount], outside: list[Mount], own: dict[frozenset[str
         if mount.kind != "cgroup" or host is None:
             continue
         names = set(mount.super_options.split(","))
-        path = next((path for controllers, path in own.items() if controllers <= names), "")
+        path = next((path for held, path in own if held and names.issuperset(held.split(","))), "")
         below = os.path.relpath(path, host.root) if path.startswith(host.root) else ".."
         wanted = os.path.normpath(os.path.join(host.root, below))
         if path and not below.startswith("..") and mount.root != wanted:
@@ -73,8 +64,7 @@ def show_own(pid: int) -> list[str]:
     :returns: what could not be exchanged, as words.
     """
     try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
-            wanted = exchanges(mounts(pid), mounts(), own_paths(lines.read()))
+        wanted = exchanges(mounts(pid), mounts(), memberships(pid))
         namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         return [f"the view of the cgroups: {error.strerror}"]

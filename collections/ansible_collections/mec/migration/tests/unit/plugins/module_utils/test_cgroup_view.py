@@ -9,15 +9,15 @@ import os
 import subprocess
 
 import pytest
+from ansible_collections.mec.migration.plugins.module_utils.kernel.cgroup import Membership, memberships
 from ansible_collections.mec.migration.plugins.module_utils.kernel.cgroup_view import (
     Exchange,
     _in_child,
     exchanges,
-    own_paths,
 )
 from ansible_collections.mec.migration.plugins.module_utils.kernel.mountinfo import Mount
 
-CGROUP = "12:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n1:name=systemd:/docker/abc\n0::/docker/abc\n"
+OWN = [Membership(held, "/docker/abc") for held in ("memory", "cpu,cpuacct", "name=systemd", "")]
 
 
 def mount(point, device, options, root="/"):
@@ -37,7 +37,7 @@ def test_what_shows_the_host_is_exchanged():
         mount("/sys/fs/cgroup/cpu,cpuacct", "0:31", "cpu,cpuacct", root="/docker/abc"),
         mount("/sys/fs/cgroup/systemd", "0:32", "xattr,name=systemd"),
     ]
-    assert exchanges(inside, HOST, own_paths(CGROUP)) == [
+    assert exchanges(inside, HOST, OWN) == [
         Exchange("/sys/fs/cgroup/memory/docker/abc", "/sys/fs/cgroup/memory"),
         Exchange("/sys/fs/cgroup/systemd/docker/abc", "/sys/fs/cgroup/systemd"),
     ]
@@ -46,17 +46,24 @@ def test_what_shows_the_host_is_exchanged():
 def test_a_host_that_sees_a_part_of_the_hierarchy_itself():
     host = [mount("/sys/fs/cgroup/memory", "0:30", "memory", root="/docker")]
     inside = [mount("/cg", "0:30", "memory", root="/docker")]
-    assert exchanges(inside, host, own_paths(CGROUP)) == [Exchange("/sys/fs/cgroup/memory/abc", "/cg")]
+    assert exchanges(inside, host, OWN) == [Exchange("/sys/fs/cgroup/memory/abc", "/cg")]
 
 
 def test_what_the_host_does_not_see_stays_as_it_is():
     host = [mount("/sys/fs/cgroup/memory", "0:30", "memory", root="/lxc")]
-    assert exchanges([mount("/cg", "0:30", "memory")], host, own_paths(CGROUP)) == []
-    assert exchanges([mount("/cg", "0:99", "memory")], HOST, own_paths(CGROUP)) == []
+    assert exchanges([mount("/cg", "0:30", "memory")], host, OWN) == []
+    assert exchanges([mount("/cg", "0:99", "memory")], HOST, OWN) == []
 
 
 def test_version_2_alone_has_nothing_to_exchange():
-    assert own_paths("0::/system.slice/docker-abc.scope\n") == {}
+    assert exchanges([mount("/cg", "0:30", "memory")], HOST, [Membership("", "/docker/abc")]) == []
+
+
+def test_the_name_of_a_cgroup_need_not_be_text(tmp_path):
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "cgroup").write_bytes(b"0::/caf\xe9/abc\n")
+    (found,) = memberships(7, str(tmp_path))
+    assert os.fsencode(found.path) == b"/caf\xe9/abc"
 
 
 @pytest.fixture
