@@ -33,11 +33,9 @@ from ..criu.images import (
 from ..kernel.libc import MADV_REMOVE, libc
 from ..kernel.process_memory import PAGE_BYTES, Area, areas
 from ..kernel.processes import memory_bytes, status
+from .comparison import compared
 from .extents import Extent, Extents, Mapped
 from .sharing_limits import FREE_SHARE, LIMIT_SHARE, WORTHWHILE_BYTES
-
-# Of one comparison. What differs inside is compared page by page.
-PROBE_BYTES = 64 << 10
 
 
 class Fork(NamedTuple):
@@ -126,18 +124,9 @@ def equal_pages(ours: Iterable[Extent], theirs: Iterable[Extent]) -> RangeSet:
     """Addresses of the pages that have the same content in both; both are in order of address."""
     found: list[tuple[int, int]] = []
     for start, end, first, second in _overlaps(list(ours), list(theirs)):
-        at = 0
-        while at < end - start:
-            probe = min(PROBE_BYTES, end - start - at)
-            if libc.memcmp(first + at, second + at, probe) == 0:
-                found.append((start + at, start + at + probe))
-            else:
-                found += [
-                    (start + page, start + page + PAGE_BYTES)
-                    for page in range(at, at + probe, PAGE_BYTES)
-                    if libc.memcmp(first + page, second + page, PAGE_BYTES) == 0
-                ]
-            at += probe
+        found += [
+            (start + at, start + stop) for at, stop, same in compared(first, second, end - start) if same
+        ]
     return RangeSet.ordered(found)
 
 

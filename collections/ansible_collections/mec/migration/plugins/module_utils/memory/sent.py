@@ -20,11 +20,11 @@ from typing import Union
 from ..base.page_ranges import ADDRESS_SPACE_BYTES, Range
 from ..kernel.libc import libc
 from ..kernel.process_memory import PAGE_BYTES
+from .comparison import compared
 
 # Full: the content is kept. Lean: neither host keeps the service's memory twice.
 FULL, LEAN = "full", "lean"
 WINDOW_BYTES = 64 << 20
-PROBE_BYTES = 64 << 10
 # Of BLAKE2b (RFC 7693). Two pages have the same one by chance in 2**64 pages, and by intent at no less cost.
 DIGEST_BYTES = 16
 
@@ -95,16 +95,8 @@ class Mirror:
         if libc.memcmp(mirrored, data, size) == 0:
             equal.append(Range(start, end))
             return
-        at = 0
-        while at < size:
-            probe = min(PROBE_BYTES, size - at)
-            if libc.memcmp(mirrored + at, data + at, probe) == 0:
-                _extend(equal, start + at, start + at + probe)
-            else:
-                for page in range(at, at + probe, PAGE_BYTES):
-                    same = libc.memcmp(mirrored + page, data + page, PAGE_BYTES) == 0
-                    _extend(equal if same else changed, start + page, start + page + PAGE_BYTES)
-            at += probe
+        for at, stop, same in compared(mirrored, data, size):
+            _extend(equal if same else changed, start + at, start + stop)
 
 
 class Digests:
