@@ -30,7 +30,7 @@ from ..transport.control import ABANDONED_S, SOURCE_CONTROL, ControlServer, NoAg
 from .endings import commit_source, forget_source
 from .log_copy import LogCopy
 from .move import Move, Peer
-from .under_way import under_way
+from .under_way import between_steps, under_way
 
 # Beside a lock that was just given back, or is being looked at.
 PATIENCE_S = 0.5
@@ -439,7 +439,7 @@ def _abandoned(migration_id: str) -> bool:
         except NoAgentError:
             # Its guard still thaws what it froze, or it has just ended: the lock tells.
             return False
-        if status["busy"] or status["state"] != states.OPEN or status["phase"] == states.OPEN:
+        if not between_steps(status):
             return False
         if status["idle_s"] > ABANDONED_S:
             return True

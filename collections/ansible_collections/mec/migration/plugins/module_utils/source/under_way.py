@@ -56,12 +56,17 @@ def in_the_way(owner: Owner) -> str:
     """As :func:`under_way`; empty where the migration was abandoned, which the next one takes over."""
     with contextlib.suppress(MigrationError):
         status = control(owner.migration_id, "status", timeout_s=5.0, name=SOURCE_CONTROL)
-        between_steps = (
-            not status["busy"] and status["state"] == states.OPEN and status["phase"] != states.OPEN
-        )
-        if between_steps and status["idle_s"] > ABANDONED_S:
+        if between_steps(status) and status["idle_s"] > ABANDONED_S:
             return ""
     return under_way(owner)
+
+
+def between_steps(status: dict[str, Any]) -> bool:
+    """Whether a migration waits for whoever began it to ask for its next step, with nothing frozen yet.
+
+    :param status: what its source's agent answers to ``status``.
+    """
+    return not status["busy"] and status["state"] == states.OPEN and status["phase"] != states.OPEN
 
 
 def under_way(owner: Owner) -> str:
