@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..base.errors import PreflightError
+from ..kernel.processes import descriptors
 from .containerd import ContainerdStore
 from .overlay2 import Overlay2Store
 from .store import OVERLAY2, ImageStore, keeps_in_containerd
@@ -94,9 +95,6 @@ def _roots_of_server(address: str) -> Iterator[str]:
         connection.settimeout(5)
         connection.connect(address)
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-        directory = f"/proc/{CREDENTIALS.unpack(credentials)[0]}/fd"
-        for name in os.listdir(directory):
-            with contextlib.suppress(OSError):
-                target = os.readlink(os.path.join(directory, name))
-                if target.endswith(METADATA):
-                    yield target[: -len(METADATA)]
+        for _number, path in descriptors(CREDENTIALS.unpack(credentials)[0]):
+            if path.endswith(METADATA):
+                yield path[: -len(METADATA)]

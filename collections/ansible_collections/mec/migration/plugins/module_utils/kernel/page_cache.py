@@ -31,6 +31,7 @@ import re
 import sys
 from collections.abc import Iterable
 
+from .inode_flags import FS_IOC_GETFLAGS, STATX_BYTES
 from .libc import call, libc
 from .mountinfo import mounts
 from .process_memory import PAGE_BYTES
@@ -40,9 +41,8 @@ FILE_SYSTEMS = ("ext4", "xfs")
 # linux/stat.h, linux/fs.h
 AT_EMPTY_PATH = 0x1000
 STATX_ATTR_DAX = 1 << 21
-FS_IOC_GETFLAGS = 0x80086601
 FS_JOURNAL_DATA_FL = 0x4000
-STATX_BYTES, STATX_ATTRIBUTES, STATX_ATTRIBUTES_MASK = 256, slice(8, 16), slice(56, 64)
+STATX_ATTRIBUTES, STATX_ATTRIBUTES_MASK = slice(8, 16), slice(56, 64)
 # sync_file_range(2): all three flags, otherwise pages that are already being written are skipped.
 WRITE_AND_WAIT = 1 | 2 | 4
 

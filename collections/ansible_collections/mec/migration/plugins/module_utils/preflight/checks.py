@@ -54,9 +54,6 @@ CRIU_THAT_READS: dict[tuple[int, ...], tuple[int, ...]] = {(4, 3): (4, 2)}
 ANY_ADDRESSES = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
 
-# -- the pair of hosts, and the container -----------------------------------------------------------
-
-
 def _source_host(pair: Pair) -> Iterator[str]:
     yield from host_problems(pair.source, restores=False)
 
