@@ -19,7 +19,6 @@ import hashlib
 import json
 import os
 import struct
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..base.errors import DecisionError
+from ..base.whole_file import whole_file
 
 MAGIC = b"mec.migration solved policy\n"
 # Part of every key: raise it whenever the layout or the numbers that a solver writes change.
@@ -238,17 +238,8 @@ def load_or_solve(directory: str | Path, key: str, write: Callable[[BinaryIO], N
     with _locked(place / f"{key}.lock"):
         with contextlib.suppress(NotCached):
             return load(place, key)
-        descriptor, temporary = tempfile.mkstemp(dir=place, prefix=f"{key}.", suffix=".new")
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                write(stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, place / f"{key}.policy")
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        with whole_file(place / f"{key}.policy", synced=True) as stream:
+            write(stream)
         try:
             return load(place, key)
         except NotCached as error:

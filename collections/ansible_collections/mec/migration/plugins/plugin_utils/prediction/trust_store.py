@@ -14,13 +14,13 @@ import fcntl
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import DecisionError
+from ..base.whole_file import whole_file
 from ..inputs.route_trust import LEAVES, MAX_AGE, Counts, RouteTrust
 
 FORMAT = 1
@@ -139,7 +139,9 @@ def changed(path: str | Path, *, write: bool = True) -> Iterator[TrustStore]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             store = read(place)
             yield store
-            _replace(place, json.dumps(_document(store), sort_keys=True, allow_nan=False))
+            text = json.dumps(_document(store), sort_keys=True, allow_nan=False) + "\n"
+            with whole_file(place, synced=True) as stream:
+                stream.write(text.encode())
     except OSError as error:
         raise DecisionError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -228,17 +230,3 @@ def _counts(one: Mapping[str, Any]) -> Counts:
         if len(values) != MAX_AGE + 1 or not all(-1e9 < value < 1e9 for value in values):
             raise ValueError("counts are not as they are written")
     return found
-
-
-def _replace(place: Path, content: str) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=f"{place.name}.", suffix=".new")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(content + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, place)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..base.whole_file import READABLE, whole_file
 from ..inputs.hosts import Host
 from ..inputs.policy import Policy
 from .run_report import complete, of_migration
@@ -27,10 +27,8 @@ def write(path: Path, content: str, *, check_mode: bool) -> bool:
         return False
     if not check_mode:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(content, encoding="utf-8")
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        with whole_file(path, mode=READABLE) as stream:
+            stream.write(content.encode())
     return True
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import DecisionError
+from ..base.whole_file import READABLE, whole_file
 
 MOVED, FAILED, REFUSED = OUTCOMES = ("moved", "failed", "refused")
 MAX_FILE_BYTES = 64 << 20
@@ -144,14 +145,8 @@ def record(path: Path, one: Ended) -> None:
                 raise DecisionError(f"{path} has more than {MAX_FILE_BYTES} bytes")
             metrics = parse(content, str(path))
             metrics.add(one)
-            # No name that ends in .prom: the collector must not see it before it is whole.
-            part = path.with_name(f".{path.name}.{os.getpid()}")
-            try:
-                part.write_text(metrics.text(), encoding="utf-8")
-                part.chmod(0o644)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            with whole_file(path, mode=READABLE) as replacement:
+                replacement.write(metrics.text().encode())
     except (OSError, UnicodeError) as error:
         raise DecisionError(f"metrics file {path}: {error}") from error
 

@@ -9,12 +9,12 @@ import csv
 import html
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from math import log10
 from pathlib import Path
 from typing import Any
+
+from ..base.whole_file import READABLE, whole_file
 
 WIDTH, ROW, LEFT, RIGHT = 860, 24, 150, 120
 MIGRATION_COLOUR, TRANSMISSION_COLOUR = "#c8553d", "#3d7ea6"
@@ -133,11 +133,8 @@ def write(directory: Path, stem: str, contents: Mapping[str, str]) -> dict[str, 
     paths = {}
     for kind, content in contents.items():
         path = directory / f"{stem}.{kind}"
-        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=f".{stem}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        with whole_file(path, mode=READABLE) as stream:
+            stream.write(content.encode())
         paths[kind] = str(path)
     return paths
 
