@@ -13,14 +13,26 @@ from .test_module import play_module
 def results(**changes: Any) -> dict[str, Any]:
     """What the role registered of a recorded migration."""
     report = recorded("single")["rounds"][0]["moves"][0]["report"]
-    times = [{"phase": phase["phase"], "at": phase["started"]} for phase in report["phases"]]
     told = ("stop_reason", "tracker", "tracker_reason", "window")
+    place = [phase["phase"] for phase in report["phases"]].index("hand over")
+
+    def timed(phases: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"begun": phases[0]["started"], "ended": phases[-1]["ended"], "phases": phases}
+
     return {
-        **{name: report[name] for name in ("service", "source", "target", "migration_id")},
-        "times": [*times, {"phase": "end", "at": report["ended"]}],
+        **{
+            name: report[name] for name in ("service", "source", "target", "migration_id", "started", "ended")
+        },
         "image": {"sent_bytes": report["image_bytes"]},
-        "precopy": {name: report[name] for name in ("rounds", "memory_bytes", "bandwidth_bytes_per_s")},
-        "handover": {"rounds": [], "sent_bytes": 1000, **{name: report[name] for name in told}},
+        "precopy": {
+            **{name: report[name] for name in ("rounds", "memory_bytes", "bandwidth_bytes_per_s")},
+            **timed(report["phases"][:place]),
+        },
+        "handover": {
+            **{"rounds": [], "sent_bytes": 1000},
+            **{name: report[name] for name in told},
+            **timed(report["phases"][place:]),
+        },
         **changes,
     }
 

@@ -20,26 +20,15 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
 
     :param facts: ``service``, ``source``, ``target``, ``migration_id``, ``moves_at_once``, ``started``,
         ``ended``, ``preflight`` and the results of ``image``, ``precopy``, ``handover``, see
-        :func:`times_of`; or in place of ``started`` and ``ended``, ``times`` (phase and seconds since the
-        epoch, the last one named ``end``). Where services move at the same time the results tell when each
-        phase was done, and what comes between that and the next phase is time waited for others.
+        :func:`times_of`. Where services move at the same time, what comes between the end of a phase and the
+        next one is time waited for others.
     :returns: a JSON-ready record; ``image_exact_reason`` says why the image has a manifest, id and digest of
         its own on the target, if it has; the ``client`` keys are None until :func:`with_client` fills them.
     """
     precopy, handover, image = facts["precopy"], facts["handover"], facts["image"]
-    done_at: dict[str, float] = {}
-    if "times" not in facts:
-        times, done_at = times_of(facts)
-        facts = dict(facts, times=times)
+    times, done_at = times_of(facts)
     moves_at_once = int(facts.get("moves_at_once") or 1)
-    ended: dict[str, Any] = {}
-    if moves_at_once > 1:
-        ended = done_at or {
-            "image": image["ended"],
-            "pre-copy": precopy["ended"],
-            "hand over": handover["ended"],
-        }
-    phases = _phases(facts["times"], ended)
+    phases = _phases(times, done_at if moves_at_once > 1 else {})
     clock = clock_of(phases, precopy["rounds"], handover["rounds"], handover["window"])
     window = _on_our_clock(handover["window"], clock)
     rounds = [_on_our_clock(done, clock) for done in (*precopy["rounds"], *handover["rounds"])]
@@ -53,15 +42,15 @@ def build(facts: dict[str, Any]) -> dict[str, Any]:
         "hand over": handover_bytes,
         "post-copy": late_bytes,
     }
-    total_seconds = round(_at(facts["times"], -1) - _at(facts["times"], 0), 2)
+    total_seconds = round(_at(times, -1) - _at(times, 0), 2)
     return {
         "format": FORMAT,
         "migration_id": str(facts["migration_id"]),
         "service": str(facts["service"]),
         "source": str(facts["source"]),
         "target": str(facts["target"]),
-        "started": _at(facts["times"], 0),
-        "ended": _at(facts["times"], -1),
+        "started": _at(times, 0),
+        "ended": _at(times, -1),
         "clock": clock,
         "tracker": str(handover["tracker"]),
         "tracker_reason": str(handover["tracker_reason"]),
@@ -110,16 +99,12 @@ def _figures(handover: dict[str, Any]) -> dict[str, Any]:
 def build_failed(facts: dict[str, Any]) -> dict[str, Any]:
     """What is known of a migration that failed: how far it came.
 
-    :param facts: as for :func:`build`, with ``failed_task``. ``times`` may hold phases that were not reached,
-        without a time or with that of an earlier migration; ``precopy`` may be empty.
+    :param facts: as for :func:`build`, with ``failed_task``; ``precopy`` and ``handover`` are empty where it
+        did not come to them.
     """
-    if "times" not in facts:
-        facts = dict(facts, times=times_of(facts)[0])
-    begun = float(facts["times"][0]["at"])
-    times = [one for one in facts["times"] if one.get("at") and float(one["at"]) >= begun]
+    times, _done_at = times_of(facts)
     phases = _phases(times, {})
-    reached = any(phase["phase"] == "pre-copy" for phase in phases)
-    rounds = facts["precopy"].get("rounds", []) if reached else []
+    rounds = facts["precopy"].get("rounds", [])
     clock = clock_of(phases, rounds, [], None)
     return {
         "format": FORMAT,
