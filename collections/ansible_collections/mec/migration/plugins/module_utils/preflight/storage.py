@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..docker.container_spec import device_of
+from ..kernel.mountinfo import is_below
 from ..kernel.storage import SHARED_KINDS, Storage
 from .pair import Facts, Pair
 
@@ -103,9 +104,9 @@ def staying_file_problems(pair: Pair) -> Iterator[str]:
     """CRIU opens a file by its name, and takes none of other permissions or of another size."""
     there, name = pair.target["files"], pair.target["hostname"]
     binds = [mount for mount in pair.container.spec["mounts"] if mount["type"] == "bind"]
-    shared = [mount["source"].rstrip("/") + "/" for mount in binds if shared_storage(pair, mount)]
+    shared = [mount["source"] for mount in binds if shared_storage(pair, mount)]
     for file in pair.container.staying_files:
-        if file.path.startswith(tuple(shared)):
+        if any(is_below(file.path, source) for source in shared):
             continue
         what = (
             f"container {pair.container.name} uses {file.path}, which does not move with it (a bind mount); "

@@ -575,6 +575,9 @@ def test_files_that_stay_must_be_the_same_on_the_target():
     )
     problem = only(found(host("west"), there(log="absent"), used))
     assert "uses /etc/log, which does not move with it (a bind mount); it is not there on east" in problem
+    on_both = {"/etc/hosts": ON_BOTH}
+    same = dict(there(size_bytes=8), storage=on_both)
+    assert found(host("west", storage=on_both), same, used) == [], "the file itself is what is mounted"
     # What was opened since nobody has asked about.
     later = used._replace(staying_files=(StayingFile("/etc/later", stat.S_IFREG | 0o644, 7),))
     assert found(host("west"), there(), later) == []
