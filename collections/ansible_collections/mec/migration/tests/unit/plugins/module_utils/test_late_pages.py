@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.base.errors import MigrationError, TransferError
@@ -593,6 +594,15 @@ def test_what_nobody_waits_for_does_not_come_before_other_services(postcopy, mon
     assert seen[0] == usual
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """Time passes only where a test says so: how busy this machine is decides nothing."""
+    found = SimpleNamespace(now=1000.0)
+    found.monotonic = lambda: found.now
+    monkeypatch.setattr(late_pages, "time", found)
+    return found
+
+
 def late_alone():
     """A process of 100 pages of which nothing has come, over a link of 100 Mbit/s that was measured."""
     late = late_pages.LatePages()
@@ -609,9 +619,9 @@ def wanted(late, number):
     late.want(NUMBER, [page(number)._replace(source=0x10000000 + number * PAGE_BYTES)])
 
 
-def test_what_lies_behind_a_page_that_the_service_waited_for_comes_beside_it():
+def test_what_lies_behind_a_page_that_the_service_waited_for_comes_beside_it(clock):
     late = late_alone()
-    time.sleep(0.01)
+    clock.now += 0.01
     wanted(late, 40)
     flight = late_pages.deque()
     flight.append(late._next(flight))
@@ -629,10 +639,10 @@ def test_what_lies_behind_a_page_that_the_service_waited_for_comes_beside_it():
     assert [place[:2] for place in flight[2].places] == [page(7)[:2]]
 
 
-def test_what_several_threads_wait_for_is_alone_on_the_link():
+def test_what_several_threads_wait_for_is_alone_on_the_link(clock):
     """Else nothing would ever be, and nothing came beside."""
     late = late_alone()
-    time.sleep(0.01)
+    clock.now += 0.01
     flight = late_pages.deque()
     for number in (40, 7, 70):
         wanted(late, number)
@@ -645,11 +655,11 @@ def test_what_several_threads_wait_for_is_alone_on_the_link():
     assert not late._next(flight).alone
 
 
-def test_with_nothing_behind_it_what_lies_elsewhere_comes():
+def test_with_nothing_behind_it_what_lies_elsewhere_comes(clock):
     late = late_alone()
     wanted(late, 99)
     flight = late_pages.deque([late._next(late_pages.deque())])
-    time.sleep(0.01)
+    clock.now += 0.01
     assert late._next(flight).places[-1].end == page(98).end
 
 
