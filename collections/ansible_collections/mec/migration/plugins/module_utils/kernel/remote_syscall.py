@@ -121,7 +121,9 @@ class Stopped:
             except (TryAgain, OSError):
                 pass
             try:
-                thread.ptrace(PTRACE_DETACH)
+                # To be detached counts as a signal (__ptrace_unlink), with which a call that is entered right
+                # then may end. Such a thread just goes on; the end of this process lets it go.
+                thread.ptrace(PTRACE_CONT if thread.entering else PTRACE_DETACH)
             except OSError:
                 # Gone, or still not stopped: the end of this process lets it go.
                 continue

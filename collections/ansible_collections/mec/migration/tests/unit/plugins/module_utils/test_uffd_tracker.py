@@ -33,6 +33,7 @@ from ansible_collections.mec.migration.plugins.module_utils.kernel.process_memor
     Reader,
     present_pages,
 )
+from ansible_collections.mec.migration.plugins.module_utils.kernel.processes import waiting_call
 from ansible_collections.mec.migration.plugins.module_utils.kernel.ptrace import RemoteError, TryAgain
 from ansible_collections.mec.migration.plugins.module_utils.kernel.ptrace_child import in_child
 from ansible_collections.mec.migration.plugins.module_utils.kernel.remote_syscall import Stopped
@@ -42,7 +43,7 @@ from victim import Victim
 
 WHY_NOT = write_protect.obstacle()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=f"tracker uffd does not work on this host: {WHY_NOT}")
-SYS_GETPID, SYS_GETTID = {"x86_64": (39, 186), "aarch64": (172, 178)}[os.uname().machine]
+SYS_READ, SYS_GETPID, SYS_GETTID = {"x86_64": (0, 39, 186), "aarch64": (63, 172, 178)}[os.uname().machine]
 PTRACE_SEIZE, PTRACE_DETACH = 0x4206, 17
 
 
@@ -384,6 +385,18 @@ def test_a_call_runs_in_the_process_and_leaves_no_trace(victim):
     goes_on(victim)
 
 
+def sleeps_in_its_call(process):
+    """Wait until it sleeps in what it was told to call; false if it has come back from it meanwhile.
+
+    A call that is only beginning may end with EINTR on arm64 (docs/trackers.md).
+    """
+    while not select.select([process.stdout], [], [], 0.005)[0]:
+        call = waiting_call(f"{process.pid}/task/{process.pid}")
+        if call is not None and call.number != SYS_READ:
+            return True
+    return False
+
+
 def test_its_own_calls_end_as_if_nothing_had_been():
     program = """
 import ctypes, sys, time
@@ -391,9 +404,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 epoll = libc.epoll_create1(0)
 print("ready", flush=True)
 calls = [
-    lambda: libc.epoll_wait(epoll, ctypes.create_string_buffer(64), 4, 300),
-    lambda: libc.poll(None, 0, 300),
-    lambda: libc.nanosleep((ctypes.c_long * 2)(0, 300_000_000), None),
+    lambda: libc.epoll_wait(epoll, ctypes.create_string_buffer(64), 4, 1000),
+    lambda: libc.poll(None, 0, 1000),
+    lambda: libc.nanosleep((ctypes.c_long * 2)(1, 0), None),
 ]
 for call in calls:
     sys.stdin.readline()
@@ -405,12 +418,12 @@ sys.stdin.readline()
         for _call in range(3):
             process.stdin.write("\n")
             process.stdin.flush()
-            for _turn in range(3):
-                time.sleep(0.05)
-                in_it(process.pid, lambda _before: (SYS_GETPID,))
+            for _turn in range(2):
+                if sleeps_in_its_call(process):
+                    in_it(process.pid, lambda _before: (SYS_GETPID,))
             result, seconds = process.stdout.readline().split()
             assert result == "0"
-            assert float(seconds) >= 0.3
+            assert float(seconds) >= 1
 
 
 def test_a_sleep_goes_on_with_what_is_left_of_it():
