@@ -36,8 +36,6 @@ class Registers(ctypes.Structure):
     SYSCALL_INSTRUCTION: ClassVar[bytes]
     INSTRUCTION_STEP: ClassVar[int]
     SYS_CLOSE: ClassVar[int]
-    # Whether the tracker uffd is not taken by itself: a forked child's pages were missed once on arm64.
-    ONLY_IF_ASKED: ClassVar[bool] = False
     # Calls that end with EINTR, and are not begun anew by the kernel, when a thread is stopped and goes on:
     # read, write, readv, writev, connect, accept, send*, recv* (with a timeout), semop, rt_sigtimedwait,
     # io_getevents, semtimedop, epoll_wait, epoll_pwait, accept4, recvmmsg, sendmmsg, epoll_pwait2; signal(7).
@@ -199,7 +197,6 @@ class Arm64Registers(Registers):
         (4, 22, 63, 64, 65, 66, 137, 192, 193, 202, 203, 206, 207, 211, 212, 242, 243, 269, 441)
     )
     FORGETS_ARGUMENT = True
-    ONLY_IF_ASKED = True
     # svc with any operand
     SVC_MASK, SVC = 0xFFE0001F, 0xD4000001
     # Set for the instruction after an indirect branch, which then has to be one that such branches may go to.

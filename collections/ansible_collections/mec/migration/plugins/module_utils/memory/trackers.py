@@ -27,7 +27,6 @@ from ..kernel.process_memory import (
     present_pages,
 )
 from ..kernel.processes import family, start_time
-from ..kernel.registers import ThreadRegisters
 from .uffd_tracker import UFFD, UffdTracker
 
 AUTO, COMPARE, SOFT_DIRTY = "auto", "compare", "soft-dirty"
@@ -175,10 +174,9 @@ def best(against: dict[str, str]) -> tuple[str, str]:
     """The tracker that C(auto) takes, and why, by what :func:`obstacles` found."""
     if not against[SOFT_DIRTY]:
         return SOFT_DIRTY, "the kernel tracks soft-dirty pages"
-    if not against[UFFD] and not ThreadRegisters.ONLY_IF_ASKED:
+    if not against[UFFD]:
         return UFFD, "the kernel has no soft-dirty pages, but tells written ones by userfaultfd"
-    why = against[UFFD] or "it has to be asked for on this processor"
-    return COMPARE, f"the kernel does not track soft-dirty pages, and for uffd {why}"
+    return COMPARE, f"the kernel does not track soft-dirty pages, and for uffd {against[UFFD]}"
 
 
 def check(name: str, against: dict[str, str], host: str) -> None:
