@@ -82,7 +82,7 @@ class Move:
 
     def _compare(self, pid: int, number: int) -> list[str]:
         holding = present_pages(pid)
-        # Also of a frozen process the kernel makes huge pages (khugepaged), with zeros where there was nothing.
+        # The kernel makes huge pages of a frozen process, too (khugepaged), with zeros where nothing was.
         # A move sends them once CRIU has named them.
         zeros = holding - self._target.held(number)
         sent = holding - zeros

@@ -361,8 +361,8 @@ class HandOver:
     def _send_missing(self, pids: dict[int, int], missing: dict[int, RangeSet]) -> None:
         """Send what CRIU left out and no round has sent: pages that it counts and our scan did not.
 
-        Some came in between: of frozen memory, too, the kernel makes huge pages (khugepaged), with zeros where
-        nothing was.
+        Some came in between: of frozen memory, too, the kernel makes huge pages (khugepaged), with zeros
+        where nothing was.
         """
         if not missing:
             return
