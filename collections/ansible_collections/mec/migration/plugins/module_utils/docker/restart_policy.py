@@ -42,12 +42,20 @@ def is_policy(policy: dict[str, Any] | None) -> bool:
 def take_away(client: Any, inspected: dict[str, Any]) -> None:
     """Have Docker not start a container again, not even after its host has lost its power.
 
-    Docker syncs the file into which it writes that, but not the directory in which the file then gets its
-    name (atomicwriter of github.com/moby/sys).
-
     :param inspected: what Docker tells of the container.
     """
     client.update_container(inspected["Id"], restart_policy={"Name": NONE, "MaximumRetryCount": 0})
+    _sync(inspected)
+
+
+def _sync(inspected: dict[str, Any]) -> None:
+    """What Docker has written of a container is there after a power failure, too.
+
+    Docker syncs a file that it writes, but not the directory in which the file then gets its name
+    (atomicwriter of github.com/moby/sys).
+
+    :param inspected: what Docker tells of the container.
+    """
     # A daemon may keep it elsewhere.
     with contextlib.suppress(OSError):
         sync_directory(os.path.dirname(inspected.get("HostnamePath") or ""))
@@ -111,6 +119,9 @@ def give_back_on_source(
 def give_back_policy(client: Any, container_id: str, policy: dict[str, Any] | None) -> None:
     """Give a container its restart policy, if it has one, and do nothing else about it.
 
+    It is on the disk then, and before it that the container was started: without either Docker would not
+    start the container after a power failure, and the journals would say that all is settled.
+
     Docker refuses that in the moment in which one ends, so it is asked again for a while. One that is removed
     needs none.
 
@@ -122,9 +133,13 @@ def give_back_policy(client: Any, container_id: str, policy: dict[str, Any] | No
     while True:
         try:
             client.update_container(container_id, restart_policy=policy)
-            return
         except Exception as error:
             refused = error
+        else:
+            # Nothing is lost yet where the daemon does not answer now.
+            with contextlib.suppress(Exception):
+                _sync(client.inspect_container(container_id))
+            return
         is_late = time.monotonic() > end
         # A daemon that is started anew does not answer for a moment.
         with contextlib.suppress(MigrationError):

@@ -35,6 +35,9 @@ class Docker:
     def info(self):
         return {"DockerRootDir": str(self.root), "LiveRestoreEnabled": self.live_restore}
 
+    def inspect_container(self, container_id):
+        return {"HostnamePath": str(self.root / "containers" / container_id / "hostname")}
+
     def look(self):
         state = self.seen[0] if len(self.seen) == 1 else self.seen.pop(0)
         if state == "created":
@@ -99,6 +102,23 @@ def test_a_policy_is_taken_away_on_the_disk_too(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
     take_away(docker, {"Id": HERE, "HostnamePath": str(directory / "hostname")})
     assert (docker.asked, synced) == (["no"], [str(directory)])
+
+
+def test_a_policy_is_given_back_on_the_disk_too(tmp_path, monkeypatch):
+    docker, synced = Docker(tmp_path, "running"), []
+    directory = tmp_path / "containers" / HERE
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: synced.append((*docker.asked, os.readlink(f"/proc/self/fd/{fd}")))
+    )
+    assert give_back(docker, HERE, {"Name": "always", "MaximumRetryCount": 0}) == ""
+    assert synced == [("always", str(directory))]
+
+
+def test_a_policy_that_was_given_back_stays_so_where_docker_says_no_more(tmp_path):
+    docker = Docker(tmp_path, "running")
+    docker.inspect_container = lambda container_id: 1 / 0
+    give_back(docker, HERE, {"Name": "always", "MaximumRetryCount": 0})
+    assert docker.asked == ["always"]
 
 
 def test_a_daemon_that_keeps_policies_elsewhere_is_no_obstacle(tmp_path):
