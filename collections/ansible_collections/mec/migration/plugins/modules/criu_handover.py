@@ -98,8 +98,8 @@ window:
       clock. C(dump_note) says why CRIU had to walk through all memory, page by page; it is empty if it
       could pass over it. C(files_note) says why large files were read whole where something in them had
       changed; it is empty if only what had changed was read. C(unread) names what the service had not read
-      when it was frozen and does not get on the target (datagrams of UDP, events of inotify), and sealed
-      mappings (mseal), which are not any more. Each is a warning, too.
+      when it was frozen and does not get on the target (datagrams of UDP, events of inotify and fanotify),
+      and sealed mappings (mseal), which are not any more. Each is a warning, too.
   type: dict
   returned: O(state=handed_over)
 rounds:

@@ -201,7 +201,8 @@ KINDS = (
     ),
     Kind(
         "not-read-yet",
-        "Datagrams of UDP, raw and ping sockets and events of inotify that have come in and are not read",
+        "Datagrams of UDP, raw and ping sockets and events of inotify and fanotify that have come in and are "
+        "not read",
         SAID,
         "`rx_queue` in /proc/PID/net/udp and the like, FIONREAD of a duplicate of the descriptor: in the "
         "frozen processes, once the service runs on the target; said at the end and in the report",

@@ -19,8 +19,8 @@ from ..kernel.calls import duplicate
 from ..kernel.process_memory import areas, flagged_ranges
 from ..kernel.processes import descriptors
 from ..kernel.sockets import command, unread_datagrams
+from ..kernel.watches import WATCHERS
 
-INOTIFY = "anon_inode:inotify"
 # Some kernels seal these in every process. The target's does so, too, or does not.
 KERNELS_OWN = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]", "[uprobes]", "[sigpage]", "[vectors]")
 
@@ -47,8 +47,10 @@ def _of_process(pid: int, waiting: dict[int, str]) -> Iterator[str]:
             place = waiting.pop(int(link[8:-1]), "")
             if place:
                 yield f"datagrams at {place} that {who} had not read"
-        elif link == INOTIFY and _waits(pid, descriptor):
-            yield f"events of inotify that {who} had not read (file descriptor {descriptor})"
+        elif link in WATCHERS and _waits(pid, descriptor):
+            # `anon_inode:inotify`, `anon_inode:[fanotify]`
+            kind = link.partition(":")[2].strip("[]")
+            yield f"events of {kind} that {who} had not read (file descriptor {descriptor})"
     if _seals(pid):
         yield f"that mappings of {who} are sealed (mseal)"
 

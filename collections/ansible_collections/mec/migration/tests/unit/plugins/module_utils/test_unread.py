@@ -19,6 +19,12 @@ WATCH = """
 keep.append(made(libc.inotify_init()))
 made(libc.inotify_add_watch(keep[0], b"{directory}", 0x100))
 """
+MARK = """
+keep.append(made(libc.fanotify_init(0, os.O_RDONLY)))
+libc.fanotify_mark.argtypes = (ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p)
+# FAN_MARK_ADD; FAN_CLOSE_WRITE and FAN_EVENT_ON_CHILD; AT_FDCWD.
+made(libc.fanotify_mark(keep[0], 1, 0x8000008, -100, b"{directory}"))
+"""
 SEALED = """
 libc.syscall.argtypes = None
 at = made(libc.mmap(None, 4096, 3, 0x22, -1, 0))
@@ -49,11 +55,12 @@ def test_what_was_not_read_is_named(program, words):
 
 
 @needs_root
-def test_events_that_were_not_read(tmp_path):
-    program = WATCH.format(directory=tmp_path)
+@pytest.mark.parametrize(("watch", "kind"), [(WATCH, "inotify"), (MARK, "fanotify")])
+def test_events_that_were_not_read(tmp_path, watch, kind):
+    program = watch.format(directory=tmp_path)
     assert found(program) == []
     (what,) = found(program + f"open('{tmp_path}/new', 'w').close()")
-    assert what.startswith("events of inotify that process ")
+    assert what.startswith(f"events of {kind} that process ")
 
 
 def test_where_all_was_read_nothing_is_told():
