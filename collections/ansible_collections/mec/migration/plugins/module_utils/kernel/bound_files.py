@@ -77,6 +77,11 @@ def holder_of(pids: Iterable[int], inode: int) -> Holder | None:
     return None
 
 
+def path_of_file(holder: Holder) -> str:
+    """Where the file of a bound socket is, as /proc shows it; empty if nobody can say."""
+    return _file_now(holder)[0]
+
+
 def unfound_by_ending(holder: Holder, name: str) -> str:
     """Of a socket that was bound to a relative *name*: where its file is, if its path does not end in that.
 
@@ -84,8 +89,7 @@ def unfound_by_ending(holder: Holder, name: str) -> str:
     criu/util.c). It cannot where the file was renamed, nor where the name leads through ``..`` or a symbolic
     link.
     """
-    path, _links = _file_now(holder)
-    path = path.removesuffix(DELETED)
+    path = path_of_file(holder).removesuffix(DELETED)
     return "" if path.endswith("/" + name.removeprefix("./")) else path
 
 
@@ -119,7 +123,7 @@ def _names_there(pid: int, name: str, inode: int) -> Names:
     """
     directory, _slash, first = name.rpartition("/")
     with contextlib.suppress(OSError):
-        opened = _directory(pid, directory or "/")
+        opened = open_directory(pid, directory or "/")
         try:
             found = _status(opened, first)
             is_first = found is not None and found.st_ino == inode
@@ -137,8 +141,11 @@ def _names_there(pid: int, name: str, inode: int) -> Names:
     return Names(False)
 
 
-def _directory(pid: int, path: str) -> int:
-    """A descriptor of a directory as *pid* sees it: its symbolic links lead nowhere else."""
+def open_directory(pid: int, path: str) -> int:
+    """A descriptor of a directory as *pid* sees it: its symbolic links lead nowhere else.
+
+    :raises OSError: it is gone, or is none.
+    """
     root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         how = HOW.pack(os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT)

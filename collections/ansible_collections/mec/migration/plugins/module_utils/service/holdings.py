@@ -47,6 +47,7 @@ from .mappings import mappings
 from .memory_settings import memory_settings
 from .open_files import OpenFile, fields, mount_of, open_files
 from .packed_mounts import PackedMount, packed_mounts
+from .protected_directories import ProtectedDirectory, protected_directories
 from .threads_apart import apart
 
 NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup", "time", "mnt", "net")
@@ -76,6 +77,7 @@ class Process(NamedTuple):
     :param mappings: how many lines /proc/PID/maps has.
     :param mapped: names of mappings that are not plain files or anonymous memory.
     :param protected: files that it has mapped and that cannot be opened for writing again, as they were.
+    :param removed: names that files had which it has mapped, before they were removed.
     """
 
     pid: int
@@ -99,6 +101,7 @@ class Process(NamedTuple):
     mappings: int
     mapped: frozenset[str]
     protected: tuple[str, ...]
+    removed: tuple[str, ...]
     huge_bytes: int
 
     def __str__(self) -> str:
@@ -137,6 +140,7 @@ class Holdings(NamedTuple):
     :param in_flight: files that lie in messages which nobody has read yet.
     :param strangers: files that sets of epoll wait for and that their process does not have open.
     :param watches: of inotify and fanotify.
+    :param protected_directories: in which names have to be made on the target, and cannot be.
     :param message_queues: names of the POSIX message queues in its namespace, open or not.
     :param semaphore_sets: how many of System V its namespace has.
 
@@ -180,6 +184,7 @@ class Holdings(NamedTuple):
     in_flight: InFlight
     strangers: tuple[Stranger, ...]
     watches: Watches
+    protected_directories: tuple[ProtectedDirectory, ...]
     message_queues: tuple[str, ...]
     semaphore_sets: int
     unix_sockets: dict[int, UnixSocket]
@@ -296,6 +301,9 @@ def read_holdings(
         in_flight=flying,
         strangers=tuple(_strangers(init, found)),
         watches=watches(init, found),
+        protected_directories=tuple(
+            protected_directories(init, {pid: (one.files, one.removed) for pid, one in found.items()}, unix)
+        ),
         message_queues=tuple(sorted(_message_queues(init, points))),
         semaphore_sets=semaphore_sets(init),
         unix_sockets=unix,
@@ -394,6 +402,7 @@ def _process(pid: int, devices: dict[int, int], protections: dict[tuple[bytes, b
         mappings=mapped.lines,
         mapped=mapped.names,
         protected=mapped.protected,
+        removed=mapped.removed,
         huge_bytes=int((status.get("HugetlbPages") or "0").split()[0]) * 1024,
     )
 

@@ -160,6 +160,14 @@ def _protected(holdings: Holdings) -> Iterator[Found]:
                 yield Found(process, f"has mapped the file {path}, {what}")
 
 
+def _protected_directory(holdings: Holdings) -> Iterator[Found]:
+    for each in holdings.protected_directories:
+        if not holdings.stays_at(each.path):
+            yield Found(
+                holdings.processes[each.process], f"{each.what}, in a directory that is {each.how} by now"
+            )
+
+
 KINDS = (
     Kind(
         "io-uring",
@@ -292,6 +300,18 @@ KINDS = (
         "Take that off until the service has moved (`chattr -i`, `chattr -a`), or let the service close it",
         TEST + "test_a_file_that_was_protected_after_it_was_opened",
         _protected,
+    ),
+    Kind(
+        "protected-directory",
+        "A directory that has become immutable or append-only (chattr +i, +a) since a UNIX socket was bound "
+        "to a name in it, or a file in it was removed that is open or mapped still",
+        REFUSED,
+        "sock_diag(7) and the names of open and mapped files, and statx(2) of their directories",
+        "it is so on the target, too, where CRIU cannot make or remove a name in it",
+        "Take that off the directory until the service has moved (`chattr -i`, `chattr -a`), or let the "
+        "service close it",
+        TEST + "test_a_directory_that_was_protected",
+        _protected_directory,
     ),
     Kind(
         "thread-pidfd",

@@ -11,7 +11,9 @@ import stat
 from typing import NamedTuple
 
 from ..kernel.inode_flags import protection
+from ..kernel.removed_files import DELETED
 
+REMOVED = DELETED.encode()
 TELLING = (b"anon_inode:", b"/secretmem", b"/anon_hugepage", b"/dev/")
 
 
@@ -21,28 +23,33 @@ class Mappings(NamedTuple):
     :ivar names: of those that are neither a plain file nor memory.
     :ivar lines: how many there are.
     :ivar protected: files that were opened for writing, and are immutable or append-only by now.
+    :ivar removed: names that files had before they were removed.
     """
 
     names: frozenset[str]
     lines: int
     protected: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 def mappings(pid: int, seen: dict[tuple[bytes, bytes], int]) -> Mappings:
     """:param seen: how each file that was looked at before is protected; more are added."""
     names, count = set(), 0
     protected: dict[str, None] = {}
+    removed: dict[str, None] = {}
     with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", "rb") as lines:
         for line in lines:
             count += 1
             words = line.split(None, 5)
             name = words[5].rstrip() if len(words) > 5 else b""
+            if name.endswith(REMOVED):
+                removed[os.fsdecode(name.removesuffix(REMOVED))] = None
             if name.startswith(TELLING):
                 names.add(name.decode(errors="replace"))
             # Nearly all are libraries, which many processes have mapped many times.
             elif words[4] != b"0" and seen.get((words[3], words[4]), 1) and _protected(pid, words, seen):
                 protected[name.decode(errors="replace")] = None
-    return Mappings(frozenset(names), count, tuple(protected))
+    return Mappings(frozenset(names), count, tuple(protected), tuple(removed))
 
 
 def _protected(pid: int, words: list[bytes], seen: dict[tuple[bytes, bytes], int]) -> bool:

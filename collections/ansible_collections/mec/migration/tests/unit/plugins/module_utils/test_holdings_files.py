@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from ansible_collections.mec.migration.plugins.module_utils.kernel.inode_flags import (
     APPEND,
@@ -185,6 +187,74 @@ def mapped(file, access, kind):
     found = told(PROTECTED.format(how=mapped + how.format(path=path), path=path, flag=flag))
     if words:
         only(found, path, words, "cannot open it for writing again", "chattr -i")
+    else:
+        assert found == []
+
+
+@pytest.fixture
+def protected_directory(tmp_path):
+    """As the file above."""
+    path = tmp_path / "directory"
+    path.mkdir()
+    yield path
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        set_flags(opened, 0)
+    except OSError as error:
+        pytest.skip(f"no flags of directories here: {error}")
+    finally:
+        os.close(opened)
+
+
+BOUND = """
+keep.append(socket.socket(socket.AF_UNIX, {kind}))
+{where}
+"""
+REMOVED = """
+keep.append(open("{path}/gone", "w"))
+os.{how}("{path}/gone"{to})
+"""
+MAPPED = """
+file = os.open("{path}/gone", os.O_RDWR | os.O_CREAT)
+os.write(file, bytes(4096))
+keep.append(made(libc.mmap(None, 4096, 1, 2, file, 0)))
+os.close(file)
+os.unlink("{path}/gone")
+"""
+
+
+@needs_root
+@pytest.mark.parametrize("flag", [IMMUTABLE, APPEND])
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (
+            BOUND.format(kind="socket.SOCK_STREAM", where="keep[0].bind('{path}/it')\nkeep[0].listen()"),
+            "has bound a UNIX socket to {path}/it",
+        ),
+        (
+            BOUND.format(kind="socket.SOCK_DGRAM", where="os.chdir('{path}')\nkeep[0].bind('it')"),
+            "has bound a UNIX socket to it",
+        ),
+        (
+            REMOVED.format(path="{path}", how="unlink", to=""),
+            "has the file {path}/gone open, which was removed",
+        ),
+        (
+            "file = os.open('{path}/other', os.O_CREAT)\nos.link('{path}/other', '{path}/gone')\n"
+            + REMOVED.format(path="{path}", how="unlink", to=""),
+            "has the file {path}/gone open, which was removed",
+        ),
+        ("keep.append(os.open('{path}', os.O_TMPFILE | os.O_RDWR))", "open, which was removed"),
+        (MAPPED, "has mapped the file {path}/gone, which was removed"),
+        ("keep.append(open('{path}/stays', 'w').close())", ""),
+    ],
+)
+def test_a_directory_that_was_protected(protected_directory, how, words, flag):
+    path = str(protected_directory)
+    found = told(PROTECTED.format(how=how.format(path=path), path=path, flag=flag))
+    if words:
+        only(found, words.format(path=path), "in a directory that is", "chattr -i")
     else:
         assert found == []
 
