@@ -103,6 +103,27 @@ def test_connection_cut_in_a_round(redis: Service, source: Host, target: Host) -
     redis.goes_on(source)
 
 
+@pytest.mark.parametrize(
+    ("command", "undo"),
+    [("docker update --memory 900m --memory-swap 900m", ""), ("docker pause", "docker unpause")],
+)
+def test_changed_with_docker_in_a_round(
+    command: str, undo: str, redis: Service, source: Host, target: Host
+) -> None:
+    """The container on the target was made before that, and the move would undo it."""
+    source.slow_down(SLOW_MBIT)
+    fault = source.when("sending", f"{command} redis")
+    failed = redis.migrate(target)
+    fault.fired(failed)
+    failed.refused("has been changed since its migration began", " ".join(command.split()[:3]))
+    if undo:
+        assert source.inspect("redis")["State"]["Paused"]
+        source.run(f"{undo} redis")
+    else:
+        assert source.inspect("redis")["HostConfig"]["Memory"] == 900 << 20
+    redis.goes_on(source)
+
+
 @pytest.mark.parametrize("reset", [True, False], ids=["reset", "silence"])
 def test_connection_cut_in_the_final_transfer(
     reset: bool, busy: Service, lab: Lab, source: Host, target: Host

@@ -144,7 +144,8 @@ target:
     - C(how_it_ended) says how the service ended on the target before that, and what was done by its restart
       policy; empty if it did not. It is a warning, too.
     - C(meanwhile) says what somebody did to the frozen container on the source (C(docker stop), C(kill),
-      C(rm), C(restart)), which came too late for the service; empty if nobody did. It is a warning, too.
+      C(rm), C(restart)), which came too late for the service, and what was changed of it right before or then
+      (C(docker update), C(rename), C(pause), C(network connect)); empty if nobody did. It is a warning, too.
     - C(not_told) says why the target could not be told that the source is settled; it keeps the migration's
       journal then, until the playbook C(mec.migration.resolve) is run. It is a warning, too.
     - C(not_put_back) names settings of processes and sockets that the target could not set again. Each is

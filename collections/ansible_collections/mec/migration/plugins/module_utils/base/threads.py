@@ -13,6 +13,19 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
+# How long a wait sleeps between two looks.
+LOOK_S = 0.002
+
+
+def within(seconds: float, ask: Callable[[], Value]) -> Value | None:
+    """The answer, or None if there is an error or it takes longer."""
+    asked = InThread(ask)
+    end = time.monotonic() + seconds
+    while asked.running and time.monotonic() < end:
+        time.sleep(LOOK_S)
+    return None if asked.running or asked.error is not None else asked.result()
+
+
 class InThread(Generic[Value]):
     """Starts *function* at once; its exception comes out of :meth:`result`.
 

@@ -324,6 +324,7 @@ class SourceAgent:
                 False,
                 forget=False,
                 frozen_since=self._move.frozen_since,
+                held_since=self._move.held_since,
             )
             not_told = self._move.end_target("forget", "the migration is committed")
             forget_source(self._settings.migration_id)

@@ -68,12 +68,14 @@ def commit_source(
     *,
     forget: bool = True,
     frozen_since: float = 0.0,
+    held_since: float = 0.0,
 ) -> Committed:
     """End the frozen processes on the source and remove their container. Named volumes stay.
 
     :param container: its name, for messages only; what is ended is the container of the migration's journal.
     :param forget: whether to remove the migration's journal, too.
     :param frozen_since: seconds since the epoch; without it since the journal was written last.
+    :param held_since: likewise, since when no change of the container has come to the target.
     :raises MigrationError: it was not handed over, or runs; nothing is done to one that runs.
     """
     journal = Journal(migration_id, SOURCE)
@@ -88,7 +90,7 @@ def commit_source(
         )
     container_id = entry.container_id
     state, inspected = container_state(client, container_id)
-    meanwhile = done_since(client, container_id, frozen_since or entry.time)
+    meanwhile = done_since(client, container_id, frozen_since or entry.time, held_since)
     if state == ABSENT:
         if forget and not check_mode:
             forget_source(migration_id)

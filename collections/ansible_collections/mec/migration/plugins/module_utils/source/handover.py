@@ -25,6 +25,7 @@ from ..base.threads import InThread
 from ..criu.dump import Dump, cgroup_mode, lazily, standard_streams
 from ..criu.parent import ParentOfAll
 from ..criu.removed_names import removed_names
+from ..docker.changes import refuse_changed
 from ..docker.client import docker_client
 from ..docker.reconnected_mounts import reconnected_mounts
 from ..docker.restart_policy import give_back_on_source, is_policy, take_away
@@ -96,6 +97,8 @@ class HandOver:
         self._page_server = page_server
         # Whether what is left is fetched after the freeze; decided right before it.
         self.leave_pages = False
+        # Seconds since the epoch: what Docker was told before that the target knows.
+        self.held_since = 0.0
         self._dump: Dump | None = None
         self._tmpfs: TmpfsSource | None = None
         self._guard: ThawGuard | None = None
@@ -152,6 +155,7 @@ class HandOver:
                     )
                 self._page_server.start()
             self._channel.share(content)
+            refuse_changed(self._service.client, self._service.inspected)
             self._hold(dump)
             undo.pop_all()
         self._dump = dump
@@ -198,6 +202,7 @@ class HandOver:
                 take_away(self._service.client, self._service.inspected)
             # Half of what the disk takes for it comes before the freeze.
             self._note_mark = self._journal.prepare(states.MARK_SENT)
+            self.held_since = time.time()
         except BaseException:
             self._guard.release()
             self._settle_rolled_back()

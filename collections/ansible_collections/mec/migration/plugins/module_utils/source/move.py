@@ -99,7 +99,7 @@ class Move:
         self._gate = threading.Lock()
         self._cancelled = ""
         self._freezing = False
-        self.frozen_since = 0.0  # Seconds since the epoch.
+        self.frozen_since = self.held_since = 0.0  # Seconds since the epoch.
         # What is being done, for whoever asks.
         self.phase = "open"
         self.phases: list[dict[str, Any]] = []
@@ -348,7 +348,7 @@ class Move:
             try:
                 last.prepare()
                 window = last.run(before)
-                self.frozen_since = window.started
+                self.frozen_since, self.held_since = window.started, last.held_since
                 if page_server is not None and page_server.used:
                     self._page_server = page_server
             finally:

@@ -61,6 +61,8 @@ class World:
         self.checks = []
         self.killed = self.removed = self.removes_itself = False
         self.patience_s = 60
+        # What Docker tells of it now, and not before.
+        self.changed = {}
 
     def do(self, call, value=None):
         self.calls.append(call)
@@ -98,7 +100,7 @@ class World:
 
     def inspect_container(self, container_id):
         state = {"Running": not self.killed, "Status": "exited", "ExitCode": 137, "Pid": 0}
-        return {"State": state}
+        return {"State": state, **self.changed}
 
     def info(self):
         return {}
@@ -323,6 +325,15 @@ def test_before_the_mark_any_failure_thaws(call, failure, world, tmp_path):
         assert caught.value.rolled_back
         assert "runs on this host" in caught.value.message
     runs_here(world)
+
+
+def test_a_container_that_was_changed_is_not_frozen(world, tmp_path):
+    world.changed = {"HostConfig": {"RestartPolicy": NO}}
+    with pytest.raises(MigrationError, match="docker update --restart"):
+        hand_over(world, tmp_path)
+    assert not {"freeze", "policy", "write frozen"} & set(world.calls)
+    assert "end CRIU" in world.calls
+    assert left(world).state == ""
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)

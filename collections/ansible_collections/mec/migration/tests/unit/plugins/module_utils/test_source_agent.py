@@ -591,10 +591,10 @@ class Remembers:
         self.removed = []
 
     def events(self, since, until, filters, decode):
-        assert filters == {"container": CONTAINER}
+        assert filters == {"type": ["container", "network"]}
         assert float(since) == 100.5
         assert float(until) <= time.time()
-        return [{"Action": "kill", "Actor": {"Attributes": {"signal": "9"}}}]
+        return [{"Action": "kill", "Actor": {"ID": CONTAINER, "Attributes": {"signal": "9"}}}]
 
     def wait(self, container_id, timeout):
         pass
