@@ -7,7 +7,18 @@ from __future__ import annotations
 import pytest
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader
+from ansible_collections.mec.migration.plugins.plugin_utils.actions import ssh_keepalive
 from ansible_collections.mec.migration.plugins.plugin_utils.actions.ssh_keepalive import ASKS, keep_asking
+
+PERSISTS = "-o ControlMaster=auto -o ControlPersist=60s"
+
+
+@pytest.fixture(autouse=True)
+def warned(monkeypatch) -> list[str]:
+    """The warnings of a test."""
+    told: list[str] = []
+    monkeypatch.setattr(ssh_keepalive.display, "warning", told.append)
+    return told
 
 
 def connection(kind: str = "ssh", **options: str):
@@ -44,6 +55,31 @@ def test_what_else_the_user_gave_stays() -> None:
     keep_asking(made)
     assert f"-o ProxyJump=192.0.2.9 {ASKS}" in command(made)
     assert made.control_path == "%(directory)s/mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"ssh_args": PERSISTS, "control_path": "/run/%%h"}, True),
+        ({"ssh_args": f"{PERSISTS} -o ControlPath=/run/%h"}, True),
+        ({"ssh_common_args": "-oControlPath=/run/%h"}, True),
+        ({"ssh_args": PERSISTS}, False),
+        ({"ssh_common_args": "-o ControlPath=none"}, False),
+        ({"ssh_args": "-C", "control_path": "/run/%%h"}, False),
+        ({"ssh_args": f"{PERSISTS} -o ServerAliveInterval=9", "control_path": "/run/%%h"}, False),
+    ],
+)
+def test_that_others_may_have_opened_the_connection_is_said(options, said: bool, warned: list[str]) -> None:
+    keep_asking(connection(**options))
+    assert len(warned) == said
+    if said:
+        assert ASKS in warned[0]
+
+
+def test_how_often_is_no_word_on_whether() -> None:
+    made = connection(ssh_args="-o ServerAliveCountMax=3")
+    keep_asking(made)
+    assert ASKS in command(made)
 
 
 @pytest.mark.parametrize("option", ["ssh_args", "ssh_common_args", "ssh_extra_args"])
