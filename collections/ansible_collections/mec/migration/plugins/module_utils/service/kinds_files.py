@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from ..kernel.removed_files import DELETED
 from .holdings import Holdings
-from .kinds import KEPT, REFUSED, Found, Kind
+from .kinds import KEPT, REFUSED, SAID, Found, Kind
 from .open_files import NAMELESS, PIDFD, TIMER
 
 TEST = "tests/unit/plugins/module_utils/test_holdings_files.py::"
@@ -25,9 +25,18 @@ INODES_IN_WORDS = {
     "[landlock-ruleset]": "has a Landlock ruleset open",
     "[perf_event]": "has a performance counter open (perf_event_open)",
 }
-# criu/files.c, dump_chrdev: memory devices, terminals, tun and autofs.
-KNOWN_MAJORS = (1, 4, 5, *range(136, 144))
-KNOWN_MISC = ((10, 200), (10, 235))
+# criu/files.c, dump_chrdev, and criu/tty.c, get_tty_driver; the numbers are in the kernel's
+# Documentation/admin-guide/devices.txt. Of memory null, zero, full, random and kmsg, not what is the host's
+# (mem, port); the screens of a host, not its serial ports (from 64 on); what leads to a terminal; pseudo
+# terminals; tun and autofs.
+KMSG = (1, 11)
+MOVING_DEVICES = {
+    1: (3, 5, 7, 8, 9, KMSG[1]),
+    4: range(1, 64),
+    5: range(3),
+    10: (200, 235),
+    **dict.fromkeys(range(136, 144), range(1 << 20)),
+}
 # criu/include/pipes.h
 MOST_PIPES = 1024
 # include/uapi/linux/magic.h
@@ -58,13 +67,20 @@ def _device(holdings: Holdings) -> Iterator[Found]:
     for process, file in holdings.files():
         number = os.major(file.rdev), os.minor(file.rdev)
         if stat.S_ISBLK(file.mode) or (
-            stat.S_ISCHR(file.mode) and number[0] not in KNOWN_MAJORS and number not in KNOWN_MISC
+            stat.S_ISCHR(file.mode) and number[1] not in MOVING_DEVICES.get(number[0], ())
         ):
             yield Found(process, f"has the device {file.link} open ({file.place})")
     for process in holdings.processes.values():
         for name in sorted(process.mapped):
             if name.startswith("/dev/") and not name.startswith(("/dev/zero", "/dev/shm/")):  # noqa: S108
                 yield Found(process, f"has the device {name} mapped")
+
+
+def _kernel_log(holdings: Holdings) -> Iterator[Found]:
+    for process, file in holdings.files():
+        reads = file.flags & os.O_ACCMODE != os.O_WRONLY
+        if reads and stat.S_ISCHR(file.mode) and file.rdev == os.makedev(*KMSG):
+            yield Found(process, f"has the log of this host's kernel open ({file.link}, {file.place})")
 
 
 def _packet_pipe(holdings: Holdings) -> Iterator[Found]:
@@ -192,13 +208,24 @@ KINDS = (
     ),
     Kind(
         "device",
-        "An open or mapped device that is neither memory (/dev/null ...) nor a terminal nor tun",
+        "An open or mapped device that is neither memory (/dev/null ...; /dev/mem is) nor a terminal (serial "
+        "ports are none) nor tun",
         REFUSED,
         "type and number of the file, by stat(2)",
         "its state is in the device of this host",
         "Start the service without that device",
         TEST + "test_a_device",
         _device,
+    ),
+    Kind(
+        "kernel-log",
+        "The log of the host's kernel, open for reading (/dev/kmsg)",
+        SAID,
+        "as before",
+        "on the target it is that host's, and is read from its beginning, after an error (EPIPE)",
+        "Let the service pass over what it has not to do with",
+        TEST + "test_the_log_of_the_kernel",
+        _kernel_log,
     ),
     Kind(
         "packet-pipe",

@@ -17,6 +17,7 @@ from ansible_collections.mec.migration.plugins.module_utils.kernel.inode_flags i
 from ansible_collections.mec.migration.plugins.module_utils.kernel.mountinfo import mounts
 from ansible_collections.mec.migration.plugins.module_utils.service.holdings import read_holdings
 from ansible_collections.mec.migration.plugins.module_utils.service.inventory import judge
+from ansible_collections.mec.migration.plugins.module_utils.service.kinds import SAID
 from test_holdings import Victim, needs_root, only, told
 
 
@@ -30,19 +31,43 @@ def test_other_kernel_objects():
     only(told(program), "userfaultfd", "file descriptor")
 
 
-@needs_root
-def test_a_device():
-    program = """
-os.mknod("/dev/shm/holdings%d" % os.getpid(), 0o600 | 0o020000, os.makedev(10, 229))
+DEVICE = """
+os.mknod("/dev/shm/holdings%d" % os.getpid(), 0o600 | 0o020000, os.makedev{number})
 try:
-    keep.append(os.open("/dev/shm/holdings%d" % os.getpid(), os.O_RDWR))
+    keep.append(os.open("/dev/shm/holdings%d" % os.getpid(), os.{how} | os.O_NOCTTY | os.O_NONBLOCK))
 except OSError:
     ctypes.set_errno(19)
     made(-1)
 finally:
     os.unlink("/dev/shm/holdings%d" % os.getpid())
 """
-    only(told(program), "has the device", "Start the service without")
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("number", "refused"),
+    [
+        # fuse; the first serial port; the screen in the foreground.
+        *(((10, 229), True), ((4, 64), True), ((4, 0), True)),
+        # The first screen; /dev/full.
+        *(((4, 1), False), ((1, 7), False)),
+    ],
+)
+def test_a_device(number, refused):
+    found = told(DEVICE.format(number=number, how="O_RDWR"))
+    if refused:
+        only(found, "has the device", "Start the service without")
+    else:
+        assert found == []
+
+
+@needs_root
+def test_the_log_of_the_kernel():
+    only(
+        told(DEVICE.format(number=(1, 11), how="O_RDONLY"), SAID), "log of this host's kernel", "from its beg"
+    )
+    assert told(DEVICE.format(number=(1, 11), how="O_WRONLY"), SAID) == []
+    assert told(DEVICE.format(number=(1, 11), how="O_RDONLY")) == []
 
 
 def test_a_pipe_that_keeps_writes_apart():
