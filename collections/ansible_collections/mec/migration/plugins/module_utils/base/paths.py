@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 from .errors import PreflightError
@@ -12,6 +13,11 @@ from .errors import PreflightError
 RUN_DIR = "/run/mec-migration"
 # The armed runtime: where it looks for who waits for it, and what Docker calls it.
 ARMED_DIR, RUNTIME_NAME = f"{RUN_DIR}/armed", "mec"
+
+# What a socket's address has room for (struct sockaddr_un), and the socket with the longest path in a
+# migration's directory.
+ADDRESS_BYTES, LONGEST_SOCKET = 107, "restore/lazy-pages.socket"
+LONGEST_NAME = ADDRESS_BYTES - len(f"{RUN_DIR}//{LONGEST_SOCKET}")
 
 
 def check_migration_id(migration_id: str) -> str:
@@ -30,7 +36,19 @@ def check_migration_id(migration_id: str) -> str:
 
 def migration_dir(migration_id: str) -> str:
     """This host's directory of one migration, on tmpfs; it need not be there."""
-    return os.path.join(RUN_DIR, migration_id)
+    return os.path.join(RUN_DIR, short_name(migration_id))
+
+
+def short_name(migration_id: str) -> str:
+    """The id, which begins with the service's name; of a long one, so much of it that sockets have room.
+
+    Containers of Docker Compose and Swarm easily have names of 40 characters.
+    """
+    name = os.fsencode(migration_id)
+    if len(name) <= LONGEST_NAME:
+        return migration_id
+    digest = hashlib.sha256(name).hexdigest()[:32]
+    return f"{os.fsdecode(name[: LONGEST_NAME - len(digest) - 1])}-{digest}"
 
 
 def state_dir(migration_id: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..base.daemon import fork_off
 from ..base.errors import MigrationError, TransferError
-from ..base.paths import migration_dir, state_dir
+from ..base.paths import migration_dir, short_name, state_dir
 from ..base.priority import hurry
 from ..base.threads import InThread
 from ..docker.restart_policy import give_back, healthy_or_ended_well
@@ -61,7 +61,7 @@ class TargetAgent:
         self._settings = settings
         self._client = client
         self._dir = migration_dir(settings.migration_id)
-        self._images_dir = os.path.join(settings.images_dir, settings.migration_id, IMAGES)
+        self._images_dir = os.path.join(settings.images_dir, short_name(settings.migration_id), IMAGES)
         self._journal = Journal(settings.migration_id, TARGET)
         self._lazily = settings.lazy_restore and userfaultfd_works()
         self._memory = MemoryTarget(self._images_dir, chain=not self._lazily)
