@@ -13,6 +13,17 @@ from .container_networks import fixed_mac_addresses
 
 # Docker's own bookkeeping in these parts of a container: set anew by every create.
 _HOST_CONFIG_DROPPED = ("ContainerIDFile", "ConsoleSize", "Runtime")
+# What starts a container anew as soon as it misses it, by a label that it gives its containers.
+MANAGERS = {
+    "com.docker.swarm.task.id": "Docker Swarm",
+    "io.kubernetes.pod.uid": "Kubernetes",
+    "com.hashicorp.nomad.alloc_id": "Nomad",
+    "com.amazonaws.ecs.task-arn": "Amazon ECS",
+    "net.azure-devices.edge.owner": "Azure IoT Edge",
+    "io.balena.supervised": "balena",
+    "io.resin.supervised": "balena",
+    "supervisor_managed": "Home Assistant's supervisor",
+}
 _ENDPOINT_KEPT = ("IPAMConfig", "Links", "Aliases", "DriverOpts", "GwPriority")
 
 
@@ -140,6 +151,7 @@ def check_movable(inspected: dict[str, Any]) -> None:
             f"migrated. Start it first",
             container_state=str(state.get("Status")),
         )
+    _check_manager(name, inspected["Config"].get("Labels") or {})
     if inspected["Config"].get("Tty"):
         raise PreflightError(
             f"container {name} was started with `-t`; CRIU cannot move its terminal to another host. "
@@ -171,3 +183,14 @@ def check_movable(inspected: dict[str, Any]) -> None:
             "not move. Start it with --userns host",
             container_state="running",
         )
+
+
+def _check_manager(name: str, labels: dict[str, Any]) -> None:
+    for label, manager in MANAGERS.items():
+        if label in labels:
+            raise PreflightError(
+                f"container {name} is kept by {manager} (label {label}), which starts another one here as "
+                f"soon as this one is gone, so two copies would run. Have {manager} move it, or run it with "
+                "Docker alone (docker run, Compose)",
+                container_state="running",
+            )

@@ -136,6 +136,14 @@ KINDS = (
     ),
     _judged(
         REFUSED,
+        "managed",
+        "A container that something else keeps, and starts anew where it is gone: Docker Swarm, Kubernetes, "
+        "Nomad, Amazon ECS, Azure IoT Edge, balena, Home Assistant's supervisor (by its label)",
+        "Have that move it, or run it with Docker alone",
+        SPECIFICATION + "test_what_something_else_starts_anew_is_refused",
+    ),
+    _judged(
+        REFUSED,
         "remapped-users",
         "A container in a user namespace, a rootless daemon",
         "Use a daemon that runs as root without a user namespace",

@@ -179,6 +179,19 @@ def test_a_namespace_of_the_host_is_refused(field, option):
         check_movable(answer)
 
 
+@pytest.mark.parametrize(
+    ("label", "manager"),
+    [("com.docker.swarm.task.id", "Docker Swarm"), ("net.azure-devices.edge.owner", "Azure IoT Edge")],
+)
+def test_what_something_else_starts_anew_is_refused(label, manager):
+    answer = inspected("redis")
+    answer["Config"]["Labels"] = {"com.docker.compose.project": "web"}
+    check_movable(answer)
+    answer["Config"]["Labels"][label] = ""
+    with pytest.raises(PreflightError, match=f"kept by {manager}.*two copies"):
+        check_movable(answer)
+
+
 def test_a_user_namespace_is_refused():
     answer = inspected("redis")
     answer["HostConfig"]["UsernsMode"] = "private"
