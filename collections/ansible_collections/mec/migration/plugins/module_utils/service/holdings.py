@@ -123,6 +123,7 @@ class Holdings(NamedTuple):
     :param tasks_left: how many more processes and threads it may have; None if it has no limit.
     :param cgroup_version: 1 or 2, of the host.
     :param session_keys: how many keys are in the keyring that runc has made for the container.
+    :param waiting_clients: programs of Docker that wait on this host for its end, in words.
 
     Mounts:
 
@@ -173,6 +174,7 @@ class Holdings(NamedTuple):
     tasks_left: int | None
     cgroup_version: int
     session_keys: int
+    waiting_clients: tuple[str, ...]
     mounts: tuple[Mount, ...]
     staying: tuple[str, ...]
     packed_mounts: tuple[PackedMount, ...]
@@ -288,6 +290,7 @@ def read_holdings(
         cgroup_version=2 if os.path.exists(UNIFIED) else 1,
         # Whoever knows Docker's id of the container adds them.
         session_keys=0,
+        waiting_clients=(),
         mounts=tuple(points),
         staying=tuple(staying),
         packed_mounts=tuple(packed),

@@ -21,6 +21,7 @@ from .kinds_processes import KINDS as PROCESSES
 from .kinds_sockets import KINDS as SOCKETS
 from .kinds_watchers import KINDS as WATCHERS
 from .service import Service
+from .waiting_clients import waiting_clients
 
 KINDS: tuple[Kind, ...] = (
     *PROCESSES,
@@ -93,7 +94,11 @@ def causes_now(service: Service) -> str:
 def _holdings(service: Service) -> Holdings:
     runc = service.runc
     found = read_holdings(runc.pid, service.cgroup.pids(), service.staying_mounts(), external_mounts(runc))
-    return found._replace(session_keys=session_keys(service.id))
+    labels = service.inspected["Config"].get("Labels") or {}
+    return found._replace(
+        session_keys=session_keys(service.id),
+        waiting_clients=tuple(waiting_clients(service.name, service.id, labels)),
+    )
 
 
 def judge(container: str, holdings: Holdings) -> Inventory:

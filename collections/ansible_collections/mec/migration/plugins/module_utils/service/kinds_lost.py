@@ -62,6 +62,11 @@ def _semaphores(holdings: Holdings) -> Iterator[Found]:
         yield Found(None, f"has {count} System V semaphore set{'s' if count > 1 else ''}")
 
 
+def _waiting_client(holdings: Holdings) -> Iterator[Found]:
+    for client in holdings.waiting_clients:
+        yield Found(None, f"is waited for on this host by {client}")
+
+
 KINDS = (
     Kind(
         "locked-by-child",
@@ -318,5 +323,18 @@ KINDS = (
         "CRIU does not dump them",
         "Use a volume",
         "",
+    ),
+    Kind(
+        "waiting-client",
+        "A program of Docker that waits on the source for the container's end (`docker run` without `-d`, "
+        "`start --attach`, `attach`, `wait`, `docker compose up`), mostly in a unit of systemd",
+        SAID,
+        "command lines of the host's processes, with the container's name or the directory of its Compose "
+        "project",
+        "that ends with the container here, and what started it may start another one, beside the one on the "
+        "target",
+        "See that nothing does, before the move: `systemctl edit --runtime UNIT` with `Restart=no`, say",
+        "tests/unit/plugins/module_utils/test_waiting_clients.py::test_who_waits_for_it_is_named",
+        _waiting_client,
     ),
 )

@@ -551,6 +551,7 @@ def test_what_has_appeared_since_the_preflight_is_told_after_a_dump_that_failed(
                 runc=SimpleNamespace(pid=victim.pid, config={"rootfs": "/"}),
                 cgroup=SimpleNamespace(pids=victim.pids),
                 staying_mounts=list,
+                inspected={"Config": {"Labels": None}},
             )
             told_now = causes_now(service)
         assert bool(told_now) is bool(words)

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, the mec.migration engineers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Docker's own programs that wait on this host for the end of a container.
+
+``docker run`` without ``--detach`` in a unit of systemd is a common way to keep a service. After a move it
+ends, as the container has, and the unit may start another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+
+WAITING = ("run", "start", "attach", "wait")
+# Commands that name a container, too, and whose own words may be these.
+OTHERS = ("exec", "logs", "stop", "kill", "rm", "restart", "cp", "inspect", "events", "stats", "top", "build")
+COMPOSE_DIRECTORY = "com.docker.compose.project.working_dir"
+
+
+def waiting_clients(name: str, container_id: str, labels: Mapping[str, str]) -> Iterator[str]:
+    """Each in words: "`docker run` (process 812 of web.service)".
+
+    :param name: the container's.
+    :param labels: the container's; Docker Compose notes its directory there.
+    """
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                command = _command(entry, name, container_id, labels.get(COMPOSE_DIRECTORY, ""))
+                if command:
+                    yield f"`{command}` (process {entry}{_of_unit(entry)})"
+
+
+def _command(pid: str, name: str, container_id: str, directory: str) -> str:
+    with open(f"/proc/{pid}/cmdline", "rb") as line:
+        program, *words = os.fsdecode(line.read()).split("\0")
+    program = os.path.basename(program)
+    if program not in ("docker", "docker-compose"):
+        return ""
+    if "up" in words and (program == "docker-compose" or "compose" in words):
+        return "docker compose up" if directory and os.readlink(f"/proc/{pid}/cwd") == directory else ""
+    which = next((word for word in words if word in (*WAITING, *OTHERS)), "")
+    is_it = any(word in (name, f"--name={name}") or _is_id(word, container_id) for word in words)
+    return f"docker {which}" if which in WAITING and is_it else ""
+
+
+def _is_id(word: str, container_id: str) -> bool:
+    return len(word) >= 4 and container_id.startswith(word)
+
+
+def _of_unit(pid: str) -> str:
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            leaf = line.rstrip().rpartition("/")[2]
+            if leaf.endswith(".service"):
+                return f" of {leaf}"
+    return ""
