@@ -18,6 +18,7 @@ import time
 from typing import Any
 
 from ..base.errors import MigrationError
+from ..kernel.cgroup import container_processes
 from ..kernel.processes import has_ended
 from ..state.journal import sync_directory
 from .container_state import ABSENT, FROZEN, RUNNING, EndedError, container_state, wait_healthy
@@ -155,11 +156,15 @@ def give_back_policy(client: Any, container_id: str, policy: dict[str, Any] | No
 def _treat_as_docker_does(
     client: Any, container_id: str, policy: dict[str, Any] | None, inspected: dict[str, Any]
 ) -> str:
-    """Start what has ended if Docker would have; returns how it has ended and what was done."""
+    """Start what has ended if Docker would have; returns how it has ended and what was done.
+
+    :raises MigrationError: Docker has not noted that it was started, and it runs.
+    """
     said = dict(inspected.get("State") or {})
     code = int(said.get("ExitCode") or 0)
     how = f"exit code {code}" + (", out of memory" if said.get("OOMKilled") else "")
     if not said:
+        _refuse_running(container_id)
         # Docker had not noted its start, and calls it created. What ends with its host has failed, to Docker.
         code, how = HOST_WENT_DOWN, "with its host, right after the restore"
     name = _name(policy)
@@ -172,6 +177,24 @@ def _treat_as_docker_does(
         client.start(container_id)
         return f"it had ended ({how}), and was started anew: its restart policy is {name}"
     return f"it has ended ({how}), and stays so: its restart policy is {name}. `docker start` starts it"
+
+
+def _refuse_running(container_id: str) -> None:
+    """Docker ends what it does not know of in a container that it starts.
+
+    :raises MigrationError: processes of the container run.
+    """
+    running = [pid for pid in container_processes(container_id) if not has_ended(pid)]
+    if running:
+        raise MigrationError(
+            f"processes {running} of container {container_id[:12]} run here, and Docker does not know of "
+            "them: its daemon was killed while it started the container, and would end them to start it "
+            "anew. They are the service as clients have left it, so nothing was started. If its files are "
+            "enough, end them (kill -9) and run the playbook mec.migration.resolve again, which starts it "
+            "from these",
+            phase="verify",
+            container_state=RUNNING,
+        )
 
 
 def _name(policy: dict[str, Any] | None) -> str:

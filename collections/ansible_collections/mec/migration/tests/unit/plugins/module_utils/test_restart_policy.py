@@ -96,6 +96,14 @@ def test_what_went_down_with_its_host_before_docker_noted_its_start_has_failed(t
     assert "ended (with its host, right after the restore)" in said
 
 
+def test_what_runs_and_docker_has_not_noted_is_not_started_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "container_processes", lambda container_id: [os.getpid()])
+    docker = Docker(tmp_path, "created")
+    with pytest.raises(MigrationError, match=f"processes .{os.getpid()}. .* Docker does not know of them"):
+        give_back(docker, HERE, {"Name": "always", "MaximumRetryCount": 0})
+    assert "start" not in docker.asked
+
+
 def test_a_policy_is_taken_away_on_the_disk_too(tmp_path, monkeypatch):
     docker, synced = Docker(tmp_path, "running"), []
     directory = tmp_path / "containers" / HERE
