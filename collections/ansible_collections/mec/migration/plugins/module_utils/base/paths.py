@@ -14,8 +14,8 @@ RUN_DIR = "/run/mec-migration"
 # The armed runtime: where it looks for who waits for it, and what Docker calls it.
 ARMED_DIR, RUNTIME_NAME = f"{RUN_DIR}/armed", "mec"
 
-# What a socket's address has room for (struct sockaddr_un), and the socket with the longest path in a
-# migration's directory.
+# What a socket's address has room for (struct sockaddr_un) beside the zero byte at its end, and the socket
+# with the longest path in a migration's directory.
 ADDRESS_BYTES, LONGEST_SOCKET = 107, "restore/lazy-pages.socket"
 LONGEST_NAME = ADDRESS_BYTES - len(f"{RUN_DIR}//{LONGEST_SOCKET}")
 

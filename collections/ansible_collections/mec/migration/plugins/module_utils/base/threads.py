@@ -13,16 +13,10 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-# How long a wait sleeps between two looks.
-LOOK_S = 0.002
-
-
 def within(seconds: float, ask: Callable[[], Value]) -> Value | None:
     """The answer, or None if there is an error or it takes longer."""
     asked = InThread(ask)
-    end = time.monotonic() + seconds
-    while asked.running and time.monotonic() < end:
-        time.sleep(LOOK_S)
+    asked.wait(seconds)
     return None if asked.running or asked.error is not None else asked.result()
 
 
@@ -51,8 +45,9 @@ class InThread(Generic[Value]):
     def running(self) -> bool:
         return self._thread.is_alive()
 
-    def wait(self) -> None:
-        self._thread.join()
+    def wait(self, seconds: float | None = None) -> None:
+        """Until it has ended, or for so long."""
+        self._thread.join(seconds)
 
     def result(self) -> Value:
         self.wait()

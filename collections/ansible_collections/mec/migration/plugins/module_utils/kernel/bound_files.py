@@ -17,6 +17,7 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from ..base.paths import ADDRESS_BYTES
 from .calls import SYS_OPENAT2, syscall
 from .processes import descriptors
 from .removed_files import DELETED
@@ -27,8 +28,6 @@ RESOLVE_IN_ROOT = 0x10
 HOW = struct.Struct("=QQQ")
 # include/uapi/linux/un.h: a descriptor (O_PATH) of the file that a socket was bound to.
 SIOCUNIXFILE = 0x89E0
-# struct sockaddr_un, with the zero byte that CRIU adds.
-LONGEST_NAME = 107
 # A process that has a socket open, and its descriptor.
 Holder = tuple[int, int]
 
@@ -50,7 +49,7 @@ class Names(NamedTuple):
         """The one name to bind it to on the target; empty if that is the first one, or there are several, or
         it is too long."""
         is_moved = not self.is_first and not self.elsewhere and len(self.others) == 1
-        return self.others[0] if is_moved and len(os.fsencode(self.others[0])) <= LONGEST_NAME else ""
+        return self.others[0] if is_moved and len(os.fsencode(self.others[0])) <= ADDRESS_BYTES else ""
 
 
 def names_of(pid: int, name: str, inode: int, find_holder: Callable[[], Holder | None]) -> Names:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sized
 from functools import partial
 
-from ..kernel.bound_files import LONGEST_NAME
+from ..base.paths import ADDRESS_BYTES
 from ..kernel.mptcp import obstacle as mptcp_obstacle
 from ..kernel.unix_diag import LISTEN
 from .holdings import Holdings
@@ -371,7 +371,7 @@ KINDS = (
     Kind(
         "linked-socket",
         "A UNIX socket whose file has several names, or got one that is "
-        f"longer than {LONGEST_NAME} bytes, or by a hard link in another directory; one that was bound to a "
+        f"longer than {ADDRESS_BYTES} bytes, or by a hard link in another directory; one that was bound to a "
         "relative name (others: kept) and renamed, or by way of `..` or a symbolic link",
         REFUSED,
         "sock_diag(7) and the directory of the name that it was bound to; the file itself (SIOCUNIXFILE)",

@@ -13,6 +13,8 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 
+from ..kernel.cgroup import memberships
+
 WAITING = ("run", "start", "attach", "wait")
 # Commands that name a container, too, and whose own words may be these.
 OTHERS = ("exec", "logs", "stop", "kill", "rm", "restart", "cp", "inspect", "events", "stats", "top", "build")
@@ -51,9 +53,5 @@ def _is_id(word: str, container_id: str) -> bool:
 
 
 def _of_unit(pid: str) -> str:
-    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            leaf = line.rstrip().rpartition("/")[2]
-            if leaf.endswith(".service"):
-                return f" of {leaf}"
-    return ""
+    leaves = (membership.path.rpartition("/")[2] for membership in memberships(int(pid)))
+    return next((f" of {leaf}" for leaf in leaves if leaf.endswith(".service")), "")
