@@ -37,7 +37,7 @@ def test_what_a_service_holds_is_there_after_the_move(
     assert {name: answer for name, answer in said.items() if answer is not True} == {}
 
 
-@pytest.mark.parametrize("name", ["smart-factory-gateway-mqtt-broker-1", "long-" * 30 + "1"])
+@pytest.mark.parametrize("name", ["smart-factory-gateway-mqtt-broker-1", "long-" * 40 + "1"])
 def test_a_container_with_a_long_name(lab: Lab, source: Host, target: Host, run: Run, name: str) -> None:
     run(name, "import time\nwhile True: time.sleep(1)")
     lab.move(name, target)
