@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..kernel.cgroup import memberships
 
 WAITING = ("run", "start", "attach", "wait")
 # Commands that name a container, too, and whose own words may be these.
 OTHERS = ("exec", "logs", "stop", "kill", "rm", "restart", "cp", "inspect", "events", "stats", "top", "build")
-COMPOSE_DIRECTORY = "com.docker.compose.project.working_dir"
+COMPOSE, COMPOSE_DIRECTORY = "docker-compose", "com.docker.compose.project.working_dir"
 
 
 def waiting_clients(name: str, container_id: str, labels: Mapping[str, str]) -> Iterator[str]:
@@ -38,14 +38,40 @@ def waiting_clients(name: str, container_id: str, labels: Mapping[str, str]) -> 
 def _command(pid: str, name: str, container_id: str, directory: str) -> str:
     with open(f"/proc/{pid}/cmdline", "rb") as line:
         program, *words = os.fsdecode(line.read()).split("\0")
-    program = os.path.basename(program)
-    if program not in ("docker", "docker-compose"):
+    if "/cli-plugins/" in program:
+        # That of `docker compose`, which waits for it and is named itself.
         return ""
-    if "up" in words and (program == "docker-compose" or "compose" in words):
-        return "docker compose up" if directory and os.readlink(f"/proc/{pid}/cwd") == directory else ""
+    program = os.path.basename(program)
+    if program.startswith("python"):
+        # Version 1 of Docker Compose is a script.
+        program = next(filter(COMPOSE.__eq__, map(os.path.basename, words)), "")
+    if program not in ("docker", COMPOSE):
+        return ""
+    if "up" in words and (program == COMPOSE or "compose" in words):
+        is_it = directory and _compose_directory(pid, words) == os.path.realpath(directory)
+        return "docker compose up" if is_it else ""
     which = next((word for word in words if word in (*WAITING, *OTHERS)), "")
     is_it = any(word in (name, f"--name={name}") or _is_id(word, container_id) for word in words)
     return f"docker {which}" if which in WAITING and is_it else ""
+
+
+def _compose_directory(pid: str, words: Sequence[str]) -> str:
+    """Of the project: the one that is named, else that of the first named file, else where it runs."""
+    here = os.readlink(f"/proc/{pid}/cwd")
+    # What comes after the command is the command's own.
+    options = words[: words.index("up")]
+    file = _value(options, "-f", "--file")
+    named = _value(options, "--project-directory") or os.path.dirname(file)
+    return os.path.realpath(os.path.join(here, named))
+
+
+def _value(words: Sequence[str], *options: str) -> str:
+    """Of the first of *options* among *words*, which follows it or its sign of equality; empty without."""
+    for word, following in zip(words, [*words[1:], ""]):
+        option, is_one, value = word.partition("=")
+        if option in options:
+            return value if is_one else following
+    return ""
 
 
 def _is_id(word: str, container_id: str) -> bool:

@@ -42,8 +42,14 @@ def running(line, directory):
         (f"docker --context here start --attach {NAME}", "docker start"),
         (f"docker container attach {NAME}", "docker attach"),
         (f"docker wait {ID[:12]}", "docker wait"),
-        ("/usr/libexec/docker/cli-plugins/docker-compose compose up", "docker compose up"),
         ("docker compose up", "docker compose up"),
+        ("docker compose --file={directory}/compose.yaml up", "docker compose up"),
+        ("docker-compose up", "docker compose up"),
+        ("python3 /usr/bin/docker-compose up", "docker compose up"),
+        # The plugin, beside the program that is named already.
+        ("/usr/libexec/docker/cli-plugins/docker-compose compose up", ""),
+        ("docker compose -f elsewhere/compose.yaml up", ""),
+        ("python3 other.py up", ""),
         ("docker run --name other web:1", ""),
         (f"docker exec {NAME} run", ""),
         (f"docker logs --follow {NAME}", ""),
@@ -51,11 +57,27 @@ def running(line, directory):
     ],
 )
 def test_who_waits_for_it_is_named(line, said, tmp_path):
-    with running(line, tmp_path) as pid:
+    with running(line.replace("{directory}", str(tmp_path)), tmp_path) as pid:
         clients = list(waiting_clients(NAME, ID, {COMPOSE_DIRECTORY: str(tmp_path)}))
     assert len(clients) == bool(said)
     for each in clients:
         assert re.fullmatch(rf"`{said}` \(process {pid}( of \S+\.service)?\)", each)
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["-f project/compose.yaml", "-f {project}/compose.yaml -f more.yaml", "--project-directory project"],
+)
+def test_a_project_of_compose_is_known_by_its_directory(options, tmp_path):
+    """A unit of systemd runs in / unless it is told otherwise."""
+    project, link = tmp_path / "project", tmp_path / "link"
+    project.mkdir()
+    link.symlink_to(project)
+    line = f"docker compose {options.format(project=project)} up"
+    with running(line, tmp_path):
+        for label in (project, link):
+            assert len(list(waiting_clients(NAME, ID, {COMPOSE_DIRECTORY: str(label)}))) == 1
+        assert list(waiting_clients(NAME, ID, {COMPOSE_DIRECTORY: str(tmp_path)})) == []
 
 
 def test_another_project_of_compose_waits_for_others(tmp_path):
