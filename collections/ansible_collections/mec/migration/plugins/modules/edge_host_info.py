@@ -121,6 +121,14 @@ edge_host:
           description: Names of the version 1 hierarchies.
           type: list
           elements: str
+    limits:
+      description:
+        - Limits of the kernel (sysctl) that a service can reach, by their names, and what is used of
+          C(fs.aio-max-nr) (C(fs.aio-nr)).
+      type: dict
+      sample:
+        vm.max_map_count: 65530
+        fs.nr_open: 1048576
     python:
       description: Version of the Python that runs modules there.
       type: str

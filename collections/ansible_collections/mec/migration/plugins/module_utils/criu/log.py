@@ -15,7 +15,7 @@ HARMLESS = r"Can't setup RLIMIT_NOFILE|No parent image found|Can't open .*stats|
 CONSEQUENCE = (
     r"(Pre-)?[Dd]umping FAILED|Restoring FAILED|Dump files \(pid: \d+\) failed|Lazy pages transfer FAILED|"
     r"Can't (dump|checkpoint) (task|tasks)|exited, status=|killed by signal|Unable to (infect|cure)|"
-    r"failed with -?\d+|Can't release|Unlink remap|cgroupd: recv req error|Restorer fail \d+"
+    r"(?<!Ring setup )failed with -?\d+|Can't release|Unlink remap|cgroupd: recv req error|Restorer fail \d+"
 )
 
 
@@ -55,6 +55,23 @@ CAUSES = (
         "the service watches something by inotify or fanotify that has no name in its file systems (a "
         "deleted file), or is one of /proc or /sys",
         "let it end that watch",
+    ),
+    Cause(
+        r"fsnotify: Can't create inotify .*Too many open files",
+        "the user whom the service runs as may have no more instances of inotify on the target, all services "
+        "together",
+        "raise it there: `sysctl -w fs.inotify.max_user_instances=NUMBER`",
+    ),
+    Cause(
+        r"fsnotify: Can't add watch .*No space left on device",
+        "the user whom the service runs as may have no more watches of inotify on the target, all services "
+        "together",
+        "raise it there: `sysctl -w fs.inotify.max_user_watches=NUMBER`",
+    ),
+    Cause(
+        r"Ring setup failed with -11",
+        "the target has no more room for asynchronous reads and writes (io_setup), all services together",
+        "raise it there: `sysctl -w fs.aio-max-nr=NUMBER`",
     ),
     Cause(
         r"Dump eventpoll \(pid: \d+\) failed",

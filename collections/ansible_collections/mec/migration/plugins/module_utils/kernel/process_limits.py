@@ -16,26 +16,31 @@ CAP_SYS_RESOURCE = 24
 
 
 class Limits(NamedTuple):
-    """Soft limits of a process; None for one that it does not have.
+    """Limits of a process, soft ones if nothing else is said; None for one that it does not have.
 
     :ivar descriptors: the number that its file descriptors stay below.
+    :ivar most_descriptors: what it may raise that to (its hard limit).
     """
 
     descriptors: int | None = None
     address_space_bytes: int | None = None
+    most_descriptors: int | None = None
 
 
 def limits(pid: int) -> Limits:
     """None for all if it is gone."""
     found: dict[str, int] = {}
+    most: int | None = None
     with contextlib.suppress(OSError), open(f"/proc/{pid}/limits", encoding="ascii") as lines:
         for line in lines:
             for name in (DESCRIPTORS, ADDRESS_SPACE):
                 if line.startswith(name):
-                    soft = line[len(name) :].split()[0]
+                    soft, hard = line[len(name) :].split()[:2]
                     if soft != "unlimited":
                         found[name] = int(soft)
-    return Limits(found.get(DESCRIPTORS), found.get(ADDRESS_SPACE))
+                    if name == DESCRIPTORS and hard != "unlimited":
+                        most = int(hard)
+    return Limits(found.get(DESCRIPTORS), found.get(ADDRESS_SPACE), most)
 
 
 def may_exceed_limits() -> bool:

@@ -29,7 +29,8 @@ WATCH = re.compile(
 )
 OF_FILE_SYSTEM = re.compile(r"^fanotify sdev:", re.MULTILINE)
 MASK = re.compile(r"^inotify .*? mask:([0-9a-f]+)", re.MULTILINE)
-WATCHERS = ("anon_inode:inotify", "anon_inode:[fanotify]")
+INOTIFY = "anon_inode:inotify"
+WATCHERS = (INOTIFY, "anon_inode:[fanotify]")
 # IN_EXCL_UNLINK, IN_ONESHOT (inotify(7)): CRIU takes the events only.
 NOT_RESTORED = 0x04000000 | 0x80000000
 # Nothing to be searched: the kernel makes what is in them as it is looked at.
@@ -58,12 +59,14 @@ class Watches(NamedTuple):
     :ivar nameless: those that CRIU can find nowhere.
     :ivar of_file_systems: those with a mark of fanotify on a whole file system.
     :ivar with_options: those with IN_ONESHOT or IN_EXCL_UNLINK.
+    :ivar of_inotify: how many watches each instance of inotify has.
     """
 
     paths: tuple[str, ...] = ()
     nameless: tuple[Holder, ...] = ()
     of_file_systems: tuple[Holder, ...] = ()
     with_options: tuple[Holder, ...] = ()
+    of_inotify: tuple[tuple[Holder, int], ...] = ()
 
 
 def watches(first: int, pids: Iterable[int]) -> Watches:
@@ -72,8 +75,10 @@ def watches(first: int, pids: Iterable[int]) -> Watches:
     :param first: a process of the container, for its root directory.
     """
     holders: dict[Watch, list[Holder]] = {}
-    of_file_systems, with_options = [], []
-    for holder, text in _descriptors(pids):
+    of_file_systems, with_options, of_inotify = [], [], []
+    for holder, link, text in _descriptors(pids):
+        if link == INOTIFY:
+            of_inotify.append((holder, text.count("\ninotify ")))
         if OF_FILE_SYSTEM.search(text):
             of_file_systems.append(holder)
         if any(int(mask, 16) & NOT_RESTORED for mask in MASK.findall(text)):
@@ -109,17 +114,18 @@ def watches(first: int, pids: Iterable[int]) -> Watches:
         tuple(nameless),
         tuple(of_file_systems),
         tuple(with_options),
+        tuple(of_inotify),
     )
 
 
-def _descriptors(pids: Iterable[int]) -> Iterator[tuple[Holder, str]]:
-    """Process and descriptor of each watcher, with what the kernel tells of it."""
+def _descriptors(pids: Iterable[int]) -> Iterator[tuple[Holder, str, str]]:
+    """Process and descriptor of each watcher, which one it is, and what the kernel tells of it."""
     for pid in pids:
         for number, link in descriptors(pid):
             if link in WATCHERS:
                 told = f"/proc/{pid}/fdinfo/{number}"
                 with contextlib.suppress(OSError), open(told, encoding="ascii") as info:
-                    yield (pid, number), info.read()
+                    yield (pid, number), link, info.read()
 
 
 def _number(device: int) -> int:

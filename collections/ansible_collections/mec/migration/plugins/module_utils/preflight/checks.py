@@ -19,6 +19,7 @@ from ..base.errors import PreflightError
 from ..docker.container_spec import check_movable
 from ..memory.trackers import AUTO, SOFT_DIRTY, best, check
 from .hosts import host_problems
+from .limits import limit_problems
 from .networks import (
     late_peer_warnings,
     network_problems,
@@ -293,6 +294,7 @@ CHECKS = (
     Check("time_namespace", _time_namespace),
     Check("cgroup", _cgroup),
     Check("real_time", _real_time),
+    Check("limits", limit_problems),
     Check("security_module", _security_module),
     Check("space", target_space),
     Check("memory", target_memory),

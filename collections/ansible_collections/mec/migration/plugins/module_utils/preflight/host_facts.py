@@ -26,6 +26,7 @@ from ..criu.program import criu_path
 from ..criu.program import version as criu_version
 from ..criu.rpc import features
 from ..docker.engine import Engine
+from ..kernel.kernel_limits import kernel_limits
 from ..kernel.mountinfo import mounts
 from ..kernel.process_limits import largest_pipe_bytes
 from ..kernel.process_memory import PAGE_BYTES, Pagemap, anonymous_ranges
@@ -84,6 +85,7 @@ def collect(images_dir: str = IMAGES_DIR, paths: list[str] | None = None) -> dic
         "cpu": cpu_facts(),
         "memory": memory_facts(),
         "cgroup": cgroup_facts(),
+        "limits": kernel_limits(),
         "python": platform.python_version(),
         "docker_sdk": importlib.util.find_spec("docker") is not None,
         "zstd": zstd.load() is not None,

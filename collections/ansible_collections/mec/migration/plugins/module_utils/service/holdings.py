@@ -68,6 +68,7 @@ class Process(NamedTuple):
     :param below_terminal: whether it has a controlling terminal and does not lead the session of that.
     :param limits_readable: whether prlimit(2) lets this process read its limits.
     :param descriptor_limit: what its file descriptors stay below; None if that is nothing.
+    :param most_descriptors: what it may raise that to; 0 if that is not limited.
     :param address_space_left: how many bytes more it may map; None if that is not limited.
     :param threads: how many it has, the first one included, also where that has ended.
     :param policies: scheduling policies of its threads (sched_getscheduler(2)).
@@ -75,6 +76,7 @@ class Process(NamedTuple):
     :param apart: what threads of it have for themselves and not as the others have it, in words.
     :param times_first_thread: whether one of its timers signals its first thread by number (SIGEV_THREAD_ID).
     :param mappings: how many lines /proc/PID/maps has.
+    :param aio_requests: how many requests its rings of asynchronous input and output take (io_setup(2)).
     :param mapped: names of mappings that are not plain files or anonymous memory.
     :param protected: files that it has mapped and that cannot be opened for writing again, as they were.
     :param removed: names that files had which it has mapped, before they were removed.
@@ -92,6 +94,7 @@ class Process(NamedTuple):
     files: tuple[OpenFile, ...]
     limits_readable: bool
     descriptor_limit: int | None
+    most_descriptors: int
     address_space_left: int | None
     threads: int
     policies: frozenset[int]
@@ -99,6 +102,7 @@ class Process(NamedTuple):
     apart: tuple[str, ...]
     times_first_thread: bool
     mappings: int
+    aio_requests: int
     mapped: frozenset[str]
     protected: tuple[str, ...]
     removed: tuple[str, ...]
@@ -382,7 +386,7 @@ def _is_hidden(pid: int, mount: Mount) -> bool:
 def _process(pid: int, devices: dict[int, int], protections: dict[tuple[bytes, bytes], int]) -> Process:
     status = fields(f"/proc/{pid}/status")
     mapped = mappings(pid, protections)
-    descriptor_limit, address_space_bytes = limits(pid)
+    descriptor_limit, address_space_bytes, most_descriptors = limits(pid)
     return Process(
         pid=pid,
         parent=int(status["PPid"]),
@@ -396,6 +400,7 @@ def _process(pid: int, devices: dict[int, int], protections: dict[tuple[bytes, b
         files=tuple(open_files(pid, devices)),
         limits_readable=limits_readable(pid),
         descriptor_limit=descriptor_limit,
+        most_descriptors=most_descriptors or 0,
         address_space_left=_address_space_left(address_space_bytes, status.get("VmSize", "")),
         threads=int(status["Threads"]),
         policies=frozenset(_policies(pid)),
@@ -403,6 +408,7 @@ def _process(pid: int, devices: dict[int, int], protections: dict[tuple[bytes, b
         apart=tuple(apart(pid)),
         times_first_thread=_times_first_thread(pid),
         mappings=mapped.lines,
+        aio_requests=mapped.aio_requests,
         mapped=mapped.names,
         protected=mapped.protected,
         removed=mapped.removed,

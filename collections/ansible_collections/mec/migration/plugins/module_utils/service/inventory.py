@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ..docker.reconnected_mounts import external_mounts
 from ..kernel.keyrings import session_keys
 from .holdings import Holdings, read_holdings
+from .kernel_needs import Need, kernel_needs
 from .kinds import REFUSED, SAID, Kind
 from .kinds_container import KINDS as CONTAINER
 from .kinds_files import KINDS as FILES
@@ -58,12 +59,14 @@ class Inventory(NamedTuple):
 
     :param users: whose processes there are besides root's.
     :param real_time: whether it has threads of real-time priority.
+    :param needs: how much it takes of what the target's kernel limits.
     """
 
     refused: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     users: tuple[int, ...] = ()
     real_time: bool = False
+    needs: tuple[Need, ...] = ()
 
 
 def take_inventory(service: Service) -> Inventory:
@@ -108,7 +111,11 @@ def judge(container: str, holdings: Holdings) -> Inventory:
         said.get(kind.outcome, []).extend(kind.say(container, holdings))
     users = {process.uid for process in holdings.processes.values()} - {0}
     return Inventory(
-        tuple(said[REFUSED]), tuple(said[SAID]), tuple(sorted(users)), _found("real-time", holdings)
+        tuple(said[REFUSED]),
+        tuple(said[SAID]),
+        tuple(sorted(users)),
+        _found("real-time", holdings),
+        kernel_needs(container, holdings),
     )
 
 

@@ -118,6 +118,19 @@ KINDS = (
         _few_tasks_left,
     ),
     Kind(
+        "beyond-the-targets-limits",
+        "More of something than the target's kernel allows: mappings (vm.max_map_count), open files "
+        "(fs.nr_open), instances and watches of inotify (fs.inotify.*), asynchronous input and output "
+        "(fs.aio-max-nr)",
+        REFUSED,
+        "/proc/PID of each process, beside /proc/sys of the target",
+        "the restore would fail; with fewer open files than it may have now the service would run on, and "
+        "nobody would say so",
+        "Raise that limit on the target, as the message says. Instances and watches of inotify that others "
+        "use there are not counted",
+        "tests/unit/plugins/module_utils/test_kernel_limits.py::test_each_limit_of_the_target",
+    ),
+    Kind(
         "other-user",
         "Processes of several users, or groups, on a host without CAP_SYS_RESOURCE (of one: kept)",
         REFUSED,

@@ -14,6 +14,9 @@ from ..kernel.inode_flags import protection
 from ..kernel.removed_files import DELETED
 
 REMOVED = DELETED.encode()
+AIO_RING = b"/[aio]"
+# struct aio_ring and struct io_event, both of 32 bytes (fs/aio.c, include/uapi/linux/aio_abi.h).
+RING_HEAD_BYTES, EVENT_BYTES = 32, 32
 TELLING = (b"anon_inode:", b"/secretmem", b"/anon_hugepage", b"/dev/")
 
 
@@ -24,17 +27,19 @@ class Mappings(NamedTuple):
     :ivar lines: how many there are.
     :ivar protected: files that were opened for writing, and are immutable or append-only by now.
     :ivar removed: names that files had before they were removed.
+    :ivar aio_requests: how many requests its rings of asynchronous input and output take (io_setup(2)).
     """
 
     names: frozenset[str]
     lines: int
     protected: tuple[str, ...]
     removed: tuple[str, ...]
+    aio_requests: int
 
 
 def mappings(pid: int, seen: dict[tuple[bytes, bytes], int]) -> Mappings:
     """:param seen: how each file that was looked at before is protected; more are added."""
-    names, count = set(), 0
+    names, count, requests = set(), 0, 0
     protected: dict[str, None] = {}
     removed: dict[str, None] = {}
     with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", "rb") as lines:
@@ -42,6 +47,8 @@ def mappings(pid: int, seen: dict[tuple[bytes, bytes], int]) -> Mappings:
             count += 1
             words = line.split(None, 5)
             name = words[5].rstrip() if len(words) > 5 else b""
+            if name.startswith(AIO_RING):
+                requests += _requests(words[0])
             if name.endswith(REMOVED):
                 removed[os.fsdecode(name.removesuffix(REMOVED))] = None
             if name.startswith(TELLING):
@@ -49,7 +56,14 @@ def mappings(pid: int, seen: dict[tuple[bytes, bytes], int]) -> Mappings:
             # Nearly all are libraries, which many processes have mapped many times.
             elif words[4] != b"0" and seen.get((words[3], words[4]), 1) and _protected(pid, words, seen):
                 protected[name.decode(errors="replace")] = None
-    return Mappings(frozenset(names), count, tuple(protected), tuple(removed))
+    return Mappings(frozenset(names), count, tuple(protected), tuple(removed), requests)
+
+
+def _requests(addresses: bytes) -> int:
+    """With how many CRIU makes a ring of that size anew: the kernel makes twice the places, and two more."""
+    start, _dash, end = addresses.partition(b"-")
+    events = (int(end, 16) - int(start, 16) - RING_HEAD_BYTES) // EVENT_BYTES
+    return (events - 2) // 2
 
 
 def _protected(pid: int, words: list[bytes], seen: dict[tuple[bytes, bytes], int]) -> bool:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 import pytest
-from ansible_collections.mec.migration.plugins.module_utils.kernel.watches import watches
+from ansible_collections.mec.migration.plugins.module_utils.kernel.watches import Watches, watches
 
 PROGRAM = """
 import ctypes, os, sys
@@ -66,7 +66,7 @@ def test_what_is_watched_has_its_path(tmp_path):
         assert watches(process.pid, [process.pid]).nameless == ()
     finally:
         process.communicate()
-    assert watches(os.getpid(), []) == ((), (), (), ())
+    assert watches(os.getpid(), []) == Watches()
 
 
 MOUNTED = """
