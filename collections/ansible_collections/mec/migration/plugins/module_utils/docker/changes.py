@@ -33,6 +33,8 @@ OPTIONS = {
     "PidsLimit": "--pids-limit",
     "RestartPolicy": "--restart",
 }
+# What `docker network connect` can be told, as `docker inspect` has it.
+ENDPOINT = ("IPAMConfig", "Aliases", "Links", "DriverOpts")
 
 
 def refuse_changed(client: Any, before: dict[str, Any]) -> None:
@@ -69,9 +71,20 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     if now.get("Name", before.get("Name")) != before.get("Name"):
         yield f"docker rename, to {str(now['Name']).lstrip('/')}"
     had, has = _networks(before), _networks(now)
-    yield from (f"docker network connect {name}" for name in sorted(has - had))
-    yield from (f"docker network disconnect {name}" for name in sorted(had - has))
+    yield from (f"docker network connect {name}" for name in sorted(has.keys() - had.keys()))
+    yield from (f"docker network disconnect {name}" for name in sorted(had.keys() - has.keys()))
+    for name in sorted(has.keys() & had.keys()):
+        if any(_differ(had[name].get(option), has[name].get(option)) for option in ENDPOINT):
+            yield f"docker network disconnect and connect {name}, with other options"
 
 
-def _networks(inspected: dict[str, Any]) -> set[str]:
-    return set((inspected.get("NetworkSettings") or {}).get("Networks") or {})
+def _networks(inspected: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    return {name: endpoint or {} for name, endpoint in found.items()}
+
+
+def _differ(old: Any, new: Any) -> bool:
+    """Docker has nothing as null, or empty; names come in any order."""
+    if isinstance(old, list) and isinstance(new, list):
+        return sorted(old) != sorted(new)
+    return (old or None) != (new or None)

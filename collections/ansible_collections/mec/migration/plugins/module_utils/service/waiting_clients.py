@@ -51,7 +51,11 @@ def _command(pid: str, name: str, container_id: str, directory: str) -> str:
         is_it = directory and _compose_directory(pid, words) == os.path.realpath(directory)
         return "docker compose up" if is_it else ""
     which = next((word for word in words if word in (*WAITING, *OTHERS)), "")
-    is_it = any(word in (name, f"--name={name}") or _is_id(word, container_id) for word in words)
+    if which == "run":
+        # The image, or a word of its own command, may be called like the container.
+        is_it = _value(words, "--name") == name
+    else:
+        is_it = any(word == name or _is_id(word, container_id) for word in words)
     return f"docker {which}" if which in WAITING and is_it else ""
 
 

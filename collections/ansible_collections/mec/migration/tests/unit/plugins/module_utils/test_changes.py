@@ -32,6 +32,17 @@ BEFORE = {
         ("Name", "/old", "docker rename, to old"),
         ("NetworkSettings.Networks", {"bridge": {}, "front": {}}, "docker network connect front"),
         ("NetworkSettings.Networks", {}, "docker network disconnect bridge"),
+        (
+            "NetworkSettings.Networks",
+            {"bridge": {"IPAMConfig": {"IPv4Address": "192.0.2.9"}}},
+            "docker network disconnect and connect bridge, with other options",
+        ),
+        (
+            "NetworkSettings.Networks",
+            {"bridge": {"Aliases": ["db"]}},
+            "docker network disconnect and connect bridge, with other options",
+        ),
+        ("NetworkSettings.Networks", {"bridge": {"IPAMConfig": {}, "Aliases": None, "Links": []}}, ""),
         ("NetworkSettings.Networks.bridge.IPAddress", "192.0.2.9", ""),
     ],
 )

@@ -51,6 +51,7 @@ def running(line, directory):
         ("docker compose -f elsewhere/compose.yaml up", ""),
         ("python3 other.py up", ""),
         ("docker run --name other web:1", ""),
+        (f"docker run --name other {NAME}", ""),
         (f"docker exec {NAME} run", ""),
         (f"docker logs --follow {NAME}", ""),
         (f"podman run --name {NAME} web:1", ""),
