@@ -12,6 +12,8 @@ from typing import NamedTuple
 from .processes import status
 
 DESCRIPTORS, ADDRESS_SPACE = "Max open files", "Max address space"
+# Columns of /proc/PID/limits, after the name.
+SOFT, HARD = 0, 1
 CAP_SYS_RESOURCE = 24
 
 
@@ -29,18 +31,17 @@ class Limits(NamedTuple):
 
 def limits(pid: int) -> Limits:
     """None for all if it is gone."""
-    found: dict[str, int] = {}
-    most: int | None = None
+    found: dict[tuple[str, int], int] = {}
     with contextlib.suppress(OSError), open(f"/proc/{pid}/limits", encoding="ascii") as lines:
         for line in lines:
             for name in (DESCRIPTORS, ADDRESS_SPACE):
                 if line.startswith(name):
-                    soft, hard = line[len(name) :].split()[:2]
-                    if soft != "unlimited":
-                        found[name] = int(soft)
-                    if name == DESCRIPTORS and hard != "unlimited":
-                        most = int(hard)
-    return Limits(found.get(DESCRIPTORS), found.get(ADDRESS_SPACE), most)
+                    for column, value in enumerate(line[len(name) :].split()[:2]):
+                        if value != "unlimited":
+                            found[name, column] = int(value)
+    return Limits(
+        found.get((DESCRIPTORS, SOFT)), found.get((ADDRESS_SPACE, SOFT)), found.get((DESCRIPTORS, HARD))
+    )
 
 
 def may_exceed_limits() -> bool:

@@ -12,13 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ..kernel.kernel_limits import (
-    ASYNCHRONOUS_IO,
-    DESCRIPTORS,
-    INSTANCES,
-    MAPPINGS,
-    WATCHES,
-)
+from ..kernel.kernel_limits import ASYNCHRONOUS_IO, DESCRIPTORS, INSTANCES, MAPPINGS, WATCHES
 from .holdings import Holdings, Process
 
 
@@ -39,24 +33,21 @@ class Need(NamedTuple):
 
 def kernel_needs(container: str, holdings: Holdings) -> tuple[Need, ...]:
     """What there is to compare with the target's limits; nothing of what the service does not have."""
-    found = [*_of_processes(container, holdings)]
     requests = sum(process.aio_requests for process in holdings.processes.values())
-    found.append(
-        Need(
-            ASYNCHRONOUS_IO,
-            requests,
-            f"container {container}",
-            f"has room for {requests} asynchronous reads and writes (io_setup)",
-        )
+    of_all = Need(
+        ASYNCHRONOUS_IO,
+        requests,
+        f"container {container}",
+        f"has room for {requests} asynchronous reads and writes (io_setup)",
     )
-    return tuple(need for need in found if need.amount)
+    return tuple(need for need in (*_of_processes(container, holdings), of_all) if need.amount)
 
 
 def _of_processes(container: str, holdings: Holdings) -> Iterator[Need]:
-    """Of each kind that of the process that has most.
+    """For each limit the process that has most of what it limits.
 
-    Watches are counted by user, but processes share what they have inherited, so that their sum may be more
-    than there is.
+    The kernel counts instances and watches of inotify by user. Their sum over all processes would still be
+    too much, since a process shares those that it has inherited with its parent.
     """
     instances, watches = _inotify(holdings)
     kinds: tuple[tuple[str, Callable[[Process], int], str], ...] = (
